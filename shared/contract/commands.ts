@@ -1,0 +1,20 @@
+import type { z } from 'zod';
+import { networkCommands } from './network.ts';
+import { orchestratorCommands } from './saga.ts';
+import { snapshotCommands } from './snapshot.ts';
+import { templateCommands } from './template.ts';
+import { transferCommands } from './transfer.ts';
+import { hostAgentCommands } from './vserver.ts';
+
+/** Every command of every service: `service.command` -> its schemas. */
+export const commands = {
+  ...hostAgentCommands,
+  ...networkCommands,
+  ...snapshotCommands,
+  ...transferCommands,
+  ...templateCommands,
+  ...orchestratorCommands,
+};
+export type CommandName = keyof typeof commands;
+export type Args<K extends CommandName> = z.infer<(typeof commands)[K]['args']>;
+export type Data<K extends CommandName> = z.infer<(typeof commands)[K]['data']>;

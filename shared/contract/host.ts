@@ -1,0 +1,42 @@
+import { z } from 'zod';
+import { bytes, hostName, id, ts } from './names.ts';
+import { storageInfo } from './snapshot.ts';
+
+/** `.../status`: retained, last will. `ts` of an offline will is that of the session's birth. */
+export const status = z.looseObject({ state: z.enum(['online', 'offline']), session: id, ts });
+export type Status = z.infer<typeof status>;
+
+/** `vs/1/hosts/{host}/info`, retained. `address`: where other hosts reach its transfer endpoints. */
+export const hostInfo = z.looseObject({
+  host: hostName,
+  version: z.string(),
+  address: z.string(),
+  kernel: z.string(),
+  cpus: z.int(),
+  mem_bytes: bytes,
+  mem_free_bytes: bytes,
+  runtime: z.object({ name: z.literal('lxc'), version: z.string() }),
+  storage: storageInfo,
+  networks: z.array(z.string()),
+  ts,
+});
+export type HostInfo = z.infer<typeof hostInfo>;
+
+/** Metrics: one flat object of numbers and short strings (design.md). */
+export const metrics = z.record(z.string(), z.union([z.number(), z.string().max(64)]));
+export type Metrics = z.infer<typeof metrics>;
+
+/** `.../events/{service}`: what happened, for people and history. */
+export const event = z.looseObject({
+  ts,
+  event: z.string(),
+  message: z.string(),
+  vserver: z.string().optional(),
+  saga: z.string().optional(),
+  issuer: z.string().optional(),
+});
+export type Event = z.infer<typeof event>;
+
+/** `.../alerts/{subject}/{check}`: retained while it fires; an empty payload when resolved. */
+export const alert = z.looseObject({ ts, severity: z.enum(['warning', 'critical']), message: z.string() });
+export type Alert = z.infer<typeof alert>;

@@ -1,0 +1,88 @@
+import { z } from 'zod';
+import { type CommandSpec, hostCommand } from './command.ts';
+import { empty, ipv4, ipv6, mac, name } from './names.ts';
+
+/** One line of networks.conf. */
+export const network = z.strictObject({
+  name,
+  vlan: z.int().min(1).max(4094),
+  /** 802.1q tag on the uplink; false: the whole uplink device, or no uplink, is this network. */
+  tagged: z.boolean(),
+  uplink: z.string().max(15).optional(), // absent: a plain bridge inside the host
+  subnet: z.cidrv4(),
+  gateway: ipv4.optional(),
+  subnet6: z.cidrv6().optional(),
+  gateway6: ipv6.optional(),
+  nameserver: z.string().optional(),
+  domain: z.string().optional(),
+  mtu: z.int().min(1280).max(9216).optional(),
+});
+export type Network = z.infer<typeof network>;
+
+/** What the runtime needs for the veth of one vserver. */
+export const attachment = z.object({
+  bridge: z.string(),
+  veth: z.string().max(15), // the host's end
+  mac,
+  address: z.string(), // with prefix
+  gateway: ipv4.optional(),
+  address6: z.string().optional(),
+  gateway6: ipv6.optional(),
+  mtu: z.int(),
+  nameserver: z.string().optional(),
+  domain: z.string().optional(),
+  hook: z.string(), // lxc.hook.start-host
+});
+export type Attachment = z.infer<typeof attachment>;
+
+const byNetwork = z.strictObject({ network: name });
+
+export const networkCommands = {
+  'network.list': hostCommand(
+    'the networks of networks.conf and whether they are up',
+    empty,
+    z.object({
+      networks: z.array(z.object({ network, up: z.boolean(), bridge: z.string(), vservers: z.array(name) })),
+    }),
+  ),
+  'network.show': hostCommand(
+    'one network',
+    byNetwork,
+    z.object({ network, up: z.boolean(), bridge: z.string(), vservers: z.array(name) }),
+  ),
+  'network.match': hostCommand(
+    'the network of an address',
+    z.strictObject({ address: ipv4 }),
+    z.object({ network }),
+  ),
+  'network.up': hostCommand('VLAN device, bridge and guard', byNetwork, z.object({ bridge: z.string() })),
+  'network.down': hostCommand(
+    'remove bridge and VLAN device unless a vserver uses them',
+    byNetwork,
+    z.object({ removed: z.boolean() }),
+  ),
+  'network.check': hostCommand(
+    'does the address answer on its network? (duplicate address detection)',
+    z.strictObject({ network: name, address: ipv4, address6: ipv6.optional() }),
+    z.object({ answers: mac.nullable() }),
+  ),
+  'network.attach': hostCommand(
+    'network up and rule files ready; what the runtime needs for the veth',
+    z.strictObject({
+      name,
+      network: name,
+      mac,
+      address: ipv4,
+      prefix: z.int(),
+      address6: ipv6.optional(),
+      prefix6: z.int().optional(),
+    }),
+    attachment,
+  ),
+  'network.detach': hostCommand('rule files gone', z.strictObject({ name })),
+  'network.announce': hostCommand(
+    'tell the neighbours where the addresses are (gratuitous ARP, unsolicited NA), from inside its namespace',
+    z.strictObject({ name, pid: z.int().min(2), mac }),
+    empty,
+  ),
+} satisfies Record<string, CommandSpec>;

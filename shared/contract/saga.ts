@@ -1,0 +1,147 @@
+import { z } from 'zod';
+import { type CommandSpec, masterCommand } from './command.ts';
+import { bytes, empty, hostName, id, ipv4, ipv6, name, ts } from './names.ts';
+import { transport } from './transfer.ts';
+import { limits, runState } from './vserver.ts';
+
+export const sagaResult = z.enum(['running', 'done', 'undone', 'stuck']);
+export const sagaStepState = z.object({
+  step: z.string(),
+  state: z.enum(['waiting', 'running', 'done', 'failed', 'undoing', 'undone']),
+  host: z.string().optional(),
+  started: ts.optional(),
+  ms: z.number().optional(), // duration
+  message: z.string().optional(), // what it found, for people: "host2 has 41 GB free"
+  downtime: z.boolean().optional(), // the vserver is down in this step
+});
+/** `vs/1/sagas/{id}/state`, retained until pruned. */
+export const sagaState = z.looseObject({
+  id,
+  kind: z.enum(['move', 'create', 'remove']),
+  vserver: name,
+  args: z.record(z.string(), z.unknown()),
+  result: sagaResult,
+  title: z.string(), // "web1: host1 -> host2, 874 MB in 111204 files, btrfs-send"
+  steps: z.array(sagaStepState),
+  issuer: z.string().optional(),
+  started: ts,
+  ended: ts.optional(),
+  bytes: bytes.optional(), // sent
+  downtimeMs: z.number().optional(),
+  message: z.string().optional(), // the closing sentence
+  error: z.object({ code: z.string(), step: z.string(), host: z.string(), message: z.string() }).optional(),
+});
+export type SagaState = z.infer<typeof sagaState>;
+
+/** `vs/1/sagas/{id}/progress`. */
+export const sagaProgress = z.looseObject({
+  id,
+  step: z.string(),
+  bytes: bytes.optional(),
+  total: bytes.optional(),
+  files: z.int().optional(),
+  percent: z.number().optional(),
+  rate: z.number().optional(),
+  eta: z.number().optional(),
+  message: z.string().optional(),
+});
+export type SagaProgress = z.infer<typeof sagaProgress>;
+
+/** One row of `vs scan --json`. An offline host has a row of its own with vserver null; its vservers are `unknown`. */
+export const scanRow = z.object({
+  host: hostName,
+  vserver: name.nullable(),
+  state: z.union([runState, z.literal('offline')]),
+  enabled: z.boolean().nullable(),
+  address: ipv4.nullable(),
+  network: z.string().nullable(),
+  epoch: z.int().nullable(),
+});
+export type ScanRow = z.infer<typeof scanRow>;
+
+const started = z.object({ saga: id, state: sagaState });
+
+/** move, create and remove answer as soon as the saga is journaled; with wait: once it has ended (the reply carries the final state). dryRun answers the plan only. */
+export const orchestratorCommands = {
+  'orchestrator.scan': masterCommand(
+    'every vserver of every host',
+    z.strictObject({ host: hostName.optional(), name: name.optional() }),
+    z.object({
+      rows: z.array(scanRow),
+      hosts: z.array(z.object({ host: hostName, state: z.enum(['online', 'offline']) })),
+    }),
+  ),
+  'orchestrator.hosts': masterCommand(
+    'the hosts with their info',
+    empty,
+    z.object({
+      hosts: z.array(
+        z.looseObject({
+          host: hostName,
+          state: z.enum(['online', 'offline']),
+          vservers: z.int(),
+          running: z.int(),
+        }),
+      ),
+    }),
+  ),
+  'orchestrator.locate': masterCommand(
+    'the host of a vserver by the classic rules: where it runs, else the only one enabled, else the only one',
+    z.strictObject({ name }),
+    z.object({ host: hostName, state: runState, online: z.boolean() }),
+  ),
+  'orchestrator.move': masterCommand(
+    'move a vserver to a host',
+    z.strictObject({
+      name,
+      host: hostName,
+      transport: transport.optional(),
+      dryRun: z.boolean().optional(),
+      wait: z.boolean().optional(),
+    }),
+    started,
+  ),
+  'orchestrator.create': masterCommand(
+    'create a vserver',
+    z.strictObject({
+      name,
+      address: ipv4,
+      address6: ipv6.optional(),
+      prefix: z.int().min(1).max(32).optional(),
+      source: z.string().min(1).max(4096),
+      host: hostName.optional(),
+      enable: z.boolean().optional(),
+      start: z.boolean().optional(),
+      limits: limits.optional(),
+      dryRun: z.boolean().optional(),
+      wait: z.boolean().optional(),
+    }),
+    started,
+  ),
+  'orchestrator.remove': masterCommand(
+    'remove a stopped vserver (to the trash)',
+    z.strictObject({
+      name,
+      host: hostName.optional(),
+      dryRun: z.boolean().optional(),
+      wait: z.boolean().optional(),
+    }),
+    started,
+  ),
+  'orchestrator.sagas': masterCommand(
+    'the sagas, newest first',
+    z.strictObject({ limit: z.int().min(1).max(1000).optional() }),
+    z.object({ sagas: z.array(sagaState) }),
+  ),
+  'orchestrator.saga': masterCommand(
+    'one saga',
+    z.strictObject({ id }),
+    z.object({ saga: sagaState, journal: z.array(z.record(z.string(), z.unknown())) }),
+  ),
+  'orchestrator.abort': masterCommand(
+    'undo a saga before its point of no return',
+    z.strictObject({ id }),
+    sagaState,
+  ),
+  'orchestrator.resume': masterCommand('try a stuck saga again', z.strictObject({ id }), sagaState),
+} satisfies Record<string, CommandSpec>;

@@ -1,0 +1,168 @@
+import { z } from 'zod';
+import { type CommandSpec, hostCommand } from './command.ts';
+import { bytes, empty, epoch, hostName, id, ipv4, ipv6, mac, name, ts } from './names.ts';
+
+/** Limits; an absent one is unlimited. cpu is in cores (0.8 = 80 % of one). */
+export const limits = z.strictObject({
+  memory_bytes: bytes.optional(),
+  procs: z.int().min(1).optional(),
+  cpu: z.number().positive().optional(),
+});
+export type Limits = z.infer<typeof limits>;
+
+/** `vserver.json`, which travels with the vserver. Tolerant of new keys, so that an older agent can hold it. */
+export const vserverConfig = z.looseObject({
+  version: z.literal(1),
+  uuid: z.uuid(),
+  name,
+  network: name,
+  address: ipv4,
+  prefix: z.int().min(1).max(32),
+  address6: ipv6.optional(),
+  prefix6: z.int().min(1).max(128).optional(),
+  mac,
+  domain: z.string().optional(),
+  nameserver: z.string().optional(),
+  enabled: z.boolean(),
+  limits: limits.default({}),
+  /** The start of this vserver's range of user ids on the host, 65536 long. */
+  idmap: z.int().default(100000),
+  /** What the template was, for people. */
+  source: z.string().default(''),
+  created: ts,
+});
+export type VserverConfig = z.infer<typeof vserverConfig>;
+
+export const runState = z.enum(['running', 'stopped', 'starting', 'stopping', 'frozen', 'broken', 'unknown']);
+export type RunState = z.infer<typeof runState>;
+
+/** `vs/1/hosts/{host}/vservers/{name}/state`. `epoch` 0: the host has files of it but does not own it. */
+export const vserverState = z.looseObject({
+  host: hostName,
+  name,
+  state: runState,
+  enabled: z.boolean(),
+  address: ipv4,
+  address6: ipv6.optional(),
+  mac,
+  network: name,
+  epoch: z.int().min(0),
+  uuid: z.uuid(),
+  limits,
+  pid: z.int().optional(), // of its init, as the host sees it
+  since: ts.optional(),
+  saga: id.optional(), // that has it locked
+  error: z.string().optional(),
+  ts,
+});
+export type VserverState = z.infer<typeof vserverState>;
+
+/** `/var/lib/vs-tools/owned/NAME.json`: never travels. `released` is kept as proof that this host gave up that epoch. */
+export const ownership = z.strictObject({
+  version: z.literal(1),
+  name,
+  uuid: z.uuid(),
+  owner: z.boolean(),
+  epoch,
+  saga: id.optional(),
+  releasedTo: z.string().optional(),
+  ts,
+});
+export type Ownership = z.infer<typeof ownership>;
+
+const named = z.strictObject({ name });
+const sagaStep = z.strictObject({ name, saga: id });
+
+/** Where the files of a new vserver come from. */
+export const installSource = z.discriminatedUnion('kind', [
+  z.strictObject({ kind: z.literal('busybox') }),
+  z.strictObject({
+    kind: z.literal('template'),
+    name: z.string(),
+    url: z.url(),
+    sha256: z.string().regex(/^[0-9a-f]{64}$/),
+    bytes,
+    secret: z.string(),
+  }),
+  z.strictObject({ kind: z.literal('clone'), of: name }),
+]);
+
+export const hostAgentCommands = {
+  'host-agent.list': hostCommand(
+    'the vservers of this host',
+    empty,
+    z.object({ vservers: z.array(vserverState) }),
+  ),
+  'host-agent.show': hostCommand(
+    'one vserver: state, configuration, ownership',
+    named,
+    z.object({ state: vserverState, config: vserverConfig, ownership: ownership.optional() }),
+  ),
+  'host-agent.start': hostCommand(
+    'start a vserver that this host owns',
+    z.strictObject({ name, saga: id.optional(), epoch: epoch.optional() }),
+    vserverState,
+  ),
+  'host-agent.stop': hostCommand(
+    'stop in order, by force after timeout (ms); answers once it is proved stopped',
+    z.strictObject({
+      name,
+      timeout: z.int().min(0).max(600_000).optional(),
+      force: z.boolean().optional(),
+      saga: id.optional(),
+      epoch: epoch.optional(),
+    }),
+    vserverState,
+  ),
+  'host-agent.restart': hostCommand(
+    'stop and start',
+    z.strictObject({ name, timeout: z.int().min(0).max(600_000).optional() }),
+    vserverState,
+  ),
+  'host-agent.enable': hostCommand('start it at boot', named, vserverState),
+  'host-agent.disable': hostCommand('do not start it at boot', named, vserverState),
+  'host-agent.exec': hostCommand(
+    'run a command inside; progress {stream: stdout|stderr, data: base64}',
+    z.strictObject({
+      name,
+      command: z.array(z.string()).min(1).max(1000),
+      stdin: z.string().max(700_000).optional(),
+      timeout: z.int().min(1).optional(),
+    }),
+    z.object({ code: z.int() }),
+  ),
+  'host-agent.lock': hostCommand(
+    'hold a vserver for a saga, ttl in ms: nobody else starts, stops or changes it; autostart waits',
+    z.strictObject({ name, saga: id, ttl: z.int().min(1000).max(86_400_000) }),
+    z.object({ epoch: z.int(), enabled: z.boolean(), state: runState }),
+  ),
+  'host-agent.unlock': hostCommand('end a hold', sagaStep),
+  'host-agent.install': hostCommand(
+    'fill the staging tree of this saga from a source and write vserver.json',
+    z.strictObject({ name, saga: id, source: installSource, config: vserverConfig }),
+    z.object({ bytes, files: z.int() }),
+  ),
+  'host-agent.configure': hostCommand(
+    'after adopt: runtime configuration, rule files, idmapped mount of a tree that is in place',
+    sagaStep,
+  ),
+  'host-agent.detach': hostCommand(
+    'undo of configure: unmount, remove generated files; refuses while it runs',
+    sagaStep,
+  ),
+  'host-agent.release': hostCommand(
+    'give up ownership of epoch, with proof that it is stopped; durable, cannot be undone',
+    z.strictObject({ name, saga: id, epoch, to: z.string() }),
+    z.object({ epoch, enabled: z.boolean() }),
+  ),
+  'host-agent.claim': hostCommand(
+    'take ownership with a higher epoch than this host ever saw',
+    z.strictObject({ name, saga: id, epoch }),
+    vserverState,
+  ),
+  'host-agent.answering': hostCommand(
+    'wait until it runs and its address answers on its network',
+    z.strictObject({ name, timeout: z.int().min(0).max(120_000) }),
+    z.object({ ms: z.int() }),
+  ),
+} satisfies Record<string, CommandSpec>;
