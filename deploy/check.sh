@@ -1,0 +1,11 @@
+#!/usr/bin/env bash
+# The fast checks, in order: types, lint, format, unit, flow. Needs nothing but `npm ci`.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+for node in node_modules/node-linux-*/bin; do PATH="$PWD/$node:$PATH"; done
+say() { printf '\n== %s\n' "$*"; }
+say "types";  npx tsc --noEmit
+say "lint";   npx oxlint
+say "format"; npx oxfmt --check
+say "unit and flow tests"
+node node_modules/vitest/vitest.mjs run --project unit --project flow "$@"

@@ -1,0 +1,25 @@
+import { readFileSync } from 'node:fs';
+
+/** Fails when a test was skipped that must run on every machine where CI runs; see test/must-run.txt. */
+interface Report {
+  testResults: { name: string; assertionResults: { fullName: string; status: string }[] }[];
+}
+const file = process.argv[2];
+if (!file) {
+  console.error('usage: no-skips.ts VITEST_JSON_REPORT');
+  process.exit(2);
+}
+const report = JSON.parse(readFileSync(file, 'utf8')) as Report;
+const must = readFileSync(new URL('../test/must-run.txt', import.meta.url), 'utf8')
+  .split('\n')
+  .map((line) => line.trim())
+  .filter((line) => line && !line.startsWith('#'));
+const passed = new Set(
+  report.testResults.flatMap((result) =>
+    result.assertionResults.filter((test) => test.status === 'passed').map((test) => test.fullName),
+  ),
+);
+const missing = must.filter((name) => !passed.has(name));
+for (const name of missing) console.error(`must not be skipped, but did not pass: ${name}`);
+if (missing.length > 0) process.exit(1);
+console.log(`${must.length} tests that must not be skipped ran and passed`);
