@@ -1,0 +1,10 @@
+#!/usr/bin/env bash
+# npm run demo [-- --keep]: everything from nothing to a moved vserver, then takes it all down again.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+fail() { printf 'demo: %s\n' "$*" >&2; exit 1; }
+[ "$(uname -s)" = Linux ] || fail "vs-tools manages Linux hosts; run this on Debian 12 or 13, in a VM if need be"
+[ "$(id -u)" = 0 ] || fail "the lab makes namespaces, mounts and containers: run it as root (sudo npm run demo)"
+bash deploy/setup.sh || exit 1
+for node in node_modules/node-linux-*/bin; do PATH="$PWD/$node:$PATH"; done
+exec node deploy/demo.ts "$@"
