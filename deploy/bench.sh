@@ -1,0 +1,8 @@
+#!/usr/bin/env bash
+# npm run bench -- cli|move [--json]: figures as ratios within one run, beside a plain way of doing the same.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+[ "$(id -u)" = 0 ] || { echo "bench: the lab needs root" >&2; exit 1; }
+bash deploy/setup.sh >&2
+for node in node_modules/node-linux-*/bin; do PATH="$PWD/$node:$PATH"; done
+exec node deploy/bench.ts "$@"
