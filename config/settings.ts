@@ -1,0 +1,123 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { hostname, networkInterfaces } from 'node:os';
+import { z } from 'zod';
+import { VsError } from '../shared/errors.ts';
+
+const seconds = (value: number) => z.coerce.number().min(0).max(86_400).default(value);
+const path = (value: string) => z.string().startsWith('/', 'an absolute path').default(value);
+
+/** Every key of vs-tools.conf, with its default. Each can also be given as VS_KEY in the environment, which wins. */
+const schema = z.strictObject({
+  HOST: z
+    .string()
+    .regex(/^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$/, 'a host name such as host1')
+    .default(() => hostname().split('.')[0]?.toLowerCase() ?? 'host'),
+  ROLE: z.enum(['host', 'master']).default('host'),
+  BROKER_URL: z
+    .string()
+    .regex(/^(mqtt:\/\/[^/]+|unix:\/\/\/.+)$/, 'mqtt://host:port or unix:///path')
+    .default('mqtt://127.0.0.1:1883'),
+  BROKER_USER: z.string().default(''),
+  BROKER_PASSWORD_FILE: z.string().default(''),
+  BASE_TOPIC: z
+    .string()
+    .regex(/^[A-Za-z0-9_-]+(\/[A-Za-z0-9_-]+){0,4}$/, 'topic levels such as vs/1')
+    .default('vs/1'),
+  VSERVER_DIR: path('/var/lib/vservers'),
+  STATE_DIR: path('/var/lib/vs-tools'),
+  RUN_DIR: path('/run/vs'),
+  CONFIG_DIR: path('/etc/vs-tools'),
+  MANAGEMENT_ADDRESS: z.string().default(ownAddress),
+  STOP_TIMEOUT: seconds(30),
+  TRASH_DAYS: z.coerce.number().min(0).max(3650).default(7),
+  METRICS_INTERVAL: z.coerce.number().min(1).max(3600).default(10),
+  LOG_LEVEL: z.enum(['debug', 'info', 'warn', 'error']).default('info'),
+  TEMPLATE_DIR: z.string().default(''),
+  TEMPLATE_NETNS: z.string().default(''),
+  TEMPLATE_MIRROR: z.string().default(''),
+  MTU: z.coerce.number().int().min(1280).max(9216).default(1500),
+  BROKER_LISTEN: z
+    .string()
+    .default('127.0.0.1:1883')
+    .transform((text) => text.split(/[\s,]+/).filter(Boolean)),
+  BROKER_SOCKET: z.string().default(''),
+  BROKER_USERS: z.string().default(''),
+});
+export type Settings = z.infer<typeof schema>;
+
+function ownAddress(): string {
+  for (const list of Object.values(networkInterfaces())) {
+    for (const one of list ?? []) if (one.family === 'IPv4' && !one.internal) return one.address;
+  }
+  return '127.0.0.1';
+}
+
+/** KEY=value lines; # begins a comment line; quotes around a value are dropped. Faults are collected, not thrown. */
+function parseLines(
+  file: string,
+  text: string,
+  faults: string[],
+): Map<string, { value: string; where: string }> {
+  const values = new Map<string, { value: string; where: string }>();
+  for (const [index, line] of text.split('\n').entries()) {
+    if (/^\s*(#.*)?$/.test(line)) continue;
+    const where = `${file}:${index + 1}`;
+    const match = /^\s*([A-Z][A-Z0-9_]*)\s*=\s*(.*?)\s*$/.exec(line);
+    if (!match?.[1]) {
+      faults.push(`${where}: expected KEY=value, found "${line.trim().slice(0, 60)}"`);
+      continue;
+    }
+    values.set(match[1], { value: (match[2] ?? '').replace(/^(["'])(.*)\1$/, '$2'), where });
+  }
+  return values;
+}
+
+/**
+ * The settings of this process: vs-tools.conf, over it VS_KEY of the environment, under it the defaults.
+ * Throws VsError 'usage' that names every fault by file and line.
+ */
+export function loadSettings(options: { file?: string; env?: NodeJS.ProcessEnv } = {}): Settings {
+  const env = options.env ?? process.env;
+  const file = options.file ?? `${env['VS_CONFIG_DIR'] ?? '/etc/vs-tools'}/vs-tools.conf`;
+  const faults: string[] = [];
+  const values = existsSync(file)
+    ? parseLines(file, readFileSync(file, 'utf8'), faults)
+    : new Map<string, { value: string; where: string }>();
+  for (const [key, { where }] of values) {
+    if (!(key in schema.shape))
+      faults.push(`${where}: unknown key ${key}; known are ${Object.keys(schema.shape).join(', ')}`);
+  }
+  for (const key of Object.keys(schema.shape)) {
+    const value = env[`VS_${key}`];
+    if (value !== undefined) values.set(key, { value, where: `environment VS_${key}` });
+  }
+  const known = Object.fromEntries(
+    [...values].filter(([key]) => key in schema.shape).map(([key, { value }]) => [key, value]),
+  );
+  const parsed = schema.safeParse(known);
+  if (!parsed.success) {
+    for (const issue of parsed.error.issues)
+      faults.push(
+        `${values.get(String(issue.path[0]))?.where ?? file}: ${String(issue.path[0])}: ${issue.message}`,
+      );
+  }
+  if (faults.length > 0 || !parsed.success) throw new VsError('usage', faults.join('\n'));
+  const settings = parsed.data;
+  settings.TEMPLATE_DIR ||= `${settings.STATE_DIR}/templates`;
+  settings.BROKER_USERS ||= `${settings.CONFIG_DIR}/broker-users.json`;
+  return settings;
+}
+
+/** The password of BROKER_PASSWORD_FILE; empty when none is set. */
+export function brokerPassword(settings: Settings): string {
+  if (!settings.BROKER_PASSWORD_FILE) return '';
+  try {
+    return readFileSync(settings.BROKER_PASSWORD_FILE, 'utf8').trim();
+  } catch (error) {
+    throw new VsError(
+      'usage',
+      `the password file ${settings.BROKER_PASSWORD_FILE} (BROKER_PASSWORD_FILE) cannot be read: ${(error as Error).message}`,
+      { cause: error },
+    );
+  }
+}

@@ -1,0 +1,90 @@
+import { mkdir, open, readFile, rename, unlink } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { randomBytes } from 'node:crypto';
+import { Low } from 'lowdb';
+import { z } from 'zod';
+import { VsError } from './errors.ts';
+
+async function syncDirectory(directory: string): Promise<void> {
+  const handle = await open(directory, 'r');
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Writes a file so that a power cut leaves the old or the new one whole: temp, fsync, rename, fsync of the directory. */
+export async function writeFileDurable(path: string, text: string, mode = 0o600): Promise<void> {
+  const directory = dirname(path);
+  await mkdir(directory, { recursive: true, mode: 0o700 });
+  const temporary = join(directory, `.${basename(path)}.${randomBytes(6).toString('hex')}.tmp`);
+  try {
+    const handle = await open(temporary, 'wx', mode);
+    try {
+      await handle.writeFile(text);
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+    await rename(temporary, path);
+  } catch (error) {
+    await unlink(temporary).catch(() => undefined);
+    throw error;
+  }
+  await syncDirectory(directory);
+}
+
+/** Removes a file durably; one that is not there is no error. */
+export async function removeFileDurable(path: string): Promise<void> {
+  try {
+    await unlink(path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
+    throw error;
+  }
+  await syncDirectory(dirname(path));
+}
+
+/** A JSON file by its schema; undefined when it does not exist. Throws VsError that names the file when it is damaged. */
+export async function readJson<T extends z.ZodType>(
+  path: string,
+  schema: T,
+): Promise<z.infer<T> | undefined> {
+  let text: string;
+  try {
+    text = await readFile(path, 'utf8');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    throw new VsError('failed', `${path} is not valid JSON; restore it or remove it`, { cause: error });
+  }
+  const parsed = schema.safeParse(value);
+  if (!parsed.success)
+    throw new VsError('failed', `${path} is damaged: ${z.prettifyError(parsed.error)}`, {
+      cause: parsed.error,
+    });
+  return parsed.data;
+}
+
+/** Checks the value by its schema, then writes it durably. */
+export async function writeJson<T extends z.ZodType>(
+  path: string,
+  schema: T,
+  value: z.input<T>,
+): Promise<void> {
+  const low = new Low<unknown>(
+    {
+      read: () => Promise.resolve(null),
+      write: (data) => writeFileDurable(path, `${JSON.stringify(data, null, 2)}\n`),
+    },
+    null,
+  );
+  low.data = schema.parse(value);
+  await low.write();
+}
