@@ -1,0 +1,186 @@
+import { isIP } from 'node:net';
+import { type Command, InvalidArgumentError } from 'commander';
+import { entering, foreground } from '../../deploy/lab/enter.ts';
+import { down, mqttOptions, up } from '../../deploy/lab/lab.ts';
+import { namespaceFile, nodeOf, paths, requireLab } from '../../deploy/lab/model.ts';
+import { bootNode, killNode } from '../../deploy/lab/node.ts';
+import { describe, status } from '../../deploy/lab/status.ts';
+import { cut, heal } from '../../deploy/lab/wires.ts';
+import { VsError } from '../../shared/errors.ts';
+
+interface Named {
+  name: string;
+}
+
+/** `10ms`, `30s`, `5m` in milliseconds. */
+function duration(text: string): number {
+  const match = /^(\d+(?:\.\d+)?)(ms|s|m)$/.exec(text);
+  const ms = Number(match?.[1]) * ({ ms: 1, s: 1000, m: 60_000 }[match?.[2] ?? ''] ?? NaN);
+  if (!(ms >= 1)) throw new InvalidArgumentError('A time is a number with a unit, such as 10ms, 30s or 5m.');
+  return ms;
+}
+
+function count(limit: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (Number.isInteger(value) && value >= 1 && value <= limit) return value;
+    throw new InvalidArgumentError(`It is a whole number from 1 to ${limit}.`);
+  };
+}
+
+function storage(text: string): 'btrfs' | 'dir' {
+  if (text === 'btrfs' || text === 'dir') return text;
+  throw new InvalidArgumentError('It is btrfs or dir.');
+}
+
+/** ADDRESS:PORT, [ADDRESS6]:PORT, or with --icmp an address alone (a port is then left out). */
+function probeTarget(text: string, icmp: boolean): string {
+  const match = /^(?:\[(.+)\]|([^[\]:]+)):(\d{1,5})$/.exec(text);
+  const address = match?.[1] ?? match?.[2] ?? (icmp ? text.replace(/^\[(.*)\]$/, '$1') : '');
+  if (isIP(address) && (icmp || (Number(match?.[3]) > 0 && Number(match?.[3]) < 65_536))) {
+    return icmp ? address : text;
+  }
+  throw new VsError('usage', `"${text}" is no address and port such as 10.60.10.5:80 or [fd60:10::5]:80.`);
+}
+
+function runVerbs(lab: Command): void {
+  const verb = (name: string, summary: string, examples: string) =>
+    lab
+      .command(name)
+      .description(summary)
+      .option('--name <lab>', 'name of the lab', 'lab')
+      .addHelpText('after', `\nExamples:\n${examples}`);
+
+  verb(
+    'up',
+    'bring a lab up: a master, hosts, networks, a router and a prober',
+    '  vs lab up\n  vs lab up --name l2 --hosts 3 --storage dir',
+  )
+    .option('--hosts <n>', 'how many hosts (2 unless told)', count(40))
+    .option('--storage <kind>', 'storage of the hosts: btrfs (unless told), or dir, which is ext4', storage)
+    .option('--networks <n>', 'how many networks for vservers (2 unless told)', count(20))
+    .option('--bare', 'nodes without services, to try things in')
+    .action(async (options: Named & Parameters<typeof up>[0]) => {
+      const made = await up({ ...options, say: (line) => console.log(`  ${line}`) });
+      console.log(
+        `Lab ${made.name} is up. Point the command line at it: eval "$(vs lab env${made.name === 'lab' ? '' : ` --name ${made.name}`})"`,
+      );
+    });
+  verb('down', 'take a lab down and remove all of it', '  vs lab down --name l2').action(
+    async (options: Named) => {
+      const there = await down(options.name);
+      console.log(
+        there ? `Lab ${options.name} is down; nothing of it is left.` : `There is no lab ${options.name}.`,
+      );
+    },
+  );
+  verb('kill', 'power cut: every process of a node by SIGKILL; its disk stays', '  vs lab kill host1')
+    .argument('<node>', 'host1, host2, ... or master')
+    .action(async (name: string, options: Named) => {
+      const found = await requireLab(options.name);
+      await killNode(found, nodeOf(found, name));
+    });
+  verb('boot', 'boot a node that is off', '  vs lab boot host1')
+    .argument('<node>', 'host1, host2, ... or master')
+    .action(async (name: string, options: Named) => {
+      const found = await requireLab(options.name);
+      await bootNode(found, nodeOf(found, name));
+    });
+  verb(
+    'cut',
+    'cut the management network of a node, wholly or towards one other node',
+    '  vs lab cut host1\n  vs lab cut host1 --from master',
+  )
+    .argument('<node>', 'host1, host2, ... or master')
+    .option('--from <node>', 'only the way to this node')
+    .action(async (name: string, options: Named & { from?: string }) => {
+      await cut(await requireLab(options.name), name, options.from);
+    });
+  verb('heal', 'end every cut', '  vs lab heal').action(async (options: Named) => {
+    await heal(await requireLab(options.name));
+  });
+}
+
+function lookVerbs(lab: Command): void {
+  const verb = (name: string, summary: string, examples: string) =>
+    lab
+      .command(name)
+      .description(summary)
+      .option('--name <lab>', 'name of the lab', 'lab')
+      .addHelpText('after', `\nExamples:\n${examples}`);
+
+  verb('status', 'hosts, addresses, networks, storage and processes of a lab', '  vs lab status --json')
+    .option('--json', 'for programs')
+    .action(async (options: Named & { json?: boolean }) => {
+      const state = await status(await requireLab(options.name));
+      console.log(options.json ? JSON.stringify(state, null, 2) : describe(state));
+    });
+  verb('env', 'shell lines that point the command line at a lab', '  eval "$(vs lab env)"').action(
+    async (options: Named) => {
+      const found = await requireLab(options.name);
+      const at = paths(found.name);
+      const values = {
+        VS_BROKER_URL: `unix://${at.socket}`,
+        VS_BROKER_USER: 'operator',
+        VS_BROKER_PASSWORD_FILE: at.secret('operator'),
+        VS_LAB: found.name,
+      };
+      for (const [key, value] of Object.entries(values)) console.log(`export ${key}=${value}`);
+    },
+  );
+  verb(
+    'mqtt',
+    "options with which a client of this machine reaches the lab's broker",
+    "  mosquitto_sub $(vs lab mqtt viewer) -t 'vs/1/#' -v",
+  )
+    .argument('<user>', 'operator or viewer')
+    .action(async (user: string, options: Named) => {
+      if (user !== 'operator' && user !== 'viewer') {
+        throw new VsError('usage', `"${user}" is none of the lab's users: operator, viewer.`);
+      }
+      console.log((await mqttOptions(await requireLab(options.name), user)).join(' '));
+    });
+  verb(
+    'exec',
+    'run a command in a node, or in the namespace of router, switch or prober',
+    '  vs lab exec host1 -- lxc-ls -P /var/lib/vservers\n  vs lab exec prober -- ping -c 3 10.60.10.5',
+  )
+    .argument('<node>', 'host1, ..., master, router, switch or prober')
+    .argument('<command...>', 'the command and its arguments, after --')
+    .action(async (node: string, command: string[], options: Named) => {
+      const found = await requireLab(options.name);
+      process.exitCode = await foreground([...(await entering(found, node)), ...command]);
+    });
+  verb(
+    'probe',
+    'ask an address again and again from behind the router; tell the longest gap',
+    '  vs lab probe 10.60.10.5:80 --interval 10ms --for 30s --json\n  vs lab probe 10.60.10.5 --icmp',
+  )
+    .argument('<target>', 'ADDRESS:PORT, [ADDRESS6]:PORT, or ADDRESS with --icmp')
+    .option('--icmp', 'ping instead of TCP')
+    .option('--read', 'an answer is a byte that comes, not the connection alone')
+    .option('--interval <time>', 'time between two attempts', duration, 10)
+    .option('--for <time>', 'how long; ends at SIGINT too', duration, 30_000)
+    .option('--json', 'for programs')
+    .action(
+      async (
+        target: string,
+        options: Named & { icmp?: boolean; read?: boolean; interval: number; for: number; json?: boolean },
+      ) => {
+        const found = await requireLab(options.name);
+        const script = new URL('../../deploy/lab/probe.ts', import.meta.url).pathname;
+        const words = ['--interval', String(options.interval), '--for', String(options.for)];
+        for (const flag of ['icmp', 'read', 'json'] as const) if (options[flag]) words.push(`--${flag}`);
+        const space = ['nsenter', `--net=${namespaceFile(found.name, 'prober')}`, '--'];
+        const wanted = probeTarget(target, options.icmp ?? false);
+        process.exitCode = await foreground([...space, process.execPath, script, ...words, '--', wanted]);
+      },
+    );
+}
+
+/** `vs lab`: a pool on one machine, for trying and testing. */
+export function register(program: Command): void {
+  const lab = program.command('lab').description('a pool on this one machine, to try and to test (root)');
+  runVerbs(lab);
+  lookVerbs(lab);
+}

@@ -1,0 +1,96 @@
+import { existsSync } from 'node:fs';
+import { mkdir, open, writeFile } from 'node:fs/promises';
+import { run } from '../../shared/run.ts';
+import { type Lab, type LabNode, networksOf, nodesOf, password, paths, templates } from './model.ts';
+
+const root = new URL('../..', import.meta.url).pathname;
+
+/** Lines of networks.conf as every node of the lab gets them. */
+export function networksConf(lab: Lab): string {
+  return networksOf(lab)
+    .map((network) => {
+      const options = [
+        `name=${network.name}`,
+        `net6=[${network.subnet6}]`,
+        `gw6=[${network.gateway6}]`,
+        `uplink=${network.uplink}`,
+        ...(lab.vlan ? [] : ['untagged']),
+      ];
+      return `${network.vlan}:${network.subnet}:${network.gateway}:${network.gateway}:lab.example:${options.join(',')}\n`;
+    })
+    .join('');
+}
+
+/** vs-tools.conf of a node. */
+export function toolsConf(lab: Lab, node: LabNode): string {
+  const at = paths(lab.name);
+  const [master] = nodesOf(lab);
+  const lines: Record<string, string> = {
+    HOST: node.name,
+    ROLE: node.role,
+    BROKER_URL: node.role === 'master' ? `unix://${at.socket}` : `mqtt://${master?.address}:1883`,
+    BROKER_USER: node.name,
+    BROKER_PASSWORD_FILE: '/etc/vs-tools/broker.password',
+    MANAGEMENT_ADDRESS: node.address,
+  };
+  if (node.role === 'master') {
+    lines['BROKER_LISTEN'] = `${node.address}:1883`;
+    lines['BROKER_SOCKET'] = at.socket;
+    lines['TEMPLATE_DIR'] = templates;
+    lines['TEMPLATE_NETNS'] = '/run/vslab-node/machine-net';
+    const mirror = process.env['VS_TEMPLATE_MIRROR'];
+    if (mirror) lines['TEMPLATE_MIRROR'] = mirror;
+  }
+  return Object.entries(lines)
+    .map(([key, value]) => `${key}=${value}\n`)
+    .join('');
+}
+
+/** The services of a node: name and argument vector. */
+export function servicesOf(lab: Lab, node: LabNode): Record<string, string[]> {
+  const service = (...names: string[]) => [process.execPath, `${root}cli/main.ts`, 'service', ...names];
+  if (lab.bare) return { sleep: ['/usr/bin/sleep', 'infinity'] };
+  if (node.role === 'master')
+    return { broker: service('broker'), master: service('orchestrator', 'template') };
+  return { agent: service('host-agent', 'network', 'snapshot', 'transfer', 'firewall', 'monitor') };
+}
+
+async function writeUsers(lab: Lab, file: string): Promise<void> {
+  const { hashPassword } = await import('../../broker/users.ts');
+  const users: Record<string, unknown> = {};
+  const names = [...nodesOf(lab).map((node) => node.name), 'operator', 'viewer'];
+  for (const name of names) {
+    const role = /^host\d+$/.test(name) ? 'agent' : name;
+    users[name] = { role, ...(await hashPassword(await password(lab.name, name))) };
+  }
+  await writeFile(file, `${JSON.stringify({ users }, null, 2)}\n`, { mode: 0o600 });
+}
+
+/** The node's files under /etc/vs-tools, written anew at each boot; what people added stays. */
+export async function writeFiles(lab: Lab, node: LabNode): Promise<void> {
+  const data = paths(lab.name).node(node.name);
+  const etc = `${data}/etc`;
+  for (const folder of ['state', 'etc', 'log', 'scratch']) {
+    await mkdir(`${data}/${folder}`, { recursive: true, mode: 0o755 });
+  }
+  await writeFile(`${etc}/vs-tools.conf`, toolsConf(lab, node));
+  await writeFile(`${etc}/networks.conf`, networksConf(lab));
+  await writeFile(`${etc}/broker.password`, `${await password(lab.name, node.name)}\n`, { mode: 0o600 });
+  if (node.role === 'host') return;
+  const hosts = nodesOf(lab).filter((one) => one.role === 'host');
+  await writeFile(`${etc}/slaves.conf`, hosts.map((host) => `${host.name}\n`).join(''));
+  if (!lab.bare) await writeUsers(lab, `${etc}/broker-users.json`);
+}
+
+/** The disk of a host: a sparse image with a file system, made once. */
+export async function makeDisk(lab: Lab, node: LabNode): Promise<void> {
+  const image = `${paths(lab.name).node(node.name)}/disk.img`;
+  if (existsSync(image)) return;
+  const fresh = `${image}.new`; // a crash in the middle leaves no half-made disk under the real name
+  const file = await open(fresh, 'w', 0o600);
+  await file.truncate(20 * 1024 ** 3);
+  await file.close();
+  const make = lab.storage === 'btrfs' ? ['mkfs.btrfs', '-q', '-f'] : ['mkfs.ext4', '-q', '-F', '-m', '0'];
+  await run([...make, '-L', `vslab-${node.name}`, fresh], { timeoutMs: 120_000 });
+  await run(['mv', fresh, image]);
+}

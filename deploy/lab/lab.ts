@@ -1,0 +1,187 @@
+import { existsSync } from 'node:fs';
+import { mkdir, readdir, rm, rmdir, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { VsError } from '../../shared/errors.ts';
+import { run } from '../../shared/run.ts';
+import {
+  checkLabName,
+  type Lab,
+  namespace,
+  nodesOf,
+  password,
+  paths,
+  readLab,
+  templates,
+  writeLab,
+} from './model.ts';
+import { bootNode, killNode } from './node.ts';
+import { initOf, killAll, namespacesOf, removeCgroups } from './processes.ts';
+import { layWires, removeNamespace } from './wires.ts';
+
+export interface UpOptions {
+  name: string;
+  hosts?: number;
+  storage?: Lab['storage'];
+  networks?: number;
+  bare?: boolean;
+  say?: (line: string) => void;
+}
+
+/** A free port of 127.0.0.1: the wanted one, if nobody has it. */
+async function freePort(wanted: number): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once('error', (error) => (wanted ? resolve(freePort(0)) : reject(error)));
+    server.listen(wanted, '127.0.0.1', () => {
+      const address = server.address();
+      server.close(() => resolve(typeof address === 'object' && address ? address.port : 0));
+    });
+  });
+}
+
+function needRoot(): void {
+  if (process.platform !== 'linux')
+    throw new VsError('failed', 'The lab needs Linux: run it in a Debian VM.');
+  if (process.getuid?.() !== 0) {
+    throw new VsError('failed', 'The lab makes namespaces, mounts and containers: run it as root (sudo).');
+  }
+}
+
+/** The options of a client of this machine for the broker of the lab. */
+export async function mqttOptions(lab: Lab, user: 'operator' | 'viewer'): Promise<string[]> {
+  const word = await password(lab.name, user);
+  const id = `${user}-${process.pid.toString(36)}${Date.now().toString(36)}`;
+  return ['-h', '127.0.0.1', '-p', String(lab.port), '-u', user, '-P', word, '-i', id];
+}
+
+/** Waits until the master and every host say `online`; the names of those that do not. */
+async function awaitOnline(lab: Lab, seconds: number): Promise<string[]> {
+  const until = Date.now() + seconds * 1000;
+  const waiting = new Set(nodesOf(lab).map((node) => node.name));
+  while (waiting.size > 0 && Date.now() < until) {
+    const options = await mqttOptions(lab, 'viewer');
+    const topics = ['-t', 'vs/1/master/status', '-t', 'vs/1/hosts/+/status'];
+    const { stdout } = await run(
+      ['mosquitto_sub', ...options, '-q', '1', ...topics, '-F', '%t %p', '-W', '1'],
+      { okCodes: [0, 1, 2, 5, 7, 14, 15, 27], timeoutMs: 10_000 },
+    );
+    for (const line of stdout.split('\n')) {
+      const match = /^vs\/1\/(?:hosts\/)?([a-z0-9-]+)\/status (.*)$/.exec(line);
+      if (match?.[1] && /"state":\s*"online"/.test(match[2] ?? '')) waiting.delete(match[1]);
+    }
+    if (waiting.size > 0) await sleep(100);
+  }
+  return [...waiting];
+}
+
+/** Takes down what runs of a lab: processes, namespaces, cgroups. Disks and records stay. */
+async function clearRuntime(name: string): Promise<void> {
+  const left = await killAll(name);
+  if (left.length > 0) {
+    throw new VsError('failed', `Processes of lab ${name} do not end even by SIGKILL: ${left.join(', ')}.`);
+  }
+  for (const space of await namespacesOf(name)) await removeNamespace(space);
+  await removeCgroups(name);
+  await rm(paths(name).run, { recursive: true, force: true });
+}
+
+/** The record of the lab as it shall be: what is there already holds, what was asked must agree with it. */
+async function wanted(options: UpOptions): Promise<Lab> {
+  const kept = await readLab(options.name);
+  const running = kept !== undefined && existsSync(paths(options.name).ready);
+  for (const key of ['storage', 'networks', 'bare'] as const) {
+    const value = options[key];
+    if (kept && value !== undefined && value !== kept[key]) {
+      throw new VsError(
+        'conflict',
+        `Lab ${options.name} has ${key} ${String(kept[key])}. Take it down first: vs lab down --name ${options.name}`,
+      );
+    }
+  }
+  if (kept && options.hosts !== undefined && options.hosts < kept.hosts) {
+    throw new VsError(
+      'conflict',
+      `Lab ${options.name} has ${kept.hosts} hosts already; a lab does not shrink.`,
+    );
+  }
+  return {
+    name: options.name,
+    hosts: options.hosts ?? kept?.hosts ?? 2,
+    storage: kept?.storage ?? options.storage ?? 'btrfs',
+    networks: kept?.networks ?? options.networks ?? 2,
+    vlan: kept?.vlan ?? false,
+    port: running ? kept.port : await freePort(kept?.port ?? 0),
+    bare: kept?.bare ?? options.bare ?? false,
+  };
+}
+
+/** Brings a lab up, or completes one that is up in part; done, all its nodes run and are on the bus. */
+export async function up(options: UpOptions): Promise<Lab> {
+  needRoot();
+  checkLabName(options.name);
+  const say = options.say ?? (() => undefined);
+  const at = paths(options.name);
+  const lab = await wanted(options);
+  if (!existsSync(at.ready) || !existsSync(`/run/netns/${namespace(lab.name, 'switch')}`)) {
+    await clearRuntime(lab.name);
+    await mkdir(at.run, { recursive: true, mode: 0o755 });
+    await mkdir(templates, { recursive: true, mode: 0o755 });
+    await writeLab(lab);
+    lab.vlan = await layWires(lab);
+    await writeFile(at.ready, '');
+    say(`network   ${lab.networks} networks, ${lab.vlan ? 'one tagged trunk' : 'untagged (no 802.1q here)'}`);
+  }
+  await writeLab(lab);
+  for (const node of nodesOf(lab)) {
+    await bootNode(lab, node);
+    say(`${node.name.padEnd(9)} ${node.address}`);
+  }
+  if (lab.bare) return lab;
+  const missing = await awaitOnline(lab, 30);
+  if (missing.length > 0) {
+    throw new VsError(
+      'unavailable',
+      `Lab ${lab.name} is up, but ${missing.join(', ')} did not come online within 30 s; the logs lie in ${at.data}/NODE/log.`,
+    );
+  }
+  return lab;
+}
+
+/** Removes a lab and all that it left, also after a crash; nothing there is fine. Answers whether there was anything. */
+export async function down(name: string): Promise<boolean> {
+  needRoot();
+  checkLabName(name);
+  const at = paths(name);
+  const lab = await readLab(name);
+  const there =
+    lab !== undefined || existsSync(at.run) || existsSync(at.data) || (await namespacesOf(name)).length > 0;
+  // Nodes first and by their own files, so that loop devices are seen to go; then whatever else is left.
+  const known: Lab = lab ?? {
+    name,
+    hosts: 0,
+    storage: 'btrfs',
+    networks: 0,
+    vlan: false,
+    port: 0,
+    bare: true,
+  };
+  await killAll(name);
+  const folders = (await readdir(at.data).catch(() => [])).filter((entry) =>
+    /^(master|host\d+)$/.test(entry),
+  );
+  for (const folder of folders) {
+    await killNode(known, { name: folder, role: folder === 'master' ? 'master' : 'host', address: '' });
+  }
+  await clearRuntime(name);
+  await rm(at.data, { recursive: true, force: true });
+  await rmdir(templates).catch(() => undefined); // goes when no template is in it
+  return there;
+}
+
+/** Are all nodes of a lab running? For status and tests. */
+export async function running(lab: Lab): Promise<Record<string, number | undefined>> {
+  const found: Record<string, number | undefined> = {};
+  for (const node of nodesOf(lab)) found[node.name] = await initOf(lab.name, node.name);
+  return found;
+}
