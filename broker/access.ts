@@ -1,0 +1,80 @@
+import { matches } from '../shared/bus.ts';
+import type { Role } from './users.ts';
+
+export interface Identity {
+  name: string;
+  role: Role;
+  clientId: string;
+}
+
+/** Does every topic that `filter` covers lie within one that `allowed` covers? Both may hold + and #. */
+export function covers(allowed: string, filter: string): boolean {
+  const want = allowed.split('/');
+  const have = filter.split('/');
+  for (const [index, level] of want.entries()) {
+    if (level === '#') return true;
+    const other = have[index];
+    if (other === undefined || other === '#') return false;
+    if (level !== '+' && level !== other) return false;
+  }
+  return want.length === have.length;
+}
+
+/** Who may publish where (design.md, "Access"): deny by default. */
+export function mayPublish(base: string, who: Identity, topic: string): boolean {
+  const allowed: Record<Role, string[]> = {
+    agent: [`${base}/hosts/${who.name}/#`],
+    master: [`${base}/master/#`, `${base}/sagas/#`, `${base}/backups/#`, `${base}/hosts/+/commands/+/+`],
+    operator: [`${base}/hosts/+/commands/+/+`, `${base}/master/commands/+/+`],
+    viewer: [],
+  };
+  if (who.role === 'agent' && matches(`${base}/hosts/${who.name}/commands/#`, topic)) return false;
+  return allowed[who.role].some((filter) => matches(filter, topic));
+}
+
+const readable = (base: string, who: Identity): Record<Role, string[]> => ({
+  agent: [
+    `${base}/hosts/${who.name}/commands/#`,
+    `${base}/hosts/+/status`,
+    `${base}/hosts/+/vservers/+/state`,
+  ],
+  master: ['#'],
+  operator: ['#'],
+  viewer: [
+    `${base}/hosts/+/status`,
+    `${base}/hosts/+/info`,
+    `${base}/hosts/+/metrics`,
+    `${base}/hosts/+/vservers/+/state`,
+    `${base}/hosts/+/vservers/+/metrics`,
+    `${base}/hosts/+/alerts/#`,
+    `${base}/master/status`,
+    `${base}/master/alerts/#`,
+    `${base}/sagas/#`,
+    `${base}/backups/#`,
+  ],
+});
+
+const repliesOf = (base: string, who: Identity): string[] => [
+  `${base}/hosts/+/replies/${who.clientId}`,
+  `${base}/master/replies/${who.clientId}`,
+];
+
+/** May this client get this message? Replies reach only the client they are for, whatever its role. */
+export function mayRead(base: string, who: Identity, topic: string): boolean {
+  if (repliesOf(base, who).some((filter) => matches(filter, topic))) return true;
+  if (matches(`${base}/hosts/+/replies/+`, topic) || matches(`${base}/master/replies/+`, topic)) return false;
+  return readable(base, who)[who.role].some((filter) => matches(filter, topic));
+}
+
+/**
+ * May this client subscribe? A filter that is wider than what the client may read is taken (`vs/1/#` is what people
+ * type), and delivery is filtered message by message; only what could never deliver anything is refused.
+ */
+export function maySubscribe(base: string, who: Identity, filter: string): boolean {
+  if (filter.startsWith('$share/')) return false;
+  const replies = /(^|\/)replies\/([^/]+)$/.exec(filter);
+  if (replies) return repliesOf(base, who).some((allowed) => covers(allowed, filter));
+  if (who.role === 'master' || who.role === 'operator') return true;
+  const wild = filter.includes('#') || filter.includes('+');
+  return wild ? true : mayRead(base, who, filter);
+}

@@ -1,0 +1,101 @@
+import { readFileSync } from 'node:fs';
+import type { Settings } from '../config/settings.ts';
+import { type Bus, connectBus } from './bus.ts';
+import { type Handlers, createDispatcher } from './dispatch.ts';
+import { VsError } from './errors.ts';
+import { type Log, createLog } from './log.ts';
+
+export type { Call, Handlers } from './dispatch.ts';
+
+/** What a service is given when it is made. */
+export interface Context {
+  /** The target this process answers for: a host's name, or `master`. */
+  host: string;
+  settings: Settings;
+  bus: Bus;
+  log: Log;
+  version: string;
+}
+export interface Service {
+  name: string;
+  handlers: Handlers;
+  /** Begins its work; must not wait for the broker (invariant 3). */
+  start?(): Promise<void>;
+  stop?(): Promise<void>;
+}
+
+/** Which services there are, where they run, and their modules, loaded only when asked for. */
+const modules: Record<
+  string,
+  { scope: 'host' | 'master'; load: () => Promise<{ service: (context: Context) => Service }> }
+> = {
+  'host-agent': { scope: 'host', load: () => import('../services/host-agent/main.ts') },
+  network: { scope: 'host', load: () => import('../services/network/main.ts') },
+  firewall: { scope: 'host', load: () => import('../services/firewall/main.ts') },
+  monitor: { scope: 'host', load: () => import('../services/monitor/main.ts') },
+  snapshot: { scope: 'host', load: () => import('../services/snapshot/main.ts') },
+  transfer: { scope: 'host', load: () => import('../services/transfer/main.ts') },
+  orchestrator: { scope: 'master', load: () => import('../services/orchestrator/main.ts') },
+  template: { scope: 'master', load: () => import('../services/template/main.ts') },
+};
+export const serviceNames = Object.keys(modules);
+
+export const version = (): string =>
+  (JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string })
+    .version;
+
+function scopeOf(names: string[]): 'host' | 'master' {
+  const scopes = new Set<'host' | 'master'>();
+  for (const name of names) {
+    const module = modules[name];
+    if (!module)
+      throw new VsError(
+        'usage',
+        `there is no service ${name}; there are ${serviceNames.join(', ')} and broker`,
+      );
+    scopes.add(module.scope);
+  }
+  const [scope, other] = [...scopes];
+  if (!scope || other)
+    throw new VsError('usage', 'name services of a host, or services of the master, not both in one process');
+  return scope;
+}
+
+/** Runs services in this process until SIGTERM or SIGINT. Starts them also while the broker is away. */
+export async function runServices(names: string[], settings: Settings): Promise<void> {
+  const host = scopeOf(names) === 'master' ? 'master' : settings.HOST;
+  const log = createLog(settings.LOG_LEVEL, host);
+  const handlers: Handlers = {};
+  const dispatcher = createDispatcher(handlers, (error, name) => {
+    const cause = error instanceof Error && error.cause instanceof Error ? error.cause.message : undefined;
+    if (error instanceof VsError) log.warn({ command: name, code: error.code, cause }, error.message);
+    else log.error({ command: name, err: error }, 'a command failed inside vs-tools');
+  });
+  const bus = connectBus({ settings, target: host, dispatcher, log });
+  const context: Context = { host, settings, bus, log, version: version() };
+  const services: Service[] = [];
+  for (const name of names) {
+    const module = await modules[name]?.load();
+    if (module) services.push(module.service(context));
+  }
+  for (const service of services) Object.assign(handlers, service.handlers);
+  const stopped = new Promise<void>((resolve) => {
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve());
+  });
+  for (const service of services) {
+    await service
+      .start?.()
+      .catch((error: unknown) =>
+        log.error({ service: service.name, err: error }, `service ${service.name} did not start`),
+      );
+  }
+  log.info({ services: names }, 'running');
+  await stopped;
+  dispatcher.abortAll();
+  for (const service of services.reverse())
+    await service
+      .stop?.()
+      .catch((error: unknown) => log.error({ service: service.name, err: error }, 'stop'));
+  await bus.close();
+  process.exit(0);
+}
