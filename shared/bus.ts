@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { type Socket, connect as connectSocket } from 'node:net';
-import mqtt, { type MqttClient } from 'mqtt';
+import { MqttClient } from 'mqtt';
 import { type Settings, brokerPassword } from '../config/settings.ts';
 import { type Reply, reply as replySchema } from './contract/command.ts';
 import type { Args, CommandName, Data } from './contract/commands.ts';
@@ -93,12 +93,11 @@ export function connectBus(options: {
   const onConnect = new Set<() => void>();
 
   const status = (state: 'online' | 'offline', at: number) => ({ state, session, ts: at });
-  const client: MqttClient = mqtt.connect({
-    // the URL is read by openStream; mqtt.js wants one of its own kind
-    protocol: 'mqtt',
-    host: '127.0.0.1',
+  const client = new MqttClient(() => openStream(settings.BROKER_URL), {
     clientId,
     clean: true,
+    protocolId: 'MQTT',
+    protocolVersion: 4,
     username: settings.BROKER_USER || target,
     password: brokerPassword(settings),
     keepalive: 20,
@@ -112,9 +111,7 @@ export function connectBus(options: {
       qos: 1,
       retain: true,
     },
-  } as mqtt.IClientOptions);
-  const streams = client as unknown as { streamBuilder: () => Socket };
-  streams.streamBuilder = () => openStream(settings.BROKER_URL);
+  });
 
   const send = (topic: string, payload: object | null, qos: 0 | 1, retain: boolean): Promise<void> => {
     const text = payload === null ? '' : JSON.stringify(payload);

@@ -1,0 +1,135 @@
+import { chmodSync, rmSync } from 'node:fs';
+import { type Server, type Socket, createServer } from 'node:net';
+import { Aedes, type Client } from 'aedes';
+import type { Settings } from '../config/settings.ts';
+import { VsError } from '../shared/errors.ts';
+import { type Log, createLog } from '../shared/log.ts';
+import { type Identity, mayPublish, mayRead, maySubscribe } from './access.ts';
+import { guardStream } from './stream.ts';
+import { openUsers } from './users.ts';
+
+/** A refused publish goes here: taken and acknowledged, delivered to nobody (measured.md, G5). */
+const NOWHERE = '$denied/publish';
+
+function refusal(message: string, returnCode: number): Error & { returnCode: number } {
+  return Object.assign(new Error(message), { returnCode });
+}
+
+async function createBroker(settings: Settings, log: Log): Promise<Aedes> {
+  const users = openUsers(settings.BROKER_USERS);
+  const identities = new WeakMap<Client, Identity>();
+  const base = settings.BASE_TOPIC;
+  return Aedes.createBroker({
+    id: `vs-${Date.now().toString(36)}`, // new at each start and sortable by time
+    concurrency: 200,
+    heartbeatInterval: 10_000,
+    connectTimeout: 10_000,
+    drainTimeout: 10_000,
+    keepaliveLimit: 120,
+    maxTopicLevels: 12,
+    preConnect(client, packet, done) {
+      if (!packet.clientId) return done(refusal('a client id is needed', 2), false);
+      done(null, true);
+    },
+    authenticate(client, username, password, done) {
+      const name = username ?? '';
+      users.verify(name, password?.toString() ?? '').then(
+        (right) => {
+          const user = users.find(name);
+          if (!right || !user) {
+            log.warn({ user: name, client: client.id }, 'wrong user or password');
+            return done(refusal('wrong user or password', 4) as never, null);
+          }
+          if (client.id !== name && !client.id.startsWith(`${name}-`)) {
+            log.warn(
+              { user: name, client: client.id },
+              'the client id must be the user name, or begin with it and a dash',
+            );
+            return done(refusal('client id and user do not belong together', 2) as never, null);
+          }
+          identities.set(client, { name, role: user.role, clientId: client.id });
+          done(null, true);
+        },
+        (error: unknown) => {
+          log.error({ err: error }, `the users file ${settings.BROKER_USERS} cannot be read`);
+          done(refusal('the broker cannot read its users', 3) as never, null);
+        },
+      );
+    },
+    authorizePublish(client, packet, done) {
+      if (client === null) return done(null); // the broker itself; wills were checked when they were given
+      const who = identities.get(client);
+      if (who && mayPublish(base, who, packet.topic)) return done(null);
+      log.warn({ user: who?.name, client: client.id, topic: packet.topic }, 'publish refused');
+      packet.topic = NOWHERE;
+      packet.payload = Buffer.alloc(0);
+      packet.retain = false;
+      done(null);
+    },
+    authorizeSubscribe(client, subscription, done) {
+      const who = identities.get(client);
+      if (who && maySubscribe(base, who, subscription.topic) && !subscription.topic.startsWith('$denied'))
+        return done(null, subscription);
+      log.warn({ user: who?.name, client: client.id, topic: subscription.topic }, 'subscribe refused');
+      done(null, null);
+    },
+    authorizeForward(client, packet) {
+      const who = identities.get(client);
+      if (!who || !mayRead(base, who, packet.topic)) return null;
+      const waiting = (client.conn as Socket).writableLength;
+      if (waiting > 8 * 1024 * 1024) {
+        log.warn({ client: client.id, waiting }, 'a client that does not read was disconnected');
+        client.conn.destroy();
+        return null;
+      }
+      return packet.qos === 0 && waiting > 1024 * 1024 ? null : packet;
+    },
+  });
+}
+
+/** Runs the embedded broker: TCP listeners, a unix socket, and a listener inherited as fd 3 (LISTEN_FDS=1, as systemd does). */
+export async function runBroker(settings: Settings): Promise<{ ports: number[]; close(): Promise<void> }> {
+  const log = createLog(settings.LOG_LEVEL, 'broker');
+  const aedes = await createBroker(settings, log);
+  const servers: Server[] = [];
+
+  async function listen(where: object, name: string): Promise<Server> {
+    const server = createServer({ noDelay: true, highWaterMark: 4 * 1024 * 1024 }, (socket) => {
+      guardStream(socket, (reason) => log.warn({ from: socket.remoteAddress }, reason));
+      aedes.handle(socket);
+    });
+    server.maxConnections = 5000;
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', (error) =>
+        reject(
+          new VsError('failed', `the broker cannot listen on ${name}: ${error.message}`, { cause: error }),
+        ),
+      );
+      server.listen(where, resolve);
+    });
+    servers.push(server);
+    log.info({ listen: name }, 'listening');
+    return server;
+  }
+
+  for (const one of settings.BROKER_LISTEN) {
+    const cut = one.lastIndexOf(':');
+    await listen({ host: one.slice(0, cut).replace(/^\[|\]$/g, ''), port: Number(one.slice(cut + 1)) }, one);
+  }
+  if (settings.BROKER_SOCKET) {
+    rmSync(settings.BROKER_SOCKET, { force: true });
+    await listen({ path: settings.BROKER_SOCKET }, settings.BROKER_SOCKET);
+    chmodSync(settings.BROKER_SOCKET, 0o600);
+  }
+  if (process.env['LISTEN_FDS'] === '1') await listen({ fd: 3 }, 'the inherited socket');
+  return {
+    ports: servers
+      .map((server) => server.address())
+      .flatMap((address) => (address && typeof address === 'object' ? [address.port] : [])),
+    async close() {
+      for (const server of servers) server.close();
+      await new Promise<void>((resolve) => aedes.close(() => resolve()));
+      log.flush();
+    },
+  };
+}
