@@ -39,7 +39,7 @@ export function toolsConf(lab: Lab, node: LabNode): string {
     lines['TEMPLATE_DIR'] = templates;
     lines['TEMPLATE_NETNS'] = '/run/vslab-node/machine-net';
     const mirror = process.env['VS_TEMPLATE_MIRROR'];
-    if (mirror) lines['TEMPLATE_MIRROR'] = mirror;
+    if (mirror && /^\S+$/.test(mirror)) lines['TEMPLATE_MIRROR'] = mirror;
   }
   return Object.entries(lines)
     .map(([key, value]) => `${key}=${value}\n`)

@@ -4,6 +4,7 @@ import { createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { VsError } from '../../shared/errors.ts';
 import { run } from '../../shared/run.ts';
+import { writeFiles } from './files.ts';
 import {
   checkLabName,
   type Lab,
@@ -16,7 +17,7 @@ import {
   writeLab,
 } from './model.ts';
 import { bootNode, killNode } from './node.ts';
-import { initOf, killAll, namespacesOf, removeCgroups } from './processes.ts';
+import { killAll, namespacesOf, removeCgroups } from './processes.ts';
 import { layWires, removeNamespace } from './wires.ts';
 
 export interface UpOptions {
@@ -87,7 +88,7 @@ async function clearRuntime(name: string): Promise<void> {
 }
 
 /** The record of the lab as it shall be: what is there already holds, what was asked must agree with it. */
-async function wanted(options: UpOptions): Promise<Lab> {
+async function recordFor(options: UpOptions): Promise<Lab> {
   const kept = await readLab(options.name);
   const running = kept !== undefined && existsSync(paths(options.name).ready);
   for (const key of ['storage', 'networks', 'bare'] as const) {
@@ -122,21 +123,25 @@ export async function up(options: UpOptions): Promise<Lab> {
   checkLabName(options.name);
   const say = options.say ?? (() => undefined);
   const at = paths(options.name);
-  const lab = await wanted(options);
+  const lab = await recordFor(options);
   if (!existsSync(at.ready) || !existsSync(`/run/netns/${namespace(lab.name, 'switch')}`)) {
     await clearRuntime(lab.name);
     await mkdir(at.run, { recursive: true, mode: 0o755 });
     await mkdir(templates, { recursive: true, mode: 0o755 });
     await writeLab(lab);
     lab.vlan = await layWires(lab);
+    await writeLab(lab);
     await writeFile(at.ready, '');
     say(`network   ${lab.networks} networks, ${lab.vlan ? 'one tagged trunk' : 'untagged (no 802.1q here)'}`);
   }
+  const grown = ((await readLab(lab.name))?.hosts ?? 0) < lab.hosts;
   await writeLab(lab);
-  for (const node of nodesOf(lab)) {
-    await bootNode(lab, node);
-    say(`${node.name.padEnd(9)} ${node.address}`);
-  }
+  const nodes = nodesOf(lab);
+  const [master] = nodes;
+  if (grown && master) await writeFiles(lab, master); // the broker reads its users anew
+  const booted = await Promise.allSettled(nodes.map((node) => bootNode(lab, node)));
+  for (const result of booted) if (result.status === 'rejected') throw result.reason;
+  for (const node of nodes) say(`${node.name.padEnd(9)} ${node.address}`);
   if (lab.bare) return lab;
   const missing = await awaitOnline(lab, 30);
   if (missing.length > 0) {
@@ -177,11 +182,4 @@ export async function down(name: string): Promise<boolean> {
   await rm(at.data, { recursive: true, force: true });
   await rmdir(templates).catch(() => undefined); // goes when no template is in it
   return there;
-}
-
-/** Are all nodes of a lab running? For status and tests. */
-export async function running(lab: Lab): Promise<Record<string, number | undefined>> {
-  const found: Record<string, number | undefined> = {};
-  for (const node of nodesOf(lab)) found[node.name] = await initOf(lab.name, node.name);
-  return found;
 }

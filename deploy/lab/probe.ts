@@ -67,15 +67,18 @@ async function probeTcp(target: string, interval: number, ms: number, read: bool
   const host = bracketed ?? plain ?? '';
   const answers: number[] = [];
   const errors: Record<string, number> = {};
-  const open = new Set<Promise<void>>();
+  const open = new Set<ReturnType<typeof attempt>>();
+  const note = async (one: ReturnType<typeof attempt>): Promise<void> => {
+    const { at, error } = await one;
+    if (error === undefined) answers.push(at);
+    else errors[error] = (errors[error] ?? 0) + 1;
+    open.delete(one);
+  };
   const begun = performance.now();
   for (let n = 0; !stop.aborted && performance.now() - begun < ms; n++) {
-    const one = attempt(host, Number(port), read).then(({ at, error }) => {
-      if (error === undefined) answers.push(at);
-      else errors[error] = (errors[error] ?? 0) + 1;
-      open.delete(one);
-    });
+    const one = attempt(host, Number(port), read);
     open.add(one);
+    void note(one);
     const wait = (n + 1) * interval - (performance.now() - begun);
     if (wait > 0) await new Promise((resolve) => setTimeout(resolve, wait));
   }
@@ -112,8 +115,9 @@ async function probeIcmp(address: string, interval: number, ms: number, stop: Ab
   return { answers, errors, ended: now() };
 }
 
+const time = (ms: number): string => new Date(ms).toISOString().slice(11, 23);
+
 function printed(result: ProbeResult): string {
-  const time = (ms: number) => new Date(ms).toISOString().slice(11, 23);
   const reasons = Object.entries(result.errors)
     .map(([code, count]) => `${count} ${code}`)
     .join(', ');

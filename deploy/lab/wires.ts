@@ -54,6 +54,21 @@ async function plug(lab: Lab, space: string, device: string, port: string, into:
   await inside(hub, 'link', 'set', port, 'master', into);
 }
 
+/** A node's cable: like a real card, it has the same MAC after each boot. */
+async function plugNode(lab: Lab, node: LabNode, device: string, port: string, into: string): Promise<void> {
+  const space = namespace(lab.name, node.name);
+  await plug(lab, space, device, port, into);
+  const mac = [
+    '02',
+    '76',
+    '73',
+    ...[0, Number(device.slice(3)), Number(node.address.split('.')[3])].map(hex),
+  ];
+  await inside(space, 'link', 'set', device, 'address', mac.join(':'));
+}
+
+const hex = (byte: number): string => byte.toString(16).padStart(2, '0');
+
 /** Makes switch, router and prober; answers whether the trunk is tagged. */
 export async function layWires(lab: Lab): Promise<boolean> {
   const [hub, router, prober] = parts.map((part) => namespace(lab.name, part)) as [string, string, string];
@@ -102,13 +117,13 @@ export async function wireNode(lab: Lab, node: LabNode): Promise<void> {
   const space = namespace(lab.name, node.name);
   await addNamespace(space);
   await sysctl(space, 'net.ipv6.conf.default.accept_dad=0');
-  await plug(lab, space, 'eth0', `${node.name}-mgmt`, 'mgmt');
+  await plugNode(lab, node, 'eth0', `${node.name}-mgmt`, 'mgmt');
   await inside(space, 'addr', 'add', `${node.address}/24`, 'dev', 'eth0');
   if (node.role === 'master') return;
-  if (lab.vlan) return plug(lab, space, 'eth1', `${node.name}-trunk`, 'trunk');
+  if (lab.vlan) return plugNode(lab, node, 'eth1', `${node.name}-trunk`, 'trunk');
   for (const network of networksOf(lab)) {
     const port = `${node.name}-${network.vlan}`;
-    await plug(lab, space, network.uplink, port, network.name);
+    await plugNode(lab, node, network.uplink, port, network.name);
   }
 }
 
