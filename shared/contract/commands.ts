@@ -1,4 +1,5 @@
 import type { z } from 'zod';
+import { firewallCommands } from './firewall.ts';
 import { networkCommands } from './network.ts';
 import { orchestratorCommands } from './saga.ts';
 import { snapshotCommands } from './snapshot.ts';
@@ -10,6 +11,7 @@ import { hostAgentCommands } from './vserver.ts';
 export const commands = {
   ...hostAgentCommands,
   ...networkCommands,
+  ...firewallCommands,
   ...snapshotCommands,
   ...transferCommands,
   ...templateCommands,

@@ -1,0 +1,40 @@
+import { writeFile } from 'node:fs/promises';
+import { z } from 'zod';
+import { run } from '../../shared/run.ts';
+
+const link = z.looseObject({
+  ifname: z.string(),
+  master: z.string().optional(),
+  address: z.string().optional(),
+  operstate: z.string().optional(),
+});
+export type Link = z.infer<typeof link>;
+
+/** The devices of this host, by name (`ip -j link`). */
+export async function links(): Promise<Map<string, Link>> {
+  const { stdout } = await run(['ip', '-j', 'link', 'show']);
+  return new Map(
+    z
+      .array(link)
+      .parse(JSON.parse(stdout))
+      .map((one) => [one.ifname, one]),
+  );
+}
+
+/** Runs one `ip` command. */
+export const ip = (...args: string[]) => run(['ip', ...args]);
+
+/** Writes a setting of a device below /proc/sys/net; by path, for VLAN devices have dots in their names. */
+export async function sysctl(
+  family: 'ipv4' | 'ipv6',
+  device: string,
+  key: string,
+  value: string,
+): Promise<void> {
+  await writeFile(`/proc/sys/net/${family}/conf/${device}/${key}`, value).catch(
+    (error: NodeJS.ErrnoException) => {
+      if (family === 'ipv6' && error.code === 'ENOENT') return; // a kernel without IPv6
+      throw error;
+    },
+  );
+}

@@ -1,0 +1,108 @@
+import { readdir, rm } from 'node:fs/promises';
+import { loadNetworks, networkOf } from '../../config/networks.ts';
+import type { Attachment, Network } from '../../shared/contract/network.ts';
+import { VsError } from '../../shared/errors.ts';
+import { pathsFor } from '../../shared/paths.ts';
+import type { Context, Service } from '../../shared/service.ts';
+import { writeFileDurable } from '../../shared/store.ts';
+import { announce } from './announce.ts';
+import { bridgeDown, bridgeUp } from './bridges.ts';
+import { startHook } from './hook.ts';
+import { links } from './ip.ts';
+import { bridgeOf, usersOf, vethOf } from './plan.ts';
+import { whoAnswers } from './probe.ts';
+import { vethRules, vethTable } from './rules.ts';
+
+/** The network service: bridges and VLANs of this host, and the veth, rules and addresses of its vservers. */
+export function service(context: Context): Service {
+  const { settings, log } = context;
+  const paths = pathsFor(settings);
+  let queue: Promise<unknown> = Promise.resolve();
+  /** Bridges change one at a time. */
+  const inTurn = <T>(work: () => Promise<T>): Promise<T> => {
+    const next = queue.then(work, work);
+    queue = next.catch(() => undefined);
+    return next;
+  };
+
+  async function find(name: string): Promise<Network> {
+    const networks = await loadNetworks(settings);
+    const one = networks.find((network) => network.name === name);
+    if (!one)
+      throw new VsError(
+        'not-found',
+        `${context.host} has no network ${name}; networks.conf has ${networks.map((network) => network.name).join(', ') || 'none'}`,
+      );
+    return one;
+  }
+  async function show(network: Network) {
+    const now = await links();
+    const ports = new Set(usersOf(network, now));
+    const names = await readdir(settings.VSERVER_DIR).catch(() => []);
+    return {
+      network,
+      up: now.has(bridgeOf(network)),
+      bridge: bridgeOf(network),
+      vservers: names.filter((name) => ports.has(vethOf(name))),
+    };
+  }
+
+  return {
+    name: 'network',
+    handlers: {
+      'network.list': async () => ({ networks: await Promise.all((await loadNetworks(settings)).map(show)) }),
+      'network.show': async (args) => show(await find(args.network)),
+      'network.match': async (args) => {
+        const networks = await loadNetworks(settings);
+        const network = networkOf(networks, args.address);
+        if (network) return { network };
+        throw new VsError(
+          'refused',
+          `${args.address} is in no network; networks.conf has ${networks.map((one) => `${one.name} ${one.subnet}`).join(', ') || 'none'}`,
+        );
+      },
+      'network.up': async (args) =>
+        inTurn(async () => ({ bridge: await bridgeUp(await find(args.network), settings.MTU) })),
+      'network.down': async (args) =>
+        inTurn(async () => ({ removed: await bridgeDown(await find(args.network)) })),
+      'network.check': async (args) =>
+        inTurn(async () => ({
+          answers: await whoAnswers(await bridgeUp(await find(args.network), settings.MTU), args.address, 1),
+        })),
+      'network.attach': async (args): Promise<Attachment> => {
+        const network = await find(args.network);
+        const bridge = await inTurn(() => bridgeUp(network, settings.MTU));
+        const veth = vethOf(args.name);
+        const rules = paths.rules(args.name);
+        const { rules: guest } = await context.bus.request(context.host, 'firewall.render', {
+          name: args.name,
+        });
+        await writeFileDurable(`${rules}/guest.nft`, guest);
+        await writeFileDurable(`${rules}/host.nft`, vethRules(veth, args));
+        await writeFileDurable(`${rules}/start-host`, startHook(rules, veth, vethTable(veth)), 0o700);
+        return {
+          bridge,
+          veth,
+          mac: args.mac,
+          address: `${args.address}/${args.prefix}`,
+          gateway: network.gateway,
+          ...(args.address6
+            ? { address6: `${args.address6}/${args.prefix6 ?? 64}`, gateway6: network.gateway6 }
+            : {}),
+          mtu: network.mtu ?? settings.MTU,
+          nameserver: network.nameserver,
+          domain: network.domain,
+          hook: `${rules}/start-host`,
+        };
+      },
+      'network.detach': async (args) => {
+        await rm(paths.rules(args.name), { recursive: true, force: true });
+        return {};
+      },
+      'network.announce': async (args) => {
+        await announce(args.pid, args.mac, log);
+        return {};
+      },
+    },
+  };
+}

@@ -1,0 +1,33 @@
+import { createHash } from 'node:crypto';
+import type { Network } from '../../shared/contract/network.ts';
+import type { Link } from './ip.ts';
+
+export const bridgeOf = (network: Network): string => `vsbr${network.vlan}`;
+/** The host's end of a vserver's veth: at most 15 characters, the same at every start. */
+export const vethOf = (name: string): string =>
+  `vsv${createHash('sha1').update(name).digest('hex').slice(0, 8)}`;
+export const trunkOf = (network: Network): string | undefined =>
+  network.uplink && (network.tagged ? `${network.uplink}.${network.vlan}` : network.uplink);
+
+export type Step =
+  | { do: 'vlan'; device: string; uplink: string; vlan: number }
+  | { do: 'bridge'; device: string; mtu: number }
+  | { do: 'port'; device: string; bridge: string; mtu: number };
+
+/** What is missing until a network is up. An uplink that does not exist is no step: the caller refuses. */
+export function planUp(network: Network, links: Map<string, Link>, mtu: number): Step[] {
+  const steps: Step[] = [];
+  const bridge = bridgeOf(network);
+  const trunk = trunkOf(network);
+  if (!links.has(bridge)) steps.push({ do: 'bridge', device: bridge, mtu });
+  if (trunk && network.tagged && network.uplink && !links.has(trunk))
+    steps.push({ do: 'vlan', device: trunk, uplink: network.uplink, vlan: network.vlan });
+  if (trunk && links.get(trunk)?.master !== bridge) steps.push({ do: 'port', device: trunk, bridge, mtu });
+  return steps;
+}
+
+/** The ports of a bridge that belong to vservers. */
+export const usersOf = (network: Network, links: Map<string, Link>): string[] =>
+  [...links.values()]
+    .filter((one) => one.master === bridgeOf(network) && one.ifname !== trunkOf(network))
+    .map((one) => one.ifname);

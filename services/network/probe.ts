@@ -1,0 +1,27 @@
+import { run } from '../../shared/run.ts';
+import { ip } from './ip.ts';
+
+/**
+ * The MAC that answers for an IPv4 address on a bridge, or null. The guard lets the host send nothing on the bridge,
+ * so the question is asked from a namespace of its own with a port on it (duplicate address detection, RFC 5227).
+ */
+export async function whoAnswers(bridge: string, address: string, seconds: number): Promise<string | null> {
+  const mark = Math.random().toString(36).slice(2, 8);
+  const namespace = `vsprobe-${mark}`;
+  const port = `vsp${mark}`;
+  await ip('netns', 'add', namespace);
+  try {
+    await ip('link', 'add', port, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', namespace);
+    await ip('link', 'set', port, 'master', bridge, 'up');
+    await ip('-n', namespace, 'link', 'set', 'eth0', 'up');
+    const inside = ['nsenter', `--net=/run/netns/${namespace}`];
+    const { stdout } = await run(
+      [...inside, 'arping', '-D', '-f', '-c', String(seconds), '-w', String(seconds), '-I', 'eth0', address],
+      { okCodes: [0, 1] },
+    );
+    return /\[([0-9A-Fa-f:]{17})\]/.exec(stdout)?.[1]?.toLowerCase() ?? null;
+  } finally {
+    await ip('link', 'del', port).catch(() => undefined);
+    await ip('netns', 'del', namespace).catch(() => undefined);
+  }
+}
