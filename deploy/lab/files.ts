@@ -46,9 +46,15 @@ export function toolsConf(lab: Lab, node: LabNode): string {
     .join('');
 }
 
+const service = (...names: string[]): string[] => [
+  process.execPath,
+  `${root}cli/main.ts`,
+  'service',
+  ...names,
+];
+
 /** The services of a node: name and argument vector. */
 export function servicesOf(lab: Lab, node: LabNode): Record<string, string[]> {
-  const service = (...names: string[]) => [process.execPath, `${root}cli/main.ts`, 'service', ...names];
   if (lab.bare) return { sleep: ['/usr/bin/sleep', 'infinity'] };
   if (node.role === 'master')
     return { broker: service('broker'), master: service('orchestrator', 'template') };
