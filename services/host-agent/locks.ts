@@ -1,0 +1,35 @@
+import { join } from 'node:path';
+import { z } from 'zod';
+import { id, ts } from '../../shared/contract/names.ts';
+import { VsError } from '../../shared/errors.ts';
+import { readJson, removeFileDurable, writeJson } from '../../shared/store.ts';
+
+const lock = z.strictObject({ version: z.literal(1), saga: id, until: ts });
+
+/** Holds of vservers by sagas, on disk so that they outlive the agent. A hold ends by itself at `until`. */
+export function openLocks(stateDirectory: string) {
+  const file = (name: string) => join(stateDirectory, 'locks', `${name}.json`);
+  async function holder(name: string): Promise<string | undefined> {
+    const now = await readJson(file(name), lock);
+    return now && now.until > Date.now() ? now.saga : undefined;
+  }
+  return {
+    holder,
+    /** Throws 'conflict' when another saga has it. */
+    async require(name: string, saga: string | undefined): Promise<void> {
+      const by = await holder(name);
+      if (by && by !== saga)
+        throw new VsError('conflict', `${name} is locked by saga ${by}; see it with: vs saga show ${by}`, {
+          retryable: true,
+        });
+    },
+    async take(name: string, saga: string, ttl: number): Promise<void> {
+      await this.require(name, saga);
+      await writeJson(file(name), lock, { version: 1, saga, until: Date.now() + ttl });
+    },
+    async drop(name: string, saga: string): Promise<void> {
+      if ((await holder(name)) === saga) await removeFileDurable(file(name));
+    },
+  };
+}
+export type Locks = ReturnType<typeof openLocks>;
