@@ -64,7 +64,19 @@ async function awaitOnline(lab: Lab, seconds: number): Promise<string[]> {
     const options = await mqttOptions(lab, 'viewer');
     const topics = ['-t', 'vs/1/master/status', '-t', 'vs/1/hosts/+/status'];
     const { stdout } = await run(
-      ['mosquitto_sub', ...options, '-q', '1', ...topics, '-F', '%t %p', '-W', '1'],
+      [
+        'mosquitto_sub',
+        ...options,
+        '-q',
+        '1',
+        ...topics,
+        '-F',
+        '%t %p',
+        '-C',
+        String(lab.hosts + 1),
+        '-W',
+        '3',
+      ],
       { okCodes: [0, 1, 2, 5, 7, 14, 15, 27], timeoutMs: 10_000 },
     );
     for (const line of stdout.split('\n')) {
@@ -139,7 +151,8 @@ export async function up(options: UpOptions): Promise<Lab> {
   const nodes = nodesOf(lab);
   const [master] = nodes;
   if (grown && master) await writeFiles(lab, master); // the broker reads its users anew
-  const booted = await Promise.allSettled(nodes.map((node) => bootNode(lab, node)));
+  if (master) await bootNode(lab, master); // first, so that the agents find their broker at once
+  const booted = await Promise.allSettled(nodes.slice(1).map((node) => bootNode(lab, node)));
   for (const result of booted) if (result.status === 'rejected') throw result.reason;
   for (const node of nodes) say(`${node.name.padEnd(9)} ${node.address}`);
   if (lab.bare) return lab;

@@ -1,0 +1,80 @@
+import { spawnSync } from 'node:child_process';
+import { statSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { down, mqttOptions, up } from '../../deploy/lab/lab.ts';
+import { type Lab, nodeOf, paths } from '../../deploy/lab/model.ts';
+import { bootNode, killNode } from '../../deploy/lab/node.ts';
+import { status } from '../../deploy/lab/status.ts';
+
+const name = 't-bus';
+
+/** What any client of this machine sees of the states of master and hosts. */
+async function seen(lab: Lab): Promise<Record<string, string>> {
+  const topics = ['-t', 'vs/1/master/status', '-t', 'vs/1/hosts/+/status'];
+  const argv = [...(await mqttOptions(lab, 'viewer')), ...topics, '-q', '1', '-F', '%t %p', '-W', '2'];
+  const { stdout } = spawnSync('mosquitto_sub', argv, { encoding: 'utf8', timeout: 20_000 });
+  const found: Record<string, string> = {};
+  for (const line of stdout.split('\n').filter(Boolean)) {
+    const [topic = '', ...rest] = line.split(' ');
+    found[topic.split('/').at(-2) ?? ''] = (JSON.parse(rest.join(' ')) as { state: string }).state;
+  }
+  return found;
+}
+
+/** Asks until it is so, for at most half a minute; the last answer. */
+async function becomes(lab: Lab, node: string, state: string): Promise<string | undefined> {
+  const until = Date.now() + 30_000;
+  for (;;) {
+    const now = (await seen(lab))[node];
+    if (now === state || Date.now() > until) return now;
+    await sleep(200);
+  }
+}
+
+describe('the bus of a lab', () => {
+  let lab: Lab;
+  beforeAll(async () => {
+    await down(name);
+    lab = await up({ name });
+  });
+  afterAll(async () => {
+    await down(name);
+  });
+
+  it('shows master and hosts online to a client of this machine', async () => {
+    expect(await seen(lab)).toEqual({ master: 'online', host1: 'online', host2: 'online' });
+  });
+
+  it('refuses a wrong password, and keeps the right ones in files of mode 0600', async () => {
+    const options = await mqttOptions(lab, 'viewer');
+    options[options.indexOf('-P') + 1] = 'wrong';
+    const argv = [...options, '-t', 'vs/1/#', '-C', '1', '-W', '5'];
+    const { status: code } = spawnSync('mosquitto_sub', argv, { timeout: 20_000 });
+    expect(code).not.toBe(0);
+    for (const user of ['operator', 'viewer', 'master', 'host1']) {
+      expect(statSync(paths(name).secret(user)).mode & 0o777).toBe(0o600);
+    }
+  });
+
+  it('is back after a kill -9 of the broker, and so are the states', async () => {
+    const master = (await status(lab)).nodes.find((node) => node.name === 'master');
+    const broker = master?.processes.find((one) => one.name === 'broker');
+    process.kill(broker?.pid ?? -1, 'SIGKILL');
+    expect(await becomes(lab, 'host1', 'online')).toBe('online');
+    expect(await becomes(lab, 'master', 'online')).toBe('online');
+  });
+
+  it('tells of a host that lost its power, and of one that is back', async () => {
+    await killNode(lab, nodeOf(lab, 'host2'));
+    expect(await becomes(lab, 'host2', 'offline')).toBe('offline');
+    await bootNode(lab, nodeOf(lab, 'host2'));
+    expect(await becomes(lab, 'host2', 'online')).toBe('online');
+  });
+
+  it('takes a further host in, with the master off before', async () => {
+    await killNode(lab, nodeOf(lab, 'master'));
+    lab = await up({ name, hosts: 3 });
+    expect(await seen(lab)).toMatchObject({ master: 'online', host3: 'online' });
+  });
+});
