@@ -1,0 +1,53 @@
+import { mkdir, readdir, rename, stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { run } from '../../shared/run.ts';
+import type { Driver } from './drivers.ts';
+
+const subvolume = (...args: string[]) => run(['btrfs', 'subvolume', ...args], { timeoutMs: 600_000 });
+/** The root directory of every btrfs subvolume has inode 256. */
+export const isSubvolume = async (path: string): Promise<boolean> =>
+  (await stat(path).catch(() => undefined))?.ino === 256;
+
+/** Deletes a subvolume with the ones that a guest made inside it. */
+async function remove(path: string): Promise<void> {
+  if (!(await stat(path).catch(() => undefined))) return;
+  if (!(await isSubvolume(path))) {
+    for (const entry of await readdir(path, { withFileTypes: true }))
+      if (entry.isDirectory()) await remove(join(path, entry.name));
+    await run(['rm', '-rf', '--one-file-system', path], { timeoutMs: 3_600_000 });
+    return;
+  }
+  await run(['btrfs', 'property', 'set', '-ts', path, 'ro', 'false'], { okCodes: [0, 1] });
+  for (const inner of await nested(path)) await subvolume('delete', inner);
+  await subvolume('delete', path);
+}
+
+/** The subvolumes inside one, the deepest first. */
+async function nested(path: string): Promise<string[]> {
+  const { stdout } = await run(
+    ['find', path, '-xdev', '-mindepth', '1', '-depth', '-type', 'd', '-inum', '256', '-print0'],
+    { okCodes: [0, 1], timeoutMs: 600_000 },
+  );
+  return stdout.split('\0').filter(Boolean);
+}
+
+/** The driver of `btrfs subvolume` (btrfs-subvolume(8)). */
+export const btrfs: Driver = {
+  storage: 'btrfs',
+  capabilities: { snapshot: true, send: true },
+  async create(path) {
+    await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+    if (!(await isSubvolume(path))) await subvolume('create', path);
+  },
+  async snapshot(from, to) {
+    await mkdir(dirname(to), { recursive: true, mode: 0o700 });
+    if (!(await isSubvolume(to))) await subvolume('snapshot', '-r', from, to);
+  },
+  async promote(from, to) {
+    if (await isSubvolume(to)) return;
+    await subvolume('snapshot', from, `${to}.new`);
+    await rename(`${to}.new`, to);
+  },
+  remove,
+  nested: async (path) => (await nested(path)).length > 0,
+};

@@ -1,0 +1,172 @@
+import { existsSync } from 'node:fs';
+import { mkdir, open, readFile, readdir, rename, stat, statfs } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { z } from 'zod';
+import { vserverConfig } from '../../shared/contract/vserver.ts';
+import { VsError } from '../../shared/errors.ts';
+import { isOwner } from '../../shared/ownership.ts';
+import { pathsFor } from '../../shared/paths.ts';
+import { run } from '../../shared/run.ts';
+import type { Context, Service } from '../../shared/service.ts';
+import { readJson, removeFileDurable, writeJson } from '../../shared/store.ts';
+import { type Driver, driverOf } from './drivers.ts';
+import { openTrash } from './trash.ts';
+
+const adopted = z.strictObject({ version: z.literal(1), saga: z.string() });
+const size = (bytes: number) =>
+  bytes >= 1e9 ? `${(bytes / 1e9).toFixed(1)} GB` : `${(bytes / 1e6).toFixed(1)} MB`;
+
+/** The snapshot service: owns the storage below VSERVER_DIR, that is trees, staging, snapshots and trash. */
+export function service(context: Context): Service {
+  const { settings, host, log } = context;
+  const paths = pathsFor(settings);
+  let known: Driver | undefined;
+  let timer: NodeJS.Timeout | undefined;
+  const driver = async () => (known ??= await driverOf(settings.VSERVER_DIR));
+  const trash = async () => openTrash(paths.trash, await driver(), settings.TRASH_DAYS);
+  const marker = (name: string) => `${settings.STATE_DIR}/adopted/${name}.json`;
+
+  async function space() {
+    const { bsize, blocks, bavail } = await statfs(settings.VSERVER_DIR);
+    return { total: bsize * blocks, free: bsize * bavail };
+  }
+  async function makeRoom(bytes: number): Promise<number> {
+    const needed = Math.ceil(bytes * 1.05);
+    for (const old of await (await trash()).list()) {
+      if ((await space()).free >= needed) break;
+      await (await trash()).destroy(old);
+      await run(['sync', '-f', settings.VSERVER_DIR], { timeoutMs: 120_000 });
+    }
+    const { free } = await space();
+    if (free < needed)
+      throw new VsError(
+        'failed',
+        `no space left in ${settings.VSERVER_DIR} (${size(needed)} needed, ${size(free)} free)`,
+      );
+    return free;
+  }
+  /** A tree that this host owns, or that is mounted, is never moved away. */
+  async function refuseInUse(name: string): Promise<void> {
+    if (await isOwner(settings, name))
+      throw new VsError('refused', `${host} owns ${name}, so its tree stays where it is`);
+    if ((await readFile('/proc/self/mountinfo', 'utf8')).includes(` ${paths.mount(name)} `))
+      throw new VsError('conflict', `${name} is still mounted at ${paths.mount(name)} on ${host}`);
+  }
+  async function moveTree(from: string, to: string): Promise<void> {
+    await mkdir(dirname(to), { recursive: true, mode: 0o700 });
+    await rename(from, to);
+    for (const directory of [dirname(from), dirname(to)]) {
+      const handle = await open(directory, 'r');
+      await handle.sync().finally(() => handle.close());
+    }
+  }
+  const there = (path: string) =>
+    stat(path).then(
+      () => true,
+      () => false,
+    );
+
+  return {
+    name: 'snapshot',
+    handlers: {
+      'snapshot.info': async () => ({
+        storage: (await driver()).storage,
+        capabilities: (await driver()).capabilities,
+        ...(await space()),
+      }),
+      'snapshot.usage': async ({ name }) => {
+        const tree = paths.vserver(name);
+        if (!(await there(tree))) throw new VsError('not-found', `${host} has no vserver ${name}`);
+        const [bytes, inodes] = await Promise.all([
+          run(['du', '-sx', '--block-size=1', tree], { okCodes: [0, 1], timeoutMs: 600_000 }),
+          run(['du', '-sx', '--inodes', tree], { okCodes: [0, 1], timeoutMs: 600_000 }),
+        ]);
+        return {
+          bytes: Number.parseInt(bytes.stdout, 10),
+          files: Number.parseInt(inodes.stdout, 10),
+          nested: await (await driver()).nested(tree),
+        };
+      },
+      'snapshot.allocate': async ({ name, saga, bytes, tree }) => {
+        const path = paths.staging(name, saga);
+        const free = (await there(path)) ? (await space()).free : await makeRoom(bytes);
+        await mkdir(path, { recursive: true, mode: 0o700 });
+        if (tree) await (await driver()).create(paths.stagingTree(name, saga));
+        return { path, free };
+      },
+      'snapshot.discard': async ({ name, saga }) => {
+        await (await driver()).remove(paths.staging(name, saga));
+        await removeFileDurable(marker(name));
+        return {};
+      },
+      'snapshot.promote': async ({ name, saga, label }) => {
+        if (!(await there(paths.vserver(name))))
+          await (
+            await driver()
+          ).promote(`${paths.staging(name, saga)}/${label}`, paths.stagingTree(name, saga));
+        return {};
+      },
+      'snapshot.adopt': async ({ name, saga }) => {
+        const target = paths.vserver(name);
+        const tree = paths.stagingTree(name, saga);
+        if (await there(target)) {
+          if ((await readJson(marker(name), adopted))?.saga === saga && !(await there(tree))) return {};
+          throw new VsError('conflict', `${host} has a vserver ${name} already`);
+        }
+        await writeJson(marker(name), adopted, { version: 1, saga });
+        await moveTree(tree, target);
+        return {};
+      },
+      'snapshot.evict': async ({ name, saga }) => {
+        await refuseInUse(name);
+        const target = paths.vserver(name);
+        if (!(await there(target)) || (await readJson(marker(name), adopted))?.saga !== saga) return {};
+        await moveTree(target, paths.stagingTree(name, saga));
+        return {};
+      },
+      'snapshot.trash': async ({ name, saga }) => {
+        await refuseInUse(name);
+        const tree = paths.vserver(name);
+        const config = await readJson(paths.vserverJson(name), vserverConfig);
+        const before = (await (await trash()).list()).find((one) => one.name === name && one.saga === saga);
+        if (!config && !before) throw new VsError('not-found', `${host} has no vserver ${name}`);
+        const entry = await (
+          await trash()
+        ).take(tree, { name, saga, uuid: config?.uuid ?? before?.uuid ?? '' });
+        return { until: entry.until };
+      },
+      'snapshot.create': async ({ name, saga, label }) => {
+        if (!existsSync(paths.vserver(name)))
+          throw new VsError('not-found', `${host} has no vserver ${name}`);
+        await (await driver()).snapshot(paths.vserver(name), paths.snapshot(name, saga, label));
+        return {};
+      },
+      'snapshot.list': async ({ name, saga }) => {
+        const entries = await readdir(paths.snapshots(name)).catch(() => []);
+        const snapshots = entries.flatMap((entry) => {
+          const [of = '', label = ''] = entry.split('.');
+          return label && (saga === undefined || of === saga) ? [{ saga: of, label, ts: 0 }] : [];
+        });
+        return { snapshots };
+      },
+      'snapshot.remove': async ({ name, saga, label }) => {
+        for (const entry of await readdir(paths.snapshots(name)).catch(() => [])) {
+          if (label ? entry === `${saga}.${label}` : entry.startsWith(`${saga}.`))
+            await (await driver()).remove(`${paths.snapshots(name)}/${entry}`);
+        }
+        return {};
+      },
+    },
+    async start() {
+      const prune = () =>
+        void trash()
+          .then((one) => one.prune())
+          .catch((error: unknown) => log.error({ err: error }, 'trash'));
+      prune();
+      timer = setInterval(prune, 3_600_000);
+    },
+    async stop() {
+      clearInterval(timer);
+    },
+  };
+}

@@ -1,0 +1,130 @@
+import { rename } from 'node:fs/promises';
+import { type Socket, connect } from 'node:net';
+import { join } from 'node:path';
+import { Transform } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { VsError } from '../../shared/errors.ts';
+import { run, start } from '../../shared/run.ts';
+import { same } from './endpoint.ts';
+import type { meter } from './progress.ts';
+
+/** Ends with the code of a child; its stderr is collected for the sentence of a failure. */
+function ending(child: ReturnType<typeof start>): Promise<{ code: number; stderr: string }> {
+  let stderr = '';
+  child.stderr?.on('data', (chunk: Buffer) => (stderr = (stderr + chunk.toString()).slice(-2000)));
+  return new Promise((resolve, reject) => {
+    child.once('error', reject);
+    child.once('close', (code) => resolve({ code: code ?? 1, stderr }));
+  });
+}
+
+/** Reads one line (at most 4 kB) from a paused socket; what came after it is put back. */
+async function readLine(socket: Socket): Promise<string> {
+  const chunks: Buffer[] = [];
+  for (;;) {
+    const chunk = socket.read() as Buffer | null;
+    if (chunk === null) {
+      await new Promise<void>((resolve, reject) => {
+        const gone = () => reject(new VsError('failed', 'the other side closed the connection'));
+        socket.once('readable', () => (socket.off('end', gone), resolve()));
+        socket.once('end', gone);
+      });
+      continue;
+    }
+    chunks.push(chunk);
+    const all = Buffer.concat(chunks);
+    const end = all.indexOf(10);
+    if (end < 0 && all.length < 4096) continue;
+    if (end < 0) throw new VsError('failed', 'the other side does not speak the transfer protocol');
+    if (end + 1 < all.length) socket.unshift(all.subarray(end + 1));
+    return all.subarray(0, end).toString();
+  }
+}
+
+/** Target: takes one stream into staging. The first line is the secret and the label, the answer one line {ok, error?}. */
+export async function receive(socket: Socket, staging: string, secret: string): Promise<void> {
+  const [given = '', snapshotName = '', label = ''] = (await readLine(socket)).split(' ');
+  if (!same(given, secret) || !/^[A-Za-z0-9_.-]+$/.test(snapshotName) || !/^[a-z0-9-]+$/.test(label)) {
+    socket.destroy();
+    throw new VsError('refused', 'a transfer came with a wrong secret');
+  }
+  const child = start(['btrfs', 'receive', '-e', staging], { stdio: ['pipe', 'ignore', 'pipe'] });
+  const done = ending(child);
+  let error = '';
+  try {
+    if (!child.stdin) throw new Error('no stdin');
+    await pipeline(socket, child.stdin, { end: true }).catch((reason: unknown) => {
+      if ((reason as NodeJS.ErrnoException).code !== 'EPIPE') throw reason; // receive -e ends at the end mark
+    });
+  } catch (reason) {
+    error = String(reason);
+    child.kill('SIGTERM');
+  }
+  const { code, stderr } = await done;
+  if (code !== 0 || error) error ||= stderr.trim().split('\n').at(-1) ?? `btrfs receive ended with ${code}`;
+  const arrived = join(staging, snapshotName);
+  if (error) await run(['btrfs', 'subvolume', 'delete', arrived], { okCodes: [0, 1] });
+  else await rename(arrived, join(staging, label));
+  socket.end(`${JSON.stringify(error ? { ok: false, error } : { ok: true })}\n`);
+}
+
+/** Source: sends a snapshot (incremental to `parent`), then waits for the word of the target. */
+export async function send(
+  options: {
+    address: string;
+    port: number;
+    secret: string;
+    snapshot: string;
+    snapshotName: string;
+    label: string;
+    parent?: string;
+    signal: AbortSignal;
+  },
+  count: ReturnType<typeof meter>,
+): Promise<void> {
+  const socket = connect({ host: options.address, port: options.port, allowHalfOpen: true });
+  socket.setNoDelay(true);
+  await new Promise<void>((resolve, reject) => {
+    socket.once('connect', resolve);
+    socket.once('error', (error) =>
+      reject(
+        new VsError('failed', `the endpoint at ${options.address} cannot be reached: ${error.message}`, {
+          cause: error,
+        }),
+      ),
+    );
+  });
+  socket.write(`${options.secret} ${options.snapshotName} ${options.label}\n`);
+  const child = start(
+    ['btrfs', 'send', '-q', ...(options.parent ? ['-p', options.parent] : []), options.snapshot],
+    { stdio: ['ignore', 'pipe', 'pipe'], signal: options.signal },
+  );
+  const done = ending(child);
+  const answer = readLine(socket);
+  answer.catch(() => undefined);
+  const counter = new Transform({
+    highWaterMark: 1024 * 1024,
+    transform(chunk: Buffer, _encoding, next) {
+      count.add(chunk.length);
+      next(null, chunk);
+    },
+  });
+  try {
+    if (!child.stdout) throw new Error('no stdout');
+    await pipeline(child.stdout, counter, socket, { signal: options.signal });
+    const { code, stderr } = await done;
+    if (code !== 0)
+      throw new VsError('failed', `btrfs send ended with ${code}: ${stderr.trim().split('\n').at(-1)}`);
+    const word = JSON.parse(await answer) as { ok: boolean; error?: string };
+    if (!word.ok) throw new VsError('failed', `the target did not take the copy: ${word.error}`);
+  } catch (error) {
+    child.kill('SIGTERM');
+    socket.destroy();
+    const word = await Promise.race([
+      answer.catch(() => ''),
+      new Promise<string>((resolve) => setTimeout(resolve, 300, '')),
+    ]);
+    const said = /"error":"([^"]*)"/.exec(word)?.[1];
+    throw said ? new VsError('failed', `the target did not take the copy: ${said}`, { cause: error }) : error;
+  }
+}

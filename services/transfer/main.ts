@@ -1,0 +1,151 @@
+import { randomBytes } from 'node:crypto';
+import { mkdir, readdir, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { VsError } from '../../shared/errors.ts';
+import { pathsFor } from '../../shared/paths.ts';
+import { run } from '../../shared/run.ts';
+import type { Context, Service } from '../../shared/service.ts';
+import { receive, send } from './btrfs-send.ts';
+import { type Endpoint, openEndpoint } from './endpoint.ts';
+import { meter } from './progress.ts';
+import { sendRsync, serveRsync } from './rsyncd.ts';
+
+/** The transfer service: one-time endpoints on the target, copies from the source. */
+export function service(context: Context): Service {
+  const { settings, host, log } = context;
+  const paths = pathsFor(settings);
+  const endpoints = new Map<string, Set<Endpoint>>();
+  const sends = new Map<string, Set<AbortController>>();
+
+  async function received(staging: string): Promise<string[]> {
+    return (await readdir(staging).catch(() => []))
+      .filter((label) => /^p\d+$/.test(label))
+      .sort((a, b) => Number(a.slice(1)) - Number(b.slice(1)));
+  }
+  function close(saga: string): void {
+    for (const endpoint of endpoints.get(saga) ?? []) endpoint.close();
+    for (const abort of sends.get(saga) ?? []) abort.abort();
+    endpoints.delete(saga);
+  }
+
+  return {
+    name: 'transfer',
+    handlers: {
+      'transfer.open': async ({ name, saga, transport, from, ttl }) => {
+        const staging = paths.staging(name, saga);
+        if (!(await stat(staging).catch(() => undefined)))
+          throw new VsError('conflict', `${host} has no staging for ${name} of saga ${saga}`);
+        await mkdir(settings.RUN_DIR, { recursive: true, mode: 0o711 });
+        const secret = randomBytes(24).toString('base64url');
+        const endpoint = await openEndpoint({
+          address: settings.MANAGEMENT_ADDRESS,
+          from,
+          ttl,
+          serve: (socket) =>
+            (transport === 'btrfs-send'
+              ? receive(socket, staging, secret)
+              : serveRsync(socket, paths.stagingTree(name, saga), secret, {
+                  runDir: settings.RUN_DIR,
+                  from,
+                  onLog: (line) => log.debug({ saga }, line),
+                })
+            ).catch((error: unknown) => {
+              log.warn({ saga, error: String(error) }, 'a transfer failed');
+              throw error;
+            }),
+          onRefused: (other) =>
+            log.warn({ saga, from: other }, 'a connection to a transfer endpoint was refused'),
+          onClose: () => endpoints.get(saga)?.delete(endpoint),
+        });
+        endpoints.set(saga, (endpoints.get(saga) ?? new Set()).add(endpoint));
+        return {
+          address: settings.MANAGEMENT_ADDRESS,
+          port: endpoint.port,
+          secret,
+          received: transport === 'btrfs-send' ? await received(staging) : [],
+        };
+      },
+      'transfer.send': async (args, call) => {
+        const { name, saga, address, port, secret, label, parent, final, bwlimit } = args;
+        const abort = new AbortController();
+        call.signal.addEventListener('abort', () => abort.abort());
+        sends.set(saga, (sends.get(saga) ?? new Set()).add(abort));
+        const count = meter(args.total, (progress) => call.progress(progress));
+        try {
+          if (args.transport === 'rsyncd') {
+            const result = await sendRsync(
+              { tree: paths.vserver(name), address, port, secret, final, bwlimit, signal: abort.signal },
+              count,
+            );
+            count.at(result.sent);
+            const { ms } = count.end();
+            return {
+              bytes: result.sent,
+              files: result.files,
+              treeBytes: result.treeBytes,
+              treeFiles: result.treeFiles,
+              ms,
+            };
+          }
+          if (!label) throw new VsError('usage', 'btrfs-send needs the label of a snapshot');
+          const snapshot = paths.snapshot(name, saga, label);
+          await send(
+            {
+              address,
+              port,
+              secret,
+              snapshot,
+              snapshotName: `${saga}.${label}`,
+              label,
+              ...(parent ? { parent: paths.snapshot(name, saga, parent) } : {}),
+              signal: abort.signal,
+            },
+            count,
+          );
+          return count.end();
+        } finally {
+          sends.get(saga)?.delete(abort);
+        }
+      },
+      'transfer.verify': async ({ name, saga, transport, label, treeBytes, treeFiles }) => {
+        if (transport === 'btrfs-send') {
+          if (!label || !(await received(paths.staging(name, saga))).includes(label))
+            throw new VsError('failed', `the last copy of ${name} is not whole on ${host}`);
+          return { bytes: 0 };
+        }
+        const { stdout } = await run(['find', paths.stagingTree(name, saga), '-printf', '%y %s\n'], {
+          timeoutMs: 600_000,
+        });
+        let [bytes, files] = [0, 0];
+        for (const line of stdout.split('\n').filter(Boolean)) {
+          files++;
+          if (line.startsWith('f ') || line.startsWith('l ')) bytes += Number(line.slice(2));
+        }
+        if (files !== treeFiles || bytes !== treeBytes)
+          throw new VsError(
+            'failed',
+            `the copy of ${name} on ${host} has ${files} files with ${bytes} bytes, the source ${treeFiles} with ${treeBytes}`,
+          );
+        return { bytes, files };
+      },
+      'transfer.flush': async ({ name, saga }) => {
+        await run(['sync', '-f', paths.staging(name, saga)], { timeoutMs: 600_000 });
+        return {};
+      },
+      'transfer.close': async ({ saga }) => {
+        close(saga);
+        return {};
+      },
+    },
+    async start() {
+      const { rm } = await import('node:fs/promises');
+      for (const entry of await readdir(settings.RUN_DIR).catch(() => [])) {
+        if (entry.startsWith('.transfer-'))
+          await rm(join(settings.RUN_DIR, entry), { recursive: true, force: true }); // of the last life
+      }
+    },
+    async stop() {
+      for (const saga of endpoints.keys()) close(saga);
+    },
+  };
+}

@@ -1,0 +1,96 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import type { Socket } from 'node:net';
+import { join } from 'node:path';
+import { VsError } from '../../shared/errors.ts';
+import { start } from '../../shared/run.ts';
+import type { meter } from './progress.ts';
+
+/** Target: one rsync daemon for one connection, as from inetd, chrooted to the staging tree, with a one-time secret. */
+export async function serveRsync(
+  socket: Socket,
+  tree: string,
+  secret: string,
+  options: { runDir: string; from: string; onLog: (line: string) => void },
+): Promise<void> {
+  const directory = await mkdtemp(join(options.runDir, '.transfer-'));
+  try {
+    await writeFile(join(directory, 'secrets'), `vs:${secret}\n`, { mode: 0o600 });
+    await writeFile(
+      join(directory, 'rsyncd.conf'),
+      `[tree]\npath = ${tree}\nuse chroot = yes\nuid = root\ngid = root\nnumeric ids = yes\nread only = no\nlist = no\nmax verbosity = 1\nreverse lookup = no\nauth users = vs\nsecrets file = ${directory}/secrets\nhosts allow = ${options.from}\nlog file = /dev/stderr\n`,
+      { mode: 0o600 },
+    );
+    const child = start(['rsync', '--daemon', '--no-detach', `--config=${directory}/rsyncd.conf`], {
+      stdio: [socket, socket, 'pipe'],
+    });
+    child.stderr?.on('data', (chunk: Buffer) => options.onLog(chunk.toString().trim().slice(0, 500)));
+    await new Promise<void>((resolve, reject) => {
+      child.once('error', reject);
+      child.once('spawn', () => socket.destroy()); // the child has its own descriptor now
+      child.once('close', () => resolve());
+    });
+  } finally {
+    await rm(directory, { recursive: true, force: true });
+  }
+}
+
+const number = (text: string | undefined): number => Number((text ?? '0').replaceAll(',', ''));
+
+/** Source: copies the live tree. Vanished files (exit 24) are no fault unless it is the final pass. */
+export async function sendRsync(
+  options: {
+    tree: string;
+    address: string;
+    port: number;
+    secret: string;
+    final: boolean;
+    bwlimit?: number;
+    signal: AbortSignal;
+  },
+  count: ReturnType<typeof meter>,
+): Promise<{ files: number; treeBytes: number; treeFiles: number; sent: number }> {
+  const argv = [
+    'rsync',
+    '-aHAX',
+    '--numeric-ids',
+    '--sparse',
+    '--delete',
+    '--info=progress2,stats2',
+    '--exclude=/config',
+    ...(options.bwlimit ? [`--bwlimit=${Math.max(1, Math.round(options.bwlimit / 1024))}`] : []),
+    `${options.tree}/`,
+    `rsync://vs@${options.address.includes(':') ? `[${options.address}]` : options.address}:${options.port}/tree/`,
+  ];
+  const child = start(argv, {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { RSYNC_PASSWORD: options.secret },
+    signal: options.signal,
+  });
+  let text = '';
+  let errors = '';
+  child.stdout?.on('data', (chunk: Buffer) => {
+    const now = chunk.toString();
+    const seen = /([\d,]+)\s+\d+%/g;
+    let match: RegExpExecArray | null = null;
+    for (let one = seen.exec(now); one; one = seen.exec(now)) match = one;
+    if (match) count.at(number(match[1]));
+    text = (text + now).slice(-8000);
+  });
+  child.stderr?.on('data', (chunk: Buffer) => (errors = (errors + chunk.toString()).slice(-4000)));
+  const code = await new Promise<number>((resolve, reject) => {
+    child.once('error', reject);
+    child.once('close', (status) => resolve(status ?? 1));
+  });
+  if (code !== 0 && !(code === 24 && !options.final)) {
+    const lines = errors.trim().split('\n');
+    const reason =
+      lines.find((line) => /No space left|auth failed|denied|failed:/i.test(line)) ?? lines.at(-1) ?? '';
+    throw new VsError('failed', `rsync ended with exit code ${code}: ${reason.slice(0, 300)}`);
+  }
+  return {
+    files: number(/Number of regular files transferred: ([\d,]+)/.exec(text)?.[1]),
+    treeFiles: number(/Number of files: ([\d,]+)/.exec(text)?.[1]),
+    treeBytes: number(/Total file size: ([\d,]+)/.exec(text)?.[1]),
+    sent: number(/Total bytes sent: ([\d,]+)/.exec(text)?.[1]),
+  };
+}
