@@ -1,0 +1,267 @@
+import { randomUUID } from 'node:crypto';
+import { type Socket, connect as connectSocket } from 'node:net';
+import mqtt, { type Packet } from 'mqtt-packet';
+import type { Args, CommandName, Data } from '../shared/contract/commands.ts';
+import type { Reply } from '../shared/contract/command.ts';
+import { type Topics, topicsFor } from '../shared/contract/topics.ts';
+import { VsError } from '../shared/errors.ts';
+import { type ClientSettings, clientSettings } from './settings.ts';
+
+export interface RequestOptions {
+  /** Milliseconds until the answer; 60 s unless given. */
+  timeoutMs?: number;
+  onProgress?: (progress: Record<string, unknown>) => void;
+}
+type OnMessage = (topic: string, payload: unknown) => void;
+
+/** A client for the life of one command: everything is written at once, without waiting for acknowledgements. */
+export interface Client {
+  topics: Topics;
+  request<K extends CommandName>(
+    target: string,
+    command: K,
+    args: Args<K>,
+    options?: RequestOptions,
+  ): Promise<Data<K>>;
+  /** Any service.command, as `vs call` sends it. */
+  call(target: string, command: string, args: object, options?: RequestOptions): Promise<unknown>;
+  /** Hears topics; resolves once the broker has taken the subscription. */
+  subscribe(filters: string[], onMessage: OnMessage): Promise<void>;
+  /** Rejects when the connection ends; for commands that follow. */
+  lost: Promise<never>;
+  close(): void;
+}
+
+const hint =
+  'Set BROKER_URL, BROKER_USER and BROKER_PASSWORD_FILE in vs-tools.conf; for a lab: eval "$(./vs lab env)"';
+
+function openSocket(url: string): Socket {
+  const parsed = new URL(url);
+  if (parsed.protocol === 'unix:') return connectSocket({ path: decodeURIComponent(parsed.pathname) });
+  return connectSocket({
+    host: parsed.hostname.replace(/^\[|\]$/g, ''),
+    port: Number(parsed.port || 1883),
+    noDelay: true,
+  });
+}
+
+/** Does an MQTT filter match a topic? */
+function matches(filter: string, topic: string): boolean {
+  const want = filter.split('/');
+  const have = topic.split('/');
+  for (const [index, level] of want.entries()) {
+    if (level === '#') return true;
+    if (have[index] === undefined || (level !== '+' && level !== have[index])) return false;
+  }
+  return want.length === have.length;
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return text === '' ? null : JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+interface Pending {
+  progress: ((progress: Record<string, unknown>) => void) | undefined;
+  resolve(data: unknown): void;
+  reject(error: VsError): void;
+}
+
+/** Connects by the settings; returns at once, what fails shows in the requests. */
+export async function connect(given?: ClientSettings): Promise<Client> {
+  const settings = given ?? (await clientSettings());
+  const topics = topicsFor(settings.base);
+  const who = settings.user || 'operator';
+  const clientId = `${who}-${randomUUID().slice(0, 13).replaceAll('-', '')}`;
+  const socket = openSocket(settings.url);
+  const parser = mqtt.parser();
+  const pending = new Map<string, Pending>();
+  const listeners: { filters: string[]; onMessage: OnMessage }[] = [];
+  const granted = new Map<number, () => void>();
+  let messageId = 1;
+  let over: VsError | undefined;
+  let connected = false;
+  let lose: (error: VsError) => void = () => undefined;
+  const lost = new Promise<never>((_resolve, reject) => (lose = reject));
+  lost.catch(() => undefined);
+
+  const send = (packet: Packet) => void (socket.destroyed || socket.write(mqtt.generate(packet)));
+  const nextId = () => (messageId = (messageId % 65_535) + 1);
+
+  function end(error: VsError): void {
+    over ??= error;
+    clearTimeout(slow);
+    clearInterval(alive);
+    for (const one of pending.values()) one.reject(over);
+    pending.clear();
+    lose(over);
+    socket.destroy();
+  }
+  const unavailable = (message: string) => end(new VsError('unavailable', message, { retryable: true }));
+
+  const slow = setTimeout(() => unavailable(`The broker at ${settings.url} does not answer. ${hint}`), 5000);
+  const alive = setInterval(() => send({ cmd: 'pingreq' }), 20_000);
+  alive.unref();
+  socket.on('error', (error: NodeJS.ErrnoException) =>
+    unavailable(
+      connected
+        ? `The connection to the broker at ${settings.url} broke: ${error.code ?? error.message}.`
+        : `No broker answers at ${settings.url} (${error.code ?? error.message}). ${hint}`,
+    ),
+  );
+  socket.on('close', () => unavailable(`The broker at ${settings.url} closed the connection. ${hint}`));
+  socket.on('data', (chunk) => parser.parse(chunk));
+  parser.on('error', () => unavailable(`What answers at ${settings.url} is no MQTT broker. ${hint}`));
+  parser.on('packet', (packet: Packet) => {
+    if (packet.cmd === 'connack') {
+      clearTimeout(slow);
+      connected = packet.returnCode === 0;
+      if (!connected)
+        unavailable(
+          `The broker at ${settings.url} refuses the user "${settings.user}": ${packet.returnCode === 4 || packet.returnCode === 5 ? 'wrong user or password' : `return code ${packet.returnCode}`}. ${hint}`,
+        );
+    } else if (packet.cmd === 'suback') {
+      granted.get(packet.messageId ?? 0)?.();
+    } else if (packet.cmd === 'publish') {
+      if (packet.qos === 1) send({ cmd: 'puback', messageId: packet.messageId ?? 0 });
+      take(packet.topic, parseJson(packet.payload.toString()));
+    }
+  });
+
+  function take(topic: string, payload: unknown): void {
+    if (topic.endsWith(`/replies/${clientId}`)) {
+      const answer = payload as Reply | null | undefined;
+      const one = answer ? pending.get(answer.id) : undefined;
+      if (!answer || !one) return;
+      if ('progress' in answer) one.progress?.(answer.progress);
+      else if (answer.ok) one.resolve(answer.data);
+      else
+        one.reject(
+          new VsError(answer.error.code, answer.error.message, { retryable: answer.error.retryable }),
+        );
+      return;
+    }
+    for (const { filters, onMessage } of listeners) {
+      if (filters.some((filter) => matches(filter, topic))) onMessage(topic, payload);
+    }
+  }
+
+  function subscribe(filters: string[], onMessage?: OnMessage): Promise<void> {
+    if (onMessage) listeners.push({ filters, onMessage });
+    const number = nextId();
+    const done = new Promise<void>((resolve) => granted.set(number, resolve));
+    send({
+      cmd: 'subscribe',
+      messageId: number,
+      subscriptions: filters.map((topic) => ({ topic, qos: 1 as const })),
+    });
+    return Promise.race([done, lost]);
+  }
+
+  /** A target that is offline, or was never seen, need not be waited for. */
+  function watchTarget(target: string, reject: (error: VsError) => void): void {
+    const name = target === 'master' ? 'The master' : `Host ${target}`;
+    let seen = false;
+    subscribe([topics.status(target)], (_topic, payload) => {
+      seen = true;
+      const state = (payload as { state?: string } | null)?.state;
+      if (state === 'offline')
+        reject(new VsError('unavailable', `${name} is offline and cannot be asked.`, { retryable: true }));
+    }).then(
+      () =>
+        setTimeout(() => {
+          if (seen) return;
+          reject(
+            target === 'master'
+              ? new VsError('unavailable', 'The master does not answer: it never reported to this broker.')
+              : new VsError('not-found', `There is no host ${target}; "vs host list" shows the hosts.`),
+          );
+        }, 700).unref(),
+      () => undefined,
+    );
+  }
+
+  function call(target: string, name: string, args: object, options: RequestOptions = {}): Promise<unknown> {
+    if (over) return Promise.reject(over);
+    const id = randomUUID();
+    const [service = '', command = ''] = name.split('.');
+    const timeoutMs = options.timeoutMs ?? 60_000;
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => {
+        pending.delete(id);
+        reject(
+          new VsError('unavailable', `${target} did not answer ${name} within ${timeoutMs / 1000} s.`, {
+            retryable: true,
+          }),
+        );
+      }, timeoutMs);
+      const settle = () => {
+        clearTimeout(timer);
+        pending.delete(id);
+      };
+      const fail = (error: VsError) => {
+        settle();
+        reject(error);
+      };
+      pending.set(id, {
+        progress: options.onProgress,
+        resolve: (data) => {
+          settle();
+          resolve(data);
+        },
+        reject: fail,
+      });
+      watchTarget(target, fail);
+      send({
+        cmd: 'publish',
+        topic: topics.command(target, service, command),
+        payload: JSON.stringify({ id, replyTo: topics.reply(target, clientId), issuer: who, args }),
+        qos: 1,
+        messageId: nextId(),
+        dup: false,
+        retain: false,
+      });
+    });
+  }
+
+  send({
+    cmd: 'connect',
+    protocolId: 'MQTT',
+    protocolVersion: 4,
+    clean: true,
+    clientId,
+    keepalive: 60,
+    ...(settings.user ? { username: settings.user, password: Buffer.from(settings.password) } : {}),
+  });
+  subscribe(topics.replies(clientId)).catch(() => undefined);
+
+  return {
+    topics,
+    lost,
+    call,
+    request: (target, command, args, options) => call(target, command, args as object, options) as never,
+    subscribe,
+    close() {
+      over ??= new VsError('unavailable', 'The connection was closed.');
+      clearTimeout(slow);
+      clearInterval(alive);
+      send({ cmd: 'disconnect' });
+      socket.removeAllListeners('close');
+      socket.end();
+      socket.unref();
+    },
+  };
+}
+
+/** Connects, does the work, and closes in any case. */
+export async function withClient<T>(work: (client: Client) => Promise<T>): Promise<T> {
+  const client = await connect();
+  try {
+    return await work(client);
+  } finally {
+    client.close();
+  }
+}

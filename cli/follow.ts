@@ -1,0 +1,127 @@
+import type { SagaProgress, SagaState } from '../shared/contract/saga.ts';
+import { VsError } from '../shared/errors.ts';
+import type { Client } from './client.ts';
+import { exitCodeOf } from './exit.ts';
+import { size, span } from './table.ts';
+
+type Step = SagaState['steps'][number];
+const BAR = 25;
+
+/** One step as a line of at most 80 columns; the live one has its bar. */
+export function stepLine(step: Step, progress?: SagaProgress, width = 80): string {
+  const label = `  ${step.step.padEnd(10)} `;
+  if (step.state === 'running' || step.state === 'undoing') {
+    const said = progress?.step === step.step ? progress : undefined;
+    const share = said?.percent ?? (said?.total ? ((said.bytes ?? 0) * 100) / said.total : undefined);
+    const parts: string[] = [];
+    if (share !== undefined) {
+      const filled = Math.max(0, Math.min(BAR, Math.round((share / 100) * BAR)));
+      parts.push(`[${`${'='.repeat(filled)}${filled < BAR ? '>' : ''}`.padEnd(BAR).slice(0, BAR)}]`);
+    }
+    if (said?.bytes !== undefined) parts.push(size(said.bytes));
+    if (said?.rate !== undefined) parts.push(` ${size(said.rate)}/s`);
+    if (said?.eta !== undefined) parts.push(` ${Math.ceil(said.eta / 1000)} s left`);
+    if (parts.length === 0) parts.push(said?.message ?? (step.state === 'undoing' ? 'undoing' : '...'));
+    return `${label}${parts.join(' ')}`.slice(0, width);
+  }
+  const text =
+    step.state === 'done'
+      ? (step.message ?? 'done')
+      : `${step.state}${step.message ? `: ${step.message}` : ''}`;
+  const room = width - label.length - 14;
+  const time = step.ms === undefined ? '' : span(step.ms);
+  return `${label}${text.slice(0, room).padEnd(room)} ${time.padStart(8)}${step.downtime ? '  |' : ''}`.trimEnd();
+}
+
+/** The last sentence, for people. */
+export function closing(state: SagaState): string {
+  if (state.message) return state.message;
+  const times = `${span((state.ended ?? Date.now()) - state.started)} in all${state.downtimeMs === undefined ? '' : `, ${span(state.downtimeMs)} of it down`}`;
+  if (state.result === 'done') return `${state.kind} of ${state.vserver}: done, ${times}.`;
+  const why = state.error
+    ? ` step "${state.error.step}" failed on ${state.error.host}: ${state.error.message}`
+    : '';
+  return `${state.kind} of ${state.vserver}: ${state.result} (saga ${state.id}, ${times});${why}`;
+}
+
+/** The exit code of a saga that has ended. */
+export function sagaExit(state: SagaState): number {
+  if (state.result === 'done') return 0;
+  if (state.result === 'stuck') return exitCodeOf('stuck');
+  return 1;
+}
+
+/** Draws a saga as it goes: live lines on a terminal, plain ones elsewhere. */
+export function painter(out: NodeJS.WriteStream = process.stdout) {
+  const live = out.isTTY === true && process.env['TERM'] !== 'dumb';
+  const colours = live && !process.env['NO_COLOR'];
+  let titled = false;
+  let liveLine = false;
+  const printed = new Set<string>();
+  const clear = () => {
+    if (liveLine) out.write('\r\u001b[K');
+    liveLine = false;
+  };
+  const colour = (step: Step, line: string) => {
+    if (!colours) return line;
+    return step.state === 'failed' ? `\u001b[31m${line}\u001b[0m` : line;
+  };
+  return {
+    state(state: SagaState, progress?: SagaProgress): void {
+      clear();
+      if (!titled) out.write(`${state.title}\n`);
+      titled = true;
+      let running: Step | undefined;
+      for (const step of state.steps) {
+        if (step.state === 'running' || step.state === 'undoing') running = step;
+        if (!['done', 'failed', 'undone'].includes(step.state)) continue;
+        const key = `${step.step} ${step.state}`;
+        if (printed.has(key)) continue;
+        printed.add(key);
+        out.write(`${colour(step, stepLine(step))}\n`);
+      }
+      if (live && running && state.result === 'running') {
+        out.write(stepLine(running, progress, Math.min(out.columns ?? 80, 80) - 1));
+        liveLine = true;
+      }
+    },
+    end(state: SagaState): void {
+      clear();
+      if (state.result === 'done') out.write(`${closing(state)}\n`);
+      else process.stderr.write(`${closing(state)}\n`);
+    },
+  };
+}
+
+/** Follows a saga to its end; `onState` sees every state (for --json). */
+export async function follow(
+  client: Client,
+  id: string,
+  paint: ReturnType<typeof painter> | undefined,
+  first?: SagaState,
+): Promise<SagaState> {
+  let state = first;
+  let progress: SagaProgress | undefined;
+  const ended = new Promise<SagaState>((resolve, reject) => {
+    const show = () => {
+      if (!state) return;
+      paint?.state(state, progress);
+      if (state.result !== 'running') resolve(state);
+    };
+    show();
+    client
+      .subscribe([client.topics.sagaState(id), client.topics.sagaProgress(id)], (topic, payload) => {
+        if (topic.endsWith('/state') && payload) state = payload as SagaState;
+        else if (topic.endsWith('/progress') && payload) progress = payload as SagaProgress;
+        show();
+      })
+      .then(() => {
+        setTimeout(() => {
+          if (!state) reject(new VsError('not-found', `There is no saga ${id}; "vs saga list" shows them.`));
+        }, 1000).unref();
+      }, reject);
+  });
+  const last = await Promise.race([ended, client.lost]);
+  paint?.end(last);
+  return last;
+}

@@ -1,0 +1,76 @@
+import { Command } from 'commander';
+import { describeFailure } from './exit.ts';
+
+interface Verb {
+  summary: string;
+  load: () => Promise<{ register(program: Command): void }>;
+}
+const life = () => import('./verbs/life.ts');
+
+/** Each verb's module is loaded only when it is called, so that `vs scan` loads neither zod nor the others. */
+const verbs: Record<string, Verb> = {
+  host: { summary: 'the hosts of the pool', load: () => import('./verbs/host.ts') },
+  scan: { summary: 'every vserver of every host', load: () => import('./verbs/scan.ts') },
+  show: { summary: 'one vserver in full', load: () => import('./verbs/show.ts') },
+  create: { summary: 'create a vserver', load: () => import('./verbs/create.ts') },
+  start: { summary: 'start vservers', load: life },
+  stop: { summary: 'stop vservers', load: life },
+  restart: { summary: 'stop and start vservers', load: life },
+  enable: { summary: 'start vservers at boot', load: life },
+  disable: { summary: 'do not start vservers at boot', load: life },
+  exec: { summary: 'run a command in a vserver', load: () => import('./verbs/exec.ts') },
+  move: { summary: 'move a vserver to another host', load: () => import('./verbs/move.ts') },
+  remove: { summary: 'remove a stopped vserver (to the trash)', load: () => import('./verbs/remove.ts') },
+  template: { summary: 'what vservers are created from', load: () => import('./verbs/template.ts') },
+  saga: { summary: 'moves and other long work: see, follow, abort', load: () => import('./verbs/saga.ts') },
+  events: { summary: 'what happens in the pool', load: () => import('./verbs/events.ts') },
+  call: { summary: 'send any command to a service', load: () => import('./verbs/call.ts') },
+  lab: {
+    summary: 'a pool on this one machine, to try and to test (root)',
+    load: () => import('./verbs/lab.ts'),
+  },
+  service: { summary: 'run services in this process', load: () => import('./verbs/service.ts') },
+  version: { summary: 'the version of vs-tools', load: () => import('./verbs/version.ts') },
+};
+
+/** Runs one command line; returns its exit code. */
+export async function main(argv: string[]): Promise<number> {
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') process.exit(0); // vs scan | head
+  });
+  const program = new Command('vs')
+    .description('Manage a pool of hosts and their vservers.')
+    .exitOverride()
+    .enablePositionalOptions()
+    .showSuggestionAfterError()
+    .addHelpText(
+      'after',
+      `
+Examples:
+  vs scan
+  vs create web1 10.60.10.5 bookworm --host host1 --enable --start
+  vs move web1 host2
+  vs VERB --help
+
+Exit codes: 0 done, 1 failed, 2 usage, 3 stuck, 4 nothing answered`,
+    );
+  try {
+    const word = argv[0] === 'help' ? argv[1] : argv[0];
+    const verb = word && Object.hasOwn(verbs, word) ? verbs[word] : undefined;
+    if (word === '--version' || word === '-V') return await main(['version']);
+    if (verb) (await verb.load()).register(program);
+    else for (const [name, { summary }] of Object.entries(verbs)) program.command(name).description(summary);
+    if (argv.length === 0) {
+      program.outputHelp({ error: true });
+      return 2;
+    }
+    await program.parseAsync(argv, { from: 'user' });
+    return Number(process.exitCode ?? 0);
+  } catch (error) {
+    const { text, code } = describeFailure(error);
+    if (text) process.stderr.write(`vs: ${text}\n`);
+    return code;
+  }
+}
+
+if (import.meta.main) process.exitCode = await main(process.argv.slice(2));

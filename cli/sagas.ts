@@ -1,0 +1,38 @@
+import type { SagaState } from '../shared/contract/saga.ts';
+import type { Client } from './client.ts';
+import { follow, painter, sagaExit } from './follow.ts';
+import { stepLine } from './follow.ts';
+
+export interface SagaOptions {
+  dryRun?: boolean;
+  follow?: boolean;
+  json?: boolean;
+}
+
+/** What was asked for has begun (or, with --dry-run, would): show the plan, follow it, or name it. */
+export async function present(
+  client: Client,
+  started: { saga: string; state: SagaState },
+  options: SagaOptions,
+): Promise<SagaState> {
+  const { saga, state } = started;
+  const print = (one: SagaState) => console.log(JSON.stringify(one, null, 2));
+  if (options.dryRun) {
+    if (options.json) print(state);
+    else {
+      console.log(`${state.title}\nNothing was changed (--dry-run). The steps would be:`);
+      for (const step of state.steps)
+        console.log(stepLine({ ...step, state: 'done', message: step.message ?? step.host ?? '' }));
+    }
+    return state;
+  }
+  if (options.follow === false) {
+    if (options.json) print(state);
+    else console.log(`${state.title}\nBegun as saga ${saga}; see it with: vs saga follow ${saga}`);
+    return state;
+  }
+  const last = await follow(client, saga, options.json ? undefined : painter(), state);
+  if (options.json) print(last);
+  process.exitCode = sagaExit(last);
+  return last;
+}

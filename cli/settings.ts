@@ -1,0 +1,45 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { VsError } from '../shared/errors.ts';
+
+/** What the command line needs of the settings. Read without zod, which would double the time of `vs scan`. */
+export interface ClientSettings {
+  url: string;
+  user: string;
+  password: string;
+  base: string;
+}
+
+/** vs-tools.conf and, over it, VS_KEY of the environment. A file with a bad line gets the whole check of config/settings.ts. */
+export async function clientSettings(env: NodeJS.ProcessEnv = process.env): Promise<ClientSettings> {
+  const file = `${env['VS_CONFIG_DIR'] ?? '/etc/vs-tools'}/vs-tools.conf`;
+  const values = new Map<string, string>();
+  let doubtful = false;
+  if (existsSync(file)) {
+    for (const line of readFileSync(file, 'utf8').split('\n')) {
+      if (/^\s*(#.*)?$/.test(line)) continue;
+      const match = /^\s*([A-Z][A-Z0-9_]*)\s*=\s*(.*?)\s*$/.exec(line);
+      if (match?.[1]) values.set(match[1], (match[2] ?? '').replace(/^(["'])(.*)\1$/, '$2'));
+      else doubtful = true;
+    }
+  }
+  const get = (key: string, otherwise: string) => env[`VS_${key}`] ?? values.get(key) ?? otherwise;
+  const url = get('BROKER_URL', 'mqtt://127.0.0.1:1883');
+  const base = get('BASE_TOPIC', 'vs/1');
+  if (doubtful || !/^(mqtt:\/\/[^/]+|unix:\/\/\/.+)$/.test(url) || !/^[A-Za-z0-9_/-]+$/.test(base)) {
+    (await import('../config/settings.ts')).loadSettings({ env }); // names every fault by file and line
+  }
+  return { url, base, user: get('BROKER_USER', ''), password: passwordFrom(get('BROKER_PASSWORD_FILE', '')) };
+}
+
+function passwordFrom(file: string): string {
+  if (!file) return '';
+  try {
+    return readFileSync(file, 'utf8').trim();
+  } catch (error) {
+    throw new VsError(
+      'usage',
+      `The password file ${file} (BROKER_PASSWORD_FILE) cannot be read: ${(error as Error).message}`,
+      { cause: error },
+    );
+  }
+}

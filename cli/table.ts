@@ -1,0 +1,40 @@
+/** Rows of words under headings, in columns. */
+export function table(headings: string[], rows: string[][]): string {
+  const widths = headings.map((heading, column) =>
+    Math.max(heading.length, ...rows.map((row) => row[column]?.length ?? 0)),
+  );
+  return [headings, ...rows]
+    .map((row) =>
+      row
+        .map((word, column) => word.padEnd(widths[column] ?? 0))
+        .join('  ')
+        .trimEnd(),
+    )
+    .join('\n');
+}
+
+/** 12 kB, 640 MB, 1.2 GB: powers of 1000. */
+export function size(bytes: number): string {
+  let value = bytes;
+  for (const unit of ['B', 'kB', 'MB', 'GB']) {
+    if (value < 999.5)
+      return `${value < 9.95 && unit !== 'B' ? value.toFixed(1) : Math.round(value)} ${unit}`;
+    value /= 1000;
+  }
+  return `${value.toFixed(1)} TB`;
+}
+
+/** A time span in ms: 0.58 s, 12.3 s, 2 min 5 s. */
+export function span(ms: number): string {
+  const seconds = ms / 1000;
+  if (seconds < 1) return `${seconds.toFixed(2)} s`;
+  if (seconds < 100) return `${seconds.toFixed(1)} s`;
+  return `${Math.floor(seconds / 60)} min ${Math.round(seconds % 60)} s`;
+}
+
+/** A moment as local date and time. */
+export function moment(ts: number): string {
+  const date = new Date(ts);
+  const two = (value: number) => String(value).padStart(2, '0');
+  return `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())} ${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}`;
+}

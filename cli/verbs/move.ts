@@ -1,0 +1,39 @@
+import { type Command, Option } from 'commander';
+import { withClient } from '../client.ts';
+import { checkHost, checkName } from '../names.ts';
+import { type SagaOptions, present } from '../sagas.ts';
+
+/** `vs move NAME HOST`. */
+export function register(program: Command): void {
+  program
+    .command('move')
+    .description('move a vserver to another host')
+    .argument('<name>', 'name of the vserver')
+    .argument('<host>', 'the host it shall run on')
+    .addOption(
+      new Option('--transport <way>', 'how to copy (chosen unless told)').choices(['rsyncd', 'btrfs-send']),
+    )
+    .option('--dry-run', 'check and show the steps, change nothing')
+    .option('--follow', 'show it until it ends (as it is unless told)')
+    .option('--no-follow', 'return as soon as it is begun')
+    .option('--json', 'the last state, for programs')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  vs move web1 host2\n  vs move web1 host2 --dry-run\n  vs move web1 host2 --no-follow --json',
+    )
+    .action(
+      async (name: string, host: string, options: SagaOptions & { transport?: 'rsyncd' | 'btrfs-send' }) => {
+        checkName(name);
+        checkHost(host);
+        await withClient(async (client) => {
+          const started = await client.request('master', 'orchestrator.move', {
+            name,
+            host,
+            ...(options.transport ? { transport: options.transport } : {}),
+            ...(options.dryRun ? { dryRun: true } : {}),
+          });
+          await present(client, started, options);
+        });
+      },
+    );
+}

@@ -1,0 +1,34 @@
+import type { Command } from 'commander';
+import { VsError } from '../../shared/errors.ts';
+
+async function broker(): Promise<void> {
+  const { loadSettings } = await import('../../config/settings.ts');
+  const { runBroker } = await import('../../broker/main.ts');
+  const running = await runBroker(loadSettings());
+  await new Promise<void>((resolve) => {
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve());
+  });
+  await running.close();
+}
+
+/** `vs service NAME...`: what the units start. */
+export function register(program: Command): void {
+  program
+    .command('service')
+    .description('run services in this process until SIGTERM (the units call this)')
+    .argument('<name...>', 'services of a host, services of the master, or broker alone')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  vs service host-agent network snapshot transfer firewall monitor\n  vs service orchestrator template\n  vs service broker',
+    )
+    .action(async (names: string[]) => {
+      if (names.includes('broker')) {
+        if (names.length > 1)
+          throw new VsError('usage', 'The broker runs in a process of its own: vs service broker');
+        return broker();
+      }
+      const { loadSettings } = await import('../../config/settings.ts');
+      const { runServices } = await import('../../shared/service.ts');
+      await runServices(names, loadSettings());
+    });
+}

@@ -1,0 +1,42 @@
+import type { Command } from 'commander';
+import { withClient } from '../client.ts';
+import { hostOf } from '../locate.ts';
+import { checkHost, checkName } from '../names.ts';
+import { moment, size } from '../table.ts';
+
+/** `vs show NAME`. */
+export function register(program: Command): void {
+  program
+    .command('show')
+    .description('one vserver: state, configuration, ownership')
+    .argument('<name>', 'name of the vserver')
+    .option('--host <host>', 'as this host sees it')
+    .option('--json', 'for programs')
+    .addHelpText('after', '\nExamples:\n  vs show web1\n  vs show web1 --json')
+    .action(async (name: string, options: { host?: string; json?: boolean }) => {
+      checkName(name);
+      if (options.host !== undefined) checkHost(options.host);
+      const found = await withClient(async (client) =>
+        client.request(await hostOf(client, name, options.host), 'host-agent.show', { name }),
+      );
+      if (options.json) return console.log(JSON.stringify(found, null, 2));
+      const { state, config } = found;
+      const facts: [string, string | undefined][] = [
+        ['vserver', name],
+        ['host', state.host],
+        ['state', `${state.state}${state.since ? ` since ${moment(state.since)}` : ''}`],
+        ['enabled', state.enabled ? 'yes' : 'no'],
+        ['address', `${config.address}/${config.prefix}${config.address6 ? `, ${config.address6}` : ''}`],
+        ['network', `${config.network}, ${config.mac}`],
+        ['memory', config.limits.memory_bytes === undefined ? 'unlimited' : size(config.limits.memory_bytes)],
+        ['cpu', config.limits.cpu === undefined ? 'unlimited' : `${config.limits.cpu} cores`],
+        ['processes', String(config.limits.procs ?? 'unlimited')],
+        ['epoch', String(state.epoch)],
+        ['source', config.source],
+        ['created', moment(config.created)],
+        ['saga', state.saga],
+        ['error', state.error],
+      ];
+      for (const [key, value] of facts) if (value) console.log(`${key.padEnd(10)} ${value}`);
+    });
+}

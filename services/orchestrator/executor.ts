@@ -1,0 +1,218 @@
+import type { SagaState } from '../../shared/contract/saga.ts';
+import { VsError } from '../../shared/errors.ts';
+import type { Journals, Line } from './journal.ts';
+
+/** What a step keeps for the later ones (in the journal, so no secrets). */
+export type Output = Record<string, unknown>;
+export interface StepContext {
+  id: string;
+  /** Outputs of the steps before, by step name. */
+  outputs: Record<string, Output>;
+  signal: AbortSignal;
+  /** The same for each try of the same do or undo, so that an agent joins or repeats its answer. */
+  command: (what: string) => string;
+  progress(data: Record<string, unknown>): void;
+  /** A line for people under this step: "host2 has 41 GB free". */
+  say(message: string): void;
+  /** A row of its own in the list of steps, such as "delta 1". */
+  row(step: string, host: string, message: string, ms: number): void;
+}
+export interface Step {
+  name: string;
+  host: string;
+  /** The vserver is down from here until the step that ends it. */
+  downtime?: boolean;
+  /** After this step has begun there is no way back. */
+  pnr?: boolean;
+  do(context: StepContext): Promise<Output | void>;
+  undo?(context: StepContext): Promise<void>;
+}
+export interface Saga {
+  state: SagaState;
+  steps: Step[];
+  abort: AbortController;
+  abortReason?: string;
+  /** A step that changed things is named in the closing sentence by this. */
+  closing(outputs: Record<string, Output>, state: SagaState): string;
+  failed(reason: string, state: SagaState): string;
+}
+export interface ExecutorParts {
+  journals: Journals;
+  publish(state: SagaState): void;
+  progress(id: string, data: Record<string, unknown>): void;
+  /** How often and how long (ms) a step past the point of no return, or an undo, is tried. */
+  retry: { times: number; waitMs: number };
+  log(message: string, facts: object): void;
+}
+
+const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+const sentence = (error: unknown) => (error instanceof Error ? error.message : String(error));
+
+/** What a journal says happened: finished steps with their outputs, and whether it was going back. */
+export function replay(lines: Line[]) {
+  const outputs: Record<string, Output> = {};
+  const started = new Set<string>();
+  const undone = new Set<string>();
+  let pnr = false;
+  let failure: { step: string; message: string; code: string } | undefined;
+  let ended: Line | undefined;
+  for (const line of lines) {
+    const step = line.step ?? '';
+    if (line.kind === 'started') started.add(step);
+    if (line.kind === 'succeeded') outputs[step] = (line['output'] as Output | undefined) ?? {};
+    if (line.kind === 'failed')
+      failure = { step, message: String(line['message']), code: String(line['code'] ?? 'failed') };
+    if (line.kind === 'undone') undone.add(step);
+    if (line.kind === 'pnr') pnr = true;
+    if (line.kind === 'end') ended = line;
+  }
+  return { outputs, started, undone, pnr, failure, ended };
+}
+
+/** Carries a saga to its end: done, undone or stuck. Resumes from what its journal says; each do and undo may run again. */
+export async function execute(saga: Saga, parts: ExecutorParts): Promise<SagaState> {
+  const { state, steps } = saga;
+  const { journals, publish } = parts;
+  const past = replay(journals.read(state.id));
+  const outputs = past.outputs;
+  let pnr = past.pnr;
+  let downSince: number | undefined;
+
+  const rowOf = (name: string) => state.steps.find((row) => row.step === name);
+  function context(step: Step, what: 'do' | 'undo', attempt: number): StepContext {
+    return {
+      id: state.id,
+      outputs,
+      signal: saga.abort.signal,
+      command: (name) =>
+        `${state.id}-${step.name}-${what}-${name}-${attempt}`.replace(/[^A-Za-z0-9_-]/g, '_').slice(-64),
+      progress: (data) => parts.progress(state.id, { step: step.name, ...data }),
+      say(message) {
+        const row = rowOf(step.name);
+        if (row) row.message = message;
+        publish(state);
+      },
+      row(name, host, message, ms) {
+        const at = state.steps.findIndex((row) => row.step === step.name);
+        const later = state.steps.findIndex((row, index) => index > at && row.state === 'waiting');
+        state.steps.splice(later < 0 ? state.steps.length : later, 0, {
+          step: name,
+          host,
+          state: 'done',
+          message,
+          ms,
+        });
+        publish(state);
+      },
+    };
+  }
+  function mark(step: Step, to: SagaState['steps'][number]['state'], extra: object = {}): void {
+    const row = rowOf(step.name);
+    if (row) Object.assign(row, { state: to, ...extra });
+    publish(state);
+  }
+  function end(result: 'done' | 'undone' | 'stuck', message: string): SagaState {
+    Object.assign(state, { result, message, ended: Date.now() });
+    journals.append(state.id, { kind: 'end', result, message, state });
+    publish(state);
+    return state;
+  }
+
+  async function forward(step: Step): Promise<void> {
+    for (let attempt = 0; ; attempt++) {
+      try {
+        if (saga.abortReason && !pnr) throw new VsError('refused', saga.abortReason);
+        const begun = Date.now();
+        mark(step, 'running', { started: begun });
+        journals.append(state.id, { kind: 'started', step: step.name });
+        if (step.pnr && !pnr) {
+          pnr = true;
+          journals.append(state.id, { kind: 'pnr', step: step.name });
+        }
+        if (step.downtime) downSince ??= begun;
+        const output = (await step.do(context(step, 'do', attempt))) ?? {};
+        outputs[step.name] = output;
+        journals.append(state.id, { kind: 'succeeded', step: step.name, output });
+        if (output['up'] && downSince !== undefined) state.downtimeMs = Date.now() - downSince;
+        if (typeof output['bytes'] === 'number') state.bytes = (state.bytes ?? 0) + output['bytes'];
+        mark(step, 'done', { ms: Date.now() - begun });
+        return;
+      } catch (error) {
+        parts.log(sentence(error), { saga: state.id, step: step.name, attempt });
+        if (!pnr || attempt >= parts.retry.times) throw error;
+        await sleep(parts.retry.waitMs);
+      }
+    }
+  }
+  async function backward(): Promise<boolean> {
+    for (const step of steps.toReversed()) {
+      if (!past.started.has(step.name) && rowOf(step.name)?.state === 'waiting') continue;
+      if (!step.undo || past.undone.has(step.name)) continue;
+      mark(step, 'undoing');
+      journals.append(state.id, { kind: 'undoing', step: step.name });
+      for (let attempt = 0; ; attempt++) {
+        try {
+          await step.undo({ ...context(step, 'undo', attempt), signal: new AbortController().signal });
+          break;
+        } catch (error) {
+          parts.log(sentence(error), { saga: state.id, undo: step.name, attempt });
+          if (attempt < parts.retry.times) {
+            await sleep(parts.retry.waitMs);
+            continue;
+          }
+          state.error = {
+            code: 'stuck',
+            step: `undo ${step.name}`,
+            host: step.host,
+            message: sentence(error),
+          };
+          return false;
+        }
+      }
+      journals.append(state.id, { kind: 'undone', step: step.name });
+      mark(step, 'undone');
+    }
+    return true;
+  }
+
+  if (past.failure && !pnr) {
+    state.error = {
+      ...past.failure,
+      host: steps.find((step) => step.name === past.failure?.step)?.host ?? '',
+    };
+  } else {
+    for (const step of steps) {
+      if (outputs[step.name]) {
+        mark(step, 'done');
+        continue;
+      }
+      try {
+        await forward(step);
+      } catch (error) {
+        const code = error instanceof VsError ? error.code : 'internal';
+        state.error = { code, step: step.name, host: step.host, message: sentence(error) };
+        mark(step, 'failed', { message: sentence(error) });
+        if (!pnr)
+          journals.append(state.id, { kind: 'failed', step: step.name, message: sentence(error), code });
+        break;
+      }
+    }
+    if (!state.error) return end('done', saga.closing(outputs, state));
+    if (pnr)
+      return end(
+        'stuck',
+        `${state.vserver}: step "${state.error.step}" failed on ${state.error.host} past the point of no return: ${state.error.message}. Mend that, then: vs saga resume ${state.id}`,
+      );
+  }
+  const clean = await backward();
+  const error = state.error;
+  if (!clean)
+    return end(
+      'stuck',
+      `${state.vserver}: ${error?.step} failed on ${error?.host}: ${error?.message}. Mend that, then: vs saga resume ${state.id}`,
+    );
+  return end(
+    'undone',
+    saga.failed(`step "${error?.step}" failed on ${error?.host}: ${error?.message}`, state),
+  );
+}

@@ -1,0 +1,108 @@
+import type { z } from 'zod';
+import { type HostInfo, hostInfo, status } from '../../shared/contract/host.ts';
+import type { ScanRow } from '../../shared/contract/saga.ts';
+import { type VserverState, vserverState } from '../../shared/contract/vserver.ts';
+import { VsError } from '../../shared/errors.ts';
+import type { Context } from '../../shared/service.ts';
+
+/** The pool as its hosts publish it: who is online, what they are, which vservers they have. */
+export function openPool(context: Context) {
+  const { bus } = context;
+  const online = new Map<string, boolean>();
+  const infos = new Map<string, HostInfo>();
+  const vservers = new Map<string, VserverState>();
+
+  const listen = async <T extends z.ZodType>(
+    filter: string,
+    schema: T,
+    take: (host: string, name: string, value: z.infer<T> | undefined) => void,
+  ) => {
+    await bus.subscribe(filter, (topic, payload) => {
+      const levels = topic.slice(bus.topics.base.length + 1).split('/');
+      const parsed = payload === null ? undefined : schema.safeParse(payload);
+      if (parsed && !parsed.success) return;
+      take(levels[1] ?? '', levels[3] ?? '', parsed?.data as z.infer<T> | undefined);
+    });
+  };
+  const isOnline = (host: string) => online.get(host) === true;
+  const row = (one: VserverState): ScanRow => ({
+    host: one.host,
+    vserver: one.name,
+    state: isOnline(one.host) ? one.state : 'unknown',
+    enabled: one.enabled,
+    address: one.address,
+    network: one.network,
+    epoch: one.epoch,
+  });
+
+  return {
+    async start(): Promise<void> {
+      await listen(bus.topics.all.hostStatus, status, (host, _name, value) => {
+        if (value) online.set(host, value.state === 'online');
+        else online.delete(host);
+      });
+      await listen(bus.topics.all.hostInfo, hostInfo, (host, _name, value) =>
+        value ? infos.set(host, value) : infos.delete(host),
+      );
+      await listen(bus.topics.all.vserverState, vserverState, (host, name, value) =>
+        value ? vservers.set(`${host}/${name}`, value) : vservers.delete(`${host}/${name}`),
+      );
+    },
+    isOnline,
+    hosts: () => [...online.keys()].sort(),
+    info: (host: string) => infos.get(host),
+    all: () => [...vservers.values()],
+    of: (name: string) => [...vservers.values()].filter((one) => one.name === name),
+    rows(filter: { host?: string; name?: string }): ScanRow[] {
+      const rows: ScanRow[] = [];
+      for (const host of [...online.keys()].sort()) {
+        if (filter.host && filter.host !== host) continue;
+        if (!isOnline(host))
+          rows.push({
+            host,
+            vserver: null,
+            state: 'offline',
+            enabled: null,
+            address: null,
+            network: null,
+            epoch: null,
+          });
+        const here = [...vservers.values()].filter(
+          (one) => one.host === host && (!filter.name || one.name === filter.name),
+        );
+        rows.push(...here.sort((a, b) => a.name.localeCompare(b.name)).map(row));
+      }
+      return rows;
+    },
+    requireHost(host: string): HostInfo {
+      if (!online.has(host))
+        throw new VsError(
+          'not-found',
+          `there is no host ${host}; the pool has ${[...online.keys()].sort().join(', ') || 'none'}`,
+        );
+      const info = infos.get(host);
+      if (!isOnline(host) || !info) throw new VsError('refused', `${host} is offline`, { retryable: true });
+      return info;
+    },
+    /** Where a vserver is: where it runs, else the only host where it is enabled, else the only one that has it (classic). */
+    locate(name: string): VserverState {
+      const have = this.of(name);
+      const owned = have.filter((one) => one.epoch > 0);
+      for (const some of [
+        have.filter((one) => one.state === 'running'),
+        owned.filter((one) => one.enabled),
+        owned,
+        have,
+      ]) {
+        if (some.length === 1 && some[0]) return some[0];
+        if (some.length > 1)
+          throw new VsError(
+            'conflict',
+            `${name} is on ${some.map((one) => one.host).join(' and ')}; name the host`,
+          );
+      }
+      throw new VsError('not-found', `there is no vserver ${name} in the pool`);
+    },
+  };
+}
+export type Pool = ReturnType<typeof openPool>;
