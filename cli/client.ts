@@ -113,7 +113,7 @@ export async function connect(given?: ClientSettings): Promise<Client> {
     ),
   );
   socket.on('close', () => unavailable(`The broker at ${settings.url} closed the connection. ${hint}`));
-  socket.on('data', (chunk) => parser.parse(chunk));
+  socket.on('data', (chunk) => parser.parse(Buffer.from(chunk)));
   parser.on('error', () => unavailable(`What answers at ${settings.url} is no MQTT broker. ${hint}`));
   parser.on('packet', (packet: Packet) => {
     if (packet.cmd === 'connack') {

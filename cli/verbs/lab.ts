@@ -1,12 +1,17 @@
 import { isIP } from 'node:net';
 import { type Command, InvalidArgumentError } from 'commander';
-import { entering, foreground } from '../../deploy/lab/enter.ts';
-import { down, mqttOptions, up } from '../../deploy/lab/lab.ts';
-import { namespaceFile, nodeOf, paths, requireLab } from '../../deploy/lab/model.ts';
-import { bootNode, killNode } from '../../deploy/lab/node.ts';
-import { describe, status } from '../../deploy/lab/status.ts';
-import { cut, heal } from '../../deploy/lab/wires.ts';
+import type { UpOptions } from '../../deploy/lab/lab.ts';
 import { VsError } from '../../shared/errors.ts';
+
+/** Loaded when a lab verb runs, so that they cost the other verbs nothing. */
+const load = {
+  enter: () => import('../../deploy/lab/enter.ts'),
+  lab: () => import('../../deploy/lab/lab.ts'),
+  model: () => import('../../deploy/lab/model.ts'),
+  node: () => import('../../deploy/lab/node.ts'),
+  status: () => import('../../deploy/lab/status.ts'),
+  wires: () => import('../../deploy/lab/wires.ts'),
+};
 
 interface Named {
   name: string;
@@ -60,7 +65,8 @@ function runVerbs(lab: Command): void {
     .option('--storage <kind>', 'storage of the hosts: btrfs (unless told), or dir, which is ext4', storage)
     .option('--networks <n>', 'how many networks for vservers (2 unless told)', count(20))
     .option('--bare', 'nodes without services, to try things in')
-    .action(async (options: Named & Parameters<typeof up>[0]) => {
+    .action(async (options: Named & UpOptions) => {
+      const { up } = await load.lab();
       const made = await up({ ...options, say: (line) => console.log(`  ${line}`) });
       console.log(
         `Lab ${made.name} is up. Point the command line at it: eval "$(vs lab env${made.name === 'lab' ? '' : ` --name ${made.name}`})"`,
@@ -68,6 +74,7 @@ function runVerbs(lab: Command): void {
     });
   verb('down', 'take a lab down and remove all of it', '  vs lab down --name l2').action(
     async (options: Named) => {
+      const { down } = await load.lab();
       const there = await down(options.name);
       console.log(
         there ? `Lab ${options.name} is down; nothing of it is left.` : `There is no lab ${options.name}.`,
@@ -77,12 +84,16 @@ function runVerbs(lab: Command): void {
   verb('kill', 'power cut: every process of a node by SIGKILL; its disk stays', '  vs lab kill host1')
     .argument('<node>', 'host1, host2, ... or master')
     .action(async (name: string, options: Named) => {
+      const { nodeOf, requireLab } = await load.model();
+      const { killNode } = await load.node();
       const found = await requireLab(options.name);
       await killNode(found, nodeOf(found, name));
     });
   verb('boot', 'boot a node that is off', '  vs lab boot host1')
     .argument('<node>', 'host1, host2, ... or master')
     .action(async (name: string, options: Named) => {
+      const { nodeOf, requireLab } = await load.model();
+      const { bootNode } = await load.node();
       const found = await requireLab(options.name);
       await bootNode(found, nodeOf(found, name));
     });
@@ -94,9 +105,13 @@ function runVerbs(lab: Command): void {
     .argument('<node>', 'host1, host2, ... or master')
     .option('--from <node>', 'only the way to this node')
     .action(async (name: string, options: Named & { from?: string }) => {
+      const { requireLab } = await load.model();
+      const { cut } = await load.wires();
       await cut(await requireLab(options.name), name, options.from);
     });
   verb('heal', 'end every cut', '  vs lab heal').action(async (options: Named) => {
+    const { requireLab } = await load.model();
+    const { heal } = await load.wires();
     await heal(await requireLab(options.name));
   });
 }
@@ -112,11 +127,14 @@ function lookVerbs(lab: Command): void {
   verb('status', 'hosts, addresses, networks, storage and processes of a lab', '  vs lab status --json')
     .option('--json', 'for programs')
     .action(async (options: Named & { json?: boolean }) => {
+      const { requireLab } = await load.model();
+      const { describe, status } = await load.status();
       const state = await status(await requireLab(options.name));
       console.log(options.json ? JSON.stringify(state, null, 2) : describe(state));
     });
   verb('env', 'shell lines that point the command line at a lab', '  eval "$(vs lab env)"').action(
     async (options: Named) => {
+      const { paths, requireLab } = await load.model();
       const found = await requireLab(options.name);
       const at = paths(found.name);
       const values = {
@@ -135,6 +153,8 @@ function lookVerbs(lab: Command): void {
   )
     .argument('<user>', 'operator or viewer')
     .action(async (user: string, options: Named) => {
+      const { mqttOptions } = await load.lab();
+      const { requireLab } = await load.model();
       if (user !== 'operator' && user !== 'viewer') {
         throw new VsError('usage', `"${user}" is none of the lab's users: operator, viewer.`);
       }
@@ -148,6 +168,8 @@ function lookVerbs(lab: Command): void {
     .argument('<node>', 'host1, ..., master, router, switch or prober')
     .argument('<command...>', 'the command and its arguments, after --')
     .action(async (node: string, command: string[], options: Named) => {
+      const { entering, foreground } = await load.enter();
+      const { requireLab } = await load.model();
       const found = await requireLab(options.name);
       process.exitCode = await foreground([...(await entering(found, node)), ...command]);
     });
@@ -167,6 +189,8 @@ function lookVerbs(lab: Command): void {
         target: string,
         options: Named & { icmp?: boolean; read?: boolean; interval: number; for: number; json?: boolean },
       ) => {
+        const { foreground } = await load.enter();
+        const { namespaceFile, requireLab } = await load.model();
         const found = await requireLab(options.name);
         const script = new URL('../../deploy/lab/probe.ts', import.meta.url).pathname;
         const words = ['--interval', String(options.interval), '--for', String(options.for)];
