@@ -1,0 +1,132 @@
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync, symlinkSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, test } from 'vitest';
+import { describeFailure } from '../../cli/exit.ts';
+import { closing, sagaExit, stepLine } from '../../cli/follow.ts';
+import { checkName, parseAddress } from '../../cli/names.ts';
+import { size, span } from '../../cli/table.ts';
+import { rowsOf } from '../../cli/verbs/scan.ts';
+import { VsError } from '../../shared/errors.ts';
+
+const directory = mkdtempSync(join(tmpdir(), 'vslab-cli-'));
+afterAll(() => rmSync(directory, { recursive: true }));
+const shim = new URL('../../vs', import.meta.url).pathname;
+const vs = (args: string[], file = shim) =>
+  spawnSync(file, args, {
+    encoding: 'utf8',
+    env: { ...process.env, VS_CONFIG_DIR: directory, VS_BROKER_URL: `unix://${directory}/none.sock` },
+  });
+
+describe('exit codes', () => {
+  test.each([
+    [['scna'], 2],
+    [['move', 'web1'], 2],
+    [['move', 'Web_1', 'host2'], 2],
+    [['create', 'web1', '10.0.0.999', 'busybox'], 2],
+    [['remove', 'web1'], 2],
+    [['start'], 2],
+    [['call', 'host1', 'x.y', '[1]'], 2],
+    [['service', 'broker', 'network'], 2],
+    [['scan'], 4],
+    [['start', 'web1'], 4],
+    [['version'], 0],
+    [['call', '--list'], 0],
+    [['move', '--help'], 0],
+    [['help', 'saga'], 0],
+  ])('vs %j ends with %i and no stack trace', (args, code) => {
+    const result = vs(args);
+    expect([result.status, result.stderr]).toEqual([code, expect.not.stringContaining('    at ')]);
+  });
+
+  test('no broker: the sentence names the address and what to do', () => {
+    const { stderr } = vs(['scan']);
+    expect(stderr).toContain(`unix://${directory}/none.sock`);
+    expect(stderr).toContain('./vs lab env');
+  });
+
+  test('stuck is 3, a fault of ours 1', () => {
+    expect(describeFailure(new VsError('stuck', 'x')).code).toBe(3);
+    expect(describeFailure(new Error('x')).code).toBe(1);
+  });
+});
+
+test('the shim works through a symlink', () => {
+  const link = join(directory, 'vs');
+  symlinkSync(shim, link);
+  expect(vs(['version'], link).stdout).toMatch(/^vs-tools /);
+});
+
+test('names and addresses', () => {
+  expect(checkName('web1')).toBe('web1');
+  for (const bad of ['', '-a', 'a-', 'A', 'a_b', 'a'.repeat(33), '../x'])
+    expect(() => checkName(bad)).toThrow(VsError);
+  expect(parseAddress('10.0.0.5/24,fd60::5')).toEqual({
+    address: '10.0.0.5',
+    prefix: 24,
+    address6: 'fd60::5',
+  });
+  for (const bad of ['', '10.0.0', '10.0.0.5/33', '10.0.0.5/', '10.0.0.5,10.0.0.6', '10.0.0.5/24/1'])
+    expect(() => parseAddress(bad)).toThrow(VsError);
+});
+
+test('sizes and spans', () => {
+  expect([size(12_000), size(640e6), size(1.24e9), size(999_700)]).toEqual([
+    '12 kB',
+    '640 MB',
+    '1.2 GB',
+    '1.0 MB',
+  ]);
+  expect([span(580), span(9200), span(125_000)]).toEqual(['0.58 s', '9.2 s', '2 min 5 s']);
+});
+
+test('a step fits into 80 columns; a live one has bar, rate and time left', () => {
+  const done = stepLine({ step: 'check', state: 'done', ms: 100, message: 'x'.repeat(200), downtime: true });
+  expect(done.length).toBeLessThanOrEqual(80);
+  expect(done).toMatch(/0\.10 s {2}\|$/);
+  const live = stepLine(
+    { step: 'seed', state: 'running' },
+    { id: 'a', step: 'seed', bytes: 640e6, total: 874e6, rate: 112e6, eta: 2000 },
+  );
+  expect(live).toMatch(/\[=+> *\] 640 MB {2}112 MB\/s {2}2 s left$/);
+});
+
+test('the end of a saga', () => {
+  const state = {
+    id: 's1',
+    kind: 'move' as const,
+    vserver: 'web1',
+    args: {},
+    title: 't',
+    steps: [],
+    started: 0,
+    ended: 9200,
+  };
+  expect(sagaExit({ ...state, result: 'undone' })).toBe(1);
+  expect(sagaExit({ ...state, result: 'stuck' })).toBe(3);
+  expect(closing({ ...state, result: 'done', downtimeMs: 580 })).toContain('9.2 s in all, 0.58 s of it down');
+});
+
+test('scan from retained topics: vservers of an offline host are unknown', () => {
+  const state = {
+    host: 'host1',
+    name: 'web1',
+    state: 'running',
+    enabled: true,
+    address: '10.0.0.5',
+    network: 'blue',
+    epoch: 1,
+  };
+  const rows = rowsOf(
+    new Map<string, unknown>([
+      ['vs/1/hosts/host1/vservers/web1/state', state],
+      ['vs/1/hosts/host1/status', { state: 'offline' }],
+      ['vs/1/hosts/host2/status', { state: 'online' }],
+    ]),
+  );
+  expect(rows.map((row) => [row.host, row.vserver, row.state])).toEqual([
+    ['host1', null, 'offline'],
+    ['host1', 'web1', 'unknown'],
+  ]);
+});
