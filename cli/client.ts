@@ -84,8 +84,7 @@ export async function connect(given?: ClientSettings): Promise<Client> {
   let messageId = 1;
   let over: VsError | undefined;
   let connected = false;
-  let lose: (error: VsError) => void = () => undefined;
-  const lost = new Promise<never>((_resolve, reject) => (lose = reject));
+  const { promise: lost, reject: lose } = Promise.withResolvers<never>();
   lost.catch(() => undefined);
 
   const send = (packet: Packet) => void (socket.destroyed || socket.write(mqtt.generate(packet)));

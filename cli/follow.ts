@@ -115,11 +115,14 @@ export async function follow(
         else if (topic.endsWith('/progress') && payload) progress = payload as SagaProgress;
         show();
       })
-      .then(() => {
-        setTimeout(() => {
-          if (!state) reject(new VsError('not-found', `There is no saga ${id}; "vs saga list" shows them.`));
-        }, 1000).unref();
-      }, reject);
+      .then(
+        () =>
+          setTimeout(() => {
+            if (!state)
+              reject(new VsError('not-found', `There is no saga ${id}; "vs saga list" shows them.`));
+          }, 1000).unref(),
+        reject,
+      );
   });
   const last = await Promise.race([ended, client.lost]);
   paint?.end(last);

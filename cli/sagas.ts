@@ -1,13 +1,14 @@
 import type { SagaState } from '../shared/contract/saga.ts';
 import type { Client } from './client.ts';
-import { follow, painter, sagaExit } from './follow.ts';
-import { stepLine } from './follow.ts';
+import { follow, painter, sagaExit, stepLine } from './follow.ts';
 
 export interface SagaOptions {
   dryRun?: boolean;
   follow?: boolean;
   json?: boolean;
 }
+
+const print = (one: SagaState) => console.log(JSON.stringify(one, null, 2));
 
 /** What was asked for has begun (or, with --dry-run, would): show the plan, follow it, or name it. */
 export async function present(
@@ -16,7 +17,6 @@ export async function present(
   options: SagaOptions,
 ): Promise<SagaState> {
   const { saga, state } = started;
-  const print = (one: SagaState) => console.log(JSON.stringify(one, null, 2));
   if (options.dryRun) {
     if (options.json) print(state);
     else {

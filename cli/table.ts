@@ -32,9 +32,10 @@ export function span(ms: number): string {
   return `${Math.floor(seconds / 60)} min ${Math.round(seconds % 60)} s`;
 }
 
+const two = (value: number) => String(value).padStart(2, '0');
+
 /** A moment as local date and time. */
 export function moment(ts: number): string {
   const date = new Date(ts);
-  const two = (value: number) => String(value).padStart(2, '0');
   return `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())} ${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}`;
 }

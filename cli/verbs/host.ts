@@ -2,6 +2,8 @@ import type { Command } from 'commander';
 import { withClient } from '../client.ts';
 import { size, table } from '../table.ts';
 
+const text = (value: unknown) => (typeof value === 'string' ? value : '-');
+
 /** `vs host list`. */
 export function register(program: Command): void {
   const host = program.command('host').description('the hosts of the pool');
@@ -13,7 +15,6 @@ export function register(program: Command): void {
     .action(async (options: { json?: boolean }) => {
       const { hosts } = await withClient((client) => client.request('master', 'orchestrator.hosts', {}));
       if (options.json) return console.log(JSON.stringify(hosts, null, 2));
-      const text = (value: unknown) => (typeof value === 'string' ? value : '-');
       const rows = hosts.map((one) => {
         const storage = one['storage'] as { storage?: string; free?: number } | undefined;
         return [

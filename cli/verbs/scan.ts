@@ -71,8 +71,9 @@ async function scan(client: Client, options: Options): Promise<ScanRow[]> {
   }
 }
 
+const mark = (value: boolean | null) => (value === null ? '-' : value ? 'yes' : 'no');
+
 function render(rows: ScanRow[]): string {
-  const mark = (value: boolean | null) => (value === null ? '-' : value ? 'yes' : 'no');
   return table(
     ['HOST', 'VSERVER', 'STATE', 'ENABLED', 'ADDRESS', 'NETWORK', 'EPOCH'],
     rows.map((row) => [
