@@ -1,0 +1,56 @@
+import type { Args, CommandName, Data } from '../../shared/contract/commands.ts';
+import { VsError } from '../../shared/errors.ts';
+import type { Bus } from '../../shared/bus.ts';
+import type { StepContext } from './executor.ts';
+import type { Pool } from './pool.ts';
+
+/** What the steps of sagas use to act on hosts. */
+export interface Agents {
+  ask<K extends CommandName>(
+    host: string,
+    command: K,
+    args: Args<K>,
+    context: StepContext,
+    options?: { timeoutMs?: number; tag?: string; onProgress?: (progress: Record<string, unknown>) => void },
+  ): Promise<Data<K>>;
+}
+
+/**
+ * Asks agents with ids that stay the same over a restart of the orchestrator, so that work in flight is joined.
+ * A host that is away is waited for: 30 s, for it may just restart; its answer is asked for again after that.
+ */
+export function agentsOf(bus: Bus, pool: Pool): Agents {
+  async function online(host: string, signal: AbortSignal): Promise<void> {
+    const end = Date.now() + 30_000;
+    while (!pool.isOnline(host)) {
+      if (Date.now() > end || signal.aborted)
+        throw new VsError('unavailable', `${host} is offline`, { retryable: true });
+      await new Promise((resolve) => setTimeout(resolve, 200));
+    }
+  }
+  return {
+    async ask(host, command, args, context, options = {}) {
+      const id = context.command(`${command}${options.tag ?? ''}`);
+      for (let attempt = 0; ; attempt++) {
+        if (host !== bus.target) await online(host, context.signal);
+        try {
+          return await bus.request(host, command, args, {
+            id: attempt === 0 ? id : `${id.slice(-60)}_r${attempt}`,
+            timeoutMs: options.timeoutMs ?? 60_000,
+            signal: context.signal,
+            onProgress: options.onProgress,
+          });
+        } catch (error) {
+          if (
+            !(error instanceof VsError) ||
+            error.code !== 'unavailable' ||
+            attempt >= 3 ||
+            context.signal.aborted
+          )
+            throw error;
+          await new Promise((resolve) => setTimeout(resolve, 500));
+        }
+      }
+    },
+  };
+}

@@ -1,0 +1,79 @@
+import { VsError } from '../../shared/errors.ts';
+import type { Call, Context, Service } from '../../shared/service.ts';
+import type { SagaState } from '../../shared/contract/saga.ts';
+import { planner } from './plans.ts';
+import { openPool } from './pool.ts';
+import { sagaRunner } from './runner.ts';
+
+/** The orchestrator: knows the pool, and moves, creates and removes vservers by sagas. */
+export function service(context: Context): Service {
+  const pool = openPool(context);
+  const plan = planner(context, pool);
+  const sagas = sagaRunner(context, pool);
+  let resumed = false;
+
+  async function answer(begun: { state: SagaState; ended: Promise<SagaState> }, wait: boolean | undefined) {
+    if (!wait) return { saga: begun.state.id, state: begun.state };
+    const state = await begun.ended;
+    if (state.result === 'undone')
+      throw new VsError('failed', state.message ?? 'undone', { details: { saga: state.id } });
+    if (state.result === 'stuck')
+      throw new VsError('stuck', state.message ?? 'stuck', { details: { saga: state.id } });
+    return { saga: state.id, state };
+  }
+  async function begin(
+    kind: 'move' | 'create' | 'remove',
+    args: { dryRun?: boolean; wait?: boolean },
+    call: Call,
+  ) {
+    const planned = await (plan[kind] as (args: object) => ReturnType<typeof plan.move>)(args);
+    return answer(sagas.begin(planned, { ...args }, call.issuer, args.dryRun === true), args.wait);
+  }
+
+  return {
+    name: 'orchestrator',
+    handlers: {
+      'orchestrator.scan': async (args) => ({
+        rows: pool.rows(args),
+        hosts: pool
+          .hosts()
+          .map((host) => ({ host, state: pool.isOnline(host) ? ('online' as const) : ('offline' as const) })),
+      }),
+      'orchestrator.hosts': async () => ({
+        hosts: pool.hosts().map((host) => {
+          const here = pool.all().filter((one) => one.host === host);
+          const running = here.filter((one) => one.state === 'running').length;
+          return {
+            ...pool.info(host),
+            host,
+            state: pool.isOnline(host) ? ('online' as const) : ('offline' as const),
+            vservers: here.length,
+            running,
+          };
+        }),
+      }),
+      'orchestrator.locate': async ({ name }) => {
+        const { host, state } = pool.locate(name);
+        return { host, state, online: pool.isOnline(host) };
+      },
+      'orchestrator.move': (args, call) => begin('move', args, call),
+      'orchestrator.create': (args, call) => begin('create', args, call),
+      'orchestrator.remove': (args, call) => begin('remove', args, call),
+      'orchestrator.sagas': async ({ limit }) => ({ sagas: sagas.list(limit ?? 50) }),
+      'orchestrator.saga': async ({ id }) => {
+        const { saga, journal } = sagas.show(id);
+        return { saga, journal: journal.map((line) => ({ ...line })) };
+      },
+      'orchestrator.abort': ({ id }, call) => sagas.abort(id, call.issuer),
+      'orchestrator.resume': ({ id }) => sagas.again(id),
+    },
+    async start() {
+      await pool.start();
+      context.bus.onConnect(() => {
+        if (resumed) return;
+        resumed = true;
+        setTimeout(() => sagas.resume(), 500); // the hosts' retained states arrive first
+      });
+    },
+  };
+}

@@ -1,0 +1,155 @@
+import { randomBytes } from 'node:crypto';
+import { z } from 'zod';
+import { type SagaState, sagaState } from '../../shared/contract/saga.ts';
+import { VsError } from '../../shared/errors.ts';
+import type { Context } from '../../shared/service.ts';
+import { agentsOf } from './agent.ts';
+import { type Plan, buildSaga } from './build.ts';
+import { type Saga, execute, replay } from './executor.ts';
+import { openJournals } from './journal.ts';
+import type { Pool } from './pool.ts';
+
+const KEPT = 200;
+const begun = z.looseObject({ plan: z.custom<Plan>(), state: sagaState });
+
+/** Runs sagas: one on a vserver at a time, several side by side; goes on with what a former life left. */
+export function sagaRunner(context: Context, pool: Pool) {
+  const { bus, settings, log } = context;
+  const journals = openJournals(`${settings.STATE_DIR}/sagas`);
+  const agents = agentsOf(bus, pool);
+  const running = new Map<string, { saga: Saga; ended: Promise<SagaState> }>();
+  const states = new Map<string, SagaState>();
+  const held = new Set<string>();
+
+  function publish(state: SagaState): void {
+    states.set(state.id, state);
+    bus.retain(bus.topics.sagaState(state.id), structuredClone(state));
+    if (state.result === 'stuck')
+      bus.alert(state.vserver, 'saga', {
+        ts: Date.now(),
+        severity: 'critical',
+        message: state.message ?? 'stuck',
+        saga: state.id,
+      });
+    else if (state.result !== 'running') bus.alert(state.vserver, 'saga', null);
+  }
+  function run(saga: Saga): Promise<SagaState> {
+    const { state } = saga;
+    held.add(state.vserver);
+    const ended = execute(saga, {
+      journals,
+      publish,
+      progress: (id, data) => {
+        if (bus.connected)
+          bus.publish(bus.topics.sagaProgress(id), { id, ...data }, { qos: 0 }).catch(() => undefined);
+      },
+      retry: { times: 60, waitMs: 2000 },
+      log: (message, facts) => log.warn(facts, message),
+    }).finally(() => {
+      running.delete(state.id);
+      if (state.result !== 'stuck') held.delete(state.vserver);
+      bus.event('orchestrator', state.result, state.message ?? state.title, {
+        saga: state.id,
+        vserver: state.vserver,
+      });
+    });
+    ended.catch((error: unknown) =>
+      log.error({ err: error, saga: state.id }, 'a saga ended in an error of its own'),
+    );
+    running.set(state.id, { saga, ended });
+    return ended;
+  }
+  function load(id: string): { saga: Saga; ended: boolean } {
+    const lines = journals.read(id);
+    const first = begun.safeParse(lines[0]);
+    if (!first.success)
+      throw new VsError('failed', `the journal of saga ${id} has no beginning that this version knows`);
+    const last = replay(lines).ended?.['state'] as SagaState | undefined;
+    return {
+      saga: buildSaga(first.data.plan, last ?? first.data.state, agents),
+      ended: last !== undefined && last.result !== 'running',
+    };
+  }
+
+  return {
+    /** The saga's state at its beginning; `ended` is its end. */
+    begin(
+      plan: Plan & { title: string; vserver: string },
+      args: Record<string, unknown>,
+      issuer: string,
+      dryRun: boolean,
+    ): { state: SagaState; ended: Promise<SagaState> } {
+      if (held.has(plan.vserver)) {
+        const other = [...states.values()].find(
+          (one) => one.vserver === plan.vserver && (one.result === 'running' || one.result === 'stuck'),
+        );
+        throw new VsError(
+          'conflict',
+          `a saga has ${plan.vserver} already (${other?.kind} ${other?.id}); see it with: vs saga show ${other?.id}`,
+          { retryable: true },
+        );
+      }
+      const id = `${plan.kind}-${Date.now().toString(36)}${randomBytes(2).toString('hex')}`;
+      const state: SagaState = {
+        id,
+        kind: plan.kind,
+        vserver: plan.vserver,
+        args,
+        result: 'running',
+        title: plan.title,
+        steps: [],
+        issuer,
+        started: Date.now(),
+      };
+      const saga = buildSaga({ kind: plan.kind, plan: plan.plan } as Plan, state, agents);
+      if (dryRun) return { state, ended: Promise.resolve(state) };
+      journals.append(id, { kind: 'begin', plan: { kind: plan.kind, plan: plan.plan }, state });
+      publish(state);
+      return { state: structuredClone(state), ended: run(saga) };
+    },
+    /** Goes on with every saga that has no end yet. */
+    resume(): void {
+      const ids = journals.ids();
+      for (const id of ids) {
+        try {
+          const { saga, ended } = load(id);
+          states.set(id, saga.state);
+          if (saga.state.result === 'stuck') held.add(saga.state.vserver);
+          if (ended) bus.retain(bus.topics.sagaState(id), saga.state);
+          else {
+            log.warn({ saga: id }, 'going on with a saga of a former life');
+            void run(saga).catch(() => undefined);
+          }
+        } catch (error) {
+          log.error({ saga: id, error: String(error) }, 'a journal cannot be used');
+          bus.alert(id, 'journal', { ts: Date.now(), severity: 'critical', message: String(error) });
+        }
+      }
+    },
+    list: (limit: number): SagaState[] =>
+      [...states.values()].sort((a, b) => b.started - a.started).slice(0, Math.min(limit, KEPT)),
+    show(id: string) {
+      const saga = states.get(id);
+      if (!saga) throw new VsError('not-found', `there is no saga ${id}; see: vs saga list`);
+      return { saga, journal: journals.read(id) };
+    },
+    async abort(id: string, issuer: string): Promise<SagaState> {
+      this.show(id);
+      const one = running.get(id);
+      if (!one) throw new VsError('refused', `saga ${id} has ended`);
+      if (replay(journals.read(id)).pnr)
+        throw new VsError('refused', `saga ${id} is past its point of no return; it goes on to its end`);
+      one.saga.abortReason = `aborted by ${issuer}`;
+      one.saga.abort.abort();
+      return one.ended;
+    },
+    async again(id: string): Promise<SagaState> {
+      if (this.show(id).saga.result !== 'stuck') throw new VsError('refused', `saga ${id} is not stuck`);
+      const { saga } = load(id);
+      saga.state.result = 'running';
+      delete saga.state.error;
+      delete saga.state.ended;
+      return run(saga);
+    },
+  };
+}

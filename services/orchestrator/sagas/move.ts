@@ -1,0 +1,236 @@
+import type { HostInfo } from '../../../shared/contract/host.ts';
+import type { Transport } from '../../../shared/contract/transfer.ts';
+import type { VserverState } from '../../../shared/contract/vserver.ts';
+import { VsError } from '../../../shared/errors.ts';
+import type { Agents } from '../agent.ts';
+import type { Step } from '../executor.ts';
+import { day, seconds, size } from '../text.ts';
+import { type Route, livePasses, pass } from './copy.ts';
+
+export interface MovePlan extends Route {
+  running: boolean;
+  epoch: number;
+  network: string;
+  files: number;
+}
+
+/** btrfs-send where both sides can and no subvolume lies inside the vserver (it would be left out); else rsyncd. */
+export function chooseTransport(
+  asked: Transport | undefined,
+  source: HostInfo,
+  target: HostInfo,
+  nested: boolean,
+): Transport {
+  const can = source.storage.capabilities.send && target.storage.capabilities.send && !nested;
+  if (asked === 'btrfs-send' && !can) {
+    throw new VsError(
+      'refused',
+      nested
+        ? 'btrfs-send would leave out the subvolumes inside this vserver; use --transport rsyncd'
+        : `btrfs-send needs btrfs on both sides (${source.host}: ${source.storage.storage}, ${target.host}: ${target.storage.storage}); use --transport rsyncd`,
+    );
+  }
+  return asked ?? (can ? 'btrfs-send' : 'rsyncd');
+}
+
+/** Refusals of a move, before anything is journaled or changed. */
+export function checkMove(vserver: VserverState, target: HostInfo, others: VserverState[]): void {
+  if (vserver.host === target.host)
+    throw new VsError('refused', `${vserver.name} is on ${target.host} already`);
+  if (vserver.epoch === 0)
+    throw new VsError('refused', `${vserver.host} does not own ${vserver.name}, so it cannot give it away`);
+  if (others.some((one) => one.host === target.host))
+    throw new VsError('conflict', `${target.host} has a vserver ${vserver.name} already`);
+  if (!target.networks.includes(vserver.network))
+    throw new VsError(
+      'refused',
+      `${target.host} has no network ${vserver.network}; it has ${target.networks.join(', ') || 'none'}`,
+    );
+}
+
+/** The steps of a move (docs/sagas.md). */
+export function moveSteps(plan: MovePlan, agents: Agents): Step[] {
+  const { name, source, target, transport, running, epoch, network } = plan;
+  const both = (context: { id: string }) => ({ name, saga: context.id });
+  const steps: (Step | false)[] = [
+    {
+      name: 'lock',
+      host: source,
+      async do(context) {
+        const { epoch: now } = await agents.ask(
+          source,
+          'host-agent.lock',
+          { ...both(context), ttl: 86_400_000 },
+          context,
+        );
+        if (now !== epoch) throw new VsError('conflict', `${name} has epoch ${now} now, not ${epoch}`);
+        await agents.ask(target, 'host-agent.lock', { ...both(context), ttl: 86_400_000 }, context, {
+          tag: 'target',
+        });
+      },
+      async undo(context) {
+        await agents.ask(source, 'host-agent.unlock', both(context), context);
+        await agents.ask(target, 'host-agent.unlock', both(context), context, { tag: 'target' });
+      },
+    },
+    {
+      name: 'stage',
+      host: target,
+      async do(context) {
+        const { free } = await agents.ask(
+          target,
+          'snapshot.allocate',
+          { ...both(context), bytes: plan.bytes, tree: transport === 'rsyncd' },
+          context,
+        );
+        context.say(`${target} has ${size(free)} free`);
+      },
+      async undo(context) {
+        await agents.ask(target, 'transfer.close', both(context), context);
+        await agents.ask(target, 'snapshot.discard', both(context), context);
+      },
+    },
+    {
+      name: 'seed',
+      host: source,
+      do: (context) => livePasses(agents, plan, context),
+      async undo(context) {
+        await agents.ask(source, 'transfer.close', both(context), context);
+        await agents.ask(source, 'snapshot.remove', both(context), context);
+      },
+    },
+    {
+      name: 'network',
+      host: target,
+      do: async (context) => void (await agents.ask(target, 'network.up', { network }, context)),
+      undo: async (context) => void (await agents.ask(target, 'network.down', { network }, context)),
+    },
+    running && {
+      name: 'stop',
+      host: source,
+      downtime: true,
+      do: async (context) =>
+        void (await agents.ask(source, 'host-agent.stop', { ...both(context), epoch }, context, {
+          timeoutMs: 120_000,
+        })),
+      undo: async (context) =>
+        void (await agents.ask(source, 'host-agent.start', { ...both(context), epoch }, context, {
+          timeoutMs: 120_000,
+        })),
+    },
+    {
+      name: 'final',
+      host: source,
+      downtime: running,
+      async do(context) {
+        const last = await pass(agents, plan, context, { final: true, tag: 'final' });
+        context.say(size(last.bytes));
+        return { ...last };
+      },
+    },
+    {
+      name: 'verify',
+      host: target,
+      downtime: running,
+      async do(context) {
+        const { label, treeBytes, treeFiles } = context.outputs['final'] as {
+          label?: string;
+          treeBytes?: number;
+          treeFiles?: number;
+        };
+        await agents.ask(
+          target,
+          'transfer.verify',
+          { ...both(context), transport, label, treeBytes, treeFiles },
+          context,
+          { timeoutMs: 600_000 },
+        );
+        if (label) await agents.ask(target, 'snapshot.promote', { ...both(context), label }, context);
+      },
+    },
+    {
+      name: 'adopt',
+      host: target,
+      downtime: running,
+      async do(context) {
+        await agents.ask(target, 'snapshot.adopt', both(context), context);
+        await agents.ask(target, 'host-agent.configure', both(context), context);
+      },
+      async undo(context) {
+        await agents.ask(target, 'host-agent.detach', both(context), context);
+        await agents.ask(target, 'snapshot.evict', both(context), context);
+      },
+    },
+    {
+      name: 'give up',
+      host: source,
+      downtime: running,
+      pnr: true,
+      do: async (context) =>
+        void (await agents.ask(
+          source,
+          'host-agent.release',
+          { ...both(context), epoch, to: target },
+          context,
+        )),
+    },
+    {
+      name: 'take over',
+      host: target,
+      downtime: running,
+      do: async (context) =>
+        void (await agents.ask(target, 'host-agent.claim', { ...both(context), epoch: epoch + 1 }, context)),
+    },
+    running && {
+      name: 'start',
+      host: target,
+      downtime: true,
+      do: async (context) =>
+        void (await agents.ask(target, 'host-agent.start', { ...both(context), epoch: epoch + 1 }, context, {
+          timeoutMs: 120_000,
+        })),
+    },
+    running && {
+      name: 'answer',
+      host: target,
+      downtime: true,
+      async do(context) {
+        await agents.ask(target, 'host-agent.answering', { name, timeout: 60_000 }, context, {
+          timeoutMs: 90_000,
+        });
+        return { up: true };
+      },
+    },
+    {
+      name: 'clean up',
+      host: source,
+      async do(context) {
+        await agents.ask(source, 'host-agent.detach', both(context), context);
+        const { until } = await agents.ask(source, 'snapshot.trash', both(context), context, {
+          timeoutMs: 600_000,
+        });
+        await agents.ask(source, 'snapshot.remove', both(context), context, { timeoutMs: 600_000 });
+        await agents.ask(target, 'snapshot.discard', both(context), context, { timeoutMs: 600_000 });
+        await agents.ask(source, 'network.down', { network }, context);
+        await agents.ask(source, 'host-agent.unlock', both(context), context);
+        await agents.ask(target, 'host-agent.unlock', both(context), context, { tag: 'target' });
+        return { until };
+      },
+    },
+  ];
+  return steps.filter((step) => step !== false);
+}
+
+/** The sentences at the end of a move. */
+export const moveTexts = (plan: MovePlan) => ({
+  closing(
+    outputs: Record<string, Record<string, unknown>>,
+    state: { started: number; downtimeMs?: number },
+  ): string {
+    const until = Number(outputs['clean up']?.['until'] ?? Date.now());
+    const times = `${seconds(Date.now() - state.started)} in all${state.downtimeMs === undefined ? '' : `, ${seconds(state.downtimeMs)} of it down`}`;
+    return `${plan.name} ${plan.running ? 'runs' : 'is'} on ${plan.target}: ${times}. The old copy stays in the trash of ${plan.source} until ${day(until)}.`;
+  },
+  failed: (reason: string): string =>
+    `${plan.name} stays on ${plan.source}${plan.running ? ', running' : ''}: ${reason}. Nothing is left on ${plan.target}. Mend that, or name another host: vs move ${plan.name} HOST`,
+});

@@ -1,0 +1,69 @@
+import { VsError } from '../../../shared/errors.ts';
+import type { VserverState } from '../../../shared/contract/vserver.ts';
+import type { Agents } from '../agent.ts';
+import type { Step } from '../executor.ts';
+import { day } from '../text.ts';
+
+/** Refusals of a remove, before anything is changed. */
+export function checkRemove(vserver: VserverState): void {
+  if (vserver.state !== 'stopped')
+    throw new VsError(
+      'refused',
+      `${vserver.name} is ${vserver.state} on ${vserver.host}; stop it first: vs stop ${vserver.name}`,
+    );
+}
+
+/** The steps of a remove: ownership goes first, then the tree goes to the trash. */
+export function removeSteps(vserver: VserverState, agents: Agents): Step[] {
+  const { name, host, epoch, network } = vserver;
+  const both = (context: { id: string }) => ({ name, saga: context.id });
+  const steps: (Step | false)[] = [
+    {
+      name: 'lock',
+      host,
+      async do(context) {
+        const { state } = await agents.ask(
+          host,
+          'host-agent.lock',
+          { ...both(context), ttl: 86_400_000 },
+          context,
+        );
+        if (state !== 'stopped') throw new VsError('refused', `${name} is ${state}; stop it first`);
+      },
+      undo: async (context) => void (await agents.ask(host, 'host-agent.unlock', both(context), context)),
+    },
+    epoch > 0 && {
+      name: 'give up',
+      host,
+      pnr: true,
+      do: async (context) =>
+        void (await agents.ask(
+          host,
+          'host-agent.release',
+          { ...both(context), epoch, to: 'trash' },
+          context,
+        )),
+    },
+    {
+      name: 'trash',
+      host,
+      pnr: true,
+      async do(context) {
+        await agents.ask(host, 'host-agent.detach', both(context), context);
+        const { until } = await agents.ask(host, 'snapshot.trash', both(context), context, {
+          timeoutMs: 600_000,
+        });
+        await agents.ask(host, 'network.down', { network }, context);
+        await agents.ask(host, 'host-agent.unlock', both(context), context);
+        return { until };
+      },
+    },
+  ];
+  return steps.filter((step) => step !== false);
+}
+
+export const removeTexts = (vserver: VserverState) => ({
+  closing: (outputs: Record<string, Record<string, unknown>>): string =>
+    `${vserver.name} is removed from ${vserver.host}; it stays in the trash there until ${day(Number(outputs['trash']?.['until'] ?? Date.now()))}.`,
+  failed: (reason: string): string => `${vserver.name} stays on ${vserver.host}: ${reason}.`,
+});

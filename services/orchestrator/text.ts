@@ -1,0 +1,14 @@
+/** Sizes and times for people. */
+export function size(bytes: number): string {
+  for (const [unit, one] of [
+    ['GB', 1e9],
+    ['MB', 1e6],
+    ['kB', 1e3],
+  ] as const)
+    if (bytes >= one) return `${(bytes / one).toFixed(bytes >= one * 100 ? 0 : 1)} ${unit}`;
+  return `${bytes} B`;
+}
+export const seconds = (ms: number): string => `${(ms / 1000).toFixed(ms < 10_000 ? 2 : 1)} s`;
+export const groups = (count: number): string => String(count).replace(/\B(?=(\d{3})+$)/g, ' ');
+export const day = (ts: number): string =>
+  new Date(ts).toLocaleDateString('en-GB', { day: 'numeric', month: 'long' });
