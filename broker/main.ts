@@ -47,7 +47,13 @@ async function createBroker(settings: Settings, log: Log): Promise<Aedes> {
             );
             return done(refusal('client id and user do not belong together', 2) as never, null);
           }
-          identities.set(client, { name, role: user.role, clientId: client.id });
+          const who = { name, role: user.role, clientId: client.id };
+          identities.set(client, who);
+          const given = client as Client & { _will?: { topic: string } | null };
+          if (given._will && !mayPublish(base, who, given._will.topic)) {
+            log.warn({ user: name, client: client.id, topic: given._will.topic }, 'last will refused');
+            given._will = null; // aedes takes it over only after this
+          }
           done(null, true);
         },
         (error: unknown) => {

@@ -91,6 +91,7 @@ export function connectBus(options: {
   const pending = new Map<string, Pending>();
   const sessions = new Map<string, string>();
   const onConnect = new Set<() => void>();
+  let closing = false;
 
   const status = (state: 'online' | 'offline', at: number) => ({ state, session, ts: at });
   const client = new MqttClient(() => openStream(settings.BROKER_URL), {
@@ -129,7 +130,12 @@ export function connectBus(options: {
     void what.catch((error: unknown) => log.debug({ error: String(error) }, 'not published'));
 
   async function subscribeAll(): Promise<void> {
-    const filters = [...topics.replies(clientId), topics.commands(target), ...subscriptions.keys()];
+    const filters = [
+      ...topics.replies(clientId),
+      topics.commands(target),
+      topics.status(target),
+      ...subscriptions.keys(),
+    ];
     if (target === 'master') filters.push(topics.all.hostStatus);
     for (const filter of filters) {
       await client
@@ -161,9 +167,16 @@ export function connectBus(options: {
         bus.event('bus', 'refused', `a message on ${topic} is not valid JSON: ${(error as Error).message}`);
       return;
     }
-    if (topic.includes('/replies/')) takeReply(payload);
+    if (topic.includes('/replies/')) takeReply(topic, payload);
     else if (topic.startsWith(topics.command(target, '', '').slice(0, -1)))
       void serve(topic, payload, packet.retain);
+    // The will of an earlier connection may come after this one's birth (power cut, quick reboot): say it again.
+    if (
+      topic === topics.status(target) &&
+      !closing &&
+      (payload as { state?: string } | null)?.state === 'offline'
+    )
+      quietly(send(topic, status('online', Date.now()), 1, true));
     if (target === 'master' && topic.endsWith('/status')) watchSession(topic, payload);
     for (const [filter, listeners] of subscriptions) {
       if (matches(filter, topic))
@@ -176,6 +189,7 @@ export function connectBus(options: {
     const host = topic.split('/').at(-2) ?? '';
     const now = payload as { state?: string; session?: string } | null;
     const before = sessions.get(host);
+    if (now?.state === 'offline' && before !== undefined && now.session !== before) return; // a late will
     if (now?.session) sessions.set(host, now.session);
     if (now?.state === 'online' && (before === undefined || before === now.session)) return;
     for (const [id, one] of pending) {
@@ -185,9 +199,11 @@ export function connectBus(options: {
     }
   }
 
-  function takeReply(payload: unknown): void {
+  function takeReply(topic: string, payload: unknown): void {
     const parsed = replySchema.safeParse(payload);
-    if (parsed.success) pending.get(parsed.data.id)?.finish(parsed.data);
+    if (!parsed.success) return;
+    const one = pending.get(parsed.data.id);
+    if (one && topic === topics.reply(one.target, clientId)) one.finish(parsed.data); // only who was asked may answer
   }
 
   async function serve(topic: string, payload: unknown, wasRetained: boolean): Promise<void> {
@@ -342,6 +358,7 @@ export function connectBus(options: {
     alert: (subject, check, alert) => bus.retain(topics.alert(target, subject, check), alert),
     onConnect: (listener) => void onConnect.add(listener),
     async close() {
+      closing = true;
       if (client.connected)
         await Promise.race([
           send(topics.status(target), status('offline', Date.now()), 1, true),

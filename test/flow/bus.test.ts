@@ -7,6 +7,7 @@ import mqttPacket from 'mqtt-packet';
 import { runBroker } from '../../broker/main.ts';
 import { hashPassword } from '../../broker/users.ts';
 import { loadSettings } from '../../config/settings.ts';
+import { connectAsync } from 'mqtt';
 import { type Bus, connectBus } from '../../shared/bus.ts';
 import { type Handlers, createDispatcher } from '../../shared/dispatch.ts';
 import { createLog } from '../../shared/log.ts';
@@ -118,7 +119,7 @@ test('a command goes to the agent and comes back, with progress, and the same id
   expect(progress).toEqual([{ message: 'half' }]);
 });
 
-test('bad arguments, unknown commands, late commands and too much are refused with a sentence', async () => {
+test('bad arguments, unknown commands and too much are refused with a sentence', async () => {
   const master = await join_('master');
   await until(() => master.connected);
   await new Promise((resolve) => setTimeout(resolve, 200));
@@ -189,4 +190,82 @@ test('a wrong password is refused, and an announcement of 256 MB ends the connec
   stream.on('error', () => undefined);
   stream.write(Buffer.from([0x10, 0xff, 0xff, 0xff, 0x7f, 0x00]));
   await until(() => closed);
+});
+
+const raw = (
+  clientId: string,
+  user: string,
+  will?: { topic: string; payload: Buffer; retain: boolean; qos: 1 },
+) =>
+  connectAsync({
+    host: '127.0.0.1',
+    port: broker.ports[0] ?? 0,
+    clientId,
+    username: user,
+    password: user,
+    reconnectPeriod: 0,
+    ...(will ? { will } : {}),
+  });
+
+test('past its deadline a command is refused; replyTo elsewhere and bad JSON carry nothing out', async () => {
+  const client = await raw('operator-raw', 'operator');
+  const heard: { topic: string; body: string }[] = [];
+  client.on('message', (topic, body) => void heard.push({ topic, body: body.toString() }));
+  await client.subscribeAsync(['vs/1/hosts/+/replies/operator-raw', 'vs/1/hosts/host1/events/+']);
+  carriedOut = 0;
+  const topic = 'vs/1/hosts/host1/commands/host-agent/start';
+  const mine = 'vs/1/hosts/host1/replies/operator-raw';
+  const args = { name: 'web1' };
+  await client.publishAsync(topic, JSON.stringify({ id: 'late', replyTo: mine, deadline: 1, args }), {
+    qos: 1,
+  });
+  await until(() => heard.some((one) => one.topic === mine && one.body.includes('"deadline"')));
+  await client.publishAsync(topic, JSON.stringify({ id: 'x', replyTo: 'vs/1/master/status', args }), {
+    qos: 1,
+  });
+  await until(() => heard.some((one) => one.body.includes('replyTo must be')));
+  await client.publishAsync(topic, '{broken', { qos: 1 });
+  await until(() => heard.some((one) => one.body.includes('is not valid JSON')));
+  expect(carriedOut).toBe(0);
+  await client.endAsync(true);
+});
+
+test('a late will of an earlier life does not leave the agent offline; a forbidden will is dropped', async () => {
+  const watcher = await raw('operator-watch', 'operator');
+  const seen: string[] = [];
+  watcher.on('message', (topic, body) => void seen.push(`${topic} ${body.toString()}`));
+  await watcher.subscribeAsync('vs/1/hosts/host1/status');
+  const will = (session: string) => ({
+    topic: 'vs/1/hosts/host1/status',
+    payload: Buffer.from(JSON.stringify({ state: 'offline', session, ts: 1 })),
+    retain: true,
+    qos: 1 as const,
+  });
+  const forger = await raw('viewer-forger', 'viewer', will('forged'));
+  forger.stream.destroy();
+  const old = await raw('host1-old', 'host1', will('old'));
+  old.stream.destroy();
+  await until(() => seen.some((one) => one.includes('"old"')));
+  await until(() => seen.at(-1)?.includes('online') === true);
+  expect(seen.some((one) => one.includes('forged'))).toBe(false);
+  await watcher.endAsync(true);
+});
+
+test('after a restart of the broker the agent tells its retained state again; meanwhile its own commands work', async () => {
+  const agent = opened.find((one) => one.target === 'host1') as Bus;
+  agent.retain(agent.topics.vserverState('host1', 'web1'), { ...state });
+  await broker.close();
+  await until(() => !agent.connected);
+  const own = await agent.request('host1', 'host-agent.start', { name: 'web1' });
+  expect(own.state).toBe('running');
+  await expect(agent.request('host2', 'host-agent.list', {})).rejects.toMatchObject({ code: 'unavailable' });
+  broker = await runBroker(settingsOf('master'));
+  await until(() => agent.connected, 10_000);
+  const watcher = await raw('operator-again', 'operator');
+  const seen: string[] = [];
+  watcher.on('message', (topic) => void seen.push(topic));
+  await watcher.subscribeAsync('vs/1/hosts/host1/#');
+  await until(() => seen.includes('vs/1/hosts/host1/vservers/web1/state'));
+  await until(() => seen.includes('vs/1/hosts/host1/status'));
+  await watcher.endAsync(true);
 });

@@ -1,0 +1,40 @@
+import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, expect, test } from 'vitest';
+import { z } from 'zod';
+import { readJson, removeFileDurable, writeFileDurable, writeJson } from '../../shared/store.ts';
+
+const directory = mkdtempSync(join(tmpdir(), 'vslab-store-'));
+const file = join(directory, 'a', 'one.json');
+const schema = z.strictObject({ epoch: z.int().min(1) });
+afterAll(() => rmSync(directory, { recursive: true }));
+
+test('what was written is read again, with mode 0600 and no temporary file left', async () => {
+  expect(await readJson(file, schema)).toBeUndefined();
+  await writeJson(file, schema, { epoch: 3 });
+  expect(await readJson(file, schema)).toEqual({ epoch: 3 });
+  expect(statSync(file).mode & 0o777).toBe(0o600);
+  expect(readdirSync(join(directory, 'a'))).toEqual(['one.json']);
+});
+
+test('a value that breaks the schema leaves the file as it was', async () => {
+  await writeJson(file, schema, { epoch: 4 });
+  await expect(writeJson(file, schema, { epoch: 0 })).rejects.toThrow();
+  expect(await readJson(file, schema)).toEqual({ epoch: 4 });
+});
+
+test('a damaged file is named in the error', async () => {
+  for (const text of ['{', '{"epoch":"x"}', '']) {
+    writeFileSync(file, text);
+    await expect(readJson(file, schema)).rejects.toThrow(file);
+  }
+});
+
+test('a write that cannot succeed leaves no temporary file; removing twice is no error', async () => {
+  await expect(writeFileDurable(join(directory, 'a'), 'x')).rejects.toThrow();
+  expect(readdirSync(directory)).toEqual(['a']);
+  await removeFileDurable(file);
+  await removeFileDurable(file);
+  expect(await readJson(file, schema)).toBeUndefined();
+});
