@@ -1,7 +1,6 @@
-import { readFile } from 'node:fs/promises';
 import { BlockList, isIPv4, isIPv6 } from 'node:net';
 import { type Network, network } from '../shared/contract/network.ts';
-import { VsError } from '../shared/errors.ts';
+import { parseLines, readOptional } from './lines.ts';
 import type { Settings } from './settings.ts';
 
 /** Splits at ':' outside of []; an IPv6 value stands in brackets. */
@@ -80,6 +79,8 @@ function conflictOf(one: Network, other: Network): string | undefined {
   if (one.vlan === other.vlan) return `VLAN ${one.vlan} is network ${other.name} already`;
   if (one.name === other.name) return `the name ${one.name} is taken by VLAN ${other.vlan}`;
   if (overlap(one.subnet, other.subnet)) return `${one.subnet} overlaps ${other.subnet} of ${other.name}`;
+  if (one.subnet6 && other.subnet6 && overlap(one.subnet6, other.subnet6))
+    return `${one.subnet6} overlaps ${other.subnet6} of ${other.name}`;
   if (one.uplink && one.uplink === other.uplink && !(one.tagged && other.tagged))
     return `uplink ${one.uplink} carries ${other.name} already; two networks on one device must both be tagged`;
   return undefined;
@@ -87,32 +88,18 @@ function conflictOf(one: Network, other: Network): string | undefined {
 
 /** Parses the text of networks.conf. Throws VsError 'usage' with every fault, by file and line. */
 export function parseNetworks(text: string, file: string): Network[] {
-  const networks: Network[] = [];
-  const faults: string[] = [];
-  for (const [index, raw] of text.split('\n').entries()) {
-    const line = raw.replace(/#.*$/, '').trim();
-    if (!line) continue;
-    try {
-      const one = parseLine(line);
-      const conflict = networks.map((other) => conflictOf(one, other)).find(Boolean);
-      if (conflict) throw new Error(conflict);
-      networks.push(one);
-    } catch (error) {
-      faults.push(`${file}:${index + 1}: ${(error as Error).message}`);
-    }
-  }
-  if (faults.length > 0) throw new VsError('usage', faults.join('\n'));
-  return networks;
+  return parseLines<Network>(text, file, (line, before) => {
+    const one = parseLine(line);
+    const conflict = before.map((other) => conflictOf(one, other)).find(Boolean);
+    if (conflict) throw new Error(conflict);
+    return one;
+  });
 }
 
 /** The networks of CONFIG_DIR/networks.conf; none when there is no such file. */
 export async function loadNetworks(settings: Pick<Settings, 'CONFIG_DIR'>): Promise<Network[]> {
   const file = `${settings.CONFIG_DIR}/networks.conf`;
-  const text = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return '';
-    throw error;
-  });
-  return parseNetworks(text, file);
+  return parseNetworks(await readOptional(file), file);
 }
 
 /** The network that an address lies in. */

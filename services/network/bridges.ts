@@ -3,9 +3,10 @@ import type { Network } from '../../shared/contract/network.ts';
 import { run } from '../../shared/run.ts';
 import { ip, links, sysctl } from './ip.ts';
 import { bridgeOf, planUp, trunkOf, usersOf } from './plan.ts';
-import { guardRules } from './rules.ts';
+import { isProbe } from './probe.ts';
+import { guardRules, noGuard } from './rules.ts';
 
-/** Brings VLAN device, bridge and guard of a network up; what is there stays untouched. */
+/** Brings VLAN device, bridge and guard of a network up; what is there stays, the guard is renewed in one transaction. */
 export async function bridgeUp(network: Network, mtu: number): Promise<string> {
   const now = await links();
   const bridge = bridgeOf(network);
@@ -32,6 +33,7 @@ export async function bridgeUp(network: Network, mtu: number): Promise<string> {
       await sysctl('ipv6', step.device, 'disable_ipv6', '1');
     } else if (step.do === 'bridge') {
       await ip('link', 'add', step.device, 'type', 'bridge', 'forward_delay', '0', 'stp_state', '0');
+    } else if (step.do === 'guard') {
       await sysctl('ipv6', step.device, 'disable_ipv6', '1');
       await run(['nft', '-f', '-'], { input: guardRules(network) });
       await ip('link', 'set', step.device, 'mtu', String(step.mtu), 'up');
@@ -47,8 +49,14 @@ export async function bridgeUp(network: Network, mtu: number): Promise<string> {
 export async function bridgeDown(network: Network): Promise<boolean> {
   const now = await links();
   const bridge = bridgeOf(network);
+  for (const [name, link] of now) {
+    if (link.master !== bridge || !isProbe(name)) continue; // left by a check that was killed
+    await ip('link', 'del', name);
+    now.delete(name);
+  }
   if (!now.has(bridge) || usersOf(network, now).length > 0) return false;
   await ip('link', 'del', bridge);
+  await run(['nft', '-f', '-'], { input: noGuard(network) });
   const trunk = trunkOf(network);
   if (network.tagged && trunk && now.has(trunk)) await ip('link', 'del', trunk);
   return true;

@@ -11,18 +11,21 @@ export const trunkOf = (network: Network): string | undefined =>
 
 export type Step =
   | { do: 'vlan'; device: string; uplink: string; vlan: number }
-  | { do: 'bridge'; device: string; mtu: number }
+  | { do: 'bridge'; device: string }
+  | { do: 'guard'; device: string; mtu: number }
   | { do: 'port'; device: string; bridge: string; mtu: number };
 
-/** What is missing until a network is up. An uplink that does not exist is no step: the caller refuses. */
+/** What brings a network up, whatever is there of it. An uplink that does not exist is no step: the caller refuses. */
 export function planUp(network: Network, links: Map<string, Link>, mtu: number): Step[] {
   const steps: Step[] = [];
   const bridge = bridgeOf(network);
   const trunk = trunkOf(network);
-  if (!links.has(bridge)) steps.push({ do: 'bridge', device: bridge, mtu });
+  if (!links.has(bridge)) steps.push({ do: 'bridge', device: bridge });
+  // always: a crash may have left a bridge without its guard, or down
+  steps.push({ do: 'guard', device: bridge, mtu });
   if (trunk && network.tagged && network.uplink && !links.has(trunk))
     steps.push({ do: 'vlan', device: trunk, uplink: network.uplink, vlan: network.vlan });
-  if (trunk && links.get(trunk)?.master !== bridge) steps.push({ do: 'port', device: trunk, bridge, mtu });
+  if (trunk) steps.push({ do: 'port', device: trunk, bridge, mtu });
   return steps;
 }
 

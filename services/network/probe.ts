@@ -1,6 +1,9 @@
 import { run } from '../../shared/run.ts';
 import { ip } from './ip.ts';
 
+/** Is the device the port of a check? */
+export const isProbe = (device: string): boolean => /^vsp[a-z0-9]{1,6}$/.test(device);
+
 /**
  * The MAC that answers for an IPv4 address on a bridge, or null. The guard lets the host send nothing on the bridge,
  * so the question is asked from a namespace of its own with a port on it (duplicate address detection, RFC 5227).

@@ -13,14 +13,26 @@ table netdev ${table} {
 `;
 }
 
+/** Removes the guard of a bridge that is gone. */
+export function noGuard(network: Network): string {
+  const table = `vs_guard_${bridgeOf(network)}`;
+  return `table netdev ${table}\ndelete table netdev ${table}\n`;
+}
+
+/** The link-local address that the kernel makes of a MAC (EUI-64). */
+export function linkLocalOf(mac: string): string {
+  const [a = 0, b = 0, c = 0, d = 0, e = 0, f = 0] = mac.split(':').map((byte) => parseInt(byte, 16));
+  const word = (high: number, low: number) => ((high << 8) | low).toString(16);
+  return `fe80::${word(a ^ 2, b)}:${word(c, 0xff)}:${word(0xfe, d)}:${word(e, f)}`;
+}
+
 export const vethTable = (veth: string): string => `vs_${veth}`;
 
 /** Anti-spoofing at the host's end of a vserver's veth (the set proved in measured.md): only its own MAC and addresses. */
 export function vethRules(veth: string, own: { mac: string; address: string; address6?: string }): string {
-  const v6 = own.address6
-    ? `    icmpv6 type nd-neighbor-advert icmpv6 taddr != ${own.address6} ip6 saddr != fe80::/10 drop
-    ip6 saddr ${own.address6} accept\n`
-    : '';
+  const linkLocal = linkLocalOf(own.mac);
+  const mine = own.address6 ? `${own.address6}, ${linkLocal}` : linkLocal;
+  const v6 = own.address6 ? `    ip6 saddr ${own.address6} accept\n` : '';
   return `table netdev ${vethTable(veth)} {
   chain input {
     type filter hook ingress device "${veth}" priority -500; policy drop;
@@ -28,7 +40,8 @@ export function vethRules(veth: string, own: { mac: string; address: string; add
     arp saddr ether ${own.mac} arp saddr ip ${own.address} accept
     ip saddr ${own.address} accept
     icmpv6 type { nd-router-advert, nd-redirect } drop
-${v6}    ip6 saddr { fe80::/10, :: } icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert, nd-router-solicit, mld-listener-report, mld2-listener-report } accept
+    icmpv6 type nd-neighbor-advert icmpv6 taddr != { ${mine} } drop
+${v6}    ip6 saddr { ${linkLocal}, :: } icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert, nd-router-solicit, mld-listener-report, mld2-listener-report } accept
   }
 }
 `;
