@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto';
 import { type Socket, connect as connectSocket } from 'node:net';
 import mqtt, { type Packet } from 'mqtt-packet';
 import type { Args, CommandName, Data } from '../shared/contract/commands.ts';
@@ -64,6 +63,10 @@ function parseJson(text: string): unknown {
   }
 }
 
+/** Unique, no secret: node:crypto would cost the 70 ms in which OpenSSL starts. */
+const uniqueId = (): string =>
+  `${Date.now().toString(36)}${process.pid.toString(36)}${Math.random().toString(36).slice(2, 12)}`;
+
 interface Pending {
   progress: ((progress: Record<string, unknown>) => void) | undefined;
   resolve(data: unknown): void;
@@ -75,7 +78,7 @@ export async function connect(given?: ClientSettings): Promise<Client> {
   const settings = given ?? (await clientSettings());
   const topics = topicsFor(settings.base);
   const who = settings.user || 'operator';
-  const clientId = `${who}-${randomUUID().slice(0, 13).replaceAll('-', '')}`;
+  const clientId = `${who}-${uniqueId()}`;
   const socket = openSocket(settings.url);
   const parser = mqtt.parser();
   const pending = new Map<string, Pending>();
@@ -185,7 +188,7 @@ export async function connect(given?: ClientSettings): Promise<Client> {
 
   function call(target: string, name: string, args: object, options: RequestOptions = {}): Promise<unknown> {
     if (over) return Promise.reject(over);
-    const id = randomUUID();
+    const id = uniqueId();
     const [service = '', command = ''] = name.split('.');
     const timeoutMs = options.timeoutMs ?? 60_000;
     return new Promise((resolve, reject) => {
