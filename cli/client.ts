@@ -63,6 +63,9 @@ function parseJson(text: string): unknown {
   }
 }
 
+// Without this mqtt-packet makes 65536 buffers before the first packet, 100 ms of every command.
+(mqtt.writeToStream as unknown as { cacheNumbers: boolean }).cacheNumbers = false;
+
 /** Unique, no secret: node:crypto would cost the 70 ms in which OpenSSL starts. */
 const uniqueId = (): string =>
   `${Date.now().toString(36)}${process.pid.toString(36)}${Math.random().toString(36).slice(2, 12)}`;
