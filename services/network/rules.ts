@@ -26,12 +26,23 @@ export function linkLocalOf(mac: string): string {
   return `fe80::${word(a ^ 2, b)}:${word(c, 0xff)}:${word(0xfe, d)}:${word(e, f)}`;
 }
 
+/** An IPv6 address as one number of 128 bits. */
+export function hexOf(address: string): string {
+  const [head = '', tail] = address.split('::');
+  const words = (text: string) => text.split(':').filter(Boolean);
+  const [high, low] = [words(head), words(tail ?? '')];
+  const zeros = Array<string>(8 - high.length - low.length).fill('0');
+  return `0x${[...high, ...zeros, ...low].map((word) => word.padStart(4, '0')).join('')}`;
+}
+
 export const vethTable = (veth: string): string => `vs_${veth}`;
 
 /** Anti-spoofing at the host's end of a vserver's veth (the set proved in measured.md): only its own MAC and addresses. */
 export function vethRules(veth: string, own: { mac: string; address: string; address6?: string }): string {
   const linkLocal = linkLocalOf(own.mac);
-  const mine = own.address6 ? `${own.address6}, ${linkLocal}` : linkLocal;
+  const mine = own.address6 ? [own.address6, linkLocal] : [linkLocal];
+  // the target of an advertisement, by its place: nft of Debian 12 has no `icmpv6 taddr`
+  const foreign = mine.map((address) => `@th,64,128 != ${hexOf(address)}`).join(' ');
   const v6 = own.address6 ? `    ip6 saddr ${own.address6} accept\n` : '';
   return `table netdev ${vethTable(veth)} {
   chain input {
@@ -40,7 +51,7 @@ export function vethRules(veth: string, own: { mac: string; address: string; add
     arp saddr ether ${own.mac} arp saddr ip ${own.address} accept
     ip saddr ${own.address} accept
     icmpv6 type { nd-router-advert, nd-redirect } drop
-    icmpv6 type nd-neighbor-advert icmpv6 taddr != { ${mine} } drop
+    icmpv6 type nd-neighbor-advert ${foreign} drop
 ${v6}    ip6 saddr { ${linkLocal}, :: } icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert, nd-router-solicit, mld-listener-report, mld2-listener-report } accept
   }
 }

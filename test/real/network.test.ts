@@ -1,0 +1,116 @@
+import { type SpawnSyncReturns, spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { startHook } from '../../services/network/hook.ts';
+import { vethRules, vethTable } from '../../services/network/rules.ts';
+
+// A host, two guests on its bridge; everything in namespaces of its own.
+const project = new URL('../..', import.meta.url).pathname;
+const id = `vslab-net-${process.pid}`;
+const [host, one, two] = [id, `${id}-a`, `${id}-b`] as const;
+const rules = mkdtempSync(join(tmpdir(), 'vslab-net-'));
+const mac = '02:00:0a:3c:0a:05';
+const ip = (...args: string[]) => must(spawnSync('ip', args, { encoding: 'utf8' }));
+const inside = (space: string, ...argv: string[]) =>
+  spawnSync('nsenter', [`--net=/run/netns/${space}`, ...argv], { encoding: 'utf8', timeout: 20_000 });
+function must(result: SpawnSyncReturns<string>): string {
+  if (result.status !== 0) throw new Error(`${result.stderr} ${result.stdout}`);
+  return result.stdout;
+}
+/** Runs a function of the service inside the host's namespace. */
+const service = (code: string): string =>
+  must(
+    inside(
+      host,
+      process.execPath,
+      '--input-type=module',
+      '-e',
+      `import { bridgeUp, bridgeDown } from '${project}services/network/bridges.ts';
+       import { whoAnswers } from '${project}services/network/probe.ts';
+       const net = { name: 'blue', vlan: 10, tagged: false, subnet: '10.60.10.0/24' };
+       console.log(JSON.stringify(await (${code})));`,
+    ),
+  ).trim();
+const pings = (from: string, to: string) => inside(from, 'ping', '-c1', '-W1', to).status === 0;
+
+beforeAll(() => {
+  for (const space of [host, one, two]) {
+    ip('netns', 'add', space);
+    ip('-n', space, 'link', 'set', 'lo', 'up');
+  }
+  service('bridgeUp(net, 1500)');
+  for (const [space, port, address, hardware] of [
+    [one, 'vsvaaaaaaaa', '10.60.10.5/24', mac],
+    [two, 'vsvbbbbbbbb', '10.60.10.6/24', '02:00:0a:3c:0a:06'],
+  ] as const) {
+    ip('-n', host, 'link', 'add', port, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', space);
+    ip('-n', host, 'link', 'set', port, 'master', 'vsbr10', 'up');
+    ip('-n', space, 'link', 'set', 'eth0', 'address', hardware, 'up');
+    ip('-n', space, 'addr', 'add', address, 'dev', 'eth0');
+  }
+});
+afterAll(() => {
+  for (const space of [one, two, host]) spawnSync('ip', ['netns', 'del', space]);
+  rmSync(rules, { recursive: true, force: true });
+});
+
+test('the guard keeps the host off its bridge and comes back when it was lost', () => {
+  ip('-n', host, 'addr', 'add', '10.60.10.9/24', 'dev', 'vsbr10');
+  expect(pings(one, '10.60.10.9')).toBe(false);
+  must(inside(host, 'nft', 'delete', 'table', 'netdev', 'vs_guard_vsbr10'));
+  expect(pings(one, '10.60.10.9')).toBe(true);
+  service('bridgeUp(net, 1500)');
+  expect(pings(one, '10.60.10.9')).toBe(false);
+  expect(pings(one, '10.60.10.6')).toBe(true);
+  ip('-n', host, 'addr', 'del', '10.60.10.9/24', 'dev', 'vsbr10');
+});
+
+test('a check finds who answers, and nobody for a free address, three times of three', () => {
+  for (let turn = 0; turn < 3; turn++)
+    expect(service(`whoAnswers('vsbr10', '10.60.10.5', 1)`)).toBe(`"${mac}"`);
+  expect(service(`whoAnswers('vsbr10', '10.60.10.77', 1)`)).toBe('null');
+});
+
+test('a vserver speaks with its own addresses only; the hook fails closed', () => {
+  const sleeper = spawnSync('sh', ['-c', `ip netns exec ${one} sleep 60 >/dev/null 2>&1 & echo $!`], {
+    encoding: 'utf8',
+  });
+  const pid = sleeper.stdout.trim();
+  spawnSync('sleep', ['0.3']);
+  try {
+    const veth = 'vsvaaaaaaaa';
+    const hook = join(rules, 'start-host');
+    writeFileSync(hook, startHook(rules, veth, vethTable(veth)), { mode: 0o700 });
+    writeFileSync(
+      join(rules, 'host.nft'),
+      vethRules(veth, { mac, address: '10.60.10.5', address6: 'fd60:10::5' }),
+    );
+    const start = () => inside(host, 'env', `LXC_PID=${pid}`, hook);
+    expect(start().status).not.toBe(0); // no guest.nft
+    writeFileSync(join(rules, 'guest.nft'), '');
+    expect(must(start())).toBe('');
+    expect(pings(one, '10.60.10.6')).toBe(true);
+    ip('-n', one, 'addr', 'add', '10.60.10.8/24', 'dev', 'eth0');
+    expect(inside(one, 'ping', '-c1', '-W1', '-I', '10.60.10.8', '10.60.10.6').status).not.toBe(0);
+    expect(pings(one, '10.60.10.6')).toBe(true);
+    ip('-n', one, 'addr', 'add', 'fd60:10::5/64', 'dev', 'eth0', 'nodad');
+    ip('-n', one, 'addr', 'add', 'fd60:10::8/64', 'dev', 'eth0', 'nodad');
+    ip('-n', two, 'addr', 'add', 'fd60:10::6/64', 'dev', 'eth0', 'nodad');
+    expect(pings(two, 'fd60:10::5')).toBe(true);
+    expect(pings(two, 'fd60:10::8')).toBe(false);
+    writeFileSync(join(rules, 'host.nft'), 'nonsense');
+    expect(start().status).not.toBe(0);
+  } finally {
+    process.kill(Number(pid));
+  }
+});
+
+test('a network with vservers stays, an empty one goes', () => {
+  expect(service('bridgeDown(net)')).toBe('false');
+  ip('-n', host, 'link', 'del', 'vsvaaaaaaaa');
+  ip('-n', host, 'link', 'del', 'vsvbbbbbbbb');
+  expect(service('bridgeDown(net)')).toBe('true');
+  expect(inside(host, 'nft', 'list', 'tables').stdout).not.toContain('vs_guard');
+});
