@@ -64,7 +64,7 @@ function parseJson(text: string): unknown {
 }
 
 // Without this mqtt-packet makes 65536 buffers before the first packet, 100 ms of every command.
-(mqtt.writeToStream as unknown as { cacheNumbers: boolean }).cacheNumbers = false;
+mqtt.writeToStream.cacheNumbers = false;
 
 /** Unique, no secret: node:crypto would cost the 70 ms in which OpenSSL starts. */
 const uniqueId = (): string =>
