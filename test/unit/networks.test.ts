@@ -1,5 +1,9 @@
 import { expect, test } from 'vitest';
 import { networkOf, parseNetworks } from '../../config/networks.ts';
+import { parseCreate } from '../../config/create.ts';
+import { parseSlaves } from '../../config/slaves.ts';
+import { planUp } from '../../services/network/plan.ts';
+import { hexOf, linkLocalOf } from '../../services/network/rules.ts';
 
 const blue =
   '10:10.60.10.0/24:10.60.10.1:10.60.10.2:lab.example:name=blue,net6=[fd60:10::/64],gw6=[fd60:10::1],uplink=eth1,untagged';
@@ -27,4 +31,30 @@ test('every fault is named by file and line, all at once', () => {
   expect(() => parseNetworks(text, 'networks.conf')).toThrow(
     /conf:2: VLAN 10 is network blue already[^]*conf:3: .*overlaps[^]*conf:4: gateway[^]*conf:5: vlan[^]*conf:6: unknown option colour/,
   );
+});
+
+test('slaves.conf: options, and every fault by line', () => {
+  expect(parseSlaves('host1\nhost2:noselect,compress,bwlimit=50k # slow\n', 's')).toEqual([
+    { host: 'host1', noselect: false, compress: false },
+    { host: 'host2', noselect: true, compress: true, bwlimit: 51_200 },
+  ]);
+  expect(() => parseSlaves('host1\nhost1\nhost2:fast\nHost_3', 's')).toThrow(
+    /s:2: host host1[^]*s:3: unknown option fast[^]*s:4: expected host/,
+  );
+});
+
+test('create.conf: KEY=value', () => {
+  expect(parseCreate('TEMPLATE="debian"\nMEMORY=1g\n', 'c')).toEqual({ TEMPLATE: 'debian', MEMORY: '1g' });
+  expect(() => parseCreate('A=1\nA=2\nwrong', 'c')).toThrow(/c:2: A is set[^]*c:3: expected KEY=value/);
+});
+
+test('IPv6 as a number, and the link-local address of a MAC', () => {
+  expect(hexOf('fd60:10::5')).toBe('0xfd600010000000000000000000000005');
+  expect(hexOf(linkLocalOf('02:00:0a:3c:0a:05'))).toBe('0xfe8000000000000000000afffe3c0a05');
+});
+
+test('a network is guarded at every up, before its uplink joins', () => {
+  const [network] = parseNetworks('10:10.60.10.0/24:10.60.10.1:uplink=eth1', 'n');
+  const steps = planUp(network!, new Map([['vsbr10', { ifname: 'vsbr10' }]]), 1500);
+  expect(steps.map((step) => step.do)).toEqual(['guard', 'vlan', 'port']);
 });
