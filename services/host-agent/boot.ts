@@ -1,62 +1,45 @@
-import { vserverState } from '../../shared/contract/vserver.ts';
+import { mkdir, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { isOwner } from '../../shared/ownership.ts';
+import type { Paths } from '../../shared/paths.ts';
 import type { Context } from '../../shared/service.ts';
-import { release } from './ownership.ts';
-import type { Lifecycle } from './lifecycle.ts';
+import type { Commands } from './commands.ts';
+import { loadVserver, vserverNames } from './files.ts';
 import type { Locks } from './locks.ts';
-import type { StateWatch } from './state.ts';
 
-interface Parts {
-  life: Lifecycle;
-  locks: Locks;
-  watch: StateWatch;
-}
-
-/** Starts what is enabled and owned and does not run; needs neither master nor broker (invariant 3). What a saga holds waits for it. */
-export async function autostart(context: Context, { life, locks, watch }: Parts): Promise<void> {
-  for (const vserver of await watch.refresh()) {
-    if (!vserver.enabled || vserver.epoch === 0 || vserver.state === 'running') continue;
-    if (await locks.holder(vserver.name)) continue;
-    await life.start(vserver.name).then(
-      () =>
-        context.bus.event('host-agent', 'autostarted', `${vserver.name} was started at boot`, {
-          vserver: vserver.name,
-        }),
-      (error: unknown) => {
-        const message = `${vserver.name} did not start at boot: ${error instanceof Error ? error.message : String(error)}`;
-        context.log.error({ vserver: vserver.name }, message);
-        context.bus.alert(vserver.name, 'autostart', { ts: Date.now(), severity: 'critical', message });
-      },
-    );
+/**
+ * Starts what is enabled and owned once after the host's boot, with no master and no broker. What a saga holds waits
+ * for it. A restart of the agent alone starts nothing: what a person stopped since the boot stays stopped.
+ */
+export async function autostart(
+  context: Context,
+  paths: Paths,
+  locks: Locks,
+  commands: Commands,
+  signal: AbortSignal,
+): Promise<void> {
+  const { settings, host, bus, log } = context;
+  const mark = join(settings.RUN_DIR, '.autostarted'); // RUN_DIR lies in memory: the mark goes with the boot
+  if (await stat(mark).catch(() => undefined)) return;
+  const waiting = new Set(await vserverNames(settings.VSERVER_DIR));
+  while (waiting.size > 0 && !signal.aborted) {
+    for (const name of waiting) {
+      try {
+        if (await locks.holder(name)) continue;
+        waiting.delete(name);
+        const config = await loadVserver(paths, host, name);
+        if (!config.enabled || !(await isOwner(settings, name))) continue;
+        await commands.start(name);
+      } catch (error) {
+        waiting.delete(name);
+        const message = `${name} did not start at boot: ${error instanceof Error ? error.message : String(error)}`;
+        bus.event('host-agent', 'failed', message, { vserver: name });
+        log.warn({ vserver: name }, message);
+      }
+    }
+    if (waiting.size > 0) await new Promise((resolve) => setTimeout(resolve, 2000));
   }
-  await watch.refresh();
-}
-
-/** A host that comes back with an old disk yields to whoever owns the same vserver with a higher epoch. */
-export async function yieldToHigherEpoch(context: Context, { life, watch }: Parts): Promise<void> {
-  const { bus, host, settings } = context;
-  const busy = new Set<string>();
-  await bus.subscribe(bus.topics.all.vserverState, (_topic, payload) => {
-    const parsed = vserverState.safeParse(payload);
-    if (!parsed.success || parsed.data.host === host || parsed.data.epoch === 0) return;
-    const other = parsed.data;
-    if (busy.has(other.name)) return;
-    busy.add(other.name);
-    void (async () => {
-      const own = (await watch.refresh()).find((state) => state.uuid === other.uuid);
-      if (!own || own.epoch === 0 || own.epoch >= other.epoch) return;
-      await life.stop(own.name, 0);
-      await release(settings, {
-        name: own.name,
-        saga: own.saga ?? 'yield',
-        epoch: own.epoch,
-        to: other.host,
-      });
-      const message = `${own.name} has epoch ${other.epoch} on ${other.host}, here it had ${own.epoch}: ${host} stopped it and gave it up`;
-      bus.alert(own.name, 'ownership', { ts: Date.now(), severity: 'critical', message });
-      bus.event('host-agent', 'yielded', message, { vserver: own.name });
-      await watch.refresh();
-    })()
-      .catch((error: unknown) => context.log.error({ err: error }, 'yield'))
-      .finally(() => busy.delete(other.name));
-  });
+  if (signal.aborted) return;
+  await mkdir(settings.RUN_DIR, { recursive: true, mode: 0o711 });
+  await writeFile(mark, '');
 }

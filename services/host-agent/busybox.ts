@@ -1,45 +1,45 @@
-import { copyFile, mkdir, readdir, symlink, writeFile } from 'node:fs/promises';
+import { chmod, copyFile, mkdir, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { VsError } from '../../shared/errors.ts';
 import { run } from '../../shared/run.ts';
 
-const init = `::sysinit:/bin/hostname -F /etc/hostname
-::respawn:/bin/httpd -f -p 80 -h /www
-::shutdown:/bin/true
+const inittab = `::sysinit:/etc/init.d/rcS
+::respawn:/bin/httpd -f -p 80 -h /var/www
+::ctrlaltdel:/sbin/reboot
+`;
+const rcS = `#!/bin/sh
+hostname -F /etc/hostname 2>/dev/null
+hostname > /var/www/index.html
 `;
 
-/** The built-in template: one static busybox, its init, and a web server on port 80. For tests and small things. */
+/** The built-in template: this host's static busybox with an init and a web server on TCP 80. */
 export async function fillBusybox(rootfs: string): Promise<void> {
   for (const directory of [
     'bin',
     'sbin',
-    'etc',
-    'dev',
+    'etc/init.d',
     'proc',
     'sys',
-    'root',
+    'dev',
     'tmp',
-    'var',
+    'root',
     'run',
-    'www',
-    'usr',
-  ]) {
-    await mkdir(join(rootfs, directory), { recursive: true });
-  }
-  await copyFile('/bin/busybox', join(rootfs, 'bin/busybox')).catch((error: unknown) => {
-    throw new VsError(
-      'failed',
-      'the busybox template needs /bin/busybox (package busybox-static) on this host',
-      { cause: error },
-    );
-  });
-  const { stdout } = await run(['/bin/busybox', '--list']);
-  const have = new Set(await readdir(join(rootfs, 'bin')));
-  for (const applet of stdout.split('\n').filter((name) => name && !have.has(name)))
-    await symlink('busybox', join(rootfs, 'bin', applet));
-  await symlink('../bin/busybox', join(rootfs, 'sbin/init'));
-  await writeFile(join(rootfs, 'etc/inittab'), init);
+    'var/www',
+    'var/log',
+    'usr/bin',
+    'usr/sbin',
+  ])
+    await mkdir(join(rootfs, directory), { recursive: true, mode: 0o755 });
+  await chmod(join(rootfs, 'tmp'), 0o1777);
+  await copyFile('/bin/busybox', join(rootfs, 'bin/busybox'));
+  await chmod(join(rootfs, 'bin/busybox'), 0o755);
+  const applets = (await run(['/bin/busybox', '--list'])).stdout.split('\n').filter(Boolean);
+  for (const applet of applets)
+    if (applet !== 'busybox') await symlink('/bin/busybox', join(rootfs, 'bin', applet));
+  for (const applet of ['init', 'reboot', 'poweroff', 'halt'])
+    await symlink('/bin/busybox', join(rootfs, 'sbin', applet));
+  await writeFile(join(rootfs, 'etc/inittab'), inittab);
+  await writeFile(join(rootfs, 'etc/init.d/rcS'), rcS, { mode: 0o755 });
   await writeFile(join(rootfs, 'etc/passwd'), 'root:x:0:0:root:/root:/bin/sh\n');
   await writeFile(join(rootfs, 'etc/group'), 'root:x:0:\n');
-  await writeFile(join(rootfs, 'www/index.html'), 'hello from a vserver\n');
+  await writeFile(join(rootfs, 'var/www/index.html'), 'busybox\n');
 }

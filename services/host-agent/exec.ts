@@ -1,35 +1,57 @@
-import type { Call } from '../../shared/service.ts';
+import type { Readable } from 'node:stream';
+import type { Args } from '../../shared/contract/commands.ts';
+import { VsError } from '../../shared/errors.ts';
 import { start } from '../../shared/run.ts';
+import type { Call } from '../../shared/service.ts';
+import type { Lxc } from './lxc.ts';
 
 const CHUNK = 64 * 1024;
 
-/** Runs a command and sends what it prints as it comes: progress {stream, data} with base64 of at most 64 kB. */
-export async function stream(
-  argv: string[],
-  options: { stdin?: string; timeout?: number },
-  call: Call,
-): Promise<{ code: number }> {
-  const child = start(argv, {
-    stdio: [options.stdin === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
-    signal: call.signal,
+/** Runs a command inside a vserver; both outputs go out as progress while it runs. `stdin` is base64. */
+export async function exec(lxc: Lxc, args: Args<'host-agent.exec'>, call: Call): Promise<{ code: number }> {
+  const child = start(lxc.attach(args.name, args.command), {
+    stdio: [args.stdin === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
   });
-  const timer =
-    options.timeout === undefined ? undefined : setTimeout(() => child.kill('SIGKILL'), options.timeout);
-  child.stdin?.on('error', () => undefined); // a command that does not read
-  child.stdin?.end(Buffer.from(options.stdin ?? '', 'base64'));
-  for (const name of ['stdout', 'stderr'] as const) {
-    child[name]?.on('data', (data: Buffer) => {
+  const forward = (stream: 'stdout' | 'stderr', from: Readable | null) =>
+    from?.on('data', (data: Buffer) => {
       for (let at = 0; at < data.length; at += CHUNK)
-        call.progress({ stream: name, data: data.subarray(at, at + CHUNK).toString('base64') });
+        call.progress({ stream, data: data.subarray(at, at + CHUNK).toString('base64') });
     });
-  }
+  forward('stdout', child.stdout);
+  forward('stderr', child.stderr);
+  child.stdin?.on('error', () => undefined); // a command that does not read its input is no error
+  child.stdin?.end(Buffer.from(args.stdin ?? '', 'base64'));
+  let why: VsError | undefined;
+  const kill = (error: VsError) => {
+    why ??= error;
+    child.kill('SIGKILL');
+  };
+  const timer =
+    args.timeout === undefined
+      ? undefined
+      : setTimeout(
+          () =>
+            kill(
+              new VsError('deadline', `the command did not end within ${args.timeout} ms in ${args.name}`),
+            ),
+          args.timeout,
+        );
+  const aborted = () => kill(new VsError('failed', `the command in ${args.name} was given up`));
+  call.signal.addEventListener('abort', aborted, { once: true });
   try {
-    const code = await new Promise<number>((resolve, reject) => {
-      child.once('error', reject);
-      child.once('close', (status, signal) => resolve(status ?? (signal === 'SIGKILL' ? 137 : 143)));
+    return await new Promise((resolve, reject) => {
+      child.once('error', (error) =>
+        reject(new VsError('failed', `lxc-attach could not be started: ${error.message}`, { cause: error })),
+      );
+      child.once('close', (code, signal) => {
+        if (why) reject(why);
+        else if (code === null)
+          reject(new VsError('failed', `the command in ${args.name} was killed by ${signal}`));
+        else resolve({ code });
+      });
     });
-    return { code };
   } finally {
     clearTimeout(timer);
+    call.signal.removeEventListener('abort', aborted);
   }
 }

@@ -1,45 +1,62 @@
-import { lstat, mkdir, open, realpath, rm } from 'node:fs/promises';
 import { constants } from 'node:fs';
-import { dirname, join } from 'node:path';
-import type { VserverConfig } from '../../shared/contract/vserver.ts';
+import { type FileHandle, open, readdir, unlink } from 'node:fs/promises';
 import { VsError } from '../../shared/errors.ts';
 
-/** Writes a file of a guest from outside. The tree is the guest's: a symlink in it must not lead the host out of it. */
-async function writeInside(rootfs: string, path: string, text: string): Promise<void> {
-  const file = join(rootfs, path);
-  await mkdir(dirname(file), { recursive: true });
-  const root = await realpath(rootfs);
-  if (!`${await realpath(dirname(file))}/`.startsWith(`${root}/`))
-    throw new VsError('refused', `${dirname(path)} leads out of the vserver's root file system`);
-  const there = await lstat(file).catch(() => undefined);
-  if (there) await rm(file, { recursive: there.isDirectory() });
-  const handle = await open(
-    file,
-    constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW,
-    0o644,
-  );
+const { O_DIRECTORY, O_RDONLY, O_NOFOLLOW, O_CREAT, O_EXCL, O_WRONLY } = constants;
+
+/** Opens a directory of a guest's tree without following any symbolic link of the guest. */
+async function openInside(rootfs: string, path: string): Promise<FileHandle> {
+  let handle = await open(rootfs, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+  for (const part of path.split('/').filter(Boolean)) {
+    const parent = handle;
+    try {
+      handle = await open(`/proc/self/fd/${parent.fd}/${part}`, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+    } catch (error) {
+      throw new VsError(
+        'refused',
+        `/${path} of the guest is no plain directory, so nothing is written there`,
+        {
+          cause: error,
+        },
+      );
+    } finally {
+      await parent.close();
+    }
+  }
+  return handle;
+}
+
+/** Writes a file in a guest's tree; what was there, also a symbolic link that leads out, is removed first. */
+export async function writeGuestFile(
+  rootfs: string,
+  path: string,
+  text: string,
+  mode = 0o644,
+): Promise<void> {
+  const parts = path.split('/').filter(Boolean);
+  const file = parts.pop() ?? '';
+  const directory = await openInside(rootfs, parts.join('/'));
   try {
+    const inside = `/proc/self/fd/${directory.fd}/${file}`;
+    await unlink(inside).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'ENOENT') throw error;
+    });
+    const handle = await open(inside, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode);
     await handle.writeFile(text);
-  } finally {
     await handle.close();
+  } finally {
+    await directory.close();
   }
 }
 
-/** Host name, hosts and resolver inside; with `fresh` also what must differ between copies (machine id, ssh host keys). */
-export async function writeGuestFiles(rootfs: string, vserver: VserverConfig): Promise<void> {
-  const full = vserver.domain ? `${vserver.name}.${vserver.domain} ${vserver.name}` : vserver.name;
-  const hosts = [
-    '127.0.0.1 localhost',
-    '::1 localhost ip6-localhost ip6-loopback',
-    `${vserver.address} ${full}`,
-    ...(vserver.address6 ? [`${vserver.address6} ${full}`] : []),
-  ];
-  await writeInside(rootfs, 'etc/hostname', `${vserver.name}\n`);
-  await writeInside(rootfs, 'etc/hosts', `${hosts.join('\n')}\n`);
-  const resolver = [
-    ...(vserver.domain ? [`search ${vserver.domain}`] : []),
-    ...(vserver.nameserver ? [`nameserver ${vserver.nameserver}`] : []),
-  ];
-  await writeInside(rootfs, 'etc/resolv.conf', `${resolver.join('\n')}\n`);
-  await writeInside(rootfs, 'etc/machine-id', '');
+/** Removes the files of a guest's directory whose names match; a directory that is missing has none. */
+export async function removeGuestFiles(rootfs: string, path: string, pattern: RegExp): Promise<void> {
+  const directory = await openInside(rootfs, path).catch(() => undefined);
+  if (!directory) return;
+  try {
+    const inside = `/proc/self/fd/${directory.fd}`;
+    for (const name of await readdir(inside)) if (pattern.test(name)) await unlink(`${inside}/${name}`);
+  } finally {
+    await directory.close();
+  }
 }

@@ -1,117 +1,94 @@
-import { createHash } from 'node:crypto';
-import { createWriteStream } from 'node:fs';
-import { copyFile, mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
+import { chmod, copyFile, lstat, mkdir, realpath, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { Readable, Transform } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
-import type { z } from 'zod';
-import type { Settings } from '../../config/settings.ts';
-import { type VserverConfig, type installSource, vserverConfig } from '../../shared/contract/vserver.ts';
+import type { Args, Data } from '../../shared/contract/commands.ts';
+import { type VserverConfig, vserverConfig } from '../../shared/contract/vserver.ts';
 import { VsError } from '../../shared/errors.ts';
-import { pathsFor } from '../../shared/paths.ts';
+import type { Paths } from '../../shared/paths.ts';
 import { run } from '../../shared/run.ts';
-import type { Call } from '../../shared/service.ts';
+import type { Call, Context } from '../../shared/service.ts';
 import { writeJson } from '../../shared/store.ts';
 import { fillBusybox } from './busybox.ts';
-import { writeGuestFiles } from './guest-files.ts';
+import { loadVserver } from './files.ts';
+import { removeGuestFiles, writeGuestFile } from './guest-files.ts';
+import { fetchTemplate, unpack } from './template-cache.ts';
 
-type Source = z.infer<typeof installSource>;
-
-/** Fetches a template into the cache of this host, checked by its sum; one that is there already is not fetched. */
-async function fetchTemplate(
-  settings: Settings,
-  source: Extract<Source, { kind: 'template' }>,
-  call: Call,
-): Promise<string> {
-  const cache = join(settings.STATE_DIR, 'template-cache');
-  const file = join(cache, source.sha256);
-  if (await stat(file).catch(() => undefined)) return file;
-  await mkdir(cache, { recursive: true, mode: 0o700 });
-  const temporary = `${file}.${process.pid}.tmp`;
-  const answer = await fetch(source.url, {
-    headers: { authorization: `Bearer ${source.secret}` },
-    signal: call.signal,
-  }).catch((error: unknown) => {
-    throw new VsError(
-      'failed',
-      `template ${source.name} could not be fetched from the master: ${String((error as Error).cause ?? error)}`,
-      { cause: error },
-    );
-  });
-  if (!answer.ok || !answer.body)
-    throw new VsError('failed', `the master refused template ${source.name} (HTTP ${answer.status})`);
-  const sum = createHash('sha256');
-  let bytes = 0;
-  const count = new Transform({
-    transform(chunk: Buffer, _encoding, done) {
-      sum.update(chunk);
-      bytes += chunk.length;
-      done(bytes > source.bytes ? new Error('it is longer than announced') : null, chunk);
-    },
-  });
-  try {
-    await pipeline(
-      Readable.fromWeb(answer.body as never),
-      count,
-      createWriteStream(temporary, { flags: 'wx', mode: 0o600 }),
-    );
-    if (sum.digest('hex') !== source.sha256)
-      throw new VsError('failed', `template ${source.name} arrived damaged (its sha256 is wrong); try again`);
-    await rename(temporary, file);
-  } finally {
-    await rm(temporary, { force: true });
-  }
-  for (const other of await readdir(cache))
-    if (other !== source.sha256 && !other.endsWith('.tmp')) await rm(join(cache, other), { force: true });
-  return file;
+/** Who the guest is: host name, hosts, resolver; and nothing of who it was copied from. */
+async function personalise(rootfs: string, config: VserverConfig): Promise<void> {
+  const full = config.domain ? `${config.name}.${config.domain} ${config.name}` : config.name;
+  const own = [config.address, ...(config.address6 ? [config.address6] : [])].map((ip) => `${ip} ${full}`);
+  await writeGuestFile(rootfs, 'etc/hostname', `${config.name}\n`);
+  await writeGuestFile(
+    rootfs,
+    'etc/hosts',
+    `127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n${own.join('\n')}\n`,
+  );
+  const resolver = [
+    ...(config.domain ? [`search ${config.domain}`] : []),
+    ...(config.nameserver ?? '')
+      .split(/[\s,]+/)
+      .filter(Boolean)
+      .map((server) => `nameserver ${server}`),
+  ];
+  if (resolver.length > 0) await writeGuestFile(rootfs, 'etc/resolv.conf', `${resolver.join('\n')}\n`);
+  await removeGuestFiles(rootfs, 'var/lib/dbus', /^machine-id$/);
+  await writeGuestFile(rootfs, 'etc/machine-id', '');
 }
 
-/** Fills the staging tree of a saga; a repeat begins anew. */
+/** A guest's ping with cap_net_raw cannot be executed where net_raw is dropped; ping_group_range lets it work without. */
+async function stripPing(rootfs: string): Promise<void> {
+  const ping = await realpath(join(rootfs, 'usr/bin/ping')).catch(() => '');
+  if (ping.startsWith(`${await realpath(rootfs)}/`)) await run(['setcap', '-r', ping], { okCodes: [0, 1] });
+}
+
+async function measure(tree: string): Promise<Data<'host-agent.install'>> {
+  const du = async (...options: string[]) =>
+    Number((await run(['du', '-sx', ...options, tree], { timeoutMs: 600_000 })).stdout.split('\t')[0]);
+  return { bytes: await du('-B1'), files: await du('--inodes') };
+}
+
+/** Fills the staging tree of a saga; carried out again after a crash it begins anew. */
 export async function install(
-  settings: Settings,
-  want: { name: string; saga: string; source: Source; config: VserverConfig },
+  context: Context,
+  paths: Paths,
+  args: Args<'host-agent.install'>,
   call: Call,
-): Promise<{ bytes: number; files: number }> {
-  const paths = pathsFor(settings);
-  const tree = paths.stagingTree(want.name, want.saga);
+): Promise<Data<'host-agent.install'>> {
+  const { source, config } = args;
+  if (config.name !== args.name)
+    throw new VsError('usage', `config.name is ${config.name}, but the vserver is ${args.name}`);
+  const tree = paths.stagingTree(args.name, args.saga);
+  if (!(await lstat(tree).catch(() => undefined)))
+    throw new VsError(
+      'conflict',
+      `saga ${args.saga} has no staging tree for ${args.name} on ${context.host}`,
+    );
   const rootfs = join(tree, 'rootfs');
   await rm(rootfs, { recursive: true, force: true });
-  await mkdir(rootfs, { mode: 0o755 });
-  if (want.source.kind === 'busybox') await fillBusybox(rootfs);
-  else if (want.source.kind === 'clone')
-    await run(['cp', '-a', '--reflink=auto', `${paths.rootfs(want.source.of)}/.`, rootfs], {
+  await chmod(tree, 0o711); // the guest's root passes through to the runtime's own files, and reads nothing
+  if (source.kind === 'clone') {
+    await loadVserver(paths, context.host, source.of);
+    await run(['cp', '-a', '--reflink=auto', paths.rootfs(source.of), rootfs], {
       timeoutMs: 3_600_000,
       signal: call.signal,
     });
-  else {
-    const file = await fetchTemplate(settings, want.source, call);
-    call.progress({ message: `unpacking ${want.source.name}` });
-    await run(
-      [
-        'tar',
-        '--extract',
-        '--file',
-        file,
-        '--directory',
-        rootfs,
-        '--numeric-owner',
-        '--preserve-permissions',
-        '--same-owner',
-        '--xattrs',
-        '--xattrs-include=*',
-        '--acls',
-        '--exclude=./dev/*',
-      ],
-      { timeoutMs: 3_600_000, signal: call.signal },
-    );
+    await removeGuestFiles(rootfs, 'etc/ssh', /^ssh_host_/);
+    for (const file of ['firewall.conf', 'monitor.conf'])
+      await copyFile(join(paths.vserver(source.of), file), join(tree, file)).catch(() => undefined);
+  } else {
+    await mkdir(rootfs, { mode: 0o755 });
+    if (source.kind === 'busybox') await fillBusybox(rootfs);
+    else {
+      const cache = join(context.settings.STATE_DIR, 'cache', 'templates');
+      const file = await fetchTemplate(cache, source, call);
+      call.progress({ message: 'unpacking' });
+      await unpack(file, rootfs, call.signal);
+      await stripPing(rootfs);
+    }
+    await chmod(rootfs, 0o755);
+    for (const file of ['firewall.conf', 'monitor.conf'])
+      await copyFile(join(context.settings.CONFIG_DIR, file), join(tree, file)).catch(() => undefined);
   }
-  for (const key of await readdir(join(rootfs, 'etc/ssh')).catch(() => []))
-    if (key.startsWith('ssh_host_')) await rm(join(rootfs, 'etc/ssh', key), { force: true });
-  await writeGuestFiles(rootfs, want.config);
-  await writeJson(join(tree, 'vserver.json'), vserverConfig, want.config);
-  for (const file of ['firewall.conf', 'monitor.conf'])
-    await copyFile(join(settings.CONFIG_DIR, file), join(tree, file)).catch(() => undefined);
-  const { stdout } = await run(['du', '--summarize', '--block-size=1', tree], { timeoutMs: 600_000 });
-  const inodes = await run(['du', '--summarize', '--inodes', tree], { timeoutMs: 600_000 });
-  return { bytes: Number.parseInt(stdout, 10), files: Number.parseInt(inodes.stdout, 10) };
+  await personalise(rootfs, config);
+  await writeJson(join(tree, 'vserver.json'), vserverConfig, config);
+  return measure(tree);
 }

@@ -1,122 +1,90 @@
+import { mkdir } from 'node:fs/promises';
 import { VsError } from '../../shared/errors.ts';
 import { readOwnership } from '../../shared/ownership.ts';
+import { pathsFor } from '../../shared/paths.ts';
 import type { Context, Service } from '../../shared/service.ts';
-import { waitAnswering } from './answering.ts';
-import { autostart, yieldToHigherEpoch } from './boot.ts';
-import { stream } from './exec.ts';
-import { hostInfo } from './info.ts';
+import { autostart } from './boot.ts';
+import { createCommands } from './commands.ts';
+import { exec } from './exec.ts';
+import { loadVserver, vserverNames } from './files.ts';
+import { publishInfo } from './host-info.ts';
 import { install } from './install.ts';
-import { lifecycle } from './lifecycle.ts';
 import { openLocks } from './locks.ts';
 import { lxcDriver } from './lxc.ts';
-import { claim, release, requireOwner } from './ownership.ts';
-import { stateWatch } from './state.ts';
+import { createRuntime } from './runtime.ts';
+import { createStates } from './state.ts';
+import { watchOwners } from './yield.ts';
 
-/** The host-agent: the vservers of this host, their runtime, their ownership and their real state. */
+/** The host agent: the only one that starts, stops and owns vservers on this host. */
 export function service(context: Context): Service {
-  const { settings, host } = context;
+  const { settings, host, log } = context;
+  const paths = pathsFor(settings);
   const lxc = lxcDriver(settings.VSERVER_DIR);
   const locks = openLocks(settings.STATE_DIR);
-  const life = lifecycle(context, lxc);
-  const watch = stateWatch(context, { lxc, life, locks });
-  const info = hostInfo(context, lxc);
-  const stopTimeout = settings.STOP_TIMEOUT * 1000;
-
-  async function setEnabled(name: string, enabled: boolean) {
-    await locks.require(name, undefined);
-    await life.setEnabled(name, enabled);
-    return watch.of(name);
-  }
-  async function stop(args: {
-    name: string;
-    timeout?: number;
-    force?: boolean;
-    saga?: string;
-    epoch?: number;
-  }) {
-    await life.load(args.name);
-    await locks.require(args.name, args.saga);
-    if (args.epoch !== undefined) await requireOwner(settings, host, args.name, args.epoch);
-    await life.stop(args.name, args.force ? 0 : (args.timeout ?? stopTimeout));
-    return watch.of(args.name);
-  }
-  async function start(args: { name: string; saga?: string; epoch?: number }) {
-    await life.load(args.name);
-    await locks.require(args.name, args.saga);
-    await life.start(args.name, args.epoch);
-    context.bus.alert(args.name, 'autostart', null);
-    return watch.of(args.name);
-  }
+  const runtime = createRuntime(context, paths, lxc);
+  const states = createStates(context, paths, lxc, locks, (config, pid) => runtime.announce(config, pid));
+  const commands = createCommands({ context, paths, lxc, locks, runtime, states });
+  const ended = new AbortController();
+  let info: { stop: () => void } | undefined;
+  const nothing = async (work: Promise<unknown>) => {
+    await work;
+    return {};
+  };
 
   return {
     name: 'host-agent',
     handlers: {
-      'host-agent.list': async () => ({ vservers: await watch.refresh() }),
+      'host-agent.list': async () => ({
+        vservers: await Promise.all(
+          (await vserverNames(settings.VSERVER_DIR)).map((name) => states.of(name)),
+        ),
+      }),
       'host-agent.show': async ({ name }) => ({
-        config: await life.load(name),
-        state: await watch.of(name),
+        state: await states.of(name),
+        config: await loadVserver(paths, host, name),
         ownership: await readOwnership(settings, name),
       }),
-      'host-agent.start': start,
-      'host-agent.stop': stop,
-      'host-agent.restart': async (args) => {
-        await stop(args);
-        return start({ name: args.name });
-      },
-      'host-agent.enable': ({ name }) => setEnabled(name, true),
-      'host-agent.disable': ({ name }) => setEnabled(name, false),
+      'host-agent.start': ({ name, saga, epoch }) => commands.start(name, saga, epoch),
+      'host-agent.stop': (args) => commands.stop(args),
+      'host-agent.restart': ({ name, timeout }) => commands.restart(name, timeout),
+      'host-agent.enable': ({ name }) => commands.enable(name, true),
+      'host-agent.disable': ({ name }) => commands.enable(name, false),
       'host-agent.exec': async (args, call) => {
-        if ((await watch.of(args.name)).state !== 'running')
-          throw new VsError('refused', `${args.name} does not run; start it with: vs start ${args.name}`);
-        return stream(lxc.attach(args.name, args.command), args, call);
+        await loadVserver(paths, host, args.name);
+        if (!(await lxc.alive()).has(args.name))
+          throw new VsError(
+            'refused',
+            `${args.name} does not run on ${host}; start it with: vs start ${args.name}`,
+          );
+        return exec(lxc, args, call);
       },
-      'host-agent.lock': async (args) => {
-        const record = await readOwnership(settings, args.name);
-        await locks.take(args.name, args.saga, args.ttl);
-        const state = await watch.of(args.name).catch(() => undefined);
-        return {
-          epoch: record?.epoch ?? 0,
-          enabled: state?.enabled ?? false,
-          state: state?.state ?? 'stopped',
-        };
+      'host-agent.lock': async ({ name, saga, ttl }) => {
+        const now = await commands.lock(name, saga, ttl);
+        return { epoch: now?.epoch ?? 0, enabled: now?.enabled ?? false, state: now?.state ?? 'stopped' };
       },
-      'host-agent.unlock': async (args) => {
-        await locks.drop(args.name, args.saga);
-        return {};
-      },
-      'host-agent.install': (args, call) => install(settings, args, call),
-      'host-agent.configure': async (args) => {
-        await life.configure(args.name);
-        return {};
-      },
-      'host-agent.detach': async (args) => {
-        await life.detach(args.name);
-        return {};
-      },
-      'host-agent.release': async (args) => {
-        const { enabled } = await life.load(args.name);
-        if ((await lxc.alive()).has(args.name))
-          throw new VsError('conflict', `${args.name} still runs on ${host}, so it is not given up`);
-        const record = await release(settings, args);
-        await watch.refresh();
-        return { epoch: record.epoch, enabled };
-      },
-      'host-agent.claim': async (args) => {
-        const { uuid } = await life.load(args.name);
-        await claim(settings, { ...args, uuid });
-        return watch.of(args.name);
-      },
-      'host-agent.answering': (args) => waitAnswering(context, { lxc, life }, args.name, args.timeout),
+      'host-agent.unlock': ({ name, saga }) => nothing(commands.unlock(name, saga)),
+      'host-agent.install': (args, call) => install(context, paths, args, call),
+      'host-agent.configure': ({ name, saga }) => nothing(commands.configure(name, saga)),
+      'host-agent.detach': ({ name, saga }) => nothing(commands.detach(name, saga)),
+      'host-agent.release': (args) => commands.release(args),
+      'host-agent.claim': ({ name, saga, epoch }) => commands.claim(name, saga, epoch),
+      'host-agent.answering': ({ name, timeout }) => commands.answering(name, timeout),
     },
     async start() {
-      info.start();
-      await autostart(context, { life, locks, watch });
-      watch.start();
-      await yieldToHigherEpoch(context, { life, locks, watch });
+      await mkdir(settings.VSERVER_DIR, { recursive: true, mode: 0o700 });
+      await states.refresh();
+      states.start();
+      await watchOwners(context, commands);
+      info = publishInfo(context, lxc);
+      // not awaited: the other services of this process may still be about to start
+      void autostart(context, paths, locks, commands, ended.signal).catch((error: unknown) =>
+        log.error({ err: error }, 'autostart'),
+      );
     },
     async stop() {
-      info.stop();
-      watch.stop();
+      ended.abort();
+      info?.stop();
+      states.stop();
     },
   };
 }

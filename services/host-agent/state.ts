@@ -1,111 +1,149 @@
-import { existsSync } from 'node:fs';
-import { readdir } from 'node:fs/promises';
-import type { VserverState } from '../../shared/contract/vserver.ts';
+import { stat } from 'node:fs/promises';
+import type { VserverConfig, VserverState } from '../../shared/contract/vserver.ts';
 import { readOwnership } from '../../shared/ownership.ts';
+import type { Paths } from '../../shared/paths.ts';
 import type { Context } from '../../shared/service.ts';
-import type { Lifecycle } from './lifecycle.ts';
+import { loadVserver, vserverNames } from './files.ts';
 import type { Locks } from './locks.ts';
 import type { Lxc } from './lxc.ts';
 
-/** The real state of every vserver of this host, published whenever it changes, whoever changed it. */
-export function stateWatch(context: Context, parts: { lxc: Lxc; life: Lifecycle; locks: Locks }) {
-  const { settings, bus, host, log } = context;
-  const { lxc, life, locks } = parts;
-  const published = new Map<string, VserverState>();
-  const pids = new Map<string, number>();
-  let timer: NodeJS.Timeout | undefined;
-  let running: Promise<void> | undefined;
+interface Seen {
+  state: VserverState['state'];
+  pid?: number | undefined;
+  since: number;
+  asked: number;
+}
+const ASK_AGAIN_MS = 30_000;
 
-  async function one(name: string, alive: Set<string>): Promise<VserverState> {
-    const config = await life.load(name);
-    const record = await readOwnership(settings, name);
-    let state: VserverState['state'] = 'stopped';
-    let pid: number | undefined;
-    if (alive.has(name)) {
-      const known = published.get(name);
-      if (known?.state === 'running' && known.pid && existsSync(`/proc/${known.pid}`))
-        ({ state, pid } = known);
-      else ({ state, pid } = await lxc.info(name));
+/**
+ * The real state of this host's vservers, also of those that people start by hand: looks each second which monitors
+ * live and whether their inits do, asks the runtime when that changed, and publishes what is new.
+ */
+export function createStates(
+  context: Context,
+  paths: Paths,
+  lxc: Lxc,
+  locks: Locks,
+  onRestart: (config: VserverConfig, pid: number) => void,
+) {
+  const { bus, host, settings, log } = context;
+  const seen = new Map<string, Seen>();
+  const published = new Map<string, string>();
+  const broken = new Set<string>();
+  let timer: NodeJS.Timeout | undefined;
+  let looking: Promise<void> | undefined;
+
+  async function ask(name: string, config: VserverConfig, alive: boolean): Promise<void> {
+    const before = seen.get(name);
+    const now = Date.now();
+    if (!alive) {
+      if (before?.state !== 'stopped') seen.set(name, { state: 'stopped', since: now, asked: now });
+      return;
     }
+    const same =
+      before?.state === 'running' && before.pid !== undefined && now - before.asked < ASK_AGAIN_MS
+        ? await stat(`/proc/${before.pid}`).catch(() => undefined)
+        : undefined;
+    if (same) return;
+    const info = await lxc.info(name);
+    const changed = before?.state !== info.state || before.pid !== info.pid;
+    seen.set(name, { ...info, since: changed ? now : before.since, asked: now });
+    if (changed && before?.pid !== undefined && info.pid !== undefined && before.pid !== info.pid) {
+      bus.event('host-agent', 'rebooted', `${name} was restarted from inside or by hand`, { vserver: name });
+      onRestart(config, info.pid);
+    }
+  }
+
+  async function stateOf(name: string, config: VserverConfig): Promise<VserverState> {
+    const own = await readOwnership(settings, name);
     const saga = await locks.holder(name);
+    const now = seen.get(name);
     return {
       host,
       name,
-      state,
+      state: now?.state ?? 'unknown',
       enabled: config.enabled,
       address: config.address,
       ...(config.address6 ? { address6: config.address6 } : {}),
       mac: config.mac,
       network: config.network,
-      epoch: record?.owner ? record.epoch : 0,
+      epoch: own?.owner && own.uuid === config.uuid ? own.epoch : 0,
       uuid: config.uuid,
       limits: config.limits,
-      ...(pid ? { pid } : {}),
+      ...(now?.pid ? { pid: now.pid } : {}),
+      ...(now ? { since: now.since } : {}),
       ...(saga ? { saga } : {}),
       ts: Date.now(),
     };
   }
 
-  /** A guest that rebooted itself has a new init: the neighbours are told again. */
-  function rebooted(state: VserverState): void {
-    const before = pids.get(state.name);
-    if (state.pid === undefined) return void pids.delete(state.name);
-    pids.set(state.name, state.pid);
-    if (before === undefined || before === state.pid) return;
-    bus.event('host-agent', 'rebooted', `${state.name} rebooted itself`, { vserver: state.name });
-    bus
-      .request(host, 'network.announce', { name: state.name, pid: state.pid, mac: state.mac })
-      .catch((error: unknown) => log.warn({ error: String(error) }, 'announce'));
+  function publish(state: VserverState): void {
+    const text = JSON.stringify({ ...state, ts: 0 });
+    if (published.get(state.name) === text) return;
+    published.set(state.name, text);
+    bus.retain(bus.topics.vserverState(host, state.name), state);
   }
 
   async function look(): Promise<void> {
+    const names = await vserverNames(settings.VSERVER_DIR);
     const alive = await lxc.alive();
-    const names = (await readdir(settings.VSERVER_DIR).catch(() => [])).filter(
-      (name) => !name.startsWith('.'),
-    );
-    const seen = new Set<string>();
     for (const name of names) {
       try {
-        const state = await one(name, alive);
-        seen.add(name);
-        const { ts: _now, ...facts } = state;
-        const { ts: _then, since, ...before } = published.get(name) ?? { ts: 0, since: undefined };
-        if (JSON.stringify(facts) === JSON.stringify(before)) continue;
-        const sameState = (before as Partial<VserverState>).state === state.state;
-        const next = { ...state, ...(sameState && since ? { since } : { since: state.ts }) };
-        published.set(name, next);
-        rebooted(next);
-        bus.retain(bus.topics.vserverState(host, name), next);
+        const config = await loadVserver(paths, host, name);
+        await ask(name, config, alive.has(name));
+        publish(await stateOf(name, config));
+        if (broken.delete(name)) bus.alert(name, 'configuration', null);
       } catch (error) {
-        log.debug({ name, error: String(error) }, 'not a vserver, or just leaving');
+        if (broken.has(name)) continue;
+        broken.add(name);
+        bus.alert(name, 'configuration', {
+          ts: Date.now(),
+          severity: 'critical',
+          message: error instanceof Error ? error.message : String(error),
+        });
       }
     }
     for (const name of published.keys()) {
-      if (seen.has(name)) continue;
+      if (names.includes(name)) continue;
       published.delete(name);
-      pids.delete(name);
+      seen.delete(name);
       bus.retain(bus.topics.vserverState(host, name), null);
     }
   }
 
+  /** One look at a time; one that is asked for while another runs begins after it. */
+  function refresh(): Promise<void> {
+    const next = (looking ?? Promise.resolve()).then(look);
+    looking = next.catch((error: unknown) => log.error({ err: error }, 'the state could not be read'));
+    return next;
+  }
+
   return {
-    /** Looks now (one look at a time) and answers every state. */
-    async refresh(): Promise<VserverState[]> {
-      while (running) await running;
-      running = look().finally(() => (running = undefined));
-      await running;
-      return [...published.values()];
-    },
+    refresh,
+    /** The state of one vserver as it is now. */
     async of(name: string): Promise<VserverState> {
-      return (await this.refresh()).find((state) => state.name === name) ?? one(name, await lxc.alive());
+      const config = await loadVserver(paths, host, name);
+      await ask(name, config, (await lxc.alive()).has(name));
+      const state = await stateOf(name, config);
+      publish(state);
+      return state;
+    },
+    /** Says what is going on while a start or stop runs. */
+    async mark(name: string, state: 'starting' | 'stopping'): Promise<void> {
+      seen.set(name, { ...seen.get(name), state, since: Date.now(), asked: 0 });
+      publish(await stateOf(name, await loadVserver(paths, host, name)));
     },
     start(): void {
-      timer = setInterval(
-        () => void this.refresh().catch((error: unknown) => log.error({ err: error }, 'state')),
-        1000,
-      );
+      let busy = false;
+      timer = setInterval(() => {
+        if (busy) return;
+        busy = true;
+        void refresh()
+          .catch(() => undefined)
+          .finally(() => (busy = false));
+      }, 1000);
     },
     stop: () => clearInterval(timer),
   };
 }
-export type StateWatch = ReturnType<typeof stateWatch>;
+export type States = ReturnType<typeof createStates>;

@@ -32,6 +32,7 @@ export function agentsOf(bus: Bus, pool: Pool): Agents {
     async ask(host, command, args, context, options = {}) {
       const id = context.command(`${command}${options.tag ?? ''}`);
       for (let attempt = 0; ; attempt++) {
+        if (host !== bus.target && !pool.isOnline(host)) context.say(`waiting for ${host}, which is offline`);
         if (host !== bus.target) await online(host, context.signal);
         try {
           return await bus.request(host, command, args, {

@@ -56,6 +56,8 @@ export function replay(lines: Line[]) {
   let pnr = false;
   let failure: { step: string; message: string; code: string } | undefined;
   let ended: Line | undefined;
+  /** How often it was stuck: a new life of it asks anew, and is not given the answers of the last one. */
+  let lives = 0;
   for (const line of lines) {
     const step = line.step ?? '';
     if (line.kind === 'started') started.add(step);
@@ -64,19 +66,27 @@ export function replay(lines: Line[]) {
       failure = { step, message: String(line['message']), code: String(line['code'] ?? 'failed') };
     if (line.kind === 'undone') undone.add(step);
     if (line.kind === 'pnr') pnr = true;
-    if (line.kind === 'end') ended = line;
+    if (line.kind === 'abort')
+      failure ??= { step: 'abort', message: String(line['message']), code: 'refused' };
+    if (line.kind === 'end') {
+      ended = line;
+      lives++;
+    }
   }
-  return { outputs, started, undone, pnr, failure, ended };
+  return { outputs, started, undone, pnr, failure, ended, lives };
 }
 
 /** Carries a saga to its end: done, undone or stuck. Resumes from what its journal says; each do and undo may run again. */
 export async function execute(saga: Saga, parts: ExecutorParts): Promise<SagaState> {
   const { state, steps } = saga;
   const { journals, publish } = parts;
-  const past = replay(journals.read(state.id));
+  const lines = journals.read(state.id);
+  const past = replay(lines);
   const outputs = past.outputs;
   let pnr = past.pnr;
-  let downSince: number | undefined;
+  const wasDown = (line: Line) =>
+    line.kind === 'started' && steps.some((step) => step.name === line.step && step.downtime);
+  let downSince = lines.find(wasDown)?.ts;
 
   const rowOf = (name: string) => state.steps.find((row) => row.step === name);
   function context(step: Step, what: 'do' | 'undo', attempt: number): StepContext {
@@ -85,7 +95,9 @@ export async function execute(saga: Saga, parts: ExecutorParts): Promise<SagaSta
       outputs,
       signal: saga.abort.signal,
       command: (name) =>
-        `${state.id}-${step.name}-${what}-${name}-${attempt}`.replace(/[^A-Za-z0-9_-]/g, '_').slice(-64),
+        `${state.id}-${step.name}-${what}-${name}-${past.lives > 0 ? `${past.lives}_` : ''}${attempt}`
+          .replace(/[^A-Za-z0-9_-]/g, '_')
+          .slice(-64),
       progress: (data) => parts.progress(state.id, { step: step.name, ...data }),
       say(message) {
         const row = rowOf(step.name);

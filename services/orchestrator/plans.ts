@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { loadSlaves } from '../../config/slaves.ts';
 import type { Args } from '../../shared/contract/commands.ts';
 import { VsError } from '../../shared/errors.ts';
 import type { Context } from '../../shared/service.ts';
@@ -49,7 +50,12 @@ export function planner(context: Context, pool: Pool) {
     async create(args: Args<'orchestrator.create'>): Promise<Planned> {
       const there = pool.of(args.name)[0];
       if (there) throw new VsError('conflict', `there is a vserver ${args.name} already, on ${there.host}`);
-      const online = pool.hosts().filter((host) => pool.isOnline(host) && pool.info(host));
+      const skipped = new Set(
+        (await loadSlaves(context.settings)).filter((one) => one.noselect).map((one) => one.host),
+      );
+      const online = pool
+        .hosts()
+        .filter((host) => pool.isOnline(host) && pool.info(host) && !skipped.has(host));
       const host = args.host ?? online.sort((a, b) => free(b) - free(a))[0];
       if (!host) throw new VsError('unavailable', 'no host is online', { retryable: true });
       const info = pool.requireHost(host);

@@ -45,17 +45,23 @@ export function sagaRunner(context: Context, pool: Pool) {
       },
       retry: { times: 60, waitMs: 2000 },
       log: (message, facts) => log.warn(facts, message),
-    }).finally(() => {
-      running.delete(state.id);
-      if (state.result !== 'stuck') held.delete(state.vserver);
-      bus.event('orchestrator', state.result, state.message ?? state.title, {
-        saga: state.id,
-        vserver: state.vserver,
+    })
+      .catch((error: unknown) => {
+        // its journal cannot be written: what happened is not on disk, so nobody else may touch the vserver
+        log.error({ err: error, saga: state.id }, 'a saga ended in an error of its own');
+        const message = `${state.vserver}: the saga could not go on: ${error instanceof Error ? error.message : String(error)}. Mend that, then restart the orchestrator`;
+        Object.assign(state, { result: 'stuck', message, ended: Date.now() });
+        publish(state);
+        return state;
+      })
+      .finally(() => {
+        running.delete(state.id);
+        if (state.result !== 'stuck') held.delete(state.vserver);
+        bus.event('orchestrator', state.result, state.message ?? state.title, {
+          saga: state.id,
+          vserver: state.vserver,
+        });
       });
-    });
-    ended.catch((error: unknown) =>
-      log.error({ err: error, saga: state.id }, 'a saga ended in an error of its own'),
-    );
     running.set(state.id, { saga, ended });
     return ended;
   }
@@ -89,6 +95,18 @@ export function sagaRunner(context: Context, pool: Pool) {
           { retryable: true },
         );
       }
+      const address = args['address'];
+      const rival = [...states.values()].find(
+        (one) => address && one.args['address'] === address && one.result === 'running',
+      );
+      if (rival)
+        throw new VsError(
+          'conflict',
+          `saga ${rival.id} is just giving ${String(address)} to ${rival.vserver}`,
+          {
+            retryable: true,
+          },
+        );
       const id = `${plan.kind}-${Date.now().toString(36)}${randomBytes(2).toString('hex')}`;
       const state: SagaState = {
         id,
@@ -112,10 +130,12 @@ export function sagaRunner(context: Context, pool: Pool) {
       const ids = journals.ids();
       for (const id of ids) {
         try {
+          if (journals.read(id).length === 0) continue; // a power cut before its first line: nothing was done
           const { saga, ended } = load(id);
           states.set(id, saga.state);
           if (saga.state.result === 'stuck') held.add(saga.state.vserver);
-          if (ended) bus.retain(bus.topics.sagaState(id), saga.state);
+          if (saga.state.result === 'stuck') publish(saga.state);
+          else if (ended) bus.retain(bus.topics.sagaState(id), saga.state);
           else {
             log.warn({ saga: id }, 'going on with a saga of a former life');
             void run(saga).catch(() => undefined);
@@ -139,6 +159,7 @@ export function sagaRunner(context: Context, pool: Pool) {
       if (!one) throw new VsError('refused', `saga ${id} has ended`);
       if (replay(journals.read(id)).pnr)
         throw new VsError('refused', `saga ${id} is past its point of no return; it goes on to its end`);
+      journals.append(id, { kind: 'abort', message: `aborted by ${issuer}` });
       one.saga.abortReason = `aborted by ${issuer}`;
       one.saga.abort.abort();
       return one.ended;

@@ -1,0 +1,188 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import { VsError } from '../../shared/errors.ts';
+import { readOwnership } from '../../shared/ownership.ts';
+import type { VserverState } from '../../shared/contract/vserver.ts';
+import type { Paths } from '../../shared/paths.ts';
+import type { Context } from '../../shared/service.ts';
+import { loadVserver, saveVserver } from './files.ts';
+import type { Locks } from './locks.ts';
+import type { Lxc } from './lxc.ts';
+import { claim, release, requireOwner } from './ownership.ts';
+import type { Runtime } from './runtime.ts';
+import type { States } from './state.ts';
+
+interface Parts {
+  context: Context;
+  paths: Paths;
+  lxc: Lxc;
+  locks: Locks;
+  runtime: Runtime;
+  states: States;
+}
+
+/** What may be done with a vserver of this host, and in which order: one command at a time for each. */
+export function createCommands({ context, paths, lxc, locks, runtime, states }: Parts) {
+  const { settings, bus, host } = context;
+  const queues = new Map<string, Promise<unknown>>();
+  /** Commands that change one vserver run one after the other. */
+  function inTurn<T>(name: string, work: () => Promise<T>): Promise<T> {
+    const next = (queues.get(name) ?? Promise.resolve()).then(work, work);
+    const settled = next.catch(() => undefined);
+    queues.set(name, settled);
+    void settled.then(() => queues.get(name) === settled && queues.delete(name));
+    return next;
+  }
+
+  async function start(name: string, saga?: string, epoch?: number): Promise<VserverState> {
+    await locks.require(name, saga);
+    const config = await loadVserver(paths, host, name);
+    const own = await requireOwner(settings, host, name, epoch);
+    if (own.uuid !== config.uuid)
+      throw new VsError(
+        'refused',
+        `${host} owns another ${name} (${own.uuid}) than the one whose files lie here`,
+      );
+    const now = await states.of(name);
+    if (now.state === 'running' || now.state === 'frozen') return now;
+    await runtime.requireStopped(name);
+    if (!saga) {
+      // a saga has asked before it took the vserver away from its source, where the answer no longer means anything
+      const { network, address } = config;
+      const { answers } = await bus.request(host, 'network.check', { network, address });
+      if (answers)
+        throw new VsError('refused', `${name} is not started: ${address} answers already, from ${answers}`);
+    }
+    await states.mark(name, 'starting');
+    try {
+      await runtime.start(config);
+    } catch (error) {
+      await states.of(name);
+      throw error;
+    }
+    bus.event('host-agent', 'started', `${name} runs on ${host}`, {
+      vserver: name,
+      ...(saga ? { saga } : {}),
+    });
+    return states.of(name);
+  }
+
+  async function stop(name: string, seconds: number, saga?: string): Promise<VserverState> {
+    const before = await states.of(name);
+    if (before.state !== 'stopped') await states.mark(name, 'stopping');
+    try {
+      await runtime.stop(name, seconds);
+    } finally {
+      await states.of(name);
+    }
+    if (before.state !== 'stopped')
+      bus.event('host-agent', 'stopped', `${name} is stopped on ${host}`, {
+        vserver: name,
+        ...(saga ? { saga } : {}),
+      });
+    return states.of(name);
+  }
+
+  const seconds = (timeout: number | undefined, force?: boolean) =>
+    force ? 0 : timeout === undefined ? settings.STOP_TIMEOUT : Math.ceil(timeout / 1000);
+
+  return {
+    start: (name: string, saga?: string, epoch?: number) => inTurn(name, () => start(name, saga, epoch)),
+    stop: (args: { name: string; timeout?: number; force?: boolean; saga?: string; epoch?: number }) =>
+      inTurn(args.name, async () => {
+        await locks.require(args.name, args.saga);
+        const own = await readOwnership(settings, args.name);
+        if (own && args.epoch !== undefined && args.epoch < own.epoch)
+          throw new VsError(
+            'conflict',
+            `epoch ${args.epoch} of this command is older than ${own.epoch} of ${args.name}`,
+          );
+        return stop(args.name, seconds(args.timeout, args.force), args.saga);
+      }),
+    restart: (name: string, timeout?: number) =>
+      inTurn(name, async () => {
+        await locks.require(name, undefined);
+        await requireOwner(settings, host, name);
+        await stop(name, seconds(timeout));
+        return start(name);
+      }),
+    enable: (name: string, enabled: boolean) =>
+      inTurn(name, async () => {
+        await locks.require(name, undefined);
+        const config = await loadVserver(paths, host, name);
+        if (config.enabled !== enabled) await saveVserver(paths, { ...config, enabled });
+        return states.of(name);
+      }),
+    /** Also a name that is not here yet: the target of a create or a move is held before anything of it exists. */
+    lock: (name: string, saga: string, ttl: number) =>
+      inTurn(name, async () => {
+        await locks.take(name, saga, ttl);
+        return states.of(name).catch((error: unknown) => {
+          if (error instanceof VsError && error.code === 'not-found') return undefined;
+          throw error;
+        });
+      }),
+    unlock: (name: string, saga: string) =>
+      inTurn(name, async () => {
+        await locks.drop(name, saga);
+        await states.refresh();
+      }),
+    configure: (name: string, saga: string) =>
+      inTurn(name, async () => {
+        await locks.require(name, saga);
+        await runtime.requireStopped(name);
+        await runtime.prepare(await loadVserver(paths, host, name));
+        await states.refresh();
+      }),
+    detach: (name: string, saga: string) =>
+      inTurn(name, async () => {
+        await locks.require(name, saga);
+        await runtime.detach(name);
+      }),
+    release: (args: { name: string; saga: string; epoch: number; to: string }) =>
+      inTurn(args.name, async () => {
+        await locks.require(args.name, args.saga);
+        const config = await loadVserver(paths, host, args.name);
+        await runtime.requireStopped(args.name);
+        const { epoch } = await release(settings, args);
+        await states.of(args.name);
+        return { epoch, enabled: config.enabled };
+      }),
+    claim: (name: string, saga: string, epoch: number) =>
+      inTurn(name, async () => {
+        await locks.require(name, saga);
+        const { uuid } = await loadVserver(paths, host, name);
+        await claim(settings, { name, uuid, saga, epoch });
+        return states.of(name);
+      }),
+    /** Another host owns it now: ours ends at once, and is given up. Locks do not matter here. */
+    yield: (name: string, to: string, epoch: number) =>
+      inTurn(name, async () => {
+        const own = await readOwnership(settings, name);
+        if (!own?.owner || own.epoch >= epoch) return false;
+        await stop(name, 0);
+        await release(settings, { name, saga: own.saga ?? 'yield', epoch: own.epoch, to });
+        await states.of(name);
+        return true;
+      }),
+    async answering(name: string, timeout: number): Promise<{ ms: number }> {
+      const { network, address, mac } = await loadVserver(paths, host, name);
+      const began = Date.now();
+      for (;;) {
+        const running = (await lxc.alive()).has(name);
+        if (running) {
+          const { answers } = await bus.request(host, 'network.check', { network, address });
+          if (answers === mac) return { ms: Date.now() - began };
+          if (answers)
+            throw new VsError('failed', `${address} is answered by ${answers}, not by ${name} (${mac})`);
+        }
+        if (Date.now() - began >= timeout)
+          throw new VsError(
+            'failed',
+            `${name} ${running ? `runs, but ${address} does not answer` : 'does not run'} on ${host} after ${timeout / 1000} s`,
+          );
+        await pause(50);
+      }
+    },
+  };
+}
+export type Commands = ReturnType<typeof createCommands>;

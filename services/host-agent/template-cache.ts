@@ -1,0 +1,111 @@
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { mkdir, open, rename, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import { VsError } from '../../shared/errors.ts';
+import { run } from '../../shared/run.ts';
+
+interface Template {
+  name: string;
+  url: string;
+  sha256: string;
+  bytes: number;
+  secret: string;
+}
+
+async function sha256Of(file: string, signal: AbortSignal): Promise<string> {
+  const hash = createHash('sha256');
+  await pipeline(createReadStream(file), hash, { signal });
+  return hash.digest('hex');
+}
+
+/** The archive of a template in this host's cache, fetched when missing. What does not have the checksum is never used. */
+export async function fetchTemplate(
+  cache: string,
+  want: Template,
+  options: { signal: AbortSignal; progress: (data: Record<string, unknown>) => void },
+): Promise<string> {
+  const { signal, progress } = options;
+  await mkdir(cache, { recursive: true, mode: 0o700 });
+  const file = join(cache, want.sha256);
+  if (await stat(file).catch(() => undefined)) {
+    if ((await sha256Of(file, signal)) === want.sha256) return file;
+    await rm(file, { force: true });
+  }
+  const temporary = `${file}.${process.pid}.${Date.now()}.tmp`;
+  const handle = await open(temporary, 'wx', 0o600);
+  try {
+    const answer = await fetch(want.url, {
+      headers: { authorization: `Bearer ${want.secret}` },
+      signal,
+    }).catch((error: unknown) => {
+      throw new VsError('unavailable', `template ${want.name} could not be fetched from ${want.url}`, {
+        retryable: true,
+        cause: error,
+      });
+    });
+    if (!answer.ok || !answer.body)
+      throw new VsError('failed', `${want.url} answered ${answer.status} for template ${want.name}`);
+    const hash = createHash('sha256');
+    let bytes = 0;
+    let told = 0;
+    for await (const chunk of answer.body) {
+      bytes += chunk.length;
+      if (bytes > want.bytes)
+        throw new VsError('failed', `template ${want.name} is longer than the ${want.bytes} bytes announced`);
+      hash.update(chunk);
+      await handle.writeFile(chunk);
+      if (Date.now() - told > 1000) {
+        told = Date.now();
+        progress({ message: 'fetching', bytes, total: want.bytes, percent: (100 * bytes) / want.bytes });
+      }
+    }
+    if (hash.digest('hex') !== want.sha256)
+      throw new VsError(
+        'failed',
+        `template ${want.name} arrived damaged: its checksum is not ${want.sha256}`,
+      );
+    await handle.sync();
+    await rename(temporary, file);
+    return file;
+  } finally {
+    await handle.close();
+    await rm(temporary, { force: true });
+  }
+}
+
+/** tar's option for an archive by its first bytes. */
+export function compressionOf(head: Buffer): string[] {
+  const hex = head.subarray(0, 6).toString('hex');
+  if (hex.startsWith('28b52ffd')) return ['--zstd'];
+  if (hex.startsWith('1f8b')) return ['--gzip'];
+  if (hex.startsWith('fd377a585a00')) return ['--xz'];
+  return [];
+}
+
+/** Unpacks an archive with owners, modes, extended attributes and ACLs as they are in it. */
+export async function unpack(file: string, rootfs: string, signal: AbortSignal): Promise<void> {
+  const handle = await open(file, 'r');
+  const head = Buffer.alloc(6);
+  await handle.read(head, 0, 6, 0);
+  await handle.close();
+  await run(
+    [
+      'tar',
+      '-x',
+      ...compressionOf(head),
+      '-p',
+      '--same-owner',
+      '--numeric-owner',
+      '--xattrs',
+      '--xattrs-include=*',
+      '--acls',
+      '-C',
+      rootfs,
+      '-f',
+      file,
+    ],
+    { timeoutMs: 1_800_000, signal },
+  );
+}
