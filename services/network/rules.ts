@@ -19,20 +19,20 @@ export function noGuard(network: Network): string {
   return `table netdev ${table}\ndelete table netdev ${table}\n`;
 }
 
+const word = (high: number, low: number) => ((high << 8) | low).toString(16);
 /** The link-local address that the kernel makes of a MAC (EUI-64). */
 export function linkLocalOf(mac: string): string {
   const [a = 0, b = 0, c = 0, d = 0, e = 0, f = 0] = mac.split(':').map((byte) => parseInt(byte, 16));
-  const word = (high: number, low: number) => ((high << 8) | low).toString(16);
   return `fe80::${word(a ^ 2, b)}:${word(c, 0xff)}:${word(0xfe, d)}:${word(e, f)}`;
 }
 
+const words = (text: string) => text.split(':').filter(Boolean);
 /** An IPv6 address as one number of 128 bits. */
 export function hexOf(address: string): string {
   const [head = '', tail] = address.split('::');
-  const words = (text: string) => text.split(':').filter(Boolean);
   const [high, low] = [words(head), words(tail ?? '')];
   const zeros = Array<string>(8 - high.length - low.length).fill('0');
-  return `0x${[...high, ...zeros, ...low].map((word) => word.padStart(4, '0')).join('')}`;
+  return `0x${[...high, ...zeros, ...low].map((one) => one.padStart(4, '0')).join('')}`;
 }
 
 export const vethTable = (veth: string): string => `vs_${veth}`;
