@@ -1,0 +1,173 @@
+import { mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import type { SagaState } from '../../shared/contract/saga.ts';
+import { VsError } from '../../shared/errors.ts';
+import type { Agents } from '../../services/orchestrator/agent.ts';
+import { buildSaga } from '../../services/orchestrator/build.ts';
+import { execute } from '../../services/orchestrator/executor.ts';
+import { type Journals, openJournals } from '../../services/orchestrator/journal.ts';
+import type { MovePlan } from '../../services/orchestrator/sagas/move.ts';
+
+const plan: MovePlan = {
+  name: 'web1',
+  source: 'host1',
+  target: 'host2',
+  sourceAddress: '10.0.0.1',
+  transport: 'rsyncd',
+  bytes: 1e6,
+  files: 10,
+  running: true,
+  epoch: 1,
+  network: 'blue',
+};
+
+/** Two hosts in memory, whose commands may be repeated, and which check that there are never two running copies. */
+function world() {
+  const state = {
+    owner: new Set(['host1']),
+    running: new Set(['host1']),
+    trees: new Set(['host1']),
+    locks: new Set<string>(),
+    staging: new Set<string>(),
+  };
+  const act: Record<string, (host: string) => object | void> = {
+    'host-agent.lock': (host) => (state.locks.add(host), { epoch: 1, enabled: true, state: 'running' }),
+    'host-agent.unlock': (host) => void state.locks.delete(host),
+    'snapshot.allocate': (host) => (state.staging.add(host), { path: '', free: 1e9 }),
+    'snapshot.discard': (host) => void state.staging.delete(host),
+    'transfer.open': () => ({ address: '10.0.0.2', port: 1, secret: 'SECRET', received: [] }),
+    'transfer.send': () => ({ bytes: 100, ms: 1 }),
+    'snapshot.adopt': (host) => void state.trees.add(host),
+    'snapshot.evict': (host) => {
+      if (state.owner.has(host)) throw new VsError('refused', `${host} owns it`);
+      state.trees.delete(host);
+    },
+    'host-agent.stop': (host) => void state.running.delete(host),
+    'host-agent.start': (host) => {
+      if (!state.owner.has(host)) throw new VsError('refused', `${host} does not own it`);
+      state.running.add(host);
+      if (state.running.size > 1) throw new Error('two copies run');
+    },
+    'host-agent.release': (host) => {
+      if (state.running.has(host)) throw new VsError('refused', 'it runs');
+      state.owner.delete(host);
+    },
+    'host-agent.claim': (host) => {
+      state.owner.add(host);
+      if (state.owner.size > 1) throw new Error('two owners');
+    },
+    'snapshot.trash': (host) => (state.trees.delete(host), { until: 0 }),
+  };
+  const calls: string[] = [];
+  const fault: { at?: number; forever?: string } = {};
+  const agents: Agents = {
+    async ask(host, command, _args, context) {
+      context.command(command);
+      calls.push(`${command}@${host}`);
+      const result = act[command]?.(host) ?? {}; // the effect may have happened although the answer is an error
+      if (calls.length === fault.at || fault.forever === `${command}@${host}`)
+        throw new VsError('failed', 'no space left');
+      return result as never;
+    },
+  };
+  const view = () => Object.fromEntries(Object.entries(state).map(([key, set]) => [key, [...set].sort()]));
+  return { agents, calls, fault, view };
+}
+const before = { owner: ['host1'], running: ['host1'], trees: ['host1'], locks: [], staging: [] };
+const after = { owner: ['host2'], running: ['host2'], trees: ['host2'], locks: [], staging: [] };
+
+const fresh = () => openJournals(mkdtempSync(join(tmpdir(), 'vs-saga-')));
+const begin = (journals: Journals) => journals.append('m1', { kind: 'begin' });
+function life(journals: Journals, agents: Agents): Promise<SagaState> {
+  const state: SagaState = {
+    id: 'm1',
+    kind: 'move',
+    vserver: 'web1',
+    args: {},
+    result: 'running',
+    title: '',
+    steps: [],
+    started: Date.now(),
+  };
+  return execute(buildSaga({ kind: 'move', plan }, state, agents), {
+    journals,
+    publish: () => undefined,
+    progress: () => undefined,
+    retry: { times: 2, waitMs: 0 },
+    log: () => undefined,
+  });
+}
+/** A journal that dies with (or just after) its line number `last`. */
+const dying = (journals: Journals, last: number, written: boolean): Journals => {
+  let count = 0;
+  return {
+    ...journals,
+    append(id, line) {
+      count++;
+      if (count < last || (count === last && written)) journals.append(id, line);
+      if (count >= last) throw new Error('power cut');
+    },
+  };
+};
+
+test('a move ends done, without a secret in its journal', async () => {
+  const { agents, view } = world();
+  const journals = fresh();
+  begin(journals);
+  const state = await life(journals, agents);
+  expect(state.result).toBe('done');
+  expect(view()).toEqual(after);
+  expect(state.downtimeMs).toBeGreaterThanOrEqual(0);
+  expect(JSON.stringify(journals.read('m1'))).not.toContain('SECRET');
+});
+
+test('each call failing once: done or undone, and the world agrees', { timeout: 60_000 }, async () => {
+  const dry = world();
+  const first = fresh();
+  begin(first);
+  await life(first, dry.agents);
+  for (let at = 1; at <= dry.calls.length; at++) {
+    const one = world();
+    one.fault.at = at;
+    const journals = fresh();
+    begin(journals);
+    const { result } = await life(journals, one.agents);
+    const past = at > dry.calls.indexOf('host-agent.release@host1');
+    expect([at, result]).toEqual([at, past ? 'done' : 'undone']);
+    expect(one.view(), `call ${at}: ${dry.calls[at - 1]}`).toEqual(past ? after : before);
+  }
+});
+
+test('a crash at each journal line, then a resume: done, one copy', { timeout: 60_000 }, async () => {
+  for (const written of [true, false]) {
+    for (let last = 1; ; last++) {
+      const one = world();
+      const journals = fresh();
+      begin(journals);
+      const crashed = await life(dying(journals, last, written), one.agents).then(
+        () => false,
+        () => true,
+      );
+      if (!crashed) break;
+      if (journals.read('m1').some((line) => line.kind === 'end')) continue;
+      const { result } = await life(journals, one.agents);
+      expect([last, result]).toEqual([last, 'done']);
+      expect(one.view()).toEqual(after);
+    }
+  }
+});
+
+test('past the point of no return a lasting fault ends stuck and never starts the source', async () => {
+  const one = world();
+  one.fault.forever = 'host-agent.answering@host2';
+  const journals = fresh();
+  begin(journals);
+  const state = await life(journals, one.agents);
+  expect(state.result).toBe('stuck');
+  expect(one.calls).not.toContain('host-agent.start@host1');
+  delete one.fault.forever;
+  expect((await life(journals, one.agents)).result).toBe('done');
+  expect(one.view()).toEqual(after);
+});
