@@ -82,7 +82,7 @@ export function parseFirewall(text: string, file: string): Firewall {
 function statement(rule: Rule, family: 'ip' | 'ip6', log: boolean): string | undefined {
   const addresses = rule.addresses.filter((one) => (family === 'ip') === isIPv4(one.split('/')[0] ?? ''));
   if (addresses.length === 0) return undefined;
-  const everyone = addresses.some((one) => /\/0$/.test(one));
+  const everyone = addresses.some((one) => one.endsWith('/0'));
   const where = everyone
     ? `meta nfproto ${family === 'ip' ? 'ipv4' : 'ipv6'}`
     : `${family} ${rule.direction === 'from' ? 'saddr' : 'daddr'} { ${addresses.join(', ')} }`;
