@@ -18,27 +18,30 @@ function ending(child: ReturnType<typeof start>): Promise<{ code: number; stderr
   });
 }
 
-/** Reads one line (at most 4 kB) from a paused socket; what came after it is put back. */
-async function readLine(socket: Socket): Promise<string> {
-  const chunks: Buffer[] = [];
-  for (;;) {
-    const chunk = socket.read() as Buffer | null;
-    if (chunk === null) {
-      await new Promise<void>((resolve, reject) => {
-        const gone = () => reject(new VsError('failed', 'the other side closed the connection'));
-        socket.once('readable', () => (socket.off('end', gone), resolve()));
-        socket.once('end', gone);
+/** Reads one line (at most 4 kB) from a socket and pauses it; what came after the line is put back. */
+function readLine(socket: Socket): Promise<string> {
+  return new Promise((resolve, reject) => {
+    let all = Buffer.alloc(0);
+    const settle = (outcome: () => void) => {
+      socket.off('data', take).off('end', gone).off('error', gone).off('close', gone);
+      outcome();
+    };
+    const gone = () => settle(() => reject(new VsError('failed', 'the other side closed the connection')));
+    function take(chunk: Buffer): void {
+      all = Buffer.concat([all, chunk]);
+      const end = all.indexOf(10);
+      if (end < 0 && all.length < 4096) return;
+      socket.pause();
+      settle(() => {
+        if (end < 0)
+          return reject(new VsError('failed', 'the other side does not speak the transfer protocol'));
+        if (end + 1 < all.length) socket.unshift(all.subarray(end + 1));
+        resolve(all.subarray(0, end).toString());
       });
-      continue;
     }
-    chunks.push(chunk);
-    const all = Buffer.concat(chunks);
-    const end = all.indexOf(10);
-    if (end < 0 && all.length < 4096) continue;
-    if (end < 0) throw new VsError('failed', 'the other side does not speak the transfer protocol');
-    if (end + 1 < all.length) socket.unshift(all.subarray(end + 1));
-    return all.subarray(0, end).toString();
-  }
+    socket.on('data', take).on('end', gone).on('error', gone).on('close', gone);
+    socket.resume();
+  });
 }
 
 /** Target: takes one stream into staging. The first line is the secret and the label, the answer one line {ok, error?}. */
@@ -50,18 +53,12 @@ export async function receive(socket: Socket, staging: string, secret: string): 
   }
   const child = start(['btrfs', 'receive', '-e', staging], { stdio: ['pipe', 'ignore', 'pipe'] });
   const done = ending(child);
-  let error = '';
-  try {
-    if (!child.stdin) throw new Error('no stdin');
-    await pipeline(socket, child.stdin, { end: true }).catch((reason: unknown) => {
-      if ((reason as NodeJS.ErrnoException).code !== 'EPIPE') throw reason; // receive -e ends at the end mark
-    });
-  } catch (reason) {
-    error = String(reason);
-    child.kill('SIGTERM');
-  }
+  const { stdin } = child;
+  stdin?.on('error', () => undefined); // receive -e ends at the end mark, before the stream does
+  if (stdin) socket.pipe(stdin);
+  socket.once('close', () => stdin?.destroy()); // cut off: receive must not wait for ever
   const { code, stderr } = await done;
-  if (code !== 0 || error) error ||= stderr.trim().split('\n').at(-1) ?? `btrfs receive ended with ${code}`;
+  const error = code === 0 ? '' : (stderr.trim().split('\n').at(-1) || `btrfs receive ended with ${code}`);
   const arrived = join(staging, snapshotName);
   if (error) await run(['btrfs', 'subvolume', 'delete', arrived], { okCodes: [0, 1] });
   else await rename(arrived, join(staging, label));

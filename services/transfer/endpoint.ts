@@ -28,17 +28,20 @@ export async function openEndpoint(options: {
   onClose: () => void;
 }): Promise<Endpoint> {
   let used = false;
-  const server: Server = createServer({ pauseOnConnect: true, noDelay: true }, (socket) => {
-    socket.on('error', () => undefined);
-    if (used || plain(socket.remoteAddress) !== options.from) {
-      options.onRefused(plain(socket.remoteAddress));
-      socket.destroy();
-      return;
-    }
-    used = true;
-    close();
-    options.serve(socket).catch(() => socket.destroy());
-  });
+  const server: Server = createServer(
+    { pauseOnConnect: true, allowHalfOpen: true, noDelay: true },
+    (socket) => {
+      socket.on('error', () => undefined);
+      if (used || plain(socket.remoteAddress) !== options.from) {
+        options.onRefused(plain(socket.remoteAddress));
+        socket.destroy();
+        return;
+      }
+      used = true;
+      close();
+      options.serve(socket).catch(() => socket.destroy());
+    },
+  );
   const timer = setTimeout(() => close(), options.ttl);
   function close(): void {
     clearTimeout(timer);
