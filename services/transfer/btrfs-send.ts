@@ -58,7 +58,7 @@ export async function receive(socket: Socket, staging: string, secret: string): 
   if (stdin) socket.pipe(stdin);
   socket.once('close', () => stdin?.destroy()); // cut off: receive must not wait for ever
   const { code, stderr } = await done;
-  const error = code === 0 ? '' : (stderr.trim().split('\n').at(-1) || `btrfs receive ended with ${code}`);
+  const error = code === 0 ? '' : stderr.trim().split('\n').at(-1) || `btrfs receive ended with ${code}`;
   const arrived = join(staging, snapshotName);
   if (error) await run(['btrfs', 'subvolume', 'delete', arrived], { okCodes: [0, 1] });
   else await rename(arrived, join(staging, label));

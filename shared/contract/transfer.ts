@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { type CommandSpec, hostCommand } from './command.ts';
-import { bytes, empty, id, name } from './names.ts';
+import { bytes, id, name } from './names.ts';
 
 export const transport = z.enum(['rsyncd', 'btrfs-send']);
 export type Transport = z.infer<typeof transport>;
