@@ -1,0 +1,99 @@
+import { spawnSync } from 'node:child_process';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+
+const vs = new URL('../../vs', import.meta.url).pathname;
+
+/** A tree with every kind of file that a copy can get wrong. */
+const makeTree = `set -e
+d=/var/lib/vservers/web1/rootfs/kinds; mkdir -p $d/dir; cd $d
+echo one > file; ln file hard; ln -s ../file dir/link; mkfifo fifo; mknod null c 1 3; mknod disk b 7 0
+perl -MIO::Socket::UNIX -e 'IO::Socket::UNIX->new(Local => "socket", Listen => 1) or die'
+truncate -s 5M sparse; printf x | dd of=sparse bs=1 seek=4000000 conv=notrunc status=none
+printf 'odd' > "$(printf 'odd \\n name')"; chown 1000:2000 file; chmod 4755 dir; setfacl -m u:1234:rw sparse
+setfattr -n user.note -v hello file; cp /bin/busybox capable; setcap cap_net_bind_service+ep capable
+touch -d '2001-02-03 04:05:06.123456789' file dir`;
+/** What the copy must keep, by other tools than those that copy. */
+const oracle = `cd /var/lib/vservers/web1/rootfs
+find . -type d -printf '%P %y %m %U:%G %T@\\n' | LC_ALL=C sort
+find . -not -type d -printf '%P %y %m %U:%G %s %T@ %l %n\\n' | LC_ALL=C sort
+find . -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum
+find . -type f -links +1 -printf '%i %P\\n' | LC_ALL=C sort -k2 | awk '{ if (!($1 in n)) n[$1] = ++c; print n[$1], $2 }'
+find . -not -type l -print0 | LC_ALL=C sort -z | xargs -0 getfacl -n 2>/dev/null
+find . -print0 | LC_ALL=C sort -z | xargs -0 getfattr -h -d -m- 2>/dev/null
+getcap -r . | LC_ALL=C sort; stat -c '%n %t:%T' kinds/null kinds/disk`;
+
+describe.each(['btrfs', 'dir'] as const)('a move on %s', (storage) => {
+  const lab = `mv${storage}`;
+  const environment: NodeJS.ProcessEnv = { ...process.env };
+  function call(args: string[], expected = 0): { stdout: string; stderr: string } {
+    const result = spawnSync(vs, args, {
+      encoding: 'utf8',
+      env: environment,
+      timeout: 120_000,
+      maxBuffer: 64e6,
+    });
+    expect(result.status, `vs ${args.join(' ')}: ${result.stderr}`).toBe(expected);
+    return result;
+  }
+  const on = (host: string, script: string) =>
+    call(['lab', 'exec', '--name', lab, host, '--', 'bash', '-c', script]).stdout;
+  const rows = () =>
+    JSON.parse(call(['scan', '--json']).stdout) as {
+      host: string;
+      vserver: string;
+      state: string;
+      epoch: number;
+    }[];
+
+  beforeAll(() => {
+    call(['lab', 'down', '--name', lab]);
+    call(['lab', 'up', '--name', lab, '--storage', storage]);
+    for (const match of call(['lab', 'env', '--name', lab]).stdout.matchAll(/^export (\w+)=(.*)$/gm))
+      environment[match[1] ?? ''] = match[2];
+    call(['create', 'web1', '10.60.10.5', 'busybox', '--host', 'host1', '--start']);
+  });
+  afterAll(() => void call(['lab', 'down', '--name', lab]));
+
+  test('keeps every kind of file, runs once, answers, and leaves nothing behind', () => {
+    call(['stop', 'web1']);
+    on('host1', makeTree);
+    const before = on('host1', oracle);
+    call(['move', 'web1', 'host2']); // a stopped one is moved stopped, so that nothing changes
+    expect(on('host2', oracle)).toBe(before);
+    call(['start', 'web1']);
+    call(['move', 'web1', 'host1']);
+    expect(rows()).toMatchObject([{ host: 'host1', vserver: 'web1', state: 'running', epoch: 3 }]);
+    expect(call(['exec', 'web1', '--', 'cat', '/kinds/hard']).stdout).toBe('one\n');
+    const probe = JSON.parse(
+      call(['lab', 'probe', '10.60.10.5:80', '--name', lab, '--for', '2s', '--json']).stdout,
+    ) as { answered: number };
+    expect(probe.answered).toBeGreaterThan(50);
+    for (const host of ['host1', 'host2']) {
+      expect(
+        on(
+          host,
+          'find /var/lib/vservers/.staging /var/lib/vservers/.snapshots -mindepth 2 2>/dev/null; ls -A /run/vs | grep transfer || true',
+        ),
+      ).toBe('');
+    }
+    expect(
+      on(
+        'host2',
+        'ls /var/lib/vservers | grep -v lost+found || true; grep /run/vs/web1 /proc/self/mountinfo || true; ls /run/vs 2>/dev/null | grep web1 || true',
+      ),
+    ).toBe('');
+  });
+
+  test('refusals change nothing and have the documented exit code', () => {
+    const before = rows();
+    expect(call(['move', 'web1', 'nohost'], 1).stderr).toMatch(/there is no host nohost/);
+    expect(call(['move', 'nope', 'host2'], 1).stderr).toMatch(/there is no vserver nope/);
+    expect(call(['move', 'web1', 'host1'], 1).stderr).toMatch(/is on host1 already/);
+    call(['move', '../web1', 'host2'], 2);
+    expect(call(['create', 'web2', '192.0.2.9', 'busybox'], 1).stderr).toMatch(/is in no network/);
+    expect(call(['create', 'web2', '10.60.10.5', 'busybox'], 1).stderr).toMatch(/belongs to web1/);
+    expect(call(['create', 'web2', '10.60.10.9', 'nosuch'], 1).stderr).toMatch(/there is no template nosuch/);
+    expect(call(['remove', 'web1', '--yes'], 1).stderr).toMatch(/stop it first/);
+    expect(rows()).toEqual(before);
+  });
+});
