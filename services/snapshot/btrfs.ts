@@ -18,7 +18,7 @@ async function remove(path: string): Promise<void> {
     return;
   }
   await run(['btrfs', 'property', 'set', '-ts', path, 'ro', 'false'], { okCodes: [0, 1] });
-  for (const inner of await nested(path)) await subvolume('delete', inner);
+  for (const inner of await nested(path)) await remove(inner);
   await subvolume('delete', path);
 }
 
@@ -45,6 +45,7 @@ export const btrfs: Driver = {
   },
   async promote(from, to) {
     if (await isSubvolume(to)) return;
+    await remove(`${to}.new`); // of a try that was cut off
     await subvolume('snapshot', from, `${to}.new`);
     await rename(`${to}.new`, to);
   },

@@ -18,6 +18,40 @@ function ending(child: ReturnType<typeof start>): Promise<{ code: number; stderr
   });
 }
 
+/** Source: each chunk with its length before it, and a length of 0 at the end: so a stream that was cut off is known. */
+function framed(count: ReturnType<typeof meter>): Transform {
+  return new Transform({
+    highWaterMark: 1024 * 1024,
+    transform(chunk: Buffer, _encoding, next) {
+      count.add(chunk.length);
+      const head = Buffer.alloc(4);
+      head.writeUInt32BE(chunk.length);
+      this.push(head);
+      next(null, chunk);
+    },
+  });
+}
+
+/** Target: takes the frames apart. `whole` tells whether the end of the stream came. */
+function unframed(): { stream: Transform; whole: () => boolean } {
+  let buffer: Buffer = Buffer.alloc(0);
+  let whole = false;
+  const stream = new Transform({
+    transform(chunk: Buffer, _encoding, next) {
+      buffer = buffer.length === 0 ? chunk : Buffer.concat([buffer, chunk]);
+      while (buffer.length >= 4) {
+        const length = buffer.readUInt32BE(0);
+        if (length === 0) whole = true;
+        if (length > 16 * 1024 * 1024 || buffer.length < 4 + length) break;
+        this.push(buffer.subarray(4, 4 + length));
+        buffer = buffer.subarray(4 + length);
+      }
+      next();
+    },
+  });
+  return { stream, whole: () => whole && buffer.length === 0 };
+}
+
 /** Reads one line (at most 4 kB) from a socket and pauses it; what came after the line is put back. */
 function readLine(socket: Socket): Promise<string> {
   return new Promise((resolve, reject) => {
@@ -51,14 +85,17 @@ export async function receive(socket: Socket, staging: string, secret: string): 
     socket.destroy();
     throw new VsError('refused', 'a transfer came with a wrong secret');
   }
-  const child = start(['btrfs', 'receive', '-e', staging], { stdio: ['pipe', 'ignore', 'pipe'] });
+  await run(['btrfs', 'subvolume', 'delete', join(staging, snapshotName)], { okCodes: [0, 1] }); // of a try that was cut off
+  const child = start(['btrfs', 'receive', staging], { stdio: ['pipe', 'ignore', 'pipe'] });
   const done = ending(child);
   const { stdin } = child;
-  stdin?.on('error', () => undefined); // receive -e ends at the end mark, before the stream does
-  if (stdin) socket.pipe(stdin);
+  stdin?.on('error', () => undefined); // receive may end before the stream does
+  const frames = unframed();
+  if (stdin) socket.pipe(frames.stream).pipe(stdin);
   socket.once('close', () => stdin?.destroy()); // cut off: receive must not wait for ever
   const { code, stderr } = await done;
-  const error = code === 0 ? '' : stderr.trim().split('\n').at(-1) || `btrfs receive ended with ${code}`;
+  const cut = frames.whole() ? '' : 'the copy was cut off before its end';
+  const error = code === 0 ? cut : stderr.trim().split('\n').at(-1) || `btrfs receive ended with ${code}`;
   const arrived = join(staging, snapshotName);
   if (error) await run(['btrfs', 'subvolume', 'delete', arrived], { okCodes: [0, 1] });
   else await rename(arrived, join(staging, label));
@@ -97,21 +134,17 @@ export async function send(
     { stdio: ['ignore', 'pipe', 'pipe'], signal: options.signal },
   );
   const done = ending(child);
+  done.catch(() => undefined); // an abort rejects it while nobody waits for it yet
   const answer = readLine(socket);
   answer.catch(() => undefined);
-  const counter = new Transform({
-    highWaterMark: 1024 * 1024,
-    transform(chunk: Buffer, _encoding, next) {
-      count.add(chunk.length);
-      next(null, chunk);
-    },
-  });
+  const counter = framed(count);
   try {
     if (!child.stdout) throw new Error('no stdout');
-    await pipeline(child.stdout, counter, socket, { signal: options.signal });
+    await pipeline(child.stdout, counter, socket, { signal: options.signal, end: false });
     const { code, stderr } = await done;
     if (code !== 0)
       throw new VsError('failed', `btrfs send ended with ${code}: ${stderr.trim().split('\n').at(-1)}`);
+    socket.end(Buffer.alloc(4)); // the end mark: btrfs send ended well
     const word = JSON.parse(await answer) as { ok: boolean; error?: string };
     if (!word.ok) throw new VsError('failed', `the target did not take the copy: ${word.error}`);
   } catch (error) {
