@@ -11,7 +11,7 @@ export interface RequestOptions {
   timeoutMs?: number;
   onProgress?: (progress: Record<string, unknown>) => void;
 }
-type OnMessage = (topic: string, payload: unknown) => void;
+type OnMessage = (topic: string, payload: unknown, retained: boolean) => void;
 
 /** A client for the life of one command: everything is written at once, without waiting for acknowledgements. */
 export interface Client {
@@ -132,11 +132,11 @@ export async function connect(given?: ClientSettings): Promise<Client> {
       granted.get(packet.messageId ?? 0)?.();
     } else if (packet.cmd === 'publish') {
       if (packet.qos === 1) send({ cmd: 'puback', messageId: packet.messageId ?? 0 });
-      take(packet.topic, parseJson(packet.payload.toString()));
+      take(packet.topic, parseJson(packet.payload.toString()), packet.retain);
     }
   });
 
-  function take(topic: string, payload: unknown): void {
+  function take(topic: string, payload: unknown, retained: boolean): void {
     if (topic.endsWith(`/replies/${clientId}`)) {
       const answer = payload as Reply | null | undefined;
       const one = answer ? pending.get(answer.id) : undefined;
@@ -150,7 +150,7 @@ export async function connect(given?: ClientSettings): Promise<Client> {
       return;
     }
     for (const { filters, onMessage } of listeners) {
-      if (filters.some((filter) => matches(filter, topic))) onMessage(topic, payload);
+      if (filters.some((filter) => matches(filter, topic))) onMessage(topic, payload, retained);
     }
   }
 
@@ -166,19 +166,28 @@ export async function connect(given?: ClientSettings): Promise<Client> {
     return Promise.race([done, lost]);
   }
 
-  /** A target that is offline, or was never seen, need not be waited for. */
-  function watchTarget(target: string, reject: (error: VsError) => void): void {
+  /**
+   * A target that is offline, or was never seen, need not be waited for. One that comes online just now has missed the
+   * command: it is sent again with the same id, which is carried out once. One that begins another life will not answer.
+   */
+  function watchTarget(target: string, reject: (error: VsError) => void, sendAgain: () => void): void {
     const name = target === 'master' ? 'The master' : `Host ${target}`;
-    let seen = false;
-    subscribe([topics.status(target)], (_topic, payload) => {
-      seen = true;
-      const state = (payload as { state?: string } | null)?.state;
-      if (state === 'offline')
-        reject(new VsError('unavailable', `${name} is offline and cannot be asked.`, { retryable: true }));
+    let session: string | undefined;
+    subscribe([topics.status(target)], (_topic, payload, retained) => {
+      const now = payload as { state?: string; session?: string } | null;
+      if (now?.state === 'offline') {
+        if (session === undefined || session === now.session)
+          reject(new VsError('unavailable', `${name} is offline and cannot be asked.`, { retryable: true }));
+        return;
+      }
+      if (session !== undefined && session !== now?.session)
+        reject(new VsError('unavailable', `${name} restarted before it answered.`, { retryable: true }));
+      if (session === undefined && !retained) sendAgain();
+      session = now?.session ?? '';
     }).then(
       () =>
         setTimeout(() => {
-          if (seen) return;
+          if (session !== undefined) return;
           reject(
             target === 'master'
               ? new VsError('unavailable', 'The master does not answer: it never reported to this broker.')
@@ -219,16 +228,18 @@ export async function connect(given?: ClientSettings): Promise<Client> {
         },
         reject: fail,
       });
-      watchTarget(target, fail);
-      send({
-        cmd: 'publish',
-        topic: topics.command(target, service, command),
-        payload: JSON.stringify({ id, replyTo: topics.reply(target, clientId), issuer: who, args }),
-        qos: 1,
-        messageId: nextId(),
-        dup: false,
-        retain: false,
-      });
+      const sendCommand = () =>
+        send({
+          cmd: 'publish',
+          topic: topics.command(target, service, command),
+          payload: JSON.stringify({ id, replyTo: topics.reply(target, clientId), issuer: who, args }),
+          qos: 1,
+          messageId: nextId(),
+          dup: false,
+          retain: false,
+        });
+      watchTarget(target, fail, sendCommand);
+      sendCommand();
     });
   }
 

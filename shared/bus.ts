@@ -101,7 +101,7 @@ export function connectBus(options: {
     protocolVersion: 4,
     username: settings.BROKER_USER || target,
     password: brokerPassword(settings),
-    keepalive: 20,
+    keepalive: 10, // seconds: a broker that lost its power says nothing
     connectTimeout: 10_000,
     reconnectPeriod: 500 + Math.floor(Math.random() * 1000),
     resubscribe: false,

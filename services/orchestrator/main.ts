@@ -10,7 +10,9 @@ export function service(context: Context): Service {
   const pool = openPool(context);
   const plan = planner(context, pool);
   const sagas = sagaRunner(context, pool);
-  let resumed = false;
+  let connected = false;
+  /** Before the sagas of a former life hold their vservers, no other may begin, and a list would not be true. */
+  const resumed = Promise.withResolvers<void>();
 
   async function answer(begun: { state: SagaState; ended: Promise<SagaState> }, wait: boolean | undefined) {
     if (!wait) return { saga: begun.state.id, state: begun.state };
@@ -26,6 +28,7 @@ export function service(context: Context): Service {
     args: { dryRun?: boolean; wait?: boolean },
     call: Call,
   ) {
+    await resumed.promise;
     const planned = await (plan[kind] as (args: object) => ReturnType<typeof plan.move>)(args);
     return answer(sagas.begin(planned, { ...args }, call.issuer, args.dryRun === true), args.wait);
   }
@@ -59,20 +62,33 @@ export function service(context: Context): Service {
       'orchestrator.move': (args, call) => begin('move', args, call),
       'orchestrator.create': (args, call) => begin('create', args, call),
       'orchestrator.remove': (args, call) => begin('remove', args, call),
-      'orchestrator.sagas': async ({ limit }) => ({ sagas: sagas.list(limit ?? 50) }),
+      'orchestrator.sagas': async ({ limit }) => {
+        await resumed.promise;
+        return { sagas: sagas.list(limit ?? 50) };
+      },
       'orchestrator.saga': async ({ id }) => {
+        await resumed.promise;
         const { saga, journal } = sagas.show(id);
         return { saga, journal: journal.map((line) => ({ ...line })) };
       },
-      'orchestrator.abort': ({ id }, call) => sagas.abort(id, call.issuer),
-      'orchestrator.resume': ({ id }) => sagas.again(id),
+      'orchestrator.abort': async ({ id }, call) => {
+        await resumed.promise;
+        return sagas.abort(id, call.issuer);
+      },
+      'orchestrator.resume': async ({ id }) => {
+        await resumed.promise;
+        return sagas.again(id);
+      },
     },
     async start() {
       await pool.start();
       context.bus.onConnect(() => {
-        if (resumed) return;
-        resumed = true;
-        setTimeout(() => sagas.resume(), 500); // the hosts' retained states arrive first
+        if (connected) return;
+        connected = true;
+        setTimeout(() => {
+          sagas.resume();
+          resumed.resolve();
+        }, 500); // the hosts' retained states arrive first
       });
     },
   };

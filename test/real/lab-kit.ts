@@ -1,0 +1,92 @@
+import { spawnSync } from 'node:child_process';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { SagaState, ScanRow } from '../../shared/contract/saga.ts';
+import { expect } from 'vitest';
+
+const cli = new URL('../../vs', import.meta.url).pathname;
+
+/** A lab of its own for one real test, driven as a person would: by the command line. */
+export function realLab(name: string) {
+  const environment: NodeJS.ProcessEnv = { ...process.env };
+  function vs(args: string[], expected: number | null = 0): { stdout: string; stderr: string; code: number } {
+    const result = spawnSync(cli, args, {
+      encoding: 'utf8',
+      env: environment,
+      timeout: 180_000,
+      maxBuffer: 64e6,
+    });
+    if (expected !== null)
+      expect(result.status, `vs ${args.join(' ')}: ${result.stdout}${result.stderr}`).toBe(expected);
+    return { stdout: result.stdout, stderr: result.stderr, code: result.status ?? -1 };
+  }
+  const on = (host: string, script: string, expected: number | null = 0): string =>
+    vs(['lab', 'exec', '--name', name, host, '--', 'bash', '-c', script], expected).stdout;
+  const hosts = () =>
+    (
+      JSON.parse(vs(['lab', 'status', '--name', name, '--json']).stdout) as {
+        nodes: { name: string; kind: string }[];
+      }
+    ).nodes
+      .map((node) => node.name)
+      .filter((one) => one !== 'master');
+  return {
+    name,
+    environment,
+    vs,
+    on,
+    up(...flags: string[]): void {
+      vs(['lab', 'down', '--name', name]);
+      vs(['lab', 'up', '--name', name, ...flags]);
+      for (const match of vs(['lab', 'env', '--name', name]).stdout.matchAll(/^export (\w+)=(.*)$/gm))
+        environment[match[1] ?? ''] = match[2];
+    },
+    down: (): void => void vs(['lab', 'down', '--name', name]),
+    rows: () => JSON.parse(vs(['scan', '--json']).stdout) as ScanRow[],
+    /** The newest saga, once it has ended. */
+    async ended(within: number): Promise<SagaState> {
+      const end = Date.now() + within;
+      for (;;) {
+        const { stdout, code } = vs(['saga', 'list', '--json'], null);
+        const newest = code === 0 ? (JSON.parse(stdout) as SagaState[])[0] : undefined;
+        if (newest && newest.result !== 'running') return newest;
+        if (Date.now() > end) throw new Error(`no end of the saga within ${within} ms: ${stdout}`);
+        await sleep(300);
+      }
+    },
+    /** Hosts on which a vserver runs, by LXC itself. */
+    running: (vserver: string): string[] =>
+      hosts().filter((host) =>
+        on(host, `lxc-info -P /var/lib/vservers -n ${vserver} -s 2>/dev/null || true`).includes('RUNNING'),
+      ),
+    /** The pool shows exactly one vserver web1, running, on this host. */
+    async settled(host: string): Promise<void> {
+      const end = Date.now() + 15_000;
+      for (;;) {
+        const rows = JSON.parse(vs(['scan', '--json']).stdout) as ScanRow[];
+        const here = rows.filter((row) => row.vserver === 'web1');
+        if (here.length === 1 && here[0]?.host === host && here[0].state === 'running') return;
+        if (Date.now() > end) throw new Error(`the pool does not settle: ${JSON.stringify(rows)}`);
+        await sleep(300);
+      }
+    },
+    /** What a saga must not leave on any host: staging, snapshots, endpoints, locks, probes, foreign trees and mounts. */
+    leftovers(): string[] {
+      const script = `cd /var/lib/vservers
+find .staging .snapshots -mindepth 1 -not -path '.snapshots/*' 2>/dev/null | grep -v '^.snapshots/[^/]*$'
+find .snapshots -mindepth 2 2>/dev/null
+ls -A /run/vs | grep transfer
+ls -A /var/lib/vs-tools/locks 2>/dev/null
+ls /run/netns 2>/dev/null | grep vsprobe
+pgrep -a 'rsync|btrfs'
+for m in $(grep -o '/run/vs/[a-z0-9-]*' /proc/self/mountinfo); do [ -d "/var/lib/vservers/$(basename $m)" ] || echo "mount $m"; done
+find /var/lib/vservers /var/lib/vs-tools -name '*.tmp' -not -path '*/rootfs/*' 2>/dev/null
+true`;
+      return hosts().flatMap((host) =>
+        on(host, script)
+          .split('\n')
+          .filter(Boolean)
+          .map((line) => `${host}: ${line}`),
+      );
+    },
+  };
+}
