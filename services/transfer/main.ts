@@ -1,6 +1,5 @@
 import { randomBytes } from 'node:crypto';
 import { mkdir, readdir, stat } from 'node:fs/promises';
-import { join } from 'node:path';
 import { VsError } from '../../shared/errors.ts';
 import { pathsFor } from '../../shared/paths.ts';
 import { run } from '../../shared/run.ts';
@@ -8,24 +7,26 @@ import type { Context, Service } from '../../shared/service.ts';
 import { receive, send } from './btrfs-send.ts';
 import { type Endpoint, openEndpoint } from './endpoint.ts';
 import { meter } from './progress.ts';
+import { endOrphans } from './orphans.ts';
 import { sendRsync, serveRsync } from './rsyncd.ts';
+import { openWork } from './work.ts';
 
 /** The transfer service: one-time endpoints on the target, copies from the source. */
 export function service(context: Context): Service {
   const { settings, host, log } = context;
   const paths = pathsFor(settings);
   const endpoints = new Map<string, Set<Endpoint>>();
-  const sends = new Map<string, Set<AbortController>>();
+  const work = openWork();
 
   async function received(staging: string): Promise<string[]> {
     return (await readdir(staging).catch(() => []))
       .filter((label) => /^p\d+$/.test(label))
       .sort((a, b) => Number(a.slice(1)) - Number(b.slice(1)));
   }
-  function close(saga: string): void {
+  async function close(saga: string): Promise<void> {
     for (const endpoint of endpoints.get(saga) ?? []) endpoint.close();
-    for (const abort of sends.get(saga) ?? []) abort.abort();
     endpoints.delete(saga);
+    await work.end(saga);
   }
 
   return {
@@ -42,17 +43,21 @@ export function service(context: Context): Service {
           from,
           ttl,
           serve: (socket) =>
-            (transport === 'btrfs-send'
-              ? receive(socket, staging, secret)
-              : serveRsync(socket, paths.stagingTree(name, saga), secret, {
-                  runDir: settings.RUN_DIR,
-                  from,
-                  onLog: (line) => log.debug({ saga }, line),
-                })
-            ).catch((error: unknown) => {
-              log.warn({ saga, error: String(error) }, 'a transfer failed');
-              throw error;
-            }),
+            work
+              .run(saga, (signal) =>
+                transport === 'btrfs-send'
+                  ? receive(socket, staging, secret, signal)
+                  : serveRsync(socket, paths.stagingTree(name, saga), secret, {
+                      runDir: settings.RUN_DIR,
+                      from,
+                      signal,
+                      onLog: (line) => log.debug({ saga }, line),
+                    }),
+              )
+              .catch((error: unknown) => {
+                log.warn({ saga, error: String(error) }, 'a transfer failed');
+                throw error;
+              }),
           onRefused: (other) =>
             log.warn({ saga, from: other }, 'a connection to a transfer endpoint was refused'),
           onClose: () => endpoints.get(saga)?.delete(endpoint),
@@ -65,48 +70,27 @@ export function service(context: Context): Service {
           received: transport === 'btrfs-send' ? await received(staging) : [],
         };
       },
-      'transfer.send': async (args, call) => {
-        const { name, saga, address, port, secret, label, parent, final, bwlimit } = args;
-        const abort = new AbortController();
-        call.signal.addEventListener('abort', () => abort.abort());
-        sends.set(saga, (sends.get(saga) ?? new Set()).add(abort));
-        const count = meter(args.total, (progress) => call.progress(progress));
-        try {
+      'transfer.send': (args, call) =>
+        work.run(args.saga, async (signal) => {
+          const { name, saga, address, port, secret, label, parent, final, bwlimit } = args;
+          const count = meter(args.total, (progress) => call.progress(progress));
           if (args.transport === 'rsyncd') {
-            const result = await sendRsync(
-              { tree: paths.vserver(name), address, port, secret, final, bwlimit, signal: abort.signal },
-              count,
-            );
+            const tree = paths.vserver(name);
+            const result = await sendRsync({ tree, address, port, secret, final, bwlimit, signal }, count);
             count.at(result.sent);
-            const { ms } = count.end();
-            return {
-              bytes: result.sent,
-              files: result.files,
-              treeBytes: result.treeBytes,
-              treeFiles: result.treeFiles,
-              ms,
-            };
+            const { files, treeBytes, treeFiles } = result;
+            return { bytes: result.sent, files, treeBytes, treeFiles, ms: count.end().ms };
           }
           if (!label) throw new VsError('usage', 'btrfs-send needs the label of a snapshot');
           const snapshot = paths.snapshot(name, saga, label);
+          const snapshotName = `${saga}.${label}`;
+          const older = parent ? { parent: paths.snapshot(name, saga, parent) } : {};
           await send(
-            {
-              address,
-              port,
-              secret,
-              snapshot,
-              snapshotName: `${saga}.${label}`,
-              label,
-              ...(parent ? { parent: paths.snapshot(name, saga, parent) } : {}),
-              signal: abort.signal,
-            },
+            { address, port, secret, snapshot, snapshotName, label, bwlimit, ...older, signal },
             count,
           );
           return count.end();
-        } finally {
-          sends.get(saga)?.delete(abort);
-        }
-      },
+        }),
       'transfer.verify': async ({ name, saga, transport, label, treeBytes, treeFiles }) => {
         if (transport === 'btrfs-send') {
           if (!label || !(await received(paths.staging(name, saga))).includes(label))
@@ -133,19 +117,17 @@ export function service(context: Context): Service {
         return {};
       },
       'transfer.close': async ({ saga }) => {
-        close(saga);
+        await close(saga);
         return {};
       },
     },
     async start() {
-      const { rm } = await import('node:fs/promises');
-      for (const entry of await readdir(settings.RUN_DIR).catch(() => [])) {
-        if (entry.startsWith('.transfer-'))
-          await rm(join(settings.RUN_DIR, entry), { recursive: true, force: true }); // of the last life
-      }
+      const left = await endOrphans({ run: settings.RUN_DIR, vservers: settings.VSERVER_DIR });
+      if (left > 0) log.warn({ copies: left }, 'copies of a former life were ended');
     },
     async stop() {
-      for (const saga of endpoints.keys()) close(saga);
+      for (const open of endpoints.values()) for (const endpoint of open) endpoint.close();
+      await work.endAll();
     },
   };
 }

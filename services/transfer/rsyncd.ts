@@ -5,24 +5,30 @@ import { VsError } from '../../shared/errors.ts';
 import { start } from '../../shared/run.ts';
 import type { meter } from './progress.ts';
 
+/** A side that says nothing for that long is gone; rsync itself sends signs of life (rsyncd.conf(5), timeout). */
+const QUIET_SECONDS = 120;
+
 /** Target: one rsync daemon for one connection, as from inetd, chrooted to the staging tree, with a one-time secret. */
 export async function serveRsync(
   socket: Socket,
   tree: string,
   secret: string,
-  options: { runDir: string; from: string; onLog: (line: string) => void },
+  options: { runDir: string; from: string; signal: AbortSignal; onLog: (line: string) => void },
 ): Promise<void> {
   const directory = await mkdtemp(join(options.runDir, '.transfer-'));
   try {
     await writeFile(join(directory, 'secrets'), `vs:${secret}\n`, { mode: 0o600 });
     await writeFile(
       join(directory, 'rsyncd.conf'),
-      `[tree]\npath = ${tree}\nuse chroot = yes\nuid = root\ngid = root\nnumeric ids = yes\nread only = no\nlist = no\nmax verbosity = 1\nreverse lookup = no\nauth users = vs\nsecrets file = ${directory}/secrets\nhosts allow = ${options.from}\nlog file = /dev/stderr\n`,
+      `[tree]\npath = ${tree}\nuse chroot = yes\nuid = root\ngid = root\nnumeric ids = yes\nread only = no\nlist = no\nmax verbosity = 1\nreverse lookup = no\nauth users = vs\nsecrets file = ${directory}/secrets\nhosts allow = ${options.from}\ntimeout = ${QUIET_SECONDS}\nlog file = /dev/stderr\n`,
       { mode: 0o600 },
     );
     const child = start(['rsync', '--daemon', '--no-detach', `--config=${directory}/rsyncd.conf`], {
       stdio: [socket, socket, 'pipe'],
     });
+    const end = () => child.kill('SIGTERM');
+    options.signal.addEventListener('abort', end, { once: true });
+    if (options.signal.aborted) end();
     child.stderr?.on('data', (chunk: Buffer) => options.onLog(chunk.toString().trim().slice(0, 500)));
     await new Promise<void>((resolve, reject) => {
       child.once('error', reject);
@@ -57,6 +63,7 @@ export async function sendRsync(
     '--delete',
     '--info=progress2,stats2',
     '--exclude=/config',
+    `--timeout=${QUIET_SECONDS}`,
     ...(options.bwlimit ? [`--bwlimit=${Math.max(1, Math.round(options.bwlimit / 1024))}`] : []),
     `${options.tree}/`,
     `rsync://vs@${options.address.includes(':') ? `[${options.address}]` : options.address}:${options.port}/tree/`,
@@ -64,8 +71,10 @@ export async function sendRsync(
   const child = start(argv, {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { RSYNC_PASSWORD: options.secret },
-    signal: options.signal,
   });
+  const end = () => child.kill('SIGTERM');
+  options.signal.addEventListener('abort', end, { once: true });
+  if (options.signal.aborted) end();
   let text = '';
   let errors = '';
   child.stdout?.on('data', (chunk: Buffer) => {
@@ -85,7 +94,14 @@ export async function sendRsync(
     const lines = errors.trim().split('\n');
     const reason =
       lines.find((line) => /No space left|auth failed|denied|failed:/i.test(line)) ?? lines.at(-1) ?? '';
-    throw new VsError('failed', `rsync ended with exit code ${code}: ${reason.slice(0, 300)}`);
+    if (options.signal.aborted) throw new VsError('failed', 'the copy was given up');
+    const full = /No space left|Disk quota exceeded/i.test(errors);
+    const what = full ? 'no space left for the copy: ' : '';
+    throw new VsError('failed', `${what}rsync ended with exit code ${code}: ${reason.slice(0, 300)}`, {
+      // 10-12, 30, 35: the connection broke (rsync(1), EXIT VALUES)
+      retryable: !full && [10, 12, 30, 35].includes(code),
+      ...(full ? { details: { side: 'target' } } : {}),
+    });
   }
   return {
     files: number(/Number of regular files transferred: ([\d,]+)/.exec(text)?.[1]),
