@@ -35,6 +35,13 @@ export async function writeFileDurable(path: string, text: string, mode = 0o600)
   await syncDirectory(directory);
 }
 
+/** Renames so that a power cut leaves it at the one place or at the other: fsync of both directories. */
+export async function renameDurable(from: string, to: string): Promise<void> {
+  await rename(from, to);
+  await syncDirectory(dirname(to));
+  if (dirname(from) !== dirname(to)) await syncDirectory(dirname(from));
+}
+
 /** Removes a file durably; one that is not there is no error. */
 export async function removeFileDurable(path: string): Promise<void> {
   try {

@@ -51,4 +51,10 @@ export const btrfs: Driver = {
   },
   remove,
   nested: async (path) => (await nested(path)).length > 0,
+  settle: async (directory) =>
+    void (await run(['btrfs', 'subvolume', 'sync', directory], { timeoutMs: 600_000 })),
+  async made(path) {
+    const { stdout } = await subvolume('show', path);
+    return Date.parse(/Creation time:\s+(.+)/.exec(stdout)?.[1] ?? '') || 0;
+  },
 };

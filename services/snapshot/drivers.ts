@@ -12,6 +12,10 @@ export interface Driver {
   promote(from: string, to: string): Promise<void>;
   remove(path: string): Promise<void>;
   nested(path: string): Promise<boolean>;
+  /** Waits until the space of what was removed is free again. */
+  settle(directory: string): Promise<void>;
+  /** When a snapshot was made. */
+  made(path: string): Promise<number>;
 }
 
 const cannot = (): Promise<void> => Promise.reject(new VsError('refused', 'storage dir has no snapshots'));
@@ -25,6 +29,8 @@ const dir: Driver = {
   remove: async (path) =>
     void (await run(['rm', '-rf', '--one-file-system', path], { timeoutMs: 3_600_000 })),
   nested: () => Promise.resolve(false),
+  settle: async (directory) => void (await run(['sync', '-f', directory], { timeoutMs: 120_000 })),
+  made: cannot as () => Promise<never>,
 };
 
 const BTRFS_SUPER_MAGIC = 0x9123683e; // statfs(2)

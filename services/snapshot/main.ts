@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { mkdir, open, readFile, readdir, rename, stat, statfs } from 'node:fs/promises';
+import { mkdir, readFile, readdir, stat, statfs } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { z } from 'zod';
 import { vserverConfig } from '../../shared/contract/vserver.ts';
@@ -8,7 +8,7 @@ import { isOwner } from '../../shared/ownership.ts';
 import { pathsFor } from '../../shared/paths.ts';
 import { run } from '../../shared/run.ts';
 import type { Context, Service } from '../../shared/service.ts';
-import { readJson, removeFileDurable, writeJson } from '../../shared/store.ts';
+import { readJson, removeFileDurable, renameDurable, writeJson } from '../../shared/store.ts';
 import { type Driver, driverOf } from './drivers.ts';
 import { openTrash } from './trash.ts';
 
@@ -30,18 +30,28 @@ export function service(context: Context): Service {
     const { bsize, blocks, bavail } = await statfs(settings.VSERVER_DIR);
     return { total: bsize * blocks, free: bsize * bavail };
   }
+  /** Room for `bytes`, if need be from the trash, the oldest first; nothing of it goes when all of it would not do. */
   async function makeRoom(bytes: number): Promise<number> {
     const needed = Math.ceil(bytes * 1.05);
-    for (const old of await (await trash()).list()) {
-      if ((await space()).free >= needed) break;
-      await (await trash()).destroy(old);
-      await run(['sync', '-f', settings.VSERVER_DIR], { timeoutMs: 120_000 });
+    const before = (await space()).free;
+    if (before >= needed) return before;
+    const bin = await trash();
+    const olds = await Promise.all(
+      (await bin.list()).map(async (old) => ({ old, bytes: await bin.size(old) })),
+    );
+    const inTrash = olds.reduce((sum, one) => sum + one.bytes, 0);
+    if (before + inTrash >= needed) {
+      for (const { old } of olds) {
+        if ((await space()).free >= needed) break;
+        await bin.destroy(old);
+        await (await driver()).settle(settings.VSERVER_DIR);
+      }
     }
     const { free } = await space();
     if (free < needed)
       throw new VsError(
         'failed',
-        `no space left in ${settings.VSERVER_DIR} (${size(needed)} needed, ${size(free)} free)`,
+        `no space left in ${settings.VSERVER_DIR} on ${host} (${size(needed)} needed, ${size(free)} free, ${size(inTrash)} in the trash)`,
       );
     return free;
   }
@@ -54,11 +64,7 @@ export function service(context: Context): Service {
   }
   async function moveTree(from: string, to: string): Promise<void> {
     await mkdir(dirname(to), { recursive: true, mode: 0o700 });
-    await rename(from, to);
-    for (const directory of [dirname(from), dirname(to)]) {
-      const handle = await open(directory, 'r');
-      await handle.sync().finally(() => handle.close());
-    }
+    await renameDurable(from, to);
   }
   const there = (path: string) =>
     stat(path).then(
@@ -96,7 +102,7 @@ export function service(context: Context): Service {
       },
       'snapshot.discard': async ({ name, saga }) => {
         await (await driver()).remove(paths.staging(name, saga));
-        await removeFileDurable(marker(name));
+        if ((await readJson(marker(name), adopted))?.saga === saga) await removeFileDurable(marker(name));
         return {};
       },
       'snapshot.promote': async ({ name, saga, label }) => {
@@ -143,11 +149,15 @@ export function service(context: Context): Service {
       },
       'snapshot.list': async ({ name, saga }) => {
         const entries = await readdir(paths.snapshots(name)).catch(() => []);
-        const snapshots = entries.flatMap((entry) => {
-          const [of = '', label = ''] = entry.split('.');
-          return label && (saga === undefined || of === saga) ? [{ saga: of, label, ts: 0 }] : [];
-        });
-        return { snapshots };
+        const snapshots = await Promise.all(
+          entries.map(async (entry) => {
+            const [of = '', label = ''] = entry.split('.');
+            return { saga: of, label, ts: await (await driver()).made(`${paths.snapshots(name)}/${entry}`) };
+          }),
+        );
+        return {
+          snapshots: snapshots.filter((one) => one.label && (saga === undefined || one.saga === saga)),
+        };
       },
       'snapshot.remove': async ({ name, saga, label }) => {
         for (const entry of await readdir(paths.snapshots(name)).catch(() => [])) {

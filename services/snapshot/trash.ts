@@ -1,8 +1,9 @@
-import { mkdir, readdir, rename, stat } from 'node:fs/promises';
+import { mkdir, readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { ts } from '../../shared/contract/names.ts';
-import { readJson, removeFileDurable, writeJson } from '../../shared/store.ts';
+import { readJson, removeFileDurable, renameDurable, writeJson } from '../../shared/store.ts';
+import { run } from '../../shared/run.ts';
 import type { Driver } from './drivers.ts';
 
 const entry = z.strictObject({
@@ -30,6 +31,11 @@ export function openTrash(directory: string, driver: Driver, days: number) {
   return {
     list,
     destroy,
+    /** Bytes of one tree; on btrfs the most that it can give back, for blocks may be shared. */
+    async size(one: TrashEntry): Promise<number> {
+      const { stdout } = await run(['du', '-sx', '-B1', tree(one)], { okCodes: [0, 1], timeoutMs: 600_000 });
+      return Number.parseInt(stdout, 10) || 0;
+    },
     /** Takes a tree in; a repeat after it moved answers the same. Older copies of the same vserver go: this one is newer. */
     async take(path: string, want: { name: string; saga: string; uuid: string }): Promise<TrashEntry> {
       await mkdir(directory, { recursive: true, mode: 0o700 });
@@ -41,7 +47,7 @@ export function openTrash(directory: string, driver: Driver, days: number) {
         until: Date.now() + days * 86_400_000,
       };
       if (!known) await writeJson(`${tree(want)}.json`, entry, one);
-      if (await stat(path).catch(() => undefined)) await rename(path, tree(want));
+      if (await stat(path).catch(() => undefined)) await renameDurable(path, tree(want));
       for (const older of await list())
         if (older.uuid === want.uuid && older.saga !== want.saga) await destroy(older);
       return one;
