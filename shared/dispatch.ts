@@ -16,10 +16,13 @@ interface Run {
   result: Promise<Reply>;
   listeners: Set<(progress: Record<string, unknown>) => void>;
   abort: AbortController;
+  keepMs: number;
   ended?: number;
 }
 
 const KEEP_MS = 600_000;
+/** Steps of a saga are remembered longer: one of them may copy for hours, and a saga that is resumed asks all again. */
+const KEEP_SAGA_MS = 86_400_000;
 const KEEP_MAX = 2000;
 
 /** The error of a reply from anything thrown; what is no VsError is a fault of ours and says so. */
@@ -70,7 +73,7 @@ export function createDispatcher(handlers: Handlers, onFault: (error: unknown, n
   function prune(): void {
     const now = Date.now();
     for (const [id, run] of runs) {
-      if (run.ended !== undefined && (now - run.ended > KEEP_MS || runs.size > KEEP_MAX)) runs.delete(id);
+      if (run.ended !== undefined && (now - run.ended > run.keepMs || runs.size > KEEP_MAX)) runs.delete(id);
     }
   }
 
@@ -131,6 +134,7 @@ export function createDispatcher(handlers: Handlers, onFault: (error: unknown, n
         result: Promise.resolve({ id, progress: {} }),
         listeners: new Set(onProgress ? [onProgress] : []),
         abort: new AbortController(),
+        keepMs: envelope.args['saga'] === undefined ? KEEP_MS : KEEP_SAGA_MS,
       };
       runs.set(key, run);
       run.result = carryOut(name, envelope, id, run);

@@ -11,6 +11,9 @@ export function pathsFor(settings: Pick<Settings, 'VSERVER_DIR' | 'STATE_DIR' | 
     lxcConfig: (name: string) => join(VSERVER_DIR, name, 'config'),
     staging: (name: string, saga: string) => join(VSERVER_DIR, '.staging', `${name}.${saga}`),
     stagingTree: (name: string, saga: string) => join(VSERVER_DIR, '.staging', `${name}.${saga}`, 'tree'),
+    /** What a saga has staged: a received snapshot, or the tree. */
+    staged: (name: string, saga: string, label?: string) =>
+      join(VSERVER_DIR, '.staging', `${name}.${saga}`, label ?? 'tree'),
     snapshots: (name: string) => join(VSERVER_DIR, '.snapshots', name),
     snapshot: (name: string, saga: string, label: string) =>
       join(VSERVER_DIR, '.snapshots', name, `${saga}.${label}`),

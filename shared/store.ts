@@ -42,6 +42,12 @@ export async function renameDurable(from: string, to: string): Promise<void> {
   if (dirname(from) !== dirname(to)) await syncDirectory(dirname(from));
 }
 
+/** As writeFileDurable, but what is the same already is left alone: a start should not wait for the disk. */
+export async function writeFileIfChanged(path: string, text: string, mode = 0o600): Promise<void> {
+  const now = await readFile(path, 'utf8').catch(() => undefined);
+  if (now !== text) await writeFileDurable(path, text, mode);
+}
+
 /** Removes a file durably; one that is not there is no error. */
 export async function removeFileDurable(path: string): Promise<void> {
   try {

@@ -11,7 +11,12 @@ export function service(context: Context): Service {
     name: 'firewall',
     handlers: {
       'firewall.render': async (args) => {
-        const file = join(paths.vserver(args.name), 'firewall.conf');
+        const file = join(
+          args.staged
+            ? paths.staged(args.name, args.staged.saga, args.staged.label)
+            : paths.vserver(args.name),
+          'firewall.conf',
+        );
         const text = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
           if (error.code === 'ENOENT') return '';
           throw error;

@@ -2,13 +2,20 @@ import { chmod, copyFile, mkdir, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { run } from '../../shared/run.ts';
 
-const inittab = `::sysinit:/etc/init.d/rcS
-::respawn:/bin/httpd -f -p 80 -h /var/www
-::ctrlaltdel:/sbin/reboot
-`;
-const rcS = `#!/bin/sh
+/** Not busybox's own init: that one sleeps two seconds in every halt. */
+const init = `#!/bin/sh
+# PID 1 of the busybox template: serves HTTP on port 80; halts and reboots at once.
+ending() { kill -TERM -1 2>/dev/null; exec "$1" -f; }
+trap 'ending poweroff' PWR USR1 USR2
+trap 'ending reboot' TERM INT
 hostname -F /etc/hostname 2>/dev/null
 hostname > /var/www/index.html
+while :; do
+  httpd -f -p 80 -h /var/www &
+  wait $!
+  sleep 1 &
+  wait $!
+done
 `;
 
 /** The built-in template: this host's static busybox with an init and a web server on TCP 80. */
@@ -16,7 +23,7 @@ export async function fillBusybox(rootfs: string): Promise<void> {
   for (const directory of [
     'bin',
     'sbin',
-    'etc/init.d',
+    'etc',
     'proc',
     'sys',
     'dev',
@@ -35,10 +42,9 @@ export async function fillBusybox(rootfs: string): Promise<void> {
   const applets = (await run(['/bin/busybox', '--list'])).stdout.split('\n').filter(Boolean);
   for (const applet of applets)
     if (applet !== 'busybox') await symlink('/bin/busybox', join(rootfs, 'bin', applet));
-  for (const applet of ['init', 'reboot', 'poweroff', 'halt'])
+  await writeFile(join(rootfs, 'sbin/init'), init, { mode: 0o755 });
+  for (const applet of ['reboot', 'poweroff', 'halt'])
     await symlink('/bin/busybox', join(rootfs, 'sbin', applet));
-  await writeFile(join(rootfs, 'etc/inittab'), inittab);
-  await writeFile(join(rootfs, 'etc/init.d/rcS'), rcS, { mode: 0o755 });
   await writeFile(join(rootfs, 'etc/passwd'), 'root:x:0:0:root:/root:/bin/sh\n');
   await writeFile(join(rootfs, 'etc/group'), 'root:x:0:\n');
   await writeFile(join(rootfs, 'var/www/index.html'), 'busybox\n');

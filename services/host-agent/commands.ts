@@ -126,6 +126,12 @@ export function createCommands({ context, paths, lxc, locks, runtime, states }: 
         await locks.drop(name, saga);
         await states.refresh();
       }),
+    prepare: (name: string, saga: string, label?: string) =>
+      inTurn(name, async () => {
+        await locks.require(name, saga);
+        await runtime.requireStopped(name);
+        await runtime.rehearse(name, saga, label);
+      }),
     configure: (name: string, saga: string) =>
       inTurn(name, async () => {
         await locks.require(name, saga);

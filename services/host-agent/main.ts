@@ -64,6 +64,7 @@ export function service(context: Context): Service {
       },
       'host-agent.unlock': ({ name, saga }) => nothing(commands.unlock(name, saga)),
       'host-agent.install': (args, call) => install(context, paths, args, call),
+      'host-agent.prepare': ({ name, saga, label }) => nothing(commands.prepare(name, saga, label)),
       'host-agent.configure': ({ name, saga }) => nothing(commands.configure(name, saga)),
       'host-agent.detach': ({ name, saga }) => nothing(commands.detach(name, saga)),
       'host-agent.release': (args) => commands.release(args),

@@ -1,12 +1,12 @@
 import { lstat, mkdir, readFile, readlink, rm, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { VserverConfig } from '../../shared/contract/vserver.ts';
+import { type VserverConfig, vserverConfig } from '../../shared/contract/vserver.ts';
 import { VsError } from '../../shared/errors.ts';
 import type { Paths } from '../../shared/paths.ts';
 import { run } from '../../shared/run.ts';
 import type { Context } from '../../shared/service.ts';
-import { writeFileDurable } from '../../shared/store.ts';
+import { readJson, writeFileIfChanged } from '../../shared/store.ts';
 import type { Lxc } from './lxc.ts';
 import { type Init, lxcConfig } from './lxc-config.ts';
 import { payloadOf, stillThere } from './proof.ts';
@@ -27,17 +27,13 @@ export function createRuntime(context: Context, paths: Paths, lxc: Lxc) {
   const { settings, bus, host } = context;
   const logs = join(settings.STATE_DIR, 'log');
 
-  /** Rule files, runtime configuration and idmapped mount of a tree that is in place. */
-  async function prepare(config: VserverConfig): Promise<void> {
+  /** Network up, rule files ready, and the text of the runtime's configuration, for a tree in place or a staged one. */
+  async function configOf(
+    config: VserverConfig,
+    rootfs: string,
+    staged?: { saga: string; label?: string | undefined },
+  ): Promise<string> {
     const { name, network, mac, address, prefix, address6, prefix6 } = config;
-    const rootfs = paths.rootfs(name);
-    if (!(await exists(rootfs)))
-      throw new VsError('failed', `${rootfs} does not exist, so ${name} cannot run`);
-    await mkdir(logs, { recursive: true, mode: 0o700 });
-    // LXC's init looks at its own directory as the guest's root: it may pass through, everybody else may not
-    const pass = `u:${config.idmap}:--x`;
-    await run(['setfacl', '-m', pass, settings.VSERVER_DIR, paths.vserver(name)]);
-    await mkdir(settings.RUN_DIR, { recursive: true, mode: 0o711 });
     const net = await bus.request(host, 'network.attach', {
       name,
       network,
@@ -45,8 +41,9 @@ export function createRuntime(context: Context, paths: Paths, lxc: Lxc) {
       address,
       prefix,
       ...(address6 ? { address6, prefix6 } : {}),
+      ...(staged ? { staged } : {}),
     });
-    const text = lxcConfig(
+    return lxcConfig(
       config,
       net,
       {
@@ -58,7 +55,21 @@ export function createRuntime(context: Context, paths: Paths, lxc: Lxc) {
       },
       { cgroup2: await exists('/sys/fs/cgroup/cgroup.controllers'), init: await initOf(rootfs) },
     );
-    await writeFileDurable(paths.lxcConfig(name), text);
+  }
+
+  /** Rule files, runtime configuration and idmapped mount of a tree that is in place. */
+  async function prepare(config: VserverConfig): Promise<void> {
+    const { name } = config;
+    const rootfs = paths.rootfs(name);
+    if (!(await exists(rootfs)))
+      throw new VsError('failed', `${rootfs} does not exist, so ${name} cannot run`);
+    await mkdir(logs, { recursive: true, mode: 0o700 });
+    const text = await configOf(config, rootfs);
+    // LXC's init looks at its own directory as the guest's root: it may pass through, everybody else may not
+    const pass = `u:${config.idmap}:--x`;
+    await run(['setfacl', '-m', pass, settings.VSERVER_DIR, paths.vserver(name)]);
+    await mkdir(settings.RUN_DIR, { recursive: true, mode: 0o711 });
+    await writeFileIfChanged(paths.lxcConfig(name), text);
     await run([join(hooks, 'mount-root'), rootfs, paths.mount(name), String(config.idmap)]);
   }
 
@@ -77,6 +88,15 @@ export function createRuntime(context: Context, paths: Paths, lxc: Lxc) {
 
   return {
     prepare,
+    /** The same for a staged copy, as far as it goes before the copy is in place. */
+    async rehearse(name: string, saga: string, label?: string): Promise<void> {
+      const tree = paths.staged(name, saga, label);
+      const config = await readJson(join(tree, 'vserver.json'), vserverConfig);
+      if (!config) throw new VsError('failed', `the copy of ${name} on ${host} has no vserver.json`);
+      if (config.name !== name)
+        throw new VsError('failed', `the copy of ${name} on ${host} calls itself ${config.name}`);
+      await configOf(config, join(tree, 'rootfs'), { saga, label });
+    },
     /** Nothing of it lives, or 'refused'. */
     async requireStopped(name: string): Promise<void> {
       const left = await stillThere(lxc, name, {});

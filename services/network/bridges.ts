@@ -36,7 +36,7 @@ export async function bridgeUp(network: Network, mtu: number): Promise<string> {
     } else if (step.do === 'guard') {
       await sysctl('ipv6', step.device, 'disable_ipv6', '1');
       await run(['nft', '-f', '-'], { input: guardRules(network) });
-      await ip('link', 'set', step.device, 'mtu', String(step.mtu), 'up');
+      if (!step.ready) await ip('link', 'set', step.device, 'mtu', String(step.mtu), 'up');
     } else {
       await sysctl('ipv6', step.device, 'disable_ipv6', '1');
       await ip('link', 'set', step.device, 'mtu', String(step.mtu), 'master', step.bridge, 'up');

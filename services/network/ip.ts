@@ -4,6 +4,8 @@ import { run } from '../../shared/run.ts';
 
 const link = z.looseObject({
   ifname: z.string(),
+  mtu: z.int(),
+  flags: z.array(z.string()),
   master: z.string().optional(),
   address: z.string().optional(),
   operstate: z.string().optional(),

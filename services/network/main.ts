@@ -4,13 +4,13 @@ import type { Attachment, Network } from '../../shared/contract/network.ts';
 import { VsError } from '../../shared/errors.ts';
 import { pathsFor } from '../../shared/paths.ts';
 import type { Context, Service } from '../../shared/service.ts';
-import { writeFileDurable } from '../../shared/store.ts';
+import { writeFileIfChanged } from '../../shared/store.ts';
 import { announce } from './announce.ts';
 import { bridgeDown, bridgeUp } from './bridges.ts';
 import { startHook } from './hook.ts';
 import { links } from './ip.ts';
 import { bridgeOf, usersOf, vethOf } from './plan.ts';
-import { whoAnswers } from './probe.ts';
+import { clearProbes, whoAnswers } from './probe.ts';
 import { vethRules, vethTable } from './rules.ts';
 
 /** The network service: bridges and VLANs of this host, and the veth, rules and addresses of its vservers. */
@@ -65,10 +65,14 @@ export function service(context: Context): Service {
         inTurn(async () => ({ bridge: await bridgeUp(await find(args.network), settings.MTU) })),
       'network.down': async (args) =>
         inTurn(async () => ({ removed: await bridgeDown(await find(args.network)) })),
-      'network.check': async (args) =>
-        inTurn(async () => ({
-          answers: await whoAnswers(await bridgeUp(await find(args.network), settings.MTU), args.address, 1),
-        })),
+      'network.check': (args) =>
+        // the answer goes out before the probe is cleared away: a move waits for it while the vserver is down
+        new Promise((resolve, reject) => {
+          inTurn(async () => {
+            const bridge = await bridgeUp(await find(args.network), settings.MTU);
+            await whoAnswers(bridge, args.address, 1, (answers) => resolve({ answers }));
+          }).catch(reject);
+        }),
       'network.attach': async (args): Promise<Attachment> => {
         const network = await find(args.network);
         const bridge = await inTurn(() => bridgeUp(network, settings.MTU));
@@ -76,10 +80,11 @@ export function service(context: Context): Service {
         const rules = paths.rules(args.name);
         const { rules: guest } = await context.bus.request(context.host, 'firewall.render', {
           name: args.name,
+          ...(args.staged ? { staged: args.staged } : {}),
         });
-        await writeFileDurable(`${rules}/guest.nft`, guest);
-        await writeFileDurable(`${rules}/host.nft`, vethRules(veth, args));
-        await writeFileDurable(`${rules}/start-host`, startHook(rules, veth, vethTable(veth)), 0o700);
+        await writeFileIfChanged(`${rules}/guest.nft`, guest);
+        await writeFileIfChanged(`${rules}/host.nft`, vethRules(veth, args));
+        await writeFileIfChanged(`${rules}/start-host`, startHook(rules, veth, vethTable(veth)), 0o700);
         return {
           bridge,
           veth,
@@ -103,6 +108,9 @@ export function service(context: Context): Service {
         await announce(args.pid, args.mac, log);
         return {};
       },
+    },
+    async start() {
+      await clearProbes();
     },
   };
 }

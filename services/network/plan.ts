@@ -12,7 +12,7 @@ export const trunkOf = (network: Network): string | undefined =>
 export type Step =
   | { do: 'vlan'; device: string; uplink: string; vlan: number }
   | { do: 'bridge'; device: string }
-  | { do: 'guard'; device: string; mtu: number }
+  | { do: 'guard'; device: string; mtu: number; ready: boolean }
   | { do: 'port'; device: string; bridge: string; mtu: number };
 
 /** What brings a network up, whatever is there of it. An uplink that does not exist is no step: the caller refuses. */
@@ -21,11 +21,14 @@ export function planUp(network: Network, links: Map<string, Link>, mtu: number):
   const bridge = bridgeOf(network);
   const trunk = trunkOf(network);
   if (!links.has(bridge)) steps.push({ do: 'bridge', device: bridge });
-  // always: a crash may have left a bridge without its guard, or down
-  steps.push({ do: 'guard', device: bridge, mtu });
+  const ready = (one: Link | undefined) => one?.mtu === mtu && one.flags.includes('UP');
+  // always: a crash, or a flush of all rules, may have left a bridge without its guard
+  steps.push({ do: 'guard', device: bridge, mtu, ready: ready(links.get(bridge)) });
   if (trunk && network.tagged && network.uplink && !links.has(trunk))
     steps.push({ do: 'vlan', device: trunk, uplink: network.uplink, vlan: network.vlan });
-  if (trunk) steps.push({ do: 'port', device: trunk, bridge, mtu });
+  const port = trunk ? links.get(trunk) : undefined;
+  if (trunk && (!ready(port) || port?.master !== bridge))
+    steps.push({ do: 'port', device: trunk, bridge, mtu });
   return steps;
 }
 

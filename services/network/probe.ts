@@ -1,16 +1,30 @@
+import { readdir } from 'node:fs/promises';
 import { run } from '../../shared/run.ts';
 import { ip } from './ip.ts';
+
+const PREFIX = 'vsprobe-';
+
+/** Removes what a check left that was killed. */
+export async function clearProbes(): Promise<void> {
+  for (const entry of await readdir('/run/netns').catch(() => []))
+    if (entry.startsWith(PREFIX)) await ip('netns', 'del', entry);
+}
 
 /** Is the device the port of a check? */
 export const isProbe = (device: string): boolean => /^vsp[a-z0-9]{1,6}$/.test(device);
 
 /**
- * The MAC that answers for an IPv4 address on a bridge, or null. The guard lets the host send nothing on the bridge,
+ * Tells `found` the MAC that answers for an IPv4 address on a bridge, or null; resolves when the probe is cleared away. The guard lets the host send nothing on the bridge,
  * so the question is asked from a namespace of its own with a port on it (duplicate address detection, RFC 5227).
  */
-export async function whoAnswers(bridge: string, address: string, seconds: number): Promise<string | null> {
+export async function whoAnswers(
+  bridge: string,
+  address: string,
+  seconds: number,
+  found: (mac: string | null) => void,
+): Promise<void> {
   const mark = Math.random().toString(36).slice(2, 8);
-  const namespace = `vsprobe-${mark}`;
+  const namespace = `${PREFIX}${mark}`;
   const port = `vsp${mark}`;
   await ip('netns', 'add', namespace);
   try {
@@ -22,7 +36,7 @@ export async function whoAnswers(bridge: string, address: string, seconds: numbe
       [...inside, 'arping', '-D', '-f', '-c', String(seconds), '-w', String(seconds), '-I', 'eth0', address],
       { okCodes: [0, 1] },
     );
-    return /\[([0-9A-Fa-f:]{17})\]/.exec(stdout)?.[1]?.toLowerCase() ?? null;
+    found(/\[([0-9A-Fa-f:]{17})\]/.exec(stdout)?.[1]?.toLowerCase() ?? null);
   } finally {
     await ip('link', 'del', port).catch(() => undefined);
     await ip('netns', 'del', namespace).catch(() => undefined);

@@ -14,14 +14,16 @@ export interface StepContext {
   progress(data: Record<string, unknown>): void;
   /** A line for people under this step: "host2 has 41 GB free". */
   say(message: string): void;
-  /** A row of its own in the list of steps, such as "delta 1". */
-  row(step: string, host: string, message: string, ms: number): void;
+  /** Ends the row of what was done so far with a message, and begins one of its own, such as "delta 1". */
+  next(row: string): void;
 }
 export interface Step {
   name: string;
   host: string;
   /** The vserver is down from here until the step that ends it. */
   downtime?: boolean;
+  /** Its undo ends the downtime. */
+  resumes?: boolean;
   /** After this step has begun there is no way back. */
   pnr?: boolean;
   do(context: StepContext): Promise<Output | void>;
@@ -54,7 +56,7 @@ export function replay(lines: Line[]) {
   const started = new Set<string>();
   const undone = new Set<string>();
   let pnr = false;
-  let failure: { step: string; message: string; code: string } | undefined;
+  let failure: { step: string; message: string; code: string; host?: string | undefined } | undefined;
   let ended: Line | undefined;
   /** How often it was stuck: a new life of it asks anew, and is not given the answers of the last one. */
   let lives = 0;
@@ -63,7 +65,12 @@ export function replay(lines: Line[]) {
     if (line.kind === 'started') started.add(step);
     if (line.kind === 'succeeded') outputs[step] = (line['output'] as Output | undefined) ?? {};
     if (line.kind === 'failed')
-      failure = { step, message: String(line['message']), code: String(line['code'] ?? 'failed') };
+      failure = {
+        step,
+        message: String(line['message']),
+        code: String(line['code'] ?? 'failed'),
+        host: typeof line['host'] === 'string' ? line['host'] : undefined,
+      };
     if (line.kind === 'undone') undone.add(step);
     if (line.kind === 'pnr') pnr = true;
     if (line.kind === 'abort')
@@ -90,6 +97,7 @@ export async function execute(saga: Saga, parts: ExecutorParts): Promise<SagaSta
 
   const rowOf = (name: string) => state.steps.find((row) => row.step === name);
   function context(step: Step, what: 'do' | 'undo', attempt: number): StepContext {
+    let current = step.name;
     return {
       id: state.id,
       outputs,
@@ -98,25 +106,37 @@ export async function execute(saga: Saga, parts: ExecutorParts): Promise<SagaSta
         `${state.id}-${step.name}-${what}-${name}-${past.lives > 0 ? `${past.lives}_` : ''}${attempt}`
           .replace(/[^A-Za-z0-9_-]/g, '_')
           .slice(-64),
-      progress: (data) => parts.progress(state.id, { step: step.name, ...data }),
+      progress: (data) => parts.progress(state.id, { step: current, ...data }),
       say(message) {
-        const row = rowOf(step.name);
+        const row = rowOf(current);
         if (row) row.message = message;
         publish(state);
       },
-      row(name, host, message, ms) {
-        const at = state.steps.findIndex((row) => row.step === step.name);
-        const later = state.steps.findIndex((row, index) => index > at && row.state === 'waiting');
-        state.steps.splice(later < 0 ? state.steps.length : later, 0, {
-          step: name,
-          host,
-          state: 'done',
-          message,
-          ms,
-        });
+      next(name) {
+        endRow(current, 'done');
+        const at = state.steps.findIndex((row) => row.step === current);
+        current = name;
+        const row = { step: name, host: step.host, state: 'running' as const, started: Date.now() };
+        const known = rowOf(name);
+        if (known) Object.assign(known, row);
+        else state.steps.splice(at + 1, 0, row);
         publish(state);
       },
     };
+  }
+  function endRow(name: string, to: 'done' | 'failed', message?: string): void {
+    const row = rowOf(name);
+    if (row?.state !== 'running') return;
+    Object.assign(row, {
+      state: to,
+      ms: Date.now() - (row.started ?? Date.now()),
+      ...(message ? { message } : {}),
+    });
+  }
+  /** Ends the rows of a step: its own, and those that it began with `next`. */
+  function endRows(to: 'done' | 'failed', message?: string): void {
+    for (const row of state.steps) endRow(row.step, to, message);
+    publish(state);
   }
   function mark(step: Step, to: SagaState['steps'][number]['state'], extra: object = {}): void {
     const row = rowOf(step.name);
@@ -147,7 +167,7 @@ export async function execute(saga: Saga, parts: ExecutorParts): Promise<SagaSta
         journals.append(state.id, { kind: 'succeeded', step: step.name, output });
         if (output['up'] && downSince !== undefined) state.downtimeMs = Date.now() - downSince;
         if (typeof output['bytes'] === 'number') state.bytes = (state.bytes ?? 0) + output['bytes'];
-        mark(step, 'done', { ms: Date.now() - begun });
+        endRows('done');
         return;
       } catch (error) {
         parts.log(sentence(error), { saga: state.id, step: step.name, attempt });
@@ -182,6 +202,8 @@ export async function execute(saga: Saga, parts: ExecutorParts): Promise<SagaSta
         }
       }
       journals.append(state.id, { kind: 'undone', step: step.name });
+      if (step.resumes && downSince !== undefined && state.downtimeMs === undefined)
+        state.downtimeMs = Date.now() - downSince;
       mark(step, 'undone');
     }
     return true;
@@ -190,7 +212,7 @@ export async function execute(saga: Saga, parts: ExecutorParts): Promise<SagaSta
   if (past.failure && !pnr) {
     state.error = {
       ...past.failure,
-      host: steps.find((step) => step.name === past.failure?.step)?.host ?? '',
+      host: past.failure.host ?? steps.find((step) => step.name === past.failure?.step)?.host ?? '',
     };
   } else {
     for (const step of steps) {
@@ -202,10 +224,23 @@ export async function execute(saga: Saga, parts: ExecutorParts): Promise<SagaSta
         await forward(step);
       } catch (error) {
         const code = error instanceof VsError ? error.code : 'internal';
-        state.error = { code, step: step.name, host: step.host, message: sentence(error) };
-        mark(step, 'failed', { message: sentence(error) });
+        const host = error instanceof VsError ? error.details?.['host'] : undefined;
+        state.error = {
+          code,
+          step: step.name,
+          host: typeof host === 'string' ? host : step.host,
+          message: sentence(error),
+        };
+        endRows('failed', sentence(error));
+        mark(step, 'failed');
         if (!pnr)
-          journals.append(state.id, { kind: 'failed', step: step.name, message: sentence(error), code });
+          journals.append(state.id, {
+            kind: 'failed',
+            step: step.name,
+            host: state.error.host,
+            message: sentence(error),
+            code,
+          });
         break;
       }
     }

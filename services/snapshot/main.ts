@@ -147,6 +147,14 @@ export function service(context: Context): Service {
         await (await driver()).snapshot(paths.vserver(name), paths.snapshot(name, saga, label));
         return {};
       },
+      'snapshot.renew': async ({ name, saga, label }) => {
+        if (!existsSync(paths.vserver(name)))
+          throw new VsError('not-found', `${host} has no vserver ${name}`);
+        const path = paths.snapshot(name, saga, label);
+        await (await driver()).remove(path);
+        await (await driver()).snapshot(paths.vserver(name), path);
+        return {};
+      },
       'snapshot.list': async ({ name, saga }) => {
         const entries = await readdir(paths.snapshots(name)).catch(() => []);
         const snapshots = await Promise.all(

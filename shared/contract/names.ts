@@ -32,3 +32,10 @@ export const ts = z.int().min(0);
 /** The number of a vserver's owner in a row of owners: each move adds one (design.md, invariant 1). */
 export const epoch = z.int().min(1);
 export const empty = z.strictObject({});
+/** The name of one snapshot of a saga. */
+export const label = z.string().regex(/^[a-z0-9][a-z0-9-]{0,31}$/);
+/** A copy that a saga has staged: a received snapshot (label) or the tree. */
+export const staged = z.strictObject({
+  saga: id,
+  label: label.optional(),
+});

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { type CommandSpec, hostCommand } from './command.ts';
-import { empty, ipv4, ipv6, mac, name } from './names.ts';
+import { empty, ipv4, ipv6, mac, name, staged } from './names.ts';
 
 /** One line of networks.conf. */
 export const network = z.strictObject({
@@ -76,6 +76,7 @@ export const networkCommands = {
       prefix: z.int(),
       address6: ipv6.optional(),
       prefix6: z.int().optional(),
+      staged: staged.optional(),
     }),
     attachment,
   ),

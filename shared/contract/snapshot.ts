@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { type CommandSpec, hostCommand } from './command.ts';
-import { bytes, empty, id, name, ts } from './names.ts';
+import { bytes, empty, id, label, name, ts } from './names.ts';
 
 /** What a storage driver can do; choices are made by these flags, never by its name. */
 export const storageInfo = z.object({
@@ -13,7 +13,6 @@ export const storageInfo = z.object({
 export type StorageInfo = z.infer<typeof storageInfo>;
 
 const sagaStep = z.strictObject({ name, saga: id });
-const label = z.string().regex(/^[a-z0-9][a-z0-9-]{0,31}$/);
 
 /** The snapshot service owns the storage below /var/lib/vservers: trees, staging, snapshots and trash. */
 export const snapshotCommands = {
@@ -41,7 +40,11 @@ export const snapshotCommands = {
     z.object({ until: ts }),
   ),
   'snapshot.create': hostCommand(
-    'read-only snapshot of a vserver for a saga',
+    'read-only snapshot of a vserver for a saga; one that is there stays as it is',
+    z.strictObject({ name, saga: id, label }),
+  ),
+  'snapshot.renew': hostCommand(
+    'as create, but one that is there is replaced by one of now',
     z.strictObject({ name, saga: id, label }),
   ),
   'snapshot.list': hostCommand(

@@ -1,11 +1,9 @@
 import { z } from 'zod';
 import { type CommandSpec, hostCommand } from './command.ts';
-import { bytes, id, name } from './names.ts';
+import { bytes, id, label, name } from './names.ts';
 
 export const transport = z.enum(['rsyncd', 'btrfs-send']);
 export type Transport = z.infer<typeof transport>;
-
-const label = z.string().regex(/^[a-z0-9][a-z0-9-]{0,31}$/);
 
 /** The progress of a copy, about once a second. rate in bytes/s, eta in ms. */
 export const copyProgress = z.object({

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { type CommandSpec, hostCommand } from './command.ts';
-import { bytes, empty, epoch, hostName, id, ipv4, ipv6, mac, name, ts } from './names.ts';
+import { bytes, empty, epoch, hostName, id, ipv4, ipv6, mac, name, ts, label } from './names.ts';
 
 /** Limits; an absent one is unlimited. cpu is in cores (0.8 = 80 % of one). */
 export const limits = z.strictObject({
@@ -141,6 +141,10 @@ export const hostAgentCommands = {
     'fill the staging tree of this saga from a source and write vserver.json',
     z.strictObject({ name, saga: id, source: installSource, config: vserverConfig }),
     z.object({ bytes, files: z.int() }),
+  ),
+  'host-agent.prepare': hostCommand(
+    'before the stop of a move: network up, rules and limits of the staged copy checked and ready; nothing of it is used yet',
+    z.strictObject({ name, saga: id, label: label.optional() }),
   ),
   'host-agent.configure': hostCommand(
     'after adopt: runtime configuration, rule files, idmapped mount of a tree that is in place',

@@ -55,6 +55,6 @@ test('IPv6 as a number, and the link-local address of a MAC', () => {
 
 test('a network is guarded at every up, before its uplink joins', () => {
   const [network] = parseNetworks('10:10.60.10.0/24:10.60.10.1:uplink=eth1', 'n');
-  const steps = planUp(network!, new Map([['vsbr10', { ifname: 'vsbr10' }]]), 1500);
+  const steps = planUp(network!, new Map([['vsbr10', { ifname: 'vsbr10', mtu: 1500, flags: [] }]]), 1500);
   expect(steps.map((step) => step.do)).toEqual(['guard', 'vlan', 'port']);
 });

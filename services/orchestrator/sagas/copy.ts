@@ -1,4 +1,5 @@
 import type { Transport } from '../../../shared/contract/transfer.ts';
+import { VsError } from '../../../shared/errors.ts';
 import type { Agents } from '../agent.ts';
 import type { StepContext } from '../executor.ts';
 import { size } from '../text.ts';
@@ -20,36 +21,64 @@ interface Pass {
 }
 
 const TTL = 12 * 3_600_000;
-/** Enough: what is left then costs less than another pass would save. */
-const SMALL = 8e6;
-const MOST_PASSES = 5;
+/** A connection that broke is tried again so often before the saga is undone. */
+const TRIES = 3;
+/** A pass that took less (ms) is enough: what is left then costs less than another pass would save. */
+const QUICK = 1000;
+/** How many further passes there are at most. rsync's second one costs a scan of all files, as the final one does. */
+const MOST: Record<Transport, number> = { 'btrfs-send': 5, rsyncd: 1 };
 
-/** One pass: snapshot where the transport needs it, an endpoint, the copy. Secrets stay in memory. */
+/**
+ * One pass: snapshot where the transport needs it, an endpoint, the copy. Secrets stay in memory. The ids of its
+ * commands stay the same over a restart of the orchestrator, so a copy in flight is joined.
+ */
 export async function pass(
   agents: Agents,
   route: Route,
   context: StepContext,
   options: { final: boolean; tag: string; total?: number },
 ): Promise<Pass> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await once(agents, route, context, {
+        ...options,
+        tag: attempt === 1 ? options.tag : `${options.tag}_${attempt}`,
+      });
+    } catch (error) {
+      if (!(error instanceof VsError) || context.signal.aborted) throw error;
+      if (!error.retryable || attempt >= TRIES) {
+        if (error.details?.['side'] !== 'target') throw error;
+        throw new VsError(error.code, error.message, { details: { host: route.target }, cause: error });
+      }
+      for (const host of [route.source, route.target])
+        await agents.ask(host, 'transfer.close', { name: route.name, saga: context.id }, context, {
+          tag: `${options.tag}_${attempt}`,
+        });
+    }
+  }
+}
+
+async function once(
+  agents: Agents,
+  route: Route,
+  context: StepContext,
+  options: { final: boolean; tag: string; total?: number },
+): Promise<Pass> {
   const { name, source, target, transport } = route;
+  const { tag } = options;
   const saga = context.id;
   const opened = await agents.ask(
     target,
     'transfer.open',
     { name, saga, transport, from: route.sourceAddress, ttl: TTL },
     context,
-    { tag: `${options.tag}${Date.now().toString(36)}` },
+    { tag },
   );
   const parent = opened.received.at(-1);
   const label = transport === 'btrfs-send' ? `p${parent ? Number(parent.slice(1)) + 1 : 0}` : undefined;
   if (label) {
     // a snapshot of a try that did not arrive is older than what we want to send now
-    await agents.ask(source, 'snapshot.remove', { name, saga, label }, context, {
-      tag: `${options.tag}${label}`,
-    });
-    await agents.ask(source, 'snapshot.create', { name, saga, label }, context, {
-      tag: `${options.tag}${label}`,
-    });
+    await agents.ask(source, 'snapshot.renew', { name, saga, label }, context, { tag: tag + label });
   }
   const args = {
     name,
@@ -64,37 +93,36 @@ export async function pass(
     ...(options.total ? { total: options.total } : {}),
   };
   const sent = await agents.ask(source, 'transfer.send', args, context, {
-    tag: options.tag + opened.port,
+    tag,
     timeoutMs: TTL,
     onProgress: (progress) => context.progress(progress),
   });
   return { ...sent, ...(label ? { label } : {}) };
 }
 
-/** The copies while it runs: the seed, then further passes while what is left is large and still shrinks. */
+/** The copies while it runs: the seed, then further passes while they are long and still get shorter. */
 export async function livePasses(
   agents: Agents,
   route: Route,
   context: StepContext,
-): Promise<{ bytes: number }> {
+): Promise<{ bytes: number; label?: string }> {
+  const both = { name: route.name, saga: context.id };
+  const flush = (tag: string) =>
+    agents.ask(route.target, 'transfer.flush', both, context, { tag, timeoutMs: 600_000 });
   const seed = await pass(agents, route, context, { final: false, tag: 'seed', total: route.bytes });
-  context.say(`${size(seed.bytes)}`);
-  let bytes = seed.bytes;
+  await flush('flush0');
+  context.say(size(seed.bytes));
+  let { bytes, label } = seed;
   let before = Infinity;
-  for (let count = 1; count <= MOST_PASSES; count++) {
-    await agents.ask(route.target, 'transfer.flush', { name: route.name, saga: context.id }, context, {
-      tag: `flush${count}`,
-      timeoutMs: 600_000,
-    });
+  for (let count = 1; count <= MOST[route.transport]; count++) {
+    context.next(`delta ${count}`);
     const delta = await pass(agents, route, context, { final: false, tag: `delta${count}` });
-    context.row(`delta ${count}`, route.source, size(delta.bytes), delta.ms);
+    await flush(`flush${count}`); // the start on the target must not wait for the disk
+    context.say(size(delta.bytes));
     bytes += delta.bytes;
-    if (delta.bytes < SMALL || delta.bytes > before * 0.8) break;
-    before = delta.bytes;
+    label = delta.label;
+    if (delta.ms < QUICK || delta.ms > before * 0.7) break;
+    before = delta.ms;
   }
-  await agents.ask(route.target, 'transfer.flush', { name: route.name, saga: context.id }, context, {
-    tag: 'flush',
-    timeoutMs: 600_000,
-  });
-  return { bytes };
+  return { bytes, ...(label ? { label } : {}) };
 }

@@ -4,7 +4,7 @@ import type { VserverState } from '../../../shared/contract/vserver.ts';
 import { VsError } from '../../../shared/errors.ts';
 import type { Agents } from '../agent.ts';
 import type { Step } from '../executor.ts';
-import { day, seconds, size } from '../text.ts';
+import { day, groups, seconds, size } from '../text.ts';
 import { type Route, livePasses, pass } from './copy.ts';
 
 export interface MovePlan extends Route {
@@ -67,6 +67,7 @@ export function moveSteps(plan: MovePlan, agents: Agents): Step[] {
         await agents.ask(target, 'host-agent.lock', { ...both(context), ttl: 86_400_000 }, context, {
           tag: 'target',
         });
+        context.say(`epoch ${epoch}`);
       },
       async undo(context) {
         await agents.ask(source, 'host-agent.unlock', both(context), context);
@@ -100,19 +101,34 @@ export function moveSteps(plan: MovePlan, agents: Agents): Step[] {
       },
     },
     {
-      name: 'network',
+      name: 'prepare',
       host: target,
-      do: async (context) => void (await agents.ask(target, 'network.up', { network }, context)),
-      undo: async (context) => void (await agents.ask(target, 'network.down', { network }, context)),
+      async do(context) {
+        const { label } = context.outputs['seed'] as { label?: string };
+        await agents.ask(
+          target,
+          'host-agent.prepare',
+          { ...both(context), ...(label ? { label } : {}) },
+          context,
+        );
+        context.say(`network ${network} is up, rules are ready`);
+      },
+      async undo(context) {
+        await agents.ask(target, 'network.detach', { name }, context);
+        await agents.ask(target, 'network.down', { network }, context);
+      },
     },
     running && {
       name: 'stop',
       host: source,
       downtime: true,
-      do: async (context) =>
-        void (await agents.ask(source, 'host-agent.stop', { ...both(context), epoch }, context, {
+      resumes: true,
+      async do(context) {
+        await agents.ask(source, 'host-agent.stop', { ...both(context), epoch }, context, {
           timeoutMs: 120_000,
-        })),
+        });
+        context.say('stopped');
+      },
       undo: async (context) =>
         void (await agents.ask(source, 'host-agent.start', { ...both(context), epoch }, context, {
           timeoutMs: 120_000,
@@ -146,6 +162,7 @@ export function moveSteps(plan: MovePlan, agents: Agents): Step[] {
           { timeoutMs: 600_000 },
         );
         if (label) await agents.ask(target, 'snapshot.promote', { ...both(context), label }, context);
+        context.say(label ? 'received whole' : `${groups(treeFiles ?? 0)} files agree`);
       },
     },
     {
@@ -154,7 +171,8 @@ export function moveSteps(plan: MovePlan, agents: Agents): Step[] {
       downtime: running,
       async do(context) {
         await agents.ask(target, 'snapshot.adopt', both(context), context);
-        await agents.ask(target, 'host-agent.configure', both(context), context);
+        // a start configures by itself: what runs should not wait for it twice
+        if (!running) await agents.ask(target, 'host-agent.configure', both(context), context);
       },
       async undo(context) {
         await agents.ask(target, 'host-agent.detach', both(context), context);
@@ -166,29 +184,30 @@ export function moveSteps(plan: MovePlan, agents: Agents): Step[] {
       host: source,
       downtime: running,
       pnr: true,
-      do: async (context) =>
-        void (await agents.ask(
-          source,
-          'host-agent.release',
-          { ...both(context), epoch, to: target },
-          context,
-        )),
+      async do(context) {
+        await agents.ask(source, 'host-agent.release', { ...both(context), epoch, to: target }, context);
+        context.say(`${source} owns it no more`);
+      },
     },
     {
       name: 'take over',
       host: target,
       downtime: running,
-      do: async (context) =>
-        void (await agents.ask(target, 'host-agent.claim', { ...both(context), epoch: epoch + 1 }, context)),
+      async do(context) {
+        await agents.ask(target, 'host-agent.claim', { ...both(context), epoch: epoch + 1 }, context);
+        context.say(`${target} owns it, epoch ${epoch + 1}`);
+      },
     },
     running && {
       name: 'start',
       host: target,
       downtime: true,
-      do: async (context) =>
-        void (await agents.ask(target, 'host-agent.start', { ...both(context), epoch: epoch + 1 }, context, {
+      async do(context) {
+        await agents.ask(target, 'host-agent.start', { ...both(context), epoch: epoch + 1 }, context, {
           timeoutMs: 120_000,
-        })),
+        });
+        context.say('started');
+      },
     },
     running && {
       name: 'answer',
@@ -198,6 +217,7 @@ export function moveSteps(plan: MovePlan, agents: Agents): Step[] {
         await agents.ask(target, 'host-agent.answering', { name, timeout: 60_000 }, context, {
           timeoutMs: 90_000,
         });
+        context.say('answers');
         return { up: true };
       },
     },
@@ -214,6 +234,7 @@ export function moveSteps(plan: MovePlan, agents: Agents): Step[] {
         await agents.ask(source, 'network.down', { network }, context);
         await agents.ask(source, 'host-agent.unlock', both(context), context);
         await agents.ask(target, 'host-agent.unlock', both(context), context, { tag: 'target' });
+        context.say(`old copy in the trash of ${source}`);
         return { until };
       },
     },
@@ -231,6 +252,8 @@ export const moveTexts = (plan: MovePlan) => ({
     const times = `${seconds(Date.now() - state.started)} in all${state.downtimeMs === undefined ? '' : `, ${seconds(state.downtimeMs)} of it down`}`;
     return `${plan.name} ${plan.running ? 'runs' : 'is'} on ${plan.target}: ${times}. The old copy stays in the trash of ${plan.source} until ${day(until)}.`;
   },
-  failed: (reason: string): string =>
-    `${plan.name} stays on ${plan.source}${plan.running ? ', running' : ''}: ${reason}. Nothing is left on ${plan.target}. Mend that, or name another host: vs move ${plan.name} HOST`,
+  failed(reason: string, state: { downtimeMs?: number }): string {
+    const down = state.downtimeMs === undefined ? '' : ` (it was down for ${seconds(state.downtimeMs)})`;
+    return `${plan.name} stays on ${plan.source}${plan.running ? `, running${down}` : ''}: ${reason}. Nothing is left on ${plan.target}. Mend that, or name another host: vs move ${plan.name} HOST`;
+  },
 });
