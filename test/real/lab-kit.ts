@@ -40,6 +40,17 @@ export function realLab(name: string) {
       for (const match of vs(['lab', 'env', '--name', name]).stdout.matchAll(/^export (\w+)=(.*)$/gm))
         environment[match[1] ?? ''] = match[2];
     },
+    /** The pid of a process of a node, as this machine sees it. */
+    pidOf(node: string, process: string): number {
+      const status = JSON.parse(vs(['lab', 'status', '--name', name, '--json']).stdout) as {
+        nodes: { name: string; processes: { name: string; pid: number }[] }[];
+      };
+      const found = status.nodes
+        .find((one) => one.name === node)
+        ?.processes.find((one) => one.name === process);
+      if (!found) throw new Error(`${node} has no process ${process}`);
+      return found.pid;
+    },
     down: (): void => void vs(['lab', 'down', '--name', name]),
     rows: () => JSON.parse(vs(['scan', '--json']).stdout) as ScanRow[],
     /** The newest saga, once it has ended. */
