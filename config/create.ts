@@ -1,19 +1,99 @@
+import { z } from 'zod';
+import type { Limits } from '../shared/contract/vserver.ts';
 import { parseLines, readOptional } from './lines.ts';
 import type { Settings } from './settings.ts';
 
-/** What `create` takes when it is not told otherwise: the KEY=value lines of create.conf. */
-export type CreateDefaults = Record<string, string>;
-
-function parsePair(line: string, before: [string, string][]): [string, string] {
-  const match = /^([A-Z][A-Z0-9_]*)\s*=\s*(.*)$/.exec(line);
-  if (!match?.[1]) throw new Error(`expected KEY=value, found "${line.slice(0, 60)}"`);
-  if (before.some(([key]) => key === match[1])) throw new Error(`${match[1]} is set already`);
-  return [match[1], (match[2] ?? '').replace(/^(["'])(.*)\1$/, '$2')];
+/** Bytes of `512M`, `1g`, `2GiB` or a plain number; K, M, G and T are powers of 1024. Throws a sentence. */
+export function parseSize(text: string): number {
+  const match = /^(\d+(?:\.\d+)?)\s*([kmgt]?)(?:i?b)?$/i.exec(text.trim());
+  if (!match) throw new Error(`expected a size such as 512M or 2G, found "${text}"`);
+  const power = ' kmgt'.indexOf((match[2] || ' ').toLowerCase());
+  return Math.round(Number(match[1]) * 1024 ** power);
 }
 
-/** Parses the text of create.conf. */
-export const parseCreate = (text: string, file: string): CreateDefaults =>
-  Object.fromEntries(parseLines(text, file, parsePair));
+/** Cores of `0.8` or, as the classic wrote it, `8/10`. Throws a sentence. */
+export function parseCpu(text: string): number {
+  const [over = '', under = '1'] = text.split('/');
+  const cores = Number(over) / Number(under);
+  if (!/^\d+(\.\d+)?(\/\d+)?$/.test(text) || !(cores > 0 && cores <= 1024))
+    throw new Error(`expected cores such as 0.8 or 8/10, found "${text}"`);
+  return cores;
+}
+
+/** A whole number of processes. Throws a sentence. */
+export function parseProcs(text: string): number {
+  if (!/^[1-9]\d{0,6}$/.test(text)) throw new Error(`expected a number of processes, found "${text}"`);
+  return Number(text);
+}
+
+const yesNo = (text: string) => {
+  if (!/^(yes|no)$/i.test(text)) throw new Error(`expected yes or no, found "${text}"`);
+  return text.toLowerCase() === 'yes';
+};
+const word = (text: string) => {
+  if (!text) throw new Error('the value is empty');
+  return text;
+};
+const addresses = (text: string) => {
+  for (const one of text.split(/[\s,]+/))
+    if (!z.union([z.ipv4(), z.ipv6()]).safeParse(one).success)
+      throw new Error(`expected IP addresses, found "${one}"`);
+  return text;
+};
+
+/** The keys of create.conf and what their values may be. */
+const keys = {
+  TEMPLATE: word,
+  HOST: word,
+  DOMAIN: word,
+  NAMESERVER: addresses,
+  MEMORY: parseSize,
+  PROCS: parseProcs,
+  CPU: parseCpu,
+  ENABLE: yesNo,
+  START: yesNo,
+};
+/** What `create` takes when it is not told otherwise. */
+export interface CreateDefaults {
+  source?: string;
+  host?: string;
+  domain?: string;
+  nameserver?: string;
+  enable?: boolean;
+  start?: boolean;
+  limits: Limits;
+}
+
+function parsePair(line: string, before: [string, unknown][]): [string, unknown] {
+  const match = /^([A-Z][A-Z0-9_]*)\s*=\s*(.*)$/.exec(line);
+  const key = match?.[1];
+  if (!key) throw new Error(`expected KEY=value, found "${line.slice(0, 60)}"`);
+  if (before.some(([known]) => known === key)) throw new Error(`${key} is set already`);
+  const parse = (keys as Record<string, (text: string) => unknown>)[key];
+  if (!parse) throw new Error(`unknown key ${key}; known are ${Object.keys(keys).join(', ')}`);
+  try {
+    return [key, parse((match[2] ?? '').trim().replace(/^(["'])(.*)\1$/, '$2'))];
+  } catch (error) {
+    throw new Error(`${key}: ${(error as Error).message}`, { cause: error });
+  }
+}
+
+/** Parses the text of create.conf. Throws VsError 'usage' with every fault, by file and line. */
+export function parseCreate(text: string, file: string): CreateDefaults {
+  const found = Object.fromEntries(parseLines(text, file, parsePair));
+  const names = {
+    TEMPLATE: 'source',
+    HOST: 'host',
+    DOMAIN: 'domain',
+    NAMESERVER: 'nameserver',
+    ENABLE: 'enable',
+    START: 'start',
+  };
+  const limits = { MEMORY: 'memory_bytes', PROCS: 'procs', CPU: 'cpu' };
+  const pick = (map: Record<string, string>) =>
+    Object.fromEntries(Object.entries(map).flatMap(([key, as]) => (key in found ? [[as, found[key]]] : [])));
+  return { ...pick(names), limits: pick(limits) };
+}
 
 /** The defaults of CONFIG_DIR/create.conf; none when there is no such file. */
 export async function loadCreate(settings: Pick<Settings, 'CONFIG_DIR'>): Promise<CreateDefaults> {

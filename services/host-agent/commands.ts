@@ -47,10 +47,15 @@ export function createCommands({ context, paths, lxc, locks, runtime, states }: 
     await runtime.requireStopped(name);
     if (!saga) {
       // a saga has asked before it took the vserver away from its source, where the answer no longer means anything
-      const { network, address } = config;
-      const { answers } = await bus.request(host, 'network.check', { network, address });
+      const { network, address, address6 } = config;
+      const { answers, taken6 } = await bus.request(host, 'network.check', {
+        network,
+        address,
+        ...(address6 ? { address6 } : {}),
+      });
       if (answers)
         throw new VsError('refused', `${name} is not started: ${address} answers already, from ${answers}`);
+      if (taken6) throw new VsError('refused', `${name} is not started: ${address6} answers already`);
     }
     await states.mark(name, 'starting');
     try {

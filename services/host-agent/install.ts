@@ -46,6 +46,26 @@ async function measure(tree: string): Promise<Data<'host-agent.install'>> {
   return { bytes: await du('-B1'), files: await du('--inodes') };
 }
 
+/** Copies the tree of another vserver of this host, from a snapshot of it where there is one. */
+async function cloneTree(
+  context: Context,
+  paths: Paths,
+  { name, saga }: { name: string; saga: string },
+  source: { of: string; label?: string | undefined },
+  call: Call,
+): Promise<void> {
+  await loadVserver(paths, context.host, source.of);
+  const from = source.label ? paths.snapshot(source.of, saga, source.label) : paths.vserver(source.of);
+  const tree = paths.stagingTree(name, saga);
+  call.progress({ message: `copying ${source.of}` });
+  await run(['cp', '-a', '--reflink=auto', join(from, 'rootfs'), join(tree, 'rootfs')], {
+    timeoutMs: 3_600_000,
+    signal: call.signal,
+  });
+  for (const file of ['firewall.conf', 'monitor.conf'])
+    await copyFile(join(from, file), join(tree, file)).catch(() => undefined);
+}
+
 /** Fills the staging tree of a saga; carried out again after a crash it begins anew. */
 export async function install(
   context: Context,
@@ -63,17 +83,11 @@ export async function install(
       `saga ${args.saga} has no staging tree for ${args.name} on ${context.host}`,
     );
   const rootfs = join(tree, 'rootfs');
-  await rm(rootfs, { recursive: true, force: true });
+  if (source.kind !== 'staged') await rm(rootfs, { recursive: true, force: true });
   await chmod(tree, 0o711); // the guest's root passes through to the runtime's own files, and reads nothing
-  if (source.kind === 'clone') {
-    await loadVserver(paths, context.host, source.of);
-    await run(['cp', '-a', '--reflink=auto', paths.rootfs(source.of), rootfs], {
-      timeoutMs: 3_600_000,
-      signal: call.signal,
-    });
+  if (source.kind === 'clone' || source.kind === 'staged') {
+    if (source.kind === 'clone') await cloneTree(context, paths, args, source, call);
     await removeGuestFiles(rootfs, 'etc/ssh', /^ssh_host_/);
-    for (const file of ['firewall.conf', 'monitor.conf'])
-      await copyFile(join(paths.vserver(source.of), file), join(tree, file)).catch(() => undefined);
   } else {
     await mkdir(rootfs, { mode: 0o755 });
     if (source.kind === 'busybox') await fillBusybox(rootfs);

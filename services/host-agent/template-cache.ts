@@ -20,6 +20,15 @@ async function sha256Of(file: string, signal: AbortSignal): Promise<string> {
   return hash.digest('hex');
 }
 
+/** A stream whose break is told as what it is: may be tried again. */
+async function* cutOffIs(body: AsyncIterable<Uint8Array>, name: string): AsyncIterable<Uint8Array> {
+  try {
+    yield* body;
+  } catch (error) {
+    throw new VsError('failed', `template ${name} was cut off on its way`, { retryable: true, cause: error });
+  }
+}
+
 /** The archive of a template in this host's cache, fetched when missing. What does not have the checksum is never used. */
 export async function fetchTemplate(
   cache: string,
@@ -50,7 +59,7 @@ export async function fetchTemplate(
     const hash = createHash('sha256');
     let bytes = 0;
     let told = 0;
-    for await (const chunk of answer.body) {
+    for await (const chunk of cutOffIs(answer.body, want.name)) {
       bytes += chunk.length;
       if (bytes > want.bytes)
         throw new VsError('failed', `template ${want.name} is longer than the ${want.bytes} bytes announced`);

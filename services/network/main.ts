@@ -70,7 +70,7 @@ export function service(context: Context): Service {
         new Promise((resolve, reject) => {
           inTurn(async () => {
             const bridge = await bridgeUp(await find(args.network), settings.MTU);
-            await whoAnswers(bridge, args.address, 1, (answers) => resolve({ answers }));
+            await whoAnswers(bridge, args, resolve);
           }).catch(reject);
         }),
       'network.attach': async (args): Promise<Attachment> => {

@@ -13,15 +13,45 @@ export async function clearProbes(): Promise<void> {
 /** Is the device the port of a check? */
 export const isProbe = (device: string): boolean => /^vsp[a-z0-9]{1,6}$/.test(device);
 
+const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** Does an IPv6 address answer? The kernel's own duplicate address detection (RFC 4862) on a device of a namespace. */
+async function taken6(namespace: string, address: string): Promise<boolean> {
+  const inside = ['nsenter', `--net=/run/netns/${namespace}`];
+  const set = (key: string, value: string) =>
+    run([...inside, 'tee', `/proc/sys/net/ipv6/${key}`], { input: value });
+  await set('conf/eth0/router_solicitation_delay', '0'); // its random delay of up to 1 s comes before the question
+  await set('neigh/eth0/retrans_time_ms', '300');
+  await ip('-n', namespace, '-6', 'address', 'add', `${address}/128`, 'dev', 'eth0');
+  for (let tries = 0; tries < 60; tries++) {
+    const { stdout } = await ip('-n', namespace, '-6', 'address', 'show', 'dev', 'eth0', 'scope', 'global');
+    if (stdout.includes('dadfailed')) return true;
+    if (!stdout.includes('tentative')) return false;
+    await pause(50);
+  }
+  return false;
+}
+
+/** Who answers for an IPv4 address: its MAC, or null (RFC 5227). */
+async function answers4(namespace: string, address: string): Promise<string | null> {
+  const inside = ['nsenter', `--net=/run/netns/${namespace}`];
+  const { stdout } = await run(
+    [...inside, 'arping', '-D', '-f', '-c', '1', '-w', '1', '-I', 'eth0', address],
+    {
+      okCodes: [0, 1],
+    },
+  );
+  return /\[([0-9A-Fa-f:]{17})\]/.exec(stdout)?.[1]?.toLowerCase() ?? null;
+}
+
 /**
- * Tells `found` the MAC that answers for an IPv4 address on a bridge, or null; resolves when the probe is cleared away. The guard lets the host send nothing on the bridge,
- * so the question is asked from a namespace of its own with a port on it (duplicate address detection, RFC 5227).
+ * Asks on a bridge whether addresses answer, and tells `found`; resolves when the probe is cleared away. The guard
+ * lets the host send nothing on the bridge, so the question comes from a namespace of its own with a port on it.
  */
 export async function whoAnswers(
   bridge: string,
-  address: string,
-  seconds: number,
-  found: (mac: string | null) => void,
+  want: { address: string; address6?: string | undefined },
+  found: (answers: { answers: string | null; taken6?: boolean }) => void,
 ): Promise<void> {
   const mark = Math.random().toString(36).slice(2, 8);
   const namespace = `${PREFIX}${mark}`;
@@ -31,12 +61,11 @@ export async function whoAnswers(
     await ip('link', 'add', port, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', namespace);
     await ip('link', 'set', port, 'master', bridge, 'up');
     await ip('-n', namespace, 'link', 'set', 'eth0', 'up');
-    const inside = ['nsenter', `--net=/run/netns/${namespace}`];
-    const { stdout } = await run(
-      [...inside, 'arping', '-D', '-f', '-c', String(seconds), '-w', String(seconds), '-I', 'eth0', address],
-      { okCodes: [0, 1] },
-    );
-    found(/\[([0-9A-Fa-f:]{17})\]/.exec(stdout)?.[1]?.toLowerCase() ?? null);
+    const [answers, six] = await Promise.all([
+      answers4(namespace, want.address),
+      want.address6 ? taken6(namespace, want.address6) : undefined,
+    ]);
+    found({ answers, ...(six === undefined ? {} : { taken6: six }) });
   } finally {
     await ip('link', 'del', port).catch(() => undefined);
     await ip('netns', 'del', namespace).catch(() => undefined);

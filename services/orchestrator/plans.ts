@@ -1,6 +1,9 @@
 import { randomUUID } from 'node:crypto';
+import { loadCreate } from '../../config/create.ts';
+import { inSubnet } from '../../config/networks.ts';
 import { loadSlaves } from '../../config/slaves.ts';
 import type { Args } from '../../shared/contract/commands.ts';
+import { name } from '../../shared/contract/names.ts';
 import { VsError } from '../../shared/errors.ts';
 import type { Context } from '../../shared/service.ts';
 import type { Plan } from './build.ts';
@@ -48,6 +51,9 @@ export function planner(context: Context, pool: Pool) {
       };
     },
     async create(args: Args<'orchestrator.create'>): Promise<Planned> {
+      const defaults = await loadCreate(context.settings);
+      const source = args.source ?? defaults.source;
+      if (!source) throw new VsError('usage', 'no source is given, and create.conf has no TEMPLATE');
       const there = pool.of(args.name)[0];
       if (there) throw new VsError('conflict', `there is a vserver ${args.name} already, on ${there.host}`);
       const skipped = new Set(
@@ -56,7 +62,9 @@ export function planner(context: Context, pool: Pool) {
       const online = pool
         .hosts()
         .filter((host) => pool.isOnline(host) && pool.info(host) && !skipped.has(host));
-      const host = args.host ?? online.sort((a, b) => free(b) - free(a))[0];
+      const original = await originalOf(source);
+      const host =
+        args.host ?? defaults.host ?? original?.host ?? online.sort((a, b) => free(b) - free(a))[0];
       if (!host) throw new VsError('unavailable', 'no host is online', { retryable: true });
       const info = pool.requireHost(host);
       const { network } = await bus.request(host, 'network.match', { address: args.address });
@@ -64,6 +72,11 @@ export function planner(context: Context, pool: Pool) {
         throw new VsError('refused', `${args.address} is the gateway of network ${network.name}`);
       const taken = pool.all().find((one) => one.address === args.address);
       if (taken) throw new VsError('refused', `${args.address} belongs to ${taken.name} on ${taken.host}`);
+      if (args.address6 && !(network.subnet6 && inSubnet(network.subnet6, args.address6)))
+        throw new VsError(
+          'refused',
+          `${args.address6} is not in network ${network.name} (${network.subnet6 ?? 'it has no IPv6'})`,
+        );
       const address6 = args.address6 ?? derive6(network, args.address);
       const taken6 = address6 && pool.all().find((one) => one.address6 === address6);
       if (taken6) throw new VsError('refused', `${address6} belongs to ${taken6.name} on ${taken6.host}`);
@@ -76,27 +89,28 @@ export function planner(context: Context, pool: Pool) {
         prefix: args.prefix ?? Number(network.subnet.split('/')[1]),
         ...(address6 ? { address6, prefix6: Number(network.subnet6?.split('/')[1] ?? 64) } : {}),
         mac: randomMac(),
-        domain: network.domain,
-        nameserver: network.nameserver,
-        enabled: args.enable === true,
-        limits: args.limits ?? {},
+        domain: args.domain ?? defaults.domain ?? network.domain,
+        nameserver: args.nameserver ?? defaults.nameserver ?? network.nameserver,
+        enabled: args.enable ?? defaults.enable ?? false,
+        limits: { ...(original?.limits ?? defaults.limits), ...args.limits },
         idmap: 100_000,
-        source: args.source,
+        source,
         created: Date.now(),
       };
       const plan = {
         name: args.name,
         host,
         hostAddress: info.address,
-        source: args.source,
+        source,
         config,
-        start: args.start === true,
+        start: args.start ?? defaults.start ?? false,
+        ...(original ? { clone: original.clone } : {}),
       };
       return {
         kind: 'create',
         plan,
         vserver: args.name,
-        title: `${args.name}: new on ${host}, ${args.address} in network ${network.name}, from ${args.source}`,
+        title: `${args.name}: new on ${host}, ${args.address} in network ${network.name}, from ${source}`,
       };
     },
     async remove(args: Args<'orchestrator.remove'>): Promise<Planned> {
@@ -115,6 +129,27 @@ export function planner(context: Context, pool: Pool) {
     },
   };
 
+  /** The vserver that `clone:NAME` copies; undefined for other sources. */
+  async function originalOf(source: string) {
+    const of = /^clone:(.*)$/.exec(source)?.[1];
+    if (of === undefined) return undefined;
+    if (!name.safeParse(of).success)
+      throw new VsError('usage', `"${of}" in ${source} is no name of a vserver; expected clone:NAME`);
+    const vserver = pool.locate(of);
+    const info = pool.requireHost(vserver.host);
+    const { bytes } = await bus.request(vserver.host, 'snapshot.usage', { name: of }, { timeoutMs: 600_000 });
+    return {
+      host: vserver.host,
+      limits: vserver.limits,
+      clone: {
+        of,
+        host: vserver.host,
+        address: info.address,
+        bytes,
+        snapshot: info.storage.capabilities.snapshot,
+      },
+    };
+  }
   function free(host: string): number {
     const info = pool.info(host);
     return info ? Math.min(info.mem_free_bytes, info.storage.free) : 0;

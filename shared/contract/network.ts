@@ -62,9 +62,9 @@ export const networkCommands = {
     z.object({ removed: z.boolean() }),
   ),
   'network.check': hostCommand(
-    'does the address answer on its network? (duplicate address detection)',
+    'does the address answer on its network? (duplicate address detection, IPv4 and IPv6)',
     z.strictObject({ network: name, address: ipv4, address6: ipv6.optional() }),
-    z.object({ answers: mac.nullable() }),
+    z.object({ answers: mac.nullable(), taken6: z.boolean().optional() }),
   ),
   'network.attach': hostCommand(
     'network up and rule files ready; what the runtime needs for the veth',

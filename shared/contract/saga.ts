@@ -108,7 +108,9 @@ export const orchestratorCommands = {
       address: ipv4,
       address6: ipv6.optional(),
       prefix: z.int().min(1).max(32).optional(),
-      source: z.string().min(1).max(4096),
+      source: z.string().min(1).max(4096).optional(), // create.conf's TEMPLATE unless given
+      domain: z.string().max(253).optional(),
+      nameserver: z.string().max(200).optional(),
       host: hostName.optional(),
       enable: z.boolean().optional(),
       start: z.boolean().optional(),

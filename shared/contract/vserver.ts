@@ -84,7 +84,8 @@ export const installSource = z.discriminatedUnion('kind', [
     bytes,
     secret: z.string(),
   }),
-  z.strictObject({ kind: z.literal('clone'), of: name }),
+  z.strictObject({ kind: z.literal('clone'), of: name, label: label.optional() }), // a snapshot of it, else the live tree
+  z.strictObject({ kind: z.literal('staged') }), // the copy of a vserver that lies in staging
 ]);
 
 export const hostAgentCommands = {

@@ -44,8 +44,14 @@ test('slaves.conf: options, and every fault by line', () => {
 });
 
 test('create.conf: KEY=value', () => {
-  expect(parseCreate('TEMPLATE="debian"\nMEMORY=1g\n', 'c')).toEqual({ TEMPLATE: 'debian', MEMORY: '1g' });
-  expect(() => parseCreate('A=1\nA=2\nwrong', 'c')).toThrow(/c:2: A is set[^]*c:3: expected KEY=value/);
+  expect(parseCreate('TEMPLATE="debian"\nMEMORY=1g\nCPU=8/10\nENABLE=yes\n', 'c')).toEqual({
+    source: 'debian',
+    enable: true,
+    limits: { memory_bytes: 1024 ** 3, cpu: 0.8 },
+  });
+  expect(() => parseCreate('PROCS=1\nPROCS=2\nwrong\nWHAT=1\nMEMORY=much', 'c')).toThrow(
+    /c:2: PROCS is set[^]*c:3: expected KEY=value[^]*c:4: unknown key WHAT[^]*c:5: MEMORY: expected a size/,
+  );
 });
 
 test('IPv6 as a number, and the link-local address of a MAC', () => {

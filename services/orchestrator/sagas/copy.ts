@@ -6,6 +6,8 @@ import { size } from '../text.ts';
 
 export interface Route {
   name: string;
+  /** Its name on the source, where it is another one (a clone). */
+  of?: string;
   source: string;
   target: string;
   sourceAddress: string;
@@ -81,7 +83,7 @@ async function once(
     await agents.ask(source, 'snapshot.renew', { name, saga, label }, context, { tag: tag + label });
   }
   const args = {
-    name,
+    name: route.of ?? name,
     saga,
     transport,
     address: opened.address,

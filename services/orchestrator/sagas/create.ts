@@ -1,10 +1,12 @@
 import { randomBytes } from 'node:crypto';
+import type { Args } from '../../../shared/contract/commands.ts';
 import type { Network } from '../../../shared/contract/network.ts';
 import type { VserverConfig } from '../../../shared/contract/vserver.ts';
 import { VsError } from '../../../shared/errors.ts';
 import type { Agents } from '../agent.ts';
-import type { Step } from '../executor.ts';
-import { size } from '../text.ts';
+import type { Step, StepContext } from '../executor.ts';
+import { groups, size } from '../text.ts';
+import { pass } from './copy.ts';
 
 export interface CreatePlan {
   name: string;
@@ -13,6 +15,8 @@ export interface CreatePlan {
   source: string;
   config: VserverConfig;
   start: boolean;
+  /** The vserver that it is a copy of. */
+  clone?: { of: string; host: string; address: string; bytes: number; snapshot: boolean };
 }
 
 /** A random locally administered unicast MAC. */
@@ -31,12 +35,70 @@ export function derive6(network: Network, address: string): string | undefined {
 /** Room for a new vserver when the size of its template is not known (bytes). */
 const UNKNOWN = 64e6;
 
+type InstallSource = Args<'host-agent.install'>['source'];
+
+async function templateSource(
+  agents: Agents,
+  plan: CreatePlan,
+  context: StepContext,
+): Promise<InstallSource> {
+  const { kind, template } = context.outputs['template'] as { kind: string; template?: string };
+  if (kind === 'busybox' || !template) return { kind: 'busybox' };
+  const served = await agents.ask(
+    'master',
+    'template.serve',
+    { name: template, to: plan.hostAddress },
+    context,
+    { tag: Date.now().toString(36) }, // an offer ends with the master's life, so it is asked for anew
+  );
+  return { kind: 'template', name: template, ...served };
+}
+
+/** What is copied: the staging that a pass has filled, a snapshot, or the live tree where there are no snapshots. */
+async function cloneSource(
+  agents: Agents,
+  plan: CreatePlan,
+  { of, host, snapshot }: NonNullable<CreatePlan['clone']>,
+  context: StepContext,
+): Promise<InstallSource> {
+  if (host !== plan.host) return { kind: 'staged' };
+  if (!snapshot) return { kind: 'clone', of };
+  await agents.ask(host, 'snapshot.create', { name: of, saga: context.id, label: 'clone' }, context);
+  return { kind: 'clone', of, label: 'clone' };
+}
+
+/** Has the host fill the staging tree; an offer of the template that ended with the master is made anew. */
+async function fill(agents: Agents, plan: CreatePlan, context: StepContext) {
+  for (let attempt = 1; ; attempt++) {
+    const source = plan.clone
+      ? await cloneSource(agents, plan, plan.clone, context)
+      : await templateSource(agents, plan, context);
+    try {
+      return await agents.ask(
+        plan.host,
+        'host-agent.install',
+        { name: plan.name, saga: context.id, source, config: plan.config },
+        context,
+        {
+          timeoutMs: 3_600_000,
+          ...(attempt > 1 ? { tag: String(attempt) } : {}),
+          onProgress: (progress) => context.progress(progress),
+        },
+      );
+    } catch (error) {
+      if (!(error instanceof VsError) || !error.retryable || attempt >= 3) throw error;
+    }
+  }
+}
+
 /** The steps of a create. */
 export function createSteps(plan: CreatePlan, agents: Agents): Step[] {
   const { name, host, config } = plan;
   const both = (context: { id: string }) => ({ name, saga: context.id });
+  const { clone } = plan;
+  const elsewhere = clone !== undefined && clone.host !== host;
   const steps: (Step | false)[] = [
-    {
+    !clone && {
       name: 'template',
       host: 'master',
       async do(context) {
@@ -62,10 +124,11 @@ export function createSteps(plan: CreatePlan, agents: Agents): Step[] {
       name: 'network',
       host,
       async do(context) {
-        const { answers } = await agents.ask(
+        const { address, address6 } = config;
+        const { answers, taken6 } = await agents.ask(
           host,
           'network.check',
-          { network: config.network, address: config.address },
+          { network: config.network, address, ...(address6 ? { address6 } : {}) },
           context,
         );
         if (answers)
@@ -73,6 +136,8 @@ export function createSteps(plan: CreatePlan, agents: Agents): Step[] {
             'refused',
             `${config.address} is in use: ${answers} answers there on network ${config.network}`,
           );
+        if (taken6)
+          throw new VsError('refused', `${address6} is in use: it answers on network ${config.network}`);
         context.say(`${config.address} is free on ${config.network}`);
       },
       undo: async (context) =>
@@ -83,47 +148,55 @@ export function createSteps(plan: CreatePlan, agents: Agents): Step[] {
       host,
       async do(context) {
         const packed = Number(context.outputs['template']?.['size'] ?? 0);
+        const bytes = clone?.bytes ?? (packed ? packed * 4 : UNKNOWN);
         const { free } = await agents.ask(
           host,
           'snapshot.allocate',
-          { ...both(context), bytes: packed ? packed * 4 : UNKNOWN, tree: true },
+          { ...both(context), bytes, tree: true },
           context,
         );
         context.say(`${host} has ${size(free)} free`);
       },
-      undo: async (context) => void (await agents.ask(host, 'snapshot.discard', both(context), context)),
+      async undo(context) {
+        await agents.ask(host, 'transfer.close', both(context), context);
+        await agents.ask(host, 'snapshot.discard', both(context), context);
+      },
+    },
+    elsewhere && {
+      name: 'copy',
+      host: clone.host,
+      async do(context) {
+        const route = {
+          name,
+          of: clone.of,
+          source: clone.host,
+          target: host,
+          sourceAddress: clone.address,
+          transport: 'rsyncd' as const,
+          bytes: clone.bytes,
+        };
+        const { bytes } = await pass(agents, route, context, {
+          final: false,
+          tag: 'clone',
+          total: clone.bytes,
+        });
+        context.say(size(bytes));
+      },
+      undo: async (context) =>
+        void (await agents.ask(clone.host, 'transfer.close', { name: clone.of, saga: context.id }, context)),
     },
     {
       name: 'install',
       host,
       async do(context) {
-        const { kind, template } = context.outputs['template'] as { kind: string; template?: string };
-        const source =
-          kind === 'busybox' || !template
-            ? { kind: 'busybox' as const }
-            : {
-                kind: 'template' as const,
-                name: template,
-                ...(await agents.ask(
-                  'master',
-                  'template.serve',
-                  { name: template, to: plan.hostAddress },
-                  context,
-                  { tag: Date.now().toString(36) },
-                )),
-              };
-        const { bytes, files } = await agents.ask(
-          host,
-          'host-agent.install',
-          { ...both(context), source, config },
-          context,
-          {
-            timeoutMs: 3_600_000,
-            tag: Date.now().toString(36),
-            onProgress: (progress) => context.progress(progress),
-          },
-        );
-        context.say(`${size(bytes)} in ${files} files`);
+        const { bytes, files } = await fill(agents, plan, context);
+        context.say(`${size(bytes)} in ${groups(files)} files`);
+        if (clone?.snapshot && !elsewhere)
+          await agents.ask(host, 'snapshot.remove', { name: clone.of, saga: context.id }, context);
+      },
+      async undo(context) {
+        if (clone?.snapshot && !elsewhere)
+          await agents.ask(host, 'snapshot.remove', { name: clone.of, saga: context.id }, context);
       },
     },
     {
