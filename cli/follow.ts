@@ -8,7 +8,7 @@ type Step = SagaState['steps'][number];
 const BAR = 25;
 
 /** One step as a line of at most 80 columns; the live one has its bar. */
-export function stepLine(step: Step, progress?: SagaProgress, width = 80): string {
+export function stepLine(step: Step, progress?: SagaProgress, width = 80, downMs?: number): string {
   const label = `  ${step.step.padEnd(10)} `;
   if (step.state === 'running' || step.state === 'undoing') {
     const said = progress?.step === step.step ? progress : undefined;
@@ -24,14 +24,19 @@ export function stepLine(step: Step, progress?: SagaProgress, width = 80): strin
     if (parts.length === 0) parts.push(said?.message ?? (step.state === 'undoing' ? 'undoing' : '...'));
     return `${label}${parts.join(' ')}`.slice(0, width);
   }
+  const room = width - label.length - 27;
+  if (step.state === 'undone') return `${label}undone`;
   const text =
     step.state === 'done'
       ? (step.message ?? 'done')
       : `${step.state}${step.message ? `: ${step.message}` : ''}`;
-  const room = width - label.length - 14;
   const time = step.ms === undefined ? '' : span(step.ms);
-  return `${label}${text.slice(0, room).padEnd(room)} ${time.padStart(8)}${step.downtime ? '  |' : ''}`.trimEnd();
+  const down = downMs === undefined ? '' : ` ${span(downMs)} down`;
+  return `${label}${clip(text, room).padEnd(room)} ${time.padStart(8)}${step.downtime ? `  |${down}` : ''}`.trimEnd();
 }
+
+/** A text of at most so many characters; one that is longer ends in dots. */
+const clip = (text: string, room: number) => (text.length <= room ? text : `${text.slice(0, room - 3)}...`);
 
 /** The last sentence, for people. */
 export function closing(state: SagaState): string {
@@ -78,7 +83,8 @@ export function painter(out: NodeJS.WriteStream = process.stdout) {
         const key = `${step.step} ${step.state}`;
         if (printed.has(key)) continue;
         printed.add(key);
-        out.write(`${colour(step, stepLine(step))}\n`);
+        const last = step === state.steps.findLast((one) => one.downtime) ? state.downtimeMs : undefined;
+        out.write(`${colour(step, stepLine(step, undefined, 80, last))}\n`);
       }
       if (live && running && state.result === 'running') {
         out.write(stepLine(running, progress, Math.min(out.columns ?? 80, 80) - 1));

@@ -24,6 +24,13 @@ export function size(bytes: number): string {
   return `${value.toFixed(1)} TB`;
 }
 
+/** 512 MiB, 1.5 GiB: powers of 1024, as limits are given. */
+export function binary(bytes: number): string {
+  const unit = bytes >= 1024 ** 3 ? 'GiB' : 'MiB';
+  const value = bytes / (unit === 'GiB' ? 1024 ** 3 : 1024 ** 2);
+  return `${Number.isInteger(value) ? value : value.toFixed(1)} ${unit}`;
+}
+
 /** A time span in ms: 0.58 s, 12.3 s, 2 min 5 s. */
 export function span(ms: number): string {
   const seconds = ms / 1000;

@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import { withClient } from '../client.ts';
 import { hostOf } from '../locate.ts';
 import { checkHost, checkName } from '../names.ts';
-import { moment, size } from '../table.ts';
+import { binary, moment } from '../table.ts';
 
 /** `vs show NAME`. */
 export function register(program: Command): void {
@@ -28,7 +28,10 @@ export function register(program: Command): void {
         ['enabled', state.enabled ? 'yes' : 'no'],
         ['address', `${config.address}/${config.prefix}${config.address6 ? `, ${config.address6}` : ''}`],
         ['network', `${config.network}, ${config.mac}`],
-        ['memory', config.limits.memory_bytes === undefined ? 'unlimited' : size(config.limits.memory_bytes)],
+        [
+          'memory',
+          config.limits.memory_bytes === undefined ? 'unlimited' : binary(config.limits.memory_bytes),
+        ],
         ['cpu', config.limits.cpu === undefined ? 'unlimited' : `${config.limits.cpu} cores`],
         ['processes', String(config.limits.procs ?? 'unlimited')],
         ['epoch', String(state.epoch)],
