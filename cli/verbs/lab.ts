@@ -33,9 +33,9 @@ function count(limit: number): (text: string) => number {
   };
 }
 
-function storage(text: string): 'btrfs' | 'dir' {
-  if (text === 'btrfs' || text === 'dir') return text;
-  throw new InvalidArgumentError('It is btrfs or dir.');
+function storage(text: string): 'btrfs' | 'dir' | 'mixed' {
+  if (text === 'btrfs' || text === 'dir' || text === 'mixed') return text;
+  throw new InvalidArgumentError('It is btrfs, dir or mixed.');
 }
 
 /** ADDRESS:PORT, [ADDRESS6]:PORT, or with --icmp an address alone (a port is then left out). */
@@ -62,7 +62,11 @@ function runVerbs(lab: Command): void {
     '  vs lab up\n  vs lab up --name l2 --hosts 3 --storage dir',
   )
     .option('--hosts <n>', 'how many hosts (2 unless told)', count(40))
-    .option('--storage <kind>', 'storage of the hosts: btrfs (unless told), or dir, which is ext4', storage)
+    .option(
+      '--storage <kind>',
+      'storage of the hosts: btrfs (unless told), dir, which is ext4, or mixed, by turns',
+      storage,
+    )
     .option('--networks <n>', 'how many networks for vservers (2 unless told)', count(20))
     .option('--bare', 'nodes without services, to try things in')
     .action(async (options: Named & UpOptions) => {

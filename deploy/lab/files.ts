@@ -1,7 +1,16 @@
 import { existsSync } from 'node:fs';
 import { mkdir, open, writeFile } from 'node:fs/promises';
 import { run } from '../../shared/run.ts';
-import { type Lab, type LabNode, networksOf, nodesOf, password, paths, templates } from './model.ts';
+import {
+  type Lab,
+  type LabNode,
+  networksOf,
+  nodesOf,
+  password,
+  paths,
+  templates,
+  storageOf,
+} from './model.ts';
 
 const root = new URL('../..', import.meta.url).pathname;
 
@@ -96,7 +105,8 @@ export async function makeDisk(lab: Lab, node: LabNode): Promise<void> {
   const file = await open(fresh, 'w', 0o600);
   await file.truncate(20 * 1024 ** 3);
   await file.close();
-  const make = lab.storage === 'btrfs' ? ['mkfs.btrfs', '-q', '-f'] : ['mkfs.ext4', '-q', '-F', '-m', '0'];
+  const make =
+    storageOf(lab, node.name) === 'btrfs' ? ['mkfs.btrfs', '-q', '-f'] : ['mkfs.ext4', '-q', '-F', '-m', '0'];
   await run([...make, '-L', `vslab-${node.name}`, fresh], { timeoutMs: 120_000 });
   await run(['mv', fresh, image]);
 }

@@ -6,7 +6,8 @@ import { VsError } from '../../shared/errors.ts';
 export interface Lab {
   name: string;
   hosts: number;
-  storage: 'btrfs' | 'dir';
+  /** `mixed`: host1, host3, ... have btrfs, the others dir (ext4). */
+  storage: 'btrfs' | 'dir' | 'mixed';
   networks: number;
   /** The kernel has 802.1q: one tagged trunk `eth1`; else one untagged device a network. */
   vlan: boolean;
@@ -35,6 +36,12 @@ export interface LabNode {
 
 export const templates = '/var/cache/vslab-templates';
 const colours = ['blue', 'green', 'red', 'yellow', 'white', 'black'];
+
+/** The storage of one host of a lab. */
+export function storageOf(lab: Pick<Lab, 'storage'>, node: string): 'btrfs' | 'dir' {
+  if (lab.storage !== 'mixed') return lab.storage;
+  return Number(node.replace(/\D/g, '')) % 2 === 1 ? 'btrfs' : 'dir';
+}
 
 /** A lab's name goes into names of namespaces and folders: short and plain. */
 export function checkLabName(name: string): string {

@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { run } from '../../shared/run.ts';
-import { type Lab, type LabNetwork, namespace, networksOf, nodesOf, paths } from './model.ts';
+import { type Lab, type LabNetwork, namespace, networksOf, nodesOf, paths, storageOf } from './model.ts';
 import { initOf, serviceProcesses } from './processes.ts';
 
 export interface NodeStatus {
@@ -47,7 +47,7 @@ export async function status(lab: Lab): Promise<LabStatus> {
       ...node,
       running: pid !== undefined,
       ...(pid === undefined ? {} : { pid }),
-      ...(node.role === 'host' ? { storage: lab.storage, disk: `${data}/disk.img` } : {}),
+      ...(node.role === 'host' ? { storage: storageOf(lab, node.name), disk: `${data}/disk.img` } : {}),
       data,
       cut: cut.has(node.name),
       processes: await serviceProcesses(lab.name, node.name),
