@@ -24,10 +24,18 @@ export function run(argv: string[], options: RunOptions = {}): Promise<string> {
     let [stdout, stderr] = ['', ''];
     child.stdout.on('data', (chunk: Buffer) => (stdout += chunk.toString()));
     child.stderr.on('data', (chunk: Buffer) => (stderr = (stderr + chunk.toString()).slice(-2000)));
-    child.once('error', reject);
+    let failure: Error | undefined;
+    child.once('error', (error) => {
+      failure = error;
+      if (child.pid === undefined) reject(error); // else it has ended first: the lab goes down after that
+    });
     child.once('close', (code, name) => {
-      if (code === 0) resolve(stdout);
-      else reject(new Error(`${words.join(' ')} ended with ${code ?? name}: ${stderr.trim()}`));
+      if (failure) reject(failure);
+      else if (code === 0) resolve(stdout);
+      else {
+        const why = (stderr.trim() || stdout.trim()).slice(-1000);
+        reject(new Error(`${words.join(' ')} ended with ${code ?? name}: ${why}`));
+      }
     });
   });
 }

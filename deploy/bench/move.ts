@@ -68,19 +68,33 @@ async function moveMine({ lab, prober }: Stage, to: Host): Promise<Round['vs']> 
     lab.vs(['move', mine.name, to, '--json'], 600_000),
   );
   const saga = JSON.parse(value) as SagaState;
-  const transport = saga.title.split(', ').at(-1) ?? '';
-  return { ...times, sagaDowntimeMs: saga.downtimeMs ?? NaN, bytes: saga.bytes ?? NaN, transport };
+  const down = saga.steps.filter((step) => step.downtime).map((step) => [step.step, step.ms ?? NaN]);
+  return {
+    ...times,
+    bytes: saga.bytes ?? NaN,
+    steps: Object.fromEntries(down) as Record<string, number>,
+    sagaDowntimeMs: saga.downtimeMs ?? NaN,
+    transport: saga.title.split(', ').at(-1) ?? '',
+  };
 }
 
 async function movePlain({ lab, prober, on }: Stage, from: Host, to: Host): Promise<Round['plain']> {
+  const steps: Record<string, number> = {};
+  const timed = async (step: string, shell: Shell, line: string) => {
+    const begun = performance.now();
+    const output = await shell.run(line);
+    steps[step] = Math.round(performance.now() - begun);
+    return Number(output);
+  };
   const { value, ...times } = await probed(lab, prober, plain.address, async () => {
-    const sent = await on[from].run(`plain_away ${plain.name} ${management[to]}`);
-    await on[to].run(`plain_start ${plain.name}`);
-    return sent;
+    const seed = Number(await on[from].run(`plain_copy ${management[to]} live`));
+    await timed('stop', on[from], `plain_stop ${plain.name}`);
+    const final = await timed('final', on[from], `plain_copy ${management[to]}`);
+    await timed('start', on[to], `plain_start ${plain.name}`);
+    return seed + final;
   });
   await on[from].run('plain_forget');
-  const bytes = value.trim().split(/\s+/).map(Number);
-  return { ...times, bytes: bytes.reduce((sum, one) => sum + one, 0) };
+  return { ...times, bytes: value, steps };
 }
 
 async function benchOn(storage: Storage, options: Options): Promise<Round[]> {

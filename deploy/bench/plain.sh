@@ -38,19 +38,15 @@ END
   rsync --daemon --config="$LXC/rsyncd.conf" >/dev/null 2>&1
 }
 
-# plain_copy TARGET: one pass of the tree; prints the bytes that went over the wire.
+# plain_copy TARGET [live]: one pass of the tree, in which files may vanish when it is live; prints the bytes that went over the wire.
 plain_copy() {
   local stats
   stats=$(rsync -aHAX --numeric-ids --sparse --delete --stats "$TREE/rootfs" "rsync://$1:$PORT/tree/") || [ "$?:${2:-}" = 24:live ]
   tr -d , <<<"$stats" | awk '/^Total bytes (sent|received):/ { n += $4 } END { print n }'
 }
 
-# plain_away NAME TARGET: the source's part of a move.
-plain_away() {
-  plain_copy "$2" live
-  lxc-stop -P "$LXC" -n "$1"
-  plain_copy "$2"
-}
+# plain_stop NAME: stops it in order.
+plain_stop() { lxc-stop -P "$LXC" -n "$1"; }
 
 # plain_start NAME: starts it here and tells the neighbours at once and twice more, as services/network/announce.ts does.
 plain_start() {

@@ -9,27 +9,39 @@ interface Figures {
   totalMs: number;
   /** Over the wire. */
   bytes: number;
+  /** The steps during which it is down, in ms. */
+  steps: Record<string, number>;
 }
 export interface Round {
   vs: Figures & { sagaDowntimeMs: number; transport: string };
   plain: Figures;
 }
 
-const keys = ['downtimeMs', 'totalMs', 'bytes'] as const;
+const whole = (values: number[]): number => Math.round(median(values));
+type Key = 'downtimeMs' | 'totalMs' | 'bytes';
 
 /** Medians of the rounds for each way, the ratio vs : plain of the medians, and the rounds themselves. */
 export function summary(rounds: Round[]) {
-  const of = (way: 'vs' | 'plain') =>
-    Object.fromEntries(
-      keys.map((key) => [key, Math.round(median(rounds.map((one) => one[way][key])))]),
-    ) as Record<(typeof keys)[number], number>;
+  const of = (way: 'vs' | 'plain') => {
+    const figure = (key: Key) => whole(rounds.map((one) => one[way][key]));
+    const steps = Object.keys(rounds[0]?.[way].steps ?? {}).map((step) => [
+      step,
+      whole(rounds.map((one) => one[way].steps[step] ?? NaN)),
+    ]);
+    return {
+      downtimeMs: figure('downtimeMs'),
+      totalMs: figure('totalMs'),
+      bytes: figure('bytes'),
+      steps: Object.fromEntries(steps) as Record<string, number>,
+    };
+  };
   const [mine, plain] = [of('vs'), of('plain')];
-  const ratio = (key: (typeof keys)[number]) => Number((mine[key] / plain[key]).toFixed(2));
+  const ratio = (key: Key) => Number((mine[key] / plain[key]).toFixed(2));
   return {
     vs: {
       transport: rounds[0]?.vs.transport ?? '',
       ...mine,
-      sagaDowntimeMs: Math.round(median(rounds.map((one) => one.vs.sagaDowntimeMs))),
+      sagaDowntimeMs: whole(rounds.map((one) => one.vs.sagaDowntimeMs)),
     },
     plain,
     ratio: { downtime: ratio('downtimeMs'), total: ratio('totalMs'), bytes: ratio('bytes') },
@@ -38,6 +50,10 @@ export function summary(rounds: Round[]) {
 }
 
 const seconds = (ms: number): string => `${(ms / 1000).toFixed(2)} s`;
+const stepsOf = (way: string, steps: Record<string, number>): string =>
+  `  down, ${way}: ${Object.entries(steps)
+    .map(([step, ms]) => `${step} ${(ms / 1000).toFixed(2)}`)
+    .join(', ')}`;
 const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(1)} MB`;
 
 /** The same for people. */
@@ -70,6 +86,8 @@ export function tableOf(
         megabytes(plain.bytes),
       ),
       line(`${storage}: vs : plain`, `${ratio.downtime} x`, '', `${ratio.total} x`, `${ratio.bytes} x`),
+      stepsOf('vs', vs.steps),
+      stepsOf('plain', plain.steps),
     );
   }
   return lines.join('\n');
