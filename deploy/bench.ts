@@ -24,17 +24,21 @@ function words() {
   const source = sources.find((one) => one === values.source);
   const storage = values.storage === 'both' ? storages : storages.filter((one) => one === values.storage);
   if ((what !== 'cli' && what !== 'move') || more.length > 0 || !source || storage.length === 0)
-    throw new Error(usage);
+    throw new Error(
+      positionals.length === 0 ? 'cli or move?' : 'that is none of its ways, sources or storages',
+    );
   if (!Number.isInteger(rounds) || rounds < 1 || rounds > 1000)
-    throw new Error(`--rounds is a number from 1 to 1000\n${usage}`);
+    throw new Error('--rounds is a number from 1 to 1000');
   return { what, lab: values.name, rounds, json: values.json, source, storage };
 }
+
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 let given: ReturnType<typeof words> | undefined;
 try {
   given = words();
 } catch (error) {
-  say(error instanceof Error ? error.message : String(error));
+  say(`bench: ${messageOf(error)}\n${usage}`);
   process.exitCode = 2;
 }
 if (given) {
@@ -44,7 +48,7 @@ if (given) {
     const options = { ...given, signal: stop.signal };
     process.exitCode = await (given.what === 'cli' ? benchCli(options) : benchMove(options));
   } catch (error) {
-    say(`bench: ${stop.signal.aborted ? 'ended by a signal; the lab is down' : String(error)}`);
+    say(`bench: ${stop.signal.aborted ? 'ended by a signal; the lab is down' : messageOf(error)}`);
     process.exitCode = 1;
   }
 }
