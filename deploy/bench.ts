@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util';
 import { benchCli } from './bench/cli.ts';
-import { benchMove, sources, storages } from './bench/move.ts';
+import { benchMove, sources } from './bench/move.ts';
+import { storages } from './bench/report.ts';
 import { say } from './bench/kit.ts';
 
 /** `npm run bench -- cli|move`: figures as ratios within one run. docs/bench.md says what they mean. */

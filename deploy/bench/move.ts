@@ -1,12 +1,11 @@
 import { readFile } from 'node:fs/promises';
 import type { SagaState } from '../../shared/contract/saga.ts';
 import { type BenchLab, say, withLab } from './kit.ts';
-import { type Round, type Storage, storages, summary, tableOf } from './report.ts';
+import { type Round, type Storage, summary, tableOf } from './report.ts';
 import { awaitAnswer, probed } from './prober.ts';
 import { type Shell, openShell } from './shell.ts';
 
 export const sources = ['busybox', 'bookworm', 'trixie'] as const;
-export { storages };
 const hosts = ['host1', 'host2'] as const;
 type Host = (typeof hosts)[number];
 const management: Record<Host, string> = { host1: '10.98.0.11', host2: '10.98.0.12' };
@@ -31,7 +30,7 @@ interface Stage {
 /** The vserver, and a plain container of the same kind of tree, both running on host1. */
 async function setTheStage(lab: BenchLab, source: Options['source']): Promise<Stage> {
   const here = (file: string) => new URL(file, import.meta.url).pathname;
-  const before = `ROOT=${here('../..')}\n. ${here('./plain.sh')}`;
+  const before = `ROOT='${here('../..')}'\n. "$ROOT/deploy/bench/plain.sh"`;
   const [host1, host2, prober] = await Promise.all([
     openShell(lab, 'host1', before),
     openShell(lab, 'host2', before),
