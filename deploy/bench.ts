@@ -1,85 +1,55 @@
-import { spawnSync } from 'node:child_process';
 import { parseArgs } from 'node:util';
+import { benchCli } from './bench/cli.ts';
+import { benchMove, sources } from './bench/move.ts';
+import { storages } from './bench/report.ts';
+import { say } from './bench/kit.ts';
 
-/** `npm run bench -- cli [--rounds N] [--json]`: how long a whole process takes, beside an empty Node and mosquitto_sub. */
-const root = new URL('..', import.meta.url).pathname;
-const vs = `${root}vs`;
-const lab = 'bench';
+/** `npm run bench -- cli|move`: figures as ratios within one run. docs/bench.md says what they mean. */
+const usage = `usage: npm run bench -- cli [--rounds N] [--json]
+       npm run bench -- move [--storage btrfs|dir|both] [--source busybox|bookworm|trixie] [--rounds N] [--json]
+Both take --name LAB for the name of their lab (bench unless told).`;
 
-function call(argv: string[], env: NodeJS.ProcessEnv = process.env): string {
-  const [file = '', ...args] = argv;
-  const result = spawnSync(file, args, { encoding: 'utf8', env });
-  if (result.status !== 0)
-    throw new Error(`${argv.slice(0, 3).join(' ')} ended with ${result.status}: ${result.stderr}`);
-  return result.stdout;
-}
-
-function labEnvironment(): NodeJS.ProcessEnv {
-  const env: NodeJS.ProcessEnv = { ...process.env };
-  for (const line of call([vs, 'lab', 'env', '--name', lab]).split('\n')) {
-    const match = /^export (\w+)=(.*)$/.exec(line);
-    if (match?.[1]) env[match[1]] = (match[2] ?? '').replace(/^(['"])(.*)\1$/, '$2');
-  }
-  return env;
-}
-
-const median = (values: number[]): number =>
-  values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? NaN;
-
-/** Rounds in turn, so that a noisy moment of the machine meets all of them alike. */
-function measure(ways: Record<string, () => void>, rounds: number): Record<string, number> {
-  const times: Record<string, number[]> = {};
-  for (let round = 0; round <= rounds; round++) {
-    for (const [name, way] of Object.entries(ways)) {
-      const begun = performance.now();
-      way();
-      if (round > 0) (times[name] ??= []).push(performance.now() - begun); // the first round warms up
-    }
-  }
-  return Object.fromEntries(
-    Object.entries(times).map(([name, values]) => [name, Math.round(median(values))]),
-  );
-}
-
-function benchCli(rounds: number): Record<string, number> {
-  const env = labEnvironment();
-  const mqtt = call([vs, 'lab', 'mqtt', 'viewer', '--name', lab]).trim().split(/\s+/);
-  return measure(
-    {
-      'empty node': () => call([process.execPath, '-e', '0']),
-      'mosquitto_sub -C 1': () =>
-        call(['mosquitto_sub', ...mqtt, '-t', 'vs/1/hosts/+/status', '-C', '1', '-W', '5']),
-      'vs scan': () => call([vs, 'scan', '--json'], env),
+function words() {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: {
+      json: { type: 'boolean', default: false },
+      name: { type: 'string', default: 'bench' },
+      rounds: { type: 'string' },
+      source: { type: 'string', default: 'bookworm' },
+      storage: { type: 'string', default: 'both' },
     },
-    rounds,
-  );
+  });
+  const [what, ...more] = positionals;
+  const rounds = Number(values.rounds ?? (what === 'move' ? 3 : 15));
+  const source = sources.find((one) => one === values.source);
+  const storage = values.storage === 'both' ? storages : storages.filter((one) => one === values.storage);
+  if ((what !== 'cli' && what !== 'move') || more.length > 0 || !source || storage.length === 0)
+    throw new Error(
+      positionals.length === 0 ? 'cli or move?' : 'that is none of its ways, sources or storages',
+    );
+  if (!Number.isInteger(rounds) || rounds < 1 || rounds > 1000)
+    throw new Error('--rounds is a number from 1 to 1000');
+  return { what, lab: values.name, rounds, json: values.json, source, storage };
 }
 
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: { json: { type: 'boolean', default: false }, rounds: { type: 'string', default: '15' } },
-});
-if (positionals[0] !== 'cli') {
-  console.error('usage: npm run bench -- cli [--rounds N] [--json]');
-  process.exit(2);
-}
-call([vs, 'lab', 'down', '--name', lab]);
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
+let given: ReturnType<typeof words> | undefined;
 try {
-  call([vs, 'lab', 'up', '--name', lab]);
-  const result = benchCli(Number(values.rounds));
-  const base = result['empty node'] ?? 1;
-  if (values.json) console.log(JSON.stringify({ unit: 'ms', median: result }));
-  else {
-    for (const [name, ms] of Object.entries(result)) {
-      console.log(
-        `${name.padEnd(22)} ${String(ms).padStart(6)} ms   ${(ms / base).toFixed(1)} x an empty node`,
-      );
-    }
-  }
-  if ((result['vs scan'] ?? Infinity) > 200) {
-    console.error('vs scan took more than 200 ms');
+  given = words();
+} catch (error) {
+  say(`bench: ${messageOf(error)}\n${usage}`);
+  process.exitCode = 2;
+}
+if (given) {
+  const stop = new AbortController();
+  for (const name of ['SIGINT', 'SIGTERM'] as const) process.on(name, () => stop.abort());
+  try {
+    const options = { ...given, signal: stop.signal };
+    process.exitCode = await (given.what === 'cli' ? benchCli(options) : benchMove(options));
+  } catch (error) {
+    say(`bench: ${stop.signal.aborted ? 'ended by a signal; the lab is down' : messageOf(error)}`);
     process.exitCode = 1;
   }
-} finally {
-  call([vs, 'lab', 'down', '--name', lab]);
 }
