@@ -52,9 +52,18 @@ if [ "${#missing[@]}" -gt 0 ]; then
   say "packages are installed; no service was started"
 fi
 
-# npm writes node_modules/.package-lock.json last: it is newer than package-lock.json when all is in place.
-if [ ! -e node_modules/.package-lock.json ] || [ package-lock.json -nt node_modules/.package-lock.json ] ||
-  ! compgen -G 'node_modules/node-linux-*/bin/node' >/dev/null; then
+# Where uidmap is installed, LXC maps only ids that /etc/subuid and /etc/subgid give to root (newuidmap(1)).
+for file in /etc/subuid /etc/subgid; do
+  if ! grep -qs '^root:100000:65536$' "$file"; then
+    say "adding root:100000:65536 to $file (the user ids of vservers)"
+    printf 'root:100000:65536\n' >>"$file"
+  fi
+done
+
+# The stamp is written last, so it names the lock file of what is whole.
+stamp=node_modules/.vs-tools-installed
+wanted=$(sha256sum package-lock.json | cut -d' ' -f1)
+if [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ] || ! compgen -G 'node_modules/node-linux-*/bin/node' >/dev/null; then
   say "installing the npm packages of package-lock.json (npm ci)"
   log=$(mktemp)
   if ! timeout 600 npm ci --no-audit --no-fund --loglevel=error </dev/null >"$log" 2>&1; then
@@ -63,7 +72,7 @@ if [ ! -e node_modules/.package-lock.json ] || [ package-lock.json -nt node_modu
     fail "npm ci failed; is the npm registry reachable? The last lines of its output stand above"
   fi
   rm -f "$log"
-  touch node_modules/.package-lock.json
+  printf '%s\n' "$wanted" >"$stamp"
 fi
 compgen -G 'node_modules/node-linux-*/bin/node' >/dev/null || fail "there is no Node for this processor ($(uname -m)): amd64 and arm64 have one"
 for node in node_modules/node-linux-*/bin/node; do

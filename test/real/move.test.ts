@@ -60,9 +60,13 @@ describe.each(['btrfs', 'dir'] as const)('a move on %s', (storage) => {
     const before = on('host1', oracle);
     call(['move', 'web1', 'host2']); // a stopped one is moved stopped, so that nothing changes
     expect(on('host2', oracle)).toBe(before);
+    call(['move', 'web1', 'host1', '--transport', 'rsyncd']); // which both storages can
+    expect(on('host1', oracle)).toBe(before);
+    call(['move', 'web1', 'host2', '--transport', 'rsyncd']);
+    expect(on('host2', oracle)).toBe(before);
     call(['start', 'web1']);
     call(['move', 'web1', 'host1']);
-    expect(rows()).toMatchObject([{ host: 'host1', vserver: 'web1', state: 'running', epoch: 3 }]);
+    expect(rows()).toMatchObject([{ host: 'host1', vserver: 'web1', state: 'running', epoch: 5 }]);
     expect(call(['exec', 'web1', '--', 'cat', '/kinds/hard']).stdout).toBe('one\n');
     const probe = JSON.parse(
       call(['lab', 'probe', '10.60.10.5:80', '--name', lab, '--for', '2s', '--json']).stdout,
