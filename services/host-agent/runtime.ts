@@ -64,10 +64,12 @@ export function createRuntime(context: Context, paths: Paths, lxc: Lxc) {
     if (!(await exists(rootfs)))
       throw new VsError('failed', `${rootfs} does not exist, so ${name} cannot run`);
     await mkdir(logs, { recursive: true, mode: 0o700 });
-    const text = await configOf(config, rootfs);
     // LXC's init looks at its own directory as the guest's root: it may pass through, everybody else may not
     const pass = `u:${config.idmap}:--x`;
-    await run(['setfacl', '-m', pass, settings.VSERVER_DIR, paths.vserver(name)]);
+    const [text] = await Promise.all([
+      configOf(config, rootfs),
+      run(['setfacl', '-m', pass, settings.VSERVER_DIR, paths.vserver(name)]),
+    ]);
     await mkdir(settings.RUN_DIR, { recursive: true, mode: 0o711 });
     await writeFileIfChanged(paths.lxcConfig(name), text);
     await run([join(hooks, 'mount-root'), rootfs, paths.mount(name), String(config.idmap)]);

@@ -3,21 +3,14 @@ import type { Log } from '../../shared/log.ts';
 
 /**
  * Tells the neighbours where the addresses of a vserver are now, IPv4 and IPv6: setting the same MAC again makes the
- * kernel send gratuitous ARP and unsolicited NA (measured.md). Once at once, twice more in the background.
+ * kernel send gratuitous ARP and unsolicited NA (measured.md). The start hook does it first; this does it twice more,
+ * 300 ms apart, in the background: one packet may be lost.
  */
-export async function announce(pid: number, mac: string, log: Log): Promise<void> {
-  const inside = ['nsenter', '-t', String(pid), '-n'];
-  const once = () => run([...inside, 'ip', 'link', 'set', 'dev', 'eth0', 'address', mac]);
-  for (const key of ['ipv4/conf/eth0/arp_notify', 'ipv6/conf/eth0/ndisc_notify']) {
-    await run([...inside, 'tee', `/proc/sys/net/${key}`], { input: '1' }).catch((error: unknown) =>
-      log.debug({ error: String(error) }, 'announce'),
-    );
-  }
-  await once();
+export function announceAgain(pid: number, mac: string, log: Log): void {
   void (async () => {
     for (let again = 0; again < 2; again++) {
       await new Promise((resolve) => setTimeout(resolve, 300));
-      await once();
+      await run(['nsenter', '-t', String(pid), '-n', 'ip', 'link', 'set', 'dev', 'eth0', 'address', mac]);
     }
   })().catch((error: unknown) => log.debug({ error: String(error) }, 'announce again: it has stopped'));
 }

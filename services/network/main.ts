@@ -5,9 +5,9 @@ import { VsError } from '../../shared/errors.ts';
 import { pathsFor } from '../../shared/paths.ts';
 import type { Context, Service } from '../../shared/service.ts';
 import { writeFileIfChanged } from '../../shared/store.ts';
-import { announce } from './announce.ts';
+import { announceAgain } from './announce.ts';
 import { bridgeDown, bridgeUp } from './bridges.ts';
-import { startHook } from './hook.ts';
+import { announceBatch, startHook } from './hook.ts';
 import { links } from './ip.ts';
 import { bridgeOf, usersOf, vethOf } from './plan.ts';
 import { clearProbes, whoAnswers } from './probe.ts';
@@ -84,6 +84,7 @@ export function service(context: Context): Service {
         });
         await writeFileIfChanged(`${rules}/guest.nft`, guest);
         await writeFileIfChanged(`${rules}/host.nft`, vethRules(veth, args));
+        await writeFileIfChanged(`${rules}/announce.ip`, announceBatch(args));
         await writeFileIfChanged(`${rules}/start-host`, startHook(rules, veth, vethTable(veth)), 0o700);
         return {
           bridge,
@@ -105,7 +106,7 @@ export function service(context: Context): Service {
         return {};
       },
       'network.announce': async (args) => {
-        await announce(args.pid, args.mac, log);
+        announceAgain(args.pid, args.mac, log);
         return {};
       },
     },
