@@ -207,11 +207,14 @@ describe.skipIf(!installed)('mosquitto_pub and mosquitto_sub', () => {
 
   test('neither operator nor viewer can forge state or clear what is retained', () => {
     for (const user of ['operator', 'viewer']) {
+      pub(user, 'vs/1/hosts/host1/vservers/web9/state', '{"name":"web9"}', '-r');
+      pub(user, 'vs/1/master/alerts/web9/saga', '{"message":"forged"}', '-r');
       pub(user, 'vs/1/hosts/host1/status', '', '-r');
-      pub(user, 'vs/1/hosts/host1/status', '{"state":"offline"}', '-r');
     }
-    const { stdout } = sub('viewer', '-t', 'vs/1/hosts/host1/status', '-C', '1', '-W', '5');
-    expect(JSON.parse(stdout)).toMatchObject({ state: 'online' });
+    const { stdout } = sub('operator', '-t', 'vs/1/#', '-W', '1', '-v');
+    expect(stdout.trim().split('\n')).toEqual([
+      expect.stringMatching(/^vs\/1\/hosts\/host1\/status \{"state":"online"/) as string,
+    ]);
   });
 
   test('a wrong password, an unknown user and no user are refused', () => {
