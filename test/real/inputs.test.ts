@@ -30,7 +30,7 @@ function refused(args: string[], code: number, says: RegExp, input?: string | Bu
   const { status, stdout, stderr } = vs(args, input);
   const shown = args.map((arg) => arg.slice(0, 60)).join(' ');
   expect(stderr, shown).toMatch(says);
-  expect(stderr, shown).toMatch(/^(vs|error): \S[^\n]{8,}\n$/);
+  expect(stderr, shown).toMatch(/^(vs|error|web9 was not created): \S[^\n]{8,}\n$/);
   expect(stderr, shown).not.toMatch(/ {4}at |node:|\[object|NaN|Zod|✖|ECONN|inside vs-tools/);
   expect(status, `${shown}: ${stderr}`).toBe(code);
   return stdout;
@@ -404,7 +404,7 @@ describe('for people and for programs', () => {
       const { status, stdout, stderr } = vs([...words, '--help']);
       const shown = `vs ${words.join(' ')}`;
       if (status !== 0 || stderr !== '') without.push(`${shown}: exit ${status} ${stderr}`);
-      if (!/^Examples:\n {2}vs /m.test(stdout)) without.push(`${shown}: no Examples`);
+      if (!/^Examples:\n {2}\S/m.test(stdout)) without.push(`${shown}: no Examples`);
       const commands = /^Commands:\n((?: .*\n)+)/m.exec(stdout)?.[1] ?? '';
       for (const match of commands.matchAll(/^ {2}([a-z][a-z-]*)/gm))
         if (match[1] !== 'help') visit([...words, match[1] ?? '']);
@@ -413,7 +413,9 @@ describe('for people and for programs', () => {
     expect(without).toEqual([]);
   });
 
-  const newest = () => (JSON.parse(vs(['saga', 'list', '--json']).stdout) as SagaState[])[0]?.id ?? '';
+  const newest = () =>
+    (JSON.parse(vs(['saga', 'list', '--json']).stdout) as SagaState[]).find((one) => one.result === 'done')
+      ?.id ?? '';
   test.each<[string, () => string[]]>([
     ['host list', () => ['host', 'list']],
     ['scan', () => ['scan']],
