@@ -155,14 +155,15 @@ test.each(Object.keys(damage))('a damaged tarball (%s) is refused by import and 
   shell(damage[file] ?? '');
   const { code, stdout, stderr } = importAs(file, `bct-${file}`, null);
   expect(code, stdout + stderr).toBe(1);
-  createFrom('web-bad', '10.60.10.41', path(file), 1);
+  lab.vs(['create', 'web-bad', '10.60.10.41', path(file), '--host', 'host1'], 1);
   expect(stored()).toEqual(before);
 });
 
 test('a damaged tarball never becomes a vserver', () => {
   for (const [file, script] of Object.entries(damage)) {
     shell(script);
-    expect(createFrom('web-bad', '10.60.10.41', path(file), 1).stderr).toMatch(/web-bad was not created/);
+    const create = ['create', 'web-bad', '10.60.10.41', path(file), '--host', 'host1']; // not started: it must not even lie there
+    expect(lab.vs(create, 1).stderr).toMatch(/web-bad was not created/);
     expectNothingOf('web-bad');
   }
 });
