@@ -21,6 +21,7 @@ async function taken6(namespace: string, address: string): Promise<boolean> {
   const set = (key: string, value: string) =>
     run([...inside, 'tee', `/proc/sys/net/ipv6/${key}`], { input: value });
   await set('conf/eth0/router_solicitation_delay', '0'); // its random delay of up to 1 s comes before the question
+  await set('conf/eth0/dad_transmits', '3');
   await set('neigh/eth0/retrans_time_ms', '300');
   await ip('-n', namespace, '-6', 'address', 'add', `${address}/128`, 'dev', 'eth0');
   for (let tries = 0; tries < 60; tries++) {
@@ -32,17 +33,31 @@ async function taken6(namespace: string, address: string): Promise<boolean> {
   return false;
 }
 
-/** Who answers for an IPv4 address: its MAC, or null (RFC 5227). */
+/**
+ * Who answers for an IPv4 address: its MAC, or null (RFC 5227). Asks twice, 400 ms apart: one packet may be lost, and
+ * arping itself knows whole seconds only.
+ */
 async function answers4(namespace: string, address: string): Promise<string | null> {
   const inside = ['nsenter', `--net=/run/netns/${namespace}`];
-  const { stdout } = await run(
-    [...inside, 'arping', '-D', '-f', '-c', '1', '-w', '1', '-I', 'eth0', address],
-    {
-      okCodes: [0, 1],
-    },
-  );
-  return /\[([0-9A-Fa-f:]{17})\]/.exec(stdout)?.[1]?.toLowerCase() ?? null;
+  const ask = async (after: number): Promise<string> => {
+    await pause(after);
+    const argv = [...inside, 'arping', '-D', '-f', '-c', '1', '-w', '1', '-I', 'eth0', address];
+    const { stdout } = await run(argv, { okCodes: [0, 1] });
+    const mac = /\[([0-9A-Fa-f:]{17})\]/.exec(stdout)?.[1]?.toLowerCase();
+    if (!mac) throw new NoAnswer();
+    return mac;
+  };
+  const asked = [ask(0), ask(400)];
+  try {
+    return await Promise.any(asked);
+  } catch (error) {
+    for (const reason of (error as AggregateError).errors) if (!(reason instanceof NoAnswer)) throw reason;
+    return null;
+  } finally {
+    void Promise.allSettled(asked);
+  }
 }
+class NoAnswer extends Error {}
 
 /**
  * Asks on a bridge whether addresses answer, and tells `found`; resolves when the probe is cleared away. The guard
