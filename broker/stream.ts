@@ -1,15 +1,46 @@
 import type { Socket } from 'node:net';
 
-/** What a client may send before it has said who it is, and after (measured.md, G6). */
-const BEFORE_CONNECT = 16 * 1024;
-const AFTER_CONNECT = 1024 * 1024;
+/** What the first packet of a client may have (it must be CONNECT), and every later one (measured.md, G6). */
+const FIRST = 16 * 1024;
+const LATER = 1024 * 1024;
+const CONNECT = 1;
 
-interface Parser {
-  packet?: { length?: number } | null;
-}
-interface Guarded {
-  _parser?: Parser;
-  connected?: boolean;
+/**
+ * Follows the packets of an MQTT stream by their fixed headers (MQTT 3.1.1, 2.2): tells what is wrong with a chunk,
+ * as soon as the length of a packet is known and before anything of it is taken in.
+ */
+export function watchPackets(): (chunk: Buffer) => string | undefined {
+  let left = 0; // bytes of the present packet that are still to come
+  let type: number | undefined; // the header of the next packet has begun
+  let length = 0;
+  let shift = 0;
+  let first = true;
+  return (chunk) => {
+    for (let at = 0; at < chunk.length;) {
+      if (left > 0) {
+        const taken = Math.min(left, chunk.length - at);
+        left -= taken;
+        at += taken;
+        continue;
+      }
+      const byte = chunk[at++] ?? 0;
+      if (type === undefined) {
+        type = byte >> 4;
+        if (first && type !== CONNECT) return 'the first packet is no CONNECT';
+        continue;
+      }
+      length += (byte & 127) * 2 ** shift;
+      shift += 7;
+      if (byte & 128) {
+        if (shift > 21) return 'the length of a packet is malformed';
+        continue;
+      }
+      const limit = first ? FIRST : LATER;
+      if (length > limit) return `a packet of ${length} bytes was announced, ${limit} are allowed`;
+      [left, type, length, shift, first] = [length, undefined, 0, 0, false];
+    }
+    return undefined;
+  };
 }
 
 /**
@@ -18,26 +49,21 @@ interface Guarded {
  */
 export function guardStream(socket: Socket, onRefused: (reason: string) => void): void {
   socket.setNoDelay(true);
+  const wrongWith = watchPackets();
   const readOne = socket.read.bind(socket) as (size?: number) => Buffer | null;
   socket.read = (size?: number | null): Buffer | null => {
     if (size !== undefined && size !== null) return readOne(size);
     const chunks: Buffer[] = [];
-    for (let chunk = readOne(); chunk !== null; chunk = readOne()) chunks.push(chunk);
+    for (let chunk = readOne(); chunk !== null; chunk = readOne()) {
+      const wrong = wrongWith(chunk);
+      if (wrong) {
+        onRefused(wrong);
+        socket.destroy();
+        return null;
+      }
+      chunks.push(chunk);
+    }
     if (chunks.length === 0) return null;
-    checkLater(socket, onRefused);
     return chunks.length === 1 ? (chunks[0] ?? null) : Buffer.concat(chunks);
   };
-}
-
-/** After aedes has parsed what was read: how long is the packet that is still incomplete? */
-function checkLater(socket: Socket, onRefused: (reason: string) => void): void {
-  queueMicrotask(() => {
-    const client = (socket as Socket & { client?: Guarded }).client;
-    const announced = client?._parser?.packet?.length ?? 0;
-    const limit = client?.connected ? AFTER_CONNECT : BEFORE_CONNECT;
-    if (announced > limit) {
-      onRefused(`a packet of ${announced} bytes was announced, ${limit} are allowed`);
-      socket.destroy();
-    }
-  });
 }

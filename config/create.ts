@@ -71,8 +71,11 @@ function parsePair(line: string, before: [string, unknown][]): [string, unknown]
   if (before.some(([known]) => known === key)) throw new Error(`${key} is set already`);
   const parse = (keys as Record<string, (text: string) => unknown>)[key];
   if (!parse) throw new Error(`unknown key ${key}; known are ${Object.keys(keys).join(', ')}`);
+  const given = (match[2] ?? '').trim();
+  const value = given.replace(/^(["'])(.*)\1$/, '$2');
+  if (value === given && /^["']|["']$/.test(value)) throw new Error(`${key}: a quote is not closed`);
   try {
-    return [key, parse((match[2] ?? '').trim().replace(/^(["'])(.*)\1$/, '$2'))];
+    return [key, parse(value)];
   } catch (error) {
     throw new Error(`${key}: ${(error as Error).message}`, { cause: error });
   }

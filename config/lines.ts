@@ -6,7 +6,7 @@ export function parseLines<T>(text: string, file: string, parse: (line: string, 
   const values: T[] = [];
   const faults: string[] = [];
   for (const [index, raw] of text.split('\n').entries()) {
-    const line = raw.replace(/#.*$/, '').trim();
+    const line = withoutComment(raw).trim();
     if (!line) continue;
     try {
       values.push(parse(line, values));
@@ -17,6 +17,10 @@ export function parseLines<T>(text: string, file: string, parse: (line: string, 
   if (faults.length > 0) throw new VsError('usage', faults.join('\n'));
   return values;
 }
+
+/** A line up to its comment: # at the beginning of a word and outside of quotes, as in a shell. */
+export const withoutComment = (line: string): string =>
+  /^(?:"[^"]*"|'[^']*'|(?<!\s|^)#|[^#])*/.exec(line)?.[0] ?? '';
 
 /** The text of a file; empty when there is none. */
 export async function readOptional(file: string): Promise<string> {

@@ -62,7 +62,7 @@ async function endpoint(staging: string, ttl = 20_000) {
     ttl,
     serve: (socket: Socket) => {
       open.push(socket);
-      const work = receive(socket, staging, secret);
+      const work = receive(socket, staging, secret, new AbortController().signal);
       work.then(
         () => resolve('received'),
         (error: Error) => resolve(error.message),
@@ -401,7 +401,7 @@ describe.skipIf(!btrfs)('a btrfs stream is whole, or it is nothing', () => {
     const elsewhere = join(directory, 'no-btrfs');
     mkdirSync(elsewhere);
     const one = await endpoint(elsewhere);
-    await expect(pass(one.port, 'p0')).rejects.toThrow(/the target did not take the copy: ERROR: /);
+    await expect(pass(one.port, 'p0')).rejects.toThrow(/the copy was not taken: ERROR: /);
     expect(readdirSync(elsewhere)).toEqual([]);
   });
 });

@@ -17,81 +17,77 @@ const fault = (text: string): VsError => {
   throw new Error(`this was taken: ${text}`);
 };
 
-test('the lines of the classic: shell words, comments, blank lines, quotes of both kinds', () => {
-  const text = `# defaults of vs-create
-DEVICE=eth0
-DOMAIN="example.org"
-NAMESERVER='10.60.10.2'
-PREFIX=24
-VLAN=10
-MTU=1496            # bad NICs
-CONTEXT_METHOD=dec
+test('shell words, comments, blank lines, quotes of both kinds', () => {
+  const text = `# defaults of vs create
+TEMPLATE="bookworm"
+  HOST=host1
+DOMAIN='example.org'   # a comment
 
-LIMIT_RSS=512m
-SUITE="bookworm"
-  MIRROR=http://deb.debian.org/debian
-TEMPLATE=
+NAMESERVER="10.60.10.2 fd60:10::2"
+MEMORY = 512m
+PROCS=200
+CPU=8/10
+ENABLE=yes
+START=No
 `;
   expect(parseCreate(text, 'create.conf')).toEqual({
-    DEVICE: 'eth0',
-    DOMAIN: 'example.org',
-    NAMESERVER: '10.60.10.2',
-    PREFIX: '24',
-    VLAN: '10',
-    MTU: '1496',
-    CONTEXT_METHOD: 'dec',
-    LIMIT_RSS: '512m',
-    SUITE: 'bookworm',
-    MIRROR: 'http://deb.debian.org/debian',
-    TEMPLATE: '',
+    source: 'bookworm',
+    host: 'host1',
+    domain: 'example.org',
+    nameserver: '10.60.10.2 fd60:10::2',
+    enable: true,
+    start: false,
+    limits: { memory_bytes: 512 * 1024 ** 2, procs: 200, cpu: 0.8 },
   });
 });
 
 test.each([
-  ['no text', '', {}],
-  ['comments alone', '# a\n  # b\n', {}],
-  ['no line end at the last line', 'A=1\nB=2', { A: '1', B: '2' }],
-  ['line ends of DOS', 'A=1\r\nB="2"\r\n', { A: '1', B: '2' }],
-  ['blanks around =', 'A = 1\n', { A: '1' }],
-  ['= in a value', 'OPTS=a=b=c\n', { OPTS: 'a=b=c' }],
-  ['blanks in quotes', 'A=" x y "\n', { A: ' x y ' }],
-  ['quotes of the other kind inside', `A="it's"\n`, { A: "it's" }],
-  ['# inside quotes', 'A="a # b"\n', { A: 'a # b' }],
-  ['# inside a word', 'MIRROR=http://mirror/debian#main\n', { MIRROR: 'http://mirror/debian#main' }],
-  ['nothing is run', 'A=$(touch /tmp/x)\nB=`id`\n', { A: '$(touch /tmp/x)', B: '`id`' }],
+  ['no text', '', { limits: {} }],
+  ['comments alone', '# a\n  # b\n', { limits: {} }],
+  ['no line end at the last line', 'PROCS=1\nCPU=2', { limits: { procs: 1, cpu: 2 } }],
+  ['line ends of DOS', 'PROCS=1\r\nDOMAIN="x.y"\r\n', { domain: 'x.y', limits: { procs: 1 } }],
+  ['quotes of the other kind inside', `TEMPLATE="/it's.tar"\n`, { source: "/it's.tar", limits: {} }],
+  ['# inside quotes', 'TEMPLATE="/a # b.tar"\n', { source: '/a # b.tar', limits: {} }],
+  ['# inside a word', 'TEMPLATE=/a#b.tar # c\n', { source: '/a#b.tar', limits: {} }],
+  ['nothing is run', 'TEMPLATE=$(touch /tmp/x)\n', { source: '$(touch /tmp/x)', limits: {} }],
+  ['sizes', 'MEMORY=1.5G\n', { limits: { memory_bytes: 1.5 * 1024 ** 3 } }],
+  ['sizes with a unit in words', 'MEMORY=2GiB\n', { limits: { memory_bytes: 2 * 1024 ** 3 } }],
 ])('%s', (_, text, expected) => {
   expect(parseCreate(text, 'create.conf')).toEqual(expected);
 });
 
 test('every fault is named by file and line, all at once, and nothing is taken', () => {
   const error = fault(`# comment
-SUITE=bookworm
-suite=trixie
+PROCS=10
+procs=20
 
-SUITE=trixie
-export VLAN=10
+PROCS=20
+export CPU=1
 just words
 =value
-2ND=x
-MY-KEY=x
-GOOD=1
-SUITE=again
+VLAN=10
+MEMORY=much
+CPU=none
+ENABLE=maybe
+NAMESERVER=here
+TEMPLATE=
+DOMAIN="open
 `);
   expect(error.code).toBe('usage');
   expect(error.message.split('\n')).toEqual([
-    'create.conf:3: expected KEY=value, found "suite=trixie"',
-    'create.conf:5: SUITE is set already',
-    'create.conf:6: expected KEY=value, found "export VLAN=10"',
+    'create.conf:3: expected KEY=value, found "procs=20"',
+    'create.conf:5: PROCS is set already',
+    'create.conf:6: expected KEY=value, found "export CPU=1"',
     'create.conf:7: expected KEY=value, found "just words"',
     'create.conf:8: expected KEY=value, found "=value"',
-    'create.conf:9: expected KEY=value, found "2ND=x"',
-    'create.conf:10: expected KEY=value, found "MY-KEY=x"',
-    'create.conf:12: SUITE is set already',
+    'create.conf:9: unknown key VLAN; known are TEMPLATE, HOST, DOMAIN, NAMESERVER, MEMORY, PROCS, CPU, ENABLE, START',
+    'create.conf:10: MEMORY: expected a size such as 512M or 2G, found "much"',
+    'create.conf:11: CPU: expected cores such as 0.8 or 8/10, found "none"',
+    'create.conf:12: ENABLE: expected yes or no, found "maybe"',
+    'create.conf:13: NAMESERVER: expected IP addresses, found "here"',
+    'create.conf:14: TEMPLATE: the value is empty',
+    'create.conf:15: DOMAIN: a quote is not closed',
   ]);
-});
-
-test('a quote that is not closed is a fault, as it is for the shell that read the classic file', () => {
-  expect(fault('A=1\nB="open\nC=\'open\n').message).toMatch(/create\.conf:2: [^]*create\.conf:3: /);
 });
 
 test('a long line is quoted in part only', () => {
@@ -100,10 +96,10 @@ test('a long line is quoted in part only', () => {
 });
 
 test('the file of a configuration directory; none is no fault, one that cannot be read is', async () => {
-  expect(await loadCreate({ CONFIG_DIR: directory })).toEqual({});
-  writeFileSync(join(directory, 'create.conf'), 'SUITE=bookworm\n');
-  expect(await loadCreate({ CONFIG_DIR: directory })).toEqual({ SUITE: 'bookworm' });
-  writeFileSync(join(directory, 'create.conf'), 'SUITE\n');
+  expect(await loadCreate({ CONFIG_DIR: directory })).toEqual({ limits: {} });
+  writeFileSync(join(directory, 'create.conf'), 'PROCS=7\n');
+  expect(await loadCreate({ CONFIG_DIR: directory })).toEqual({ limits: { procs: 7 } });
+  writeFileSync(join(directory, 'create.conf'), 'PROCS\n');
   await expect(loadCreate({ CONFIG_DIR: directory })).rejects.toThrow(`${directory}/create.conf:1: expected`);
   await expect(loadCreate({ CONFIG_DIR: join(directory, 'create.conf') })).rejects.toThrow(/ENOTDIR/);
 });
