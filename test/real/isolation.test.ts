@@ -72,6 +72,17 @@ test('root of a vserver is nobody on the host, and its files on disk are those o
   expect(inside('ps').stdout).not.toMatch(/lxc|node|init\.pl/);
 });
 
+test('a plain user of the host sees nothing of a vserver', () => {
+  lab.on('host1', `echo secret > ${rootfs}/root/secret; ls /run/vs/web1/root/secret`);
+  const nobody = 'setpriv --reuid 65534 --regid 65534 --clear-groups';
+  const seen = lab.on(
+    'host1',
+    `for d in ${rootfs} /run/vs/web1; do ${nobody} cat $d/root/secret; ${nobody} ls $d; done`,
+    null,
+  );
+  expect(seen).toBe('');
+});
+
 test('it cannot change its addresses, its MAC, its link or its routes', () => {
   const before = networkOf();
   expect(before).toContain(`${network.web1}/24`);
