@@ -88,7 +88,7 @@ sub filesystems {
     run('mount', '--rbind', $scratch, '/run/vslab-node');
     run('mount', '--bind', '/run/vslab-node/lab', $set{run});
     $overlay->('/var/lib', '/run/vslab-node');
-    for my $own (qw(/run/vs /run/lxc)) { folder($own); run('mount', '-t', 'tmpfs', '-o', 'mode=0711', 'vslab', $own) }
+    for my $own (qw(/run/vs /run/lxc)) { folder($own); run('mount', '-t', 'tmpfs', '-o', $own eq '/run/vs' ? 'mode=0700' : 'mode=0711', 'vslab', $own) }
     folder('/var/lib/vservers', '/var/lib/vs-tools', '/etc/vs-tools');
     run('mount', '-o', 'loop,noatime', '/run/vslab-node/data/disk.img', '/var/lib/vservers') if -e '/run/vslab-node/data/disk.img';
     chmod 0700, '/var/lib/vservers';

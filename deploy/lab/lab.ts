@@ -77,7 +77,7 @@ async function awaitOnline(lab: Lab, seconds: number): Promise<string[]> {
         '-W',
         '3',
       ],
-      { okCodes: [0, 1, 2, 5, 7, 14, 15, 27], timeoutMs: 10_000 },
+      { okCodes: [0, 1, 2, 5, 7, 14, 15, 27, 255], timeoutMs: 10_000 },
     );
     for (const line of stdout.split('\n')) {
       const match = /^vs\/1\/(?:hosts\/)?([a-z0-9-]+)\/status (.*)$/.exec(line);

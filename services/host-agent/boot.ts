@@ -40,6 +40,6 @@ export async function autostart(
     if (waiting.size > 0) await new Promise((resolve) => setTimeout(resolve, 2000));
   }
   if (signal.aborted) return;
-  await mkdir(settings.RUN_DIR, { recursive: true, mode: 0o711 });
+  await mkdir(settings.RUN_DIR, { recursive: true, mode: 0o700 });
   await writeFile(mark, '');
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/perl
-# idmap-mount.pl SOURCE TARGET FIRST COUNT: bind-mounts SOURCE on TARGET with ids 0..COUNT-1 shown as FIRST...
+# idmap-mount.pl SOURCE TARGET FIRST COUNT: bind-mounts SOURCE on TARGET, nodev, with ids 0..COUNT-1 shown as FIRST...
 # What util-linux 2.39 does with X-mount.idmap; Debian 12 has 2.38, and perl-base is essential there.
 # Syscall numbers of open_tree, move_mount and mount_setattr are the same on amd64 and arm64.
 use strict; use warnings;
@@ -27,7 +27,8 @@ for my $map ("uid_map", "gid_map") {
 open(my $ns, '<', "/proc/$child/ns/user") or die "user namespace: $!\n";
 my $tree = syscall($OPEN_TREE, -100, $source, 0x1 | 0x80000);
 die "open_tree $source: $!\n" if $tree < 0;
-my $attributes = pack("Q4", 0x100000, 0, 0, fileno($ns));
+# MOUNT_ATTR_IDMAP, and MOUNT_ATTR_NODEV: a device node in the tree would open the host's own device to the guest
+my $attributes = pack("Q4", 0x100000 | 0x4, 0, 0, fileno($ns));
 my $empty = "";
 syscall($MOUNT_SETATTR, $tree, $empty, 0x1000, $attributes, length $attributes) == 0 or die "mount_setattr(idmap) of $source: $!\n";
 syscall($MOVE_MOUNT, $tree, $empty, -100, $target, 0x4) == 0 or die "move_mount to $target: $!\n";

@@ -70,7 +70,7 @@ export function createRuntime(context: Context, paths: Paths, lxc: Lxc) {
       configOf(config, rootfs),
       run(['setfacl', '-m', pass, settings.VSERVER_DIR, paths.vserver(name)]),
     ]);
-    await mkdir(settings.RUN_DIR, { recursive: true, mode: 0o711 });
+    await mkdir(settings.RUN_DIR, { recursive: true, mode: 0o700 });
     await writeFileIfChanged(paths.lxcConfig(name), text);
     await run([join(hooks, 'mount-root'), rootfs, paths.mount(name), String(config.idmap)]);
   }

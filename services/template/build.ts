@@ -188,6 +188,8 @@ export async function importFile(
       const { bytes, sha256 } = await writeStream(createReadStream(args.file), temporary);
       const known = await find(directory, name);
       if (known?.sha256 === sha256) return publicOf(known);
+      call.progress({ message: 'checking' });
+      await requireWhole(temporary, args.file);
       if (known)
         throw new VsError(
           'conflict',
@@ -205,6 +207,20 @@ export async function importFile(
       await discard(temporary);
     }
   });
+}
+
+/** Reads an archive to its end: a damaged one is refused before it becomes a template. */
+async function requireWhole(archive: string, file: string): Promise<void> {
+  const child = start(['tar', '--force-local', '-t', '-f', archive], { stdio: ['ignore', 'ignore', 'pipe'] });
+  let said = '';
+  child.stderr?.on('data', (chunk: Buffer) => (said = (said + chunk.toString()).slice(-2000)));
+  const code = await new Promise<number>((resolve, reject) => {
+    child.once('error', reject);
+    child.once('close', (status) => resolve(status ?? 1));
+  });
+  if (code === 0) return;
+  const reason = said.trim().split('\n')[0] ?? '';
+  throw new VsError('failed', `${file} is damaged, so it becomes no template: ${reason.slice(0, 200)}`);
 }
 
 /** Imports the tarball of a path under a name from its sha256; one that is here already is used. */

@@ -89,7 +89,7 @@ function readLine(socket: Socket, timeoutMs?: number): Promise<string> {
 }
 
 /** How long the other side may take to say who it is (ms). */
-const HELLO_MS = 10_000;
+const HELLO_MS = 5000;
 
 /** Target: takes one stream into staging. The first line is the secret and the label, the answer one line {ok, error?}. */
 export async function receive(

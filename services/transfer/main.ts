@@ -36,7 +36,7 @@ export function service(context: Context): Service {
         const staging = paths.staging(name, saga);
         if (!(await stat(staging).catch(() => undefined)))
           throw new VsError('conflict', `${host} has no staging for ${name} of saga ${saga}`);
-        await mkdir(settings.RUN_DIR, { recursive: true, mode: 0o711 });
+        await mkdir(settings.RUN_DIR, { recursive: true, mode: 0o700 });
         const secret = randomBytes(24).toString('base64url');
         const endpoint = await openEndpoint({
           address: settings.MANAGEMENT_ADDRESS,
