@@ -44,6 +44,9 @@ function openSocket(url: string): Socket {
   });
 }
 
+/** Packets stay under 1 MB (measured.md, common ground of the brokers). */
+const MAX_PAYLOAD = 1_000_000;
+
 /** Does an MQTT filter match a topic? */
 function matches(filter: string, topic: string): boolean {
   const want = filter.split('/');
@@ -203,6 +206,12 @@ export async function connect(given?: ClientSettings): Promise<Client> {
     const id = uniqueId();
     const [service = '', command = ''] = name.split('.');
     const timeoutMs = options.timeoutMs ?? 60_000;
+    const payload = JSON.stringify({ id, replyTo: topics.reply(target, clientId), issuer: who, args });
+    const bytes = Buffer.byteLength(payload);
+    if (bytes > MAX_PAYLOAD)
+      return Promise.reject(
+        new VsError('usage', `A command of ${bytes} bytes is over the limit of ${MAX_PAYLOAD}.`),
+      );
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
         pending.delete(id);
@@ -232,7 +241,7 @@ export async function connect(given?: ClientSettings): Promise<Client> {
         send({
           cmd: 'publish',
           topic: topics.command(target, service, command),
-          payload: JSON.stringify({ id, replyTo: topics.reply(target, clientId), issuer: who, args }),
+          payload,
           qos: 1,
           messageId: nextId(),
           dup: false,

@@ -1,12 +1,16 @@
 import { isIPv4, isIPv6 } from 'node:net';
 import { VsError } from '../shared/errors.ts';
 
+/** What a person typed, in quotes on one line, and not without end. */
+export const quoted = (text: string): string =>
+  JSON.stringify(text.length > 80 ? `${text.slice(0, 77)}...` : text);
+
 /** Checks a vserver's name before anything is sent; the form is that of shared/contract/names.ts. */
 export function checkName(text: string, what = 'vserver'): string {
   if (text.length <= 32 && /^[a-z0-9]([a-z0-9-]*[a-z0-9])?$/.test(text)) return text;
   throw new VsError(
     'usage',
-    `"${text}" is no ${what} name: it is lower-case letters, digits and inner dashes, at most 32 characters, such as ${what === 'host' ? 'host1' : 'web1'}.`,
+    `${quoted(text)} is no ${what} name: it is lower-case letters, digits and inner dashes, at most 32 characters, such as ${what === 'host' ? 'host1' : 'web1'}.`,
   );
 }
 
@@ -19,7 +23,7 @@ export function checkHost(text: string): string {
 /** Checks the id of a saga. */
 export function checkId(text: string): string {
   if (/^[A-Za-z0-9_-]{1,64}$/.test(text)) return text;
-  throw new VsError('usage', `"${text}" is no saga id; "vs saga list" shows them.`);
+  throw new VsError('usage', `${quoted(text)} is no saga id; "vs saga list" shows them.`);
 }
 
 /** `ip[/prefix][,ipv6]` of create. */
@@ -29,7 +33,7 @@ export function parseAddress(text: string): { address: string; prefix?: number; 
   const wrong = () =>
     new VsError(
       'usage',
-      `"${text}" is no address: it is IPV4[/PREFIX][,IPV6], such as 10.60.10.5, 10.60.10.5/24 or 10.60.10.5,fd60:10::5.`,
+      `${quoted(text)} is no address: it is IPV4[/PREFIX][,IPV6], such as 10.60.10.5, 10.60.10.5/24 or 10.60.10.5,fd60:10::5.`,
     );
   if (!isIPv4(address) || rest.length > 0 || more.length > 0) throw wrong();
   if (second !== undefined && !isIPv6(second)) throw wrong();

@@ -62,6 +62,16 @@ function parseLine(line: string): Network {
   return parsed.data;
 }
 
+/** May a vserver have this IPv4 address of a subnet? Not the first and the last one (RFC 922), but for /31 and /32. */
+export function isHostAddress(subnet: string, address: string): boolean {
+  const number = (text: string) => text.split('.').reduce((all, byte) => all * 256 + Number(byte), 0);
+  const [net = '', prefix = '32'] = subnet.split('/');
+  const size = 2 ** (32 - Number(prefix));
+  if (size <= 2) return true;
+  const first = Math.floor(number(net) / size) * size;
+  return number(address) !== first && number(address) !== first + size - 1;
+}
+
 /** Is the address in the subnet (both IPv4, or both IPv6)? */
 export function inSubnet(subnet: string, address: string): boolean {
   const [net = '', prefix = ''] = subnet.split('/');

@@ -1,11 +1,19 @@
 import type { Command } from 'commander';
 import { VsError } from '../../shared/errors.ts';
 import { withClient } from '../client.ts';
-import { checkHost } from '../names.ts';
+import { checkHost, quoted } from '../names.ts';
 import { table } from '../table.ts';
 
-async function list(): Promise<void> {
+async function list(json: boolean): Promise<void> {
   const { commands } = await import('../../shared/contract/commands.ts');
+  if (json) {
+    const all = Object.entries(commands).map(([command, { scope, summary }]) => ({
+      command,
+      scope,
+      summary,
+    }));
+    return console.log(JSON.stringify(all, null, 2));
+  }
   const rows = Object.entries(commands).map(([name, spec]) => [name, spec.scope, spec.summary]);
   console.log(table(['COMMAND', 'TARGET', 'WHAT IT DOES'], rows));
 }
@@ -19,7 +27,7 @@ function parseArgs(text: string): object {
   }
   throw new VsError(
     'usage',
-    `The arguments are one JSON object, such as '{"name":"web1"}', not ${text.slice(0, 80)}`,
+    `The arguments are one JSON object, such as '{"name":"web1"}', not ${quoted(text)}`,
   );
 }
 
@@ -32,6 +40,7 @@ export function register(program: Command): void {
     .argument('[command]', 'SERVICE.COMMAND')
     .argument('[json]', 'its arguments, a JSON object', '{}')
     .option('--list', 'every command of every service')
+    .option('--json', 'with --list: for programs (answers are JSON always)')
     .option('--timeout <seconds>', 'how long to wait', '60')
     .addHelpText('after', `\nExamples:\n  vs call --list\n  vs call host1 host-agent.show '{"name":"web1"}'`)
     .action(
@@ -39,9 +48,9 @@ export function register(program: Command): void {
         target: string | undefined,
         command: string | undefined,
         json: string,
-        options: { list?: boolean; timeout: string },
+        options: { list?: boolean; json?: boolean; timeout: string },
       ) => {
-        if (options.list) return list();
+        if (options.list) return list(options.json === true);
         if (!target || !command)
           throw new VsError(
             'usage',
@@ -49,10 +58,13 @@ export function register(program: Command): void {
           );
         if (target !== 'master') checkHost(target);
         if (!/^[a-z][a-z-]*\.[a-z][A-Za-z-]*$/.test(command))
-          throw new VsError('usage', `"${command}" is no SERVICE.COMMAND; "vs call --list" shows them.`);
+          throw new VsError(
+            'usage',
+            `${quoted(command)} is no SERVICE.COMMAND; "vs call --list" shows them.`,
+          );
         const seconds = Number(options.timeout);
         if (!(seconds > 0))
-          throw new VsError('usage', `--timeout is a number of seconds, not ${options.timeout}.`);
+          throw new VsError('usage', `--timeout is a number of seconds, not ${quoted(options.timeout)}.`);
         const args = parseArgs(json);
         const data = await withClient((client) =>
           client.call(target, command, args, {

@@ -1,12 +1,24 @@
 import type { Command } from 'commander';
+import { VsError } from '../../shared/errors.ts';
 import { withClient } from '../client.ts';
 import { hostOf } from '../locate.ts';
-import { checkHost, checkName } from '../names.ts';
+import { checkHost, checkName, quoted } from '../names.ts';
 
+/** What one command may carry (packets stay under 1 MB, and base64 is a third longer). */
+const MOST_INPUT = 600_000;
+
+/** The standard input as base64. */
 async function readInput(): Promise<string> {
   const chunks: Buffer[] = [];
-  for await (const chunk of process.stdin) chunks.push(chunk as Buffer);
-  return Buffer.concat(chunks).toString();
+  let length = 0;
+  for await (const chunk of process.stdin) {
+    length += (chunk as Buffer).length;
+    if (length <= MOST_INPUT) chunks.push(chunk as Buffer);
+    else if (length > 64e6) break; // read on before that: who writes to us need not see a broken pipe
+  }
+  if (length > MOST_INPUT)
+    throw new VsError('usage', `The standard input is longer than the ${MOST_INPUT} bytes that -i can give.`);
+  return Buffer.concat(chunks).toString('base64');
 }
 
 /** `vs exec NAME -- CMD...`. */
@@ -17,7 +29,7 @@ export function register(program: Command): void {
     .argument('<name>', 'name of the vserver')
     .argument('<command...>', 'the command and its arguments, after --')
     .option('--host <host>', 'on this host, without asking the master')
-    .option('-i, --stdin', 'give it the standard input (up to 700 kB)')
+    .option('-i, --stdin', 'give it the standard input (up to 600 kB)')
     .option('--timeout <seconds>', 'stop it after this time', '3600')
     .passThroughOptions()
     .addHelpText('after', '\nExamples:\n  vs exec web1 -- systemctl status\n  vs exec -i web1 -- sh < script')
@@ -30,7 +42,13 @@ export function register(program: Command): void {
         checkName(name);
         if (options.host !== undefined) checkHost(options.host);
         const argv = command[0] === '--' ? command.slice(1) : command;
-        const timeout = Math.max(1, Number(options.timeout) || 3600) * 1000;
+        const seconds = Number(options.timeout);
+        if (!(seconds > 0 && seconds <= 86_400))
+          throw new VsError(
+            'usage',
+            `--timeout is a number of seconds up to 86400, not ${quoted(options.timeout)}.`,
+          );
+        const timeout = Math.ceil(seconds * 1000);
         const stdin = options.stdin ? await readInput() : undefined;
         await withClient(async (client) => {
           const { code } = await client.request(

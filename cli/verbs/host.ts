@@ -6,7 +6,10 @@ const text = (value: unknown) => (typeof value === 'string' ? value : '-');
 
 /** `vs host list`. */
 export function register(program: Command): void {
-  const host = program.command('host').description('the hosts of the pool');
+  const host = program
+    .command('host')
+    .description('the hosts of the pool')
+    .addHelpText('after', '\nExamples:\n  vs host list');
   host
     .command('list')
     .description('the hosts with state, vservers and free space')

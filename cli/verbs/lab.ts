@@ -208,7 +208,10 @@ function lookVerbs(lab: Command): void {
 
 /** `vs lab`: a pool on one machine, for trying and testing. */
 export function register(program: Command): void {
-  const lab = program.command('lab').description('a pool on this one machine, to try and to test (root)');
+  const lab = program
+    .command('lab')
+    .description('a pool on this one machine, to try and to test (root)')
+    .addHelpText('after', '\nExamples:\n  vs lab up\n  eval "$(vs lab env)"\n  vs lab down');
   runVerbs(lab);
   lookVerbs(lab);
 }

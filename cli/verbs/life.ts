@@ -16,6 +16,7 @@ type Verb = keyof typeof summaries;
 interface Options {
   all?: boolean;
   host?: string;
+  json?: boolean;
 }
 
 async function everything(client: Client, host?: string): Promise<{ name: string; host: string }[]> {
@@ -38,20 +39,24 @@ async function each(verb: Verb, names: string[], options: Options): Promise<void
       ? await everything(client, options.host)
       : names.map((name) => ({ name, host: options.host }));
     let worst = 0;
+    const states: object[] = [];
     await Promise.all(
       targets.map(async ({ name, host: given }) => {
         try {
           const host = await hostOf(client, name, given);
           const state = await client.request(host, `host-agent.${verb}`, { name }, { timeoutMs: 180_000 });
+          states.push(state);
+          if (options.json) return;
           const start = state.enabled ? 'enabled' : 'disabled';
           console.log(`${name} on ${host}: ${verb.endsWith('able') ? start : state.state}`);
         } catch (error) {
           const { text, code } = describeFailure(error);
-          process.stderr.write(`vs: ${name}: ${text}\n`);
+          process.stderr.write(`vs: ${name}: ${text}\n`); // told on stderr also with --json
           worst = Math.max(worst, code);
         }
       }),
     );
+    if (options.json) console.log(JSON.stringify(states, null, 2));
     process.exitCode = worst;
   });
 }
@@ -65,6 +70,7 @@ export function register(program: Command): void {
       .argument('[name...]', 'names of vservers')
       .option('--all', 'every vserver (of --host, if given)')
       .option('--host <host>', 'on this host, without asking the master')
+      .option('--json', 'their states, for programs')
       .addHelpText('after', `\nExamples:\n  vs ${verb} web1 web2\n  vs ${verb} --all --host host1`)
       .action((names: string[], options: Options) => each(verb, names, options));
   }

@@ -19,7 +19,10 @@ function print(state: SagaState, options: Options): void {
 
 /** `vs saga list|show|follow|abort|resume`. */
 export function register(program: Command): void {
-  const saga = program.command('saga').description('moves and other long work');
+  const saga = program
+    .command('saga')
+    .description('moves and other long work')
+    .addHelpText('after', '\nExamples:\n  vs saga list\n  vs saga follow ID');
   const verb = (name: string, summary: string, example: string) =>
     saga
       .command(name)

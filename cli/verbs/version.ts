@@ -6,8 +6,11 @@ export function register(program: Command): void {
   program
     .command('version')
     .description('the version of vs-tools')
-    .action(() => {
+    .option('--json', 'for programs')
+    .addHelpText('after', '\nExamples:\n  vs version\n  vs version --json')
+    .action((options: { json?: boolean }) => {
       const file = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
-      console.log(`vs-tools ${(JSON.parse(file) as { version: string }).version}`);
+      const { version } = JSON.parse(file) as { version: string };
+      console.log(options.json ? JSON.stringify({ version, node: process.version }) : `vs-tools ${version}`);
     });
 }

@@ -57,7 +57,10 @@ export async function requireOwner(
       'refused',
       `${host} does not own ${name}${now?.releasedTo ? ` (it went to ${now.releasedTo})` : ''}, so it does not start it`,
     );
-  if (epoch !== undefined && epoch < now.epoch)
-    throw new VsError('conflict', `epoch ${epoch} of this command is older than ${now.epoch} of ${name}`);
+  if (epoch !== undefined && epoch !== now.epoch)
+    throw new VsError(
+      'conflict',
+      `epoch ${epoch} of this command is ${epoch < now.epoch ? 'older' : 'newer'} than ${now.epoch} of ${name} on ${host}`,
+    );
   return now;
 }

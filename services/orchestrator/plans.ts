@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { loadCreate } from '../../config/create.ts';
-import { inSubnet } from '../../config/networks.ts';
+import { inSubnet, isHostAddress } from '../../config/networks.ts';
 import { loadSlaves } from '../../config/slaves.ts';
 import type { Args } from '../../shared/contract/commands.ts';
 import { name } from '../../shared/contract/names.ts';
@@ -68,8 +68,14 @@ export function planner(context: Context, pool: Pool) {
       if (!host) throw new VsError('unavailable', 'no host is online', { retryable: true });
       const info = pool.requireHost(host);
       const { network } = await bus.request(host, 'network.match', { address: args.address });
-      if (args.address === network.gateway)
-        throw new VsError('refused', `${args.address} is the gateway of network ${network.name}`);
+      for (const address of [args.address, args.address6])
+        if (address && (address === network.gateway || address === network.gateway6))
+          throw new VsError('refused', `${address} is the gateway of network ${network.name}`);
+      if (!isHostAddress(network.subnet, args.address))
+        throw new VsError(
+          'refused',
+          `${args.address} is the network or broadcast address of ${network.name} (${network.subnet})`,
+        );
       const taken = pool.all().find((one) => one.address === args.address);
       if (taken) throw new VsError('refused', `${args.address} belongs to ${taken.name} on ${taken.host}`);
       if (args.address6 && !(network.subnet6 && inSubnet(network.subnet6, args.address6)))

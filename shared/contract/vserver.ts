@@ -127,7 +127,7 @@ export const hostAgentCommands = {
     z.strictObject({
       name,
       command: z.array(z.string()).min(1).max(1000),
-      stdin: z.string().max(700_000).optional(),
+      stdin: z.base64().max(900_000).optional(),
       timeout: z.int().min(1).optional(),
     }),
     z.object({ code: z.int() }),

@@ -227,7 +227,12 @@ describe('what is refused changes nothing', () => {
     ['a transport that is none', ['move', 'web1', 'host2', '--transport', 'pigeon'], 2, /rsyncd, btrfs-send/],
     ['exec with a time that is none', ['exec', '--timeout', 'soon', 'web1', '--', 'true'], 2, /--timeout/],
     ['a missing host', ['move', 'web1'], 2, /missing required argument 'host'/],
-    ['a missing source', ['create', 'web9', '10.60.10.9'], 2, /missing required argument 'source'/],
+    [
+      'a missing source',
+      ['create', 'web9', '10.60.10.9'],
+      2,
+      /no source is given, and create.conf has no TEMPLATE/,
+    ],
     ['a missing name', ['show'], 2, /missing required argument 'name'/],
     ['no names to start', ['start'], 2, /--all/],
     ['names and --all', ['stop', 'web1', '--all'], 2, /not both/],
