@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { VsError } from '../shared/errors.ts';
 
 const seconds = (value: number) => z.coerce.number().min(0).max(86_400).default(value);
+const count = (value: number) => z.coerce.number().int().min(0).default(value);
 const path = (value: string) => z.string().startsWith('/', 'an absolute path').default(value);
 
 /** Every key of vs-tools.conf, with its default. Each can also be given as VS_KEY in the environment, which wins. */
@@ -42,6 +43,23 @@ const schema = z.strictObject({
     .transform((text) => text.split(/[\s,]+/).filter(Boolean)),
   BROKER_SOCKET: z.string().default(''),
   BROKER_USERS: z.string().default(''),
+  BROKER_SESSION_HOURS: z.coerce.number().min(0).max(8760).default(24),
+  BROKER_SESSIONS_PER_USER: count(50),
+  BROKER_QUEUE_MESSAGES: count(1000),
+  BROKER_QUEUE_BYTES: count(8 * 1024 * 1024),
+  BROKER_RETAINED_MESSAGES: count(200_000),
+  BROKER_RETAINED_BYTES: count(256 * 1024 * 1024),
+  BROKER_CONNECTIONS: count(5000),
+  BROKER_CONNECTIONS_PER_USER: count(200),
+  BROKER_TOPIC_LEVELS: z.coerce.number().int().min(8).max(100).default(12),
+  BROKER_PACKET_BYTES: z.coerce
+    .number()
+    .int()
+    .min(65_536)
+    .max(268_435_455)
+    .default(1024 * 1024),
+  BROKER_WILL_SECONDS: seconds(15),
+  BROKER_STATS_SECONDS: z.coerce.number().min(1).max(3600).default(10),
 });
 export type Settings = z.infer<typeof schema>;
 
