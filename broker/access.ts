@@ -51,6 +51,7 @@ const readable = (base: string, who: Identity): Record<Role, string[]> => ({
     `${base}/master/alerts/#`,
     `${base}/sagas/#`,
     `${base}/backups/#`,
+    '$SYS/broker/#',
   ],
 });
 

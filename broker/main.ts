@@ -5,6 +5,12 @@ import type { Settings } from '../config/settings.ts';
 import { VsError } from '../shared/errors.ts';
 import { type Log, createLog } from '../shared/log.ts';
 import { type Identity, mayPublish, mayRead, maySubscribe } from './access.ts';
+import { openLimits } from './limits.ts';
+import type { Message } from './persistence/message.ts';
+import { keepWills, publishOldWills } from './persistence/old-wills.ts';
+import { persistenceOf } from './persistence/persistence.ts';
+import { type Store, openStore } from './persistence/store.ts';
+import { type Stats, createStats } from './stats.ts';
 import { guardStream } from './stream.ts';
 import { openUsers } from './users.ts';
 
@@ -15,18 +21,39 @@ function refusal(message: string, returnCode: number): Error & { returnCode: num
   return Object.assign(new Error(message), { returnCode });
 }
 
-async function createBroker(settings: Settings, log: Log): Promise<Aedes> {
+async function createBroker(
+  settings: Settings,
+  log: Log,
+  { count }: Stats,
+): Promise<{ aedes: Aedes; store: Store }> {
   const users = openUsers(settings.BROKER_USERS);
-  const identities = new WeakMap<Client, Identity>();
+  const identities = new WeakMap<object, Identity>();
   const base = settings.BASE_TOPIC;
-  return Aedes.createBroker({
-    id: `vs-${Date.now().toString(36)}`, // new at each start and sortable by time
+  const store = openStore({
+    file: `${settings.STATE_DIR}/broker.db`,
+    limits: settings,
+    log,
+    count,
+    userOf: (client) => identities.get(client)?.name ?? '',
+    mayQueue({ user, client }, topic) {
+      const role = users.find(user)?.role;
+      return role !== undefined && mayRead(base, { name: user, role, clientId: client }, topic);
+    },
+    onFatal(error) {
+      log.fatal({ err: error }, 'the broker ends, for it cannot keep what it is given');
+      process.exit(1);
+    },
+  });
+  const limits = openLimits(settings, store);
+  const aedes = await Aedes.createBroker({
+    id: store.id, // new at each start and sortable by time
+    persistence: persistenceOf(store),
     concurrency: 200,
     heartbeatInterval: 10_000,
     connectTimeout: 10_000,
     drainTimeout: 10_000,
     keepaliveLimit: 120,
-    maxTopicLevels: 12,
+    maxTopicLevels: settings.BROKER_TOPIC_LEVELS,
     preConnect(client, packet, done) {
       if (!packet.clientId) return done(refusal('a client id is needed', 2), false);
       done(null, true);
@@ -47,6 +74,11 @@ async function createBroker(settings: Settings, log: Log): Promise<Aedes> {
             );
             return done(refusal('client id and user do not belong together', 2) as never, null);
           }
+          const why = limits.enter(client, name);
+          if (why) {
+            count('clientsDenied', { user: name, client: client.id }, why);
+            return done(refusal(why, 3) as never, null);
+          }
           const who = { name, role: user.role, clientId: client.id };
           identities.set(client, who);
           const given = client as Client & { _will?: { topic: string } | null };
@@ -65,8 +97,14 @@ async function createBroker(settings: Settings, log: Log): Promise<Aedes> {
     authorizePublish(client, packet, done) {
       if (client === null) return done(null); // the broker itself; wills were checked when they were given
       const who = identities.get(client);
-      if (who && mayPublish(base, who, packet.topic)) return done(null);
-      log.warn({ user: who?.name, client: client.id, topic: packet.topic }, 'publish refused');
+      if (!client.closed) count('publishReceived'); // else it is a will
+      if (who && mayPublish(base, who, packet.topic)) {
+        const stored = store.accept(client, packet as Message);
+        if (stored) stored.then(() => done(null), done);
+        else done(null);
+        return;
+      }
+      count('denied', { user: who?.name, client: client.id, topic: packet.topic }, 'publish refused');
       packet.topic = NOWHERE;
       packet.payload = Buffer.alloc(0);
       packet.retain = false;
@@ -76,7 +114,8 @@ async function createBroker(settings: Settings, log: Log): Promise<Aedes> {
       const who = identities.get(client);
       if (who && maySubscribe(base, who, subscription.topic) && !subscription.topic.startsWith('$denied'))
         return done(null, subscription);
-      log.warn({ user: who?.name, client: client.id, topic: subscription.topic }, 'subscribe refused');
+      const about = { user: who?.name, client: client.id, topic: subscription.topic };
+      count('subscribeDenied', about, 'subscribe refused');
       done(null, null);
     },
     authorizeForward(client, packet) {
@@ -88,23 +127,48 @@ async function createBroker(settings: Settings, log: Log): Promise<Aedes> {
         client.conn.destroy();
         return null;
       }
-      return packet.qos === 0 && waiting > 1024 * 1024 ? null : packet;
+      if (packet.qos === 0 && waiting > 1024 * 1024) {
+        count('dropped', { client: client.id }, 'QoS 0 for a client that reads too slowly is dropped');
+        return null;
+      }
+      count('sent');
+      count('publishSent');
+      return packet;
     },
   });
+  return { aedes, store };
 }
 
 /** Runs the embedded broker: TCP listeners, a unix socket, and a listener inherited as fd 3 (LISTEN_FDS=1, as systemd does). */
 export async function runBroker(settings: Settings): Promise<{ ports: number[]; close(): Promise<void> }> {
   const log = createLog(settings.LOG_LEVEL, 'broker');
-  const aedes = await createBroker(settings, log);
+  const stats = createStats(log);
+  const { aedes, store } = await createBroker(settings, log, stats);
   const servers: Server[] = [];
+
+  let stop = () => {};
+  async function close(): Promise<void> {
+    stop();
+    for (const server of servers) server.close();
+    keepWills(aedes);
+    await new Promise<void>((resolve) => aedes.close(() => resolve()));
+    await store.close();
+    log.flush();
+  }
 
   async function listen(where: object, name: string): Promise<Server> {
     const server = createServer({ noDelay: true, highWaterMark: 4 * 1024 * 1024 }, (socket) => {
-      guardStream(socket, (reason) => log.warn({ from: socket.remoteAddress }, reason));
+      const received = () => stats.count('received');
+      guardStream(socket, settings.BROKER_PACKET_BYTES, received, (reason) =>
+        log.warn({ from: socket.remoteAddress }, reason),
+      );
+      stats.follow(socket);
       aedes.handle(socket);
     });
-    server.maxConnections = 5000;
+    server.maxConnections = settings.BROKER_CONNECTIONS;
+    server.on('drop', () =>
+      stats.count('clientsDenied', { listen: name }, 'as many connections as BROKER_CONNECTIONS allows'),
+    );
     await new Promise<void>((resolve, reject) => {
       server.once('error', (error) =>
         reject(
@@ -118,24 +182,33 @@ export async function runBroker(settings: Settings): Promise<{ ports: number[]; 
     return server;
   }
 
-  for (const one of settings.BROKER_LISTEN) {
-    const cut = one.lastIndexOf(':');
-    await listen({ host: one.slice(0, cut).replace(/^\[|\]$/g, ''), port: Number(one.slice(cut + 1)) }, one);
+  try {
+    for (const one of settings.BROKER_LISTEN) {
+      const cut = one.lastIndexOf(':');
+      await listen(
+        { host: one.slice(0, cut).replace(/^\[|\]$/g, ''), port: Number(one.slice(cut + 1)) },
+        one,
+      );
+    }
+    if (settings.BROKER_SOCKET) {
+      rmSync(settings.BROKER_SOCKET, { force: true });
+      await listen({ path: settings.BROKER_SOCKET }, settings.BROKER_SOCKET);
+      chmodSync(settings.BROKER_SOCKET, 0o600);
+    }
+    if (process.env['LISTEN_FDS'] === '1') await listen({ fd: 3 }, 'the inherited socket');
+  } catch (error) {
+    await close();
+    throw error;
   }
-  if (settings.BROKER_SOCKET) {
-    rmSync(settings.BROKER_SOCKET, { force: true });
-    await listen({ path: settings.BROKER_SOCKET }, settings.BROKER_SOCKET);
-    chmodSync(settings.BROKER_SOCKET, 0o600);
-  }
-  if (process.env['LISTEN_FDS'] === '1') await listen({ fd: 3 }, 'the inherited socket');
+  const ends = [
+    stats.start(aedes, store, settings.BROKER_STATS_SECONDS),
+    publishOldWills(aedes, store, log, settings.BROKER_WILL_SECONDS),
+  ];
+  stop = () => ends.forEach((end) => end());
   return {
     ports: servers
       .map((server) => server.address())
       .flatMap((address) => (address && typeof address === 'object' ? [address.port] : [])),
-    async close() {
-      for (const server of servers) server.close();
-      await new Promise<void>((resolve) => aedes.close(() => resolve()));
-      log.flush();
-    },
+    close,
   };
 }

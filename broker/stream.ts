@@ -1,15 +1,14 @@
 import type { Socket } from 'node:net';
 
-/** What the first packet of a client may have (it must be CONNECT), and every later one (measured.md, G6). */
+/** What the first packet of a client may have (it must be CONNECT) (measured.md, G6); later ones have a limit of their own. */
 const FIRST = 16 * 1024;
-const LATER = 1024 * 1024;
 const CONNECT = 1;
 
 /**
  * Follows the packets of an MQTT stream by their fixed headers (MQTT 3.1.1, 2.2): tells what is wrong with a chunk,
  * as soon as the length of a packet is known and before anything of it is taken in.
  */
-export function watchPackets(): (chunk: Buffer) => string | undefined {
+export function watchPackets(later: number, onPacket: () => void): (chunk: Buffer) => string | undefined {
   let left = 0; // bytes of the present packet that are still to come
   let type: number | undefined; // the header of the next packet has begun
   let length = 0;
@@ -35,8 +34,9 @@ export function watchPackets(): (chunk: Buffer) => string | undefined {
         if (shift > 21) return 'the length of a packet is malformed';
         continue;
       }
-      const limit = first ? FIRST : LATER;
+      const limit = first ? FIRST : later;
       if (length > limit) return `a packet of ${length} bytes was announced, ${limit} are allowed`;
+      onPacket();
       [left, type, length, shift, first] = [length, undefined, 0, 0, false];
     }
     return undefined;
@@ -47,9 +47,14 @@ export function watchPackets(): (chunk: Buffer) => string | undefined {
  * Readies a connection for aedes: no Nagle; read() drains all that is buffered (on Node 26 it returns one chunk,
  * where aedes waits for all, and clients stall: measured.md, G1); a packet that announces too much ends the connection.
  */
-export function guardStream(socket: Socket, onRefused: (reason: string) => void): void {
+export function guardStream(
+  socket: Socket,
+  later: number,
+  onPacket: () => void,
+  onRefused: (reason: string) => void,
+): void {
   socket.setNoDelay(true);
-  const wrongWith = watchPackets();
+  const wrongWith = watchPackets(later, onPacket);
   const readOne = socket.read.bind(socket) as (size?: number) => Buffer | null;
   socket.read = (size?: number | null): Buffer | null => {
     if (size !== undefined && size !== null) return readOne(size);
