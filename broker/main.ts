@@ -95,11 +95,11 @@ async function createBroker(
       );
     },
     authorizePublish(client, packet, done) {
-      if (client === null) return done(null); // the broker itself; wills were checked when they were given
-      const who = identities.get(client);
-      if (!client.closed) count('publishReceived'); // else it is a will
-      if (who && mayPublish(base, who, packet.topic)) {
-        const stored = store.accept(client, packet as Message);
+      const who = client && identities.get(client);
+      if (client && !client.closed) count('publishReceived'); // else it is a will
+      // No client: an old will, which was checked when it was given.
+      if (client === null || (who && mayPublish(base, who, packet.topic))) {
+        const stored = store.accept(client ?? packet, packet as Message);
         if (stored) stored.then(() => done(null), done);
         else done(null);
         return;

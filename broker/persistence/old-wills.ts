@@ -1,5 +1,6 @@
 import type { Aedes, PublishPacket } from 'aedes';
 import type { Log } from '../../shared/log.ts';
+import type { Message } from './message.ts';
 import type { Store } from './store.ts';
 
 /**
@@ -12,9 +13,11 @@ export function publishOldWills(aedes: Aedes, store: Store, log: Log, seconds: n
       log.info({ client: will.clientId, topic: will.topic }, 'the will of a client that did not come back');
       const { topic, payload, qos, retain } = will;
       const packet = { cmd: 'publish', topic, payload, qos, retain, dup: false } as PublishPacket;
-      aedes.publish(packet, (error) => {
-        if (!error) store.wills.remove({ id: will.clientId ?? '' });
-      });
+      const publish = () =>
+        aedes.publish(packet, (error) => {
+          if (!error) store.wills.remove({ id: will.clientId ?? '' });
+        });
+      Promise.resolve(store.accept(will, packet as Message)).then(publish, () => undefined);
     }
   }, seconds * 1000);
   return () => clearTimeout(timer);

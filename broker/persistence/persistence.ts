@@ -4,7 +4,11 @@ import type { Store } from './store.ts';
 import type { Subscription } from './sessions.ts';
 import type { ClientLike } from './wills.ts';
 
-/** The store as aedes asks for it: the interface of aedes-persistence 11, whose conformance tests it passes. */
+/**
+ * The store as aedes asks for it: the interface of aedes-persistence 11, whose conformance tests it passes. What is
+ * asked between the numbering of a packet and its emission waits for no disk: aedes drops a packet that a later one
+ * has overtaken.
+ */
 export function persistenceOf(store: Store) {
   const { retained, queues, sessions, incoming, wills, journal } = store;
   const persistence = {
@@ -15,9 +19,7 @@ export function persistenceOf(store: Store) {
       store.attach(broker);
     },
     async storeRetained(packet: Message): Promise<void> {
-      if (store.accepted(packet)) return;
-      retained.store(packet);
-      if (packet.qos > 0) await journal.commit();
+      if (!store.accepted(packet)) retained.store(packet);
     },
     createRetainedStream: (filter: string) => Readable.from(retained.matching([filter])),
     createRetainedStreamCombi: (filters: string[]) => Readable.from(retained.matching(filters)),
@@ -47,7 +49,7 @@ export function persistenceOf(store: Store) {
     async outgoingEnqueueCombi(to: { clientId: string }[], packet: Message): Promise<void> {
       const items = store.accepted(packet);
       if (items) for (const item of items) queues.name(item, packet);
-      else if (store.enqueue(to, packet).length > 0) await journal.commit();
+      else store.enqueue(to, packet);
     },
     async outgoingUpdate(client: ClientLike, packet: Message): Promise<void> {
       queues.update(client.id, packet);

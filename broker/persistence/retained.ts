@@ -27,27 +27,34 @@ export function readRetained(db: DatabaseSync): Message[] {
     }));
 }
 
+const isSystem = (topic: string): boolean => topic.startsWith('$SYS/');
+
 /** The retained messages, in a topic tree and in the journal; those of $SYS are of this life only. */
 export function openRetained(journal: Journal, limits: RetainedLimits, refused: (topic: string) => void) {
   const tree = createTopicTree<Retained>();
+  let count = 0;
   let bytes = 0;
 
   function forget(topic: string): void {
     const known = tree.get(topic);
     if (!known) return;
-    bytes -= known.bytes;
     tree.delete(topic);
+    if (isSystem(topic)) return;
+    count--;
+    bytes -= known.bytes;
   }
   function keep(packet: Message, old: boolean): void {
     forget(packet.topic);
     const size = sizeOf(packet);
     tree.set(packet.topic, { packet, bytes: size, old });
+    if (isSystem(packet.topic)) return;
+    count++;
     bytes += size;
   }
 
   return {
     get count() {
-      return tree.size;
+      return count;
     },
     get bytes() {
       return bytes;
@@ -61,21 +68,21 @@ export function openRetained(journal: Journal, limits: RetainedLimits, refused: 
      */
     store(packet: Message): void {
       const { topic } = packet;
-      const own_ = topic.startsWith('$SYS/');
+      const system = isSystem(topic);
       const before = tree.get(topic);
       const much =
-        !own_ &&
-        ((!before && tree.size >= limits.messages) ||
+        !system &&
+        ((!before && count >= limits.messages) ||
           bytes - (before?.bytes ?? 0) + sizeOf(packet) > limits.bytes);
       if (packet.payload.length === 0 || much) {
         forget(topic);
-        if (before && !own_) journal.remove('retained', [topic]);
+        if (before && !system) journal.remove('retained', [topic]);
         if (packet.payload.length > 0) refused(topic);
         return;
       }
       const payload = own(packet.payload);
       keep({ ...packet, payload }, false);
-      if (!own_) journal.put('retained', [topic, payload, packet.qos]);
+      if (!system) journal.put('retained', [topic, payload, packet.qos]);
     },
     *matching(filters: string[]): Generator<Message> {
       for (const filter of filters) for (const one of tree.under(filter)) yield one.packet;

@@ -133,11 +133,13 @@ export function openStore(options: StoreOptions) {
     accepted: (packet: Message): Item[] | undefined => accepted.get(packet.payload as Buffer),
     userOf: options.userOf,
     /**
-     * To be awaited before a packet of QoS 1 is acknowledged. A packet that stores nothing waits only for those of the
-     * same client before it, so that they stay in order; undefined if there are none.
+     * To be awaited before a packet of QoS 1 is acknowledged, and before a will is published. A packet that stores
+     * nothing waits only for those of the same client before it, so that they stay in order; undefined if there are none.
      */
     accept(client: object, packet: Message): Promise<void> | undefined {
-      const stored = packet.qos === 1 && take(packet) ? journal.commit() : undefined;
+      if (packet.qos === 0) return undefined;
+      const later = packet.qos === 2 && packet.messageId !== undefined; // stored with the note that it came
+      const stored = !later && take(packet) ? journal.commit() : undefined;
       const before = turns.get(client);
       if (!stored && !before) return undefined;
       const turn = Promise.all([before, stored]).then(() => {

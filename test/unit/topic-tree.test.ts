@@ -2,8 +2,34 @@ import { expect, test } from 'vitest';
 import { createTopicTree } from '../../broker/persistence/topic-tree.ts';
 import { matches } from '../../shared/bus.ts';
 
-const topics = ['a', 'a/b', 'a/b/c', 'a/x/c', 'a/b/c/d', 'b', '/a', 'a/', 'a//c', '$SYS/broker/uptime', '$SYS'];
-const filters = ['#', '+', '+/+', 'a/#', 'a/+', 'a/b/#', 'a/+/c', '+/b/#', 'a/b/c', '/+', '+/', 'a/+/', '$SYS/#'];
+const topics = [
+  'a',
+  'a/b',
+  'a/b/c',
+  'a/x/c',
+  'a/b/c/d',
+  'b',
+  '/a',
+  'a/',
+  'a//c',
+  '$SYS/broker/uptime',
+  '$SYS',
+];
+const filters = [
+  '#',
+  '+',
+  '+/+',
+  'a/#',
+  'a/+',
+  'a/b/#',
+  'a/+/c',
+  '+/b/#',
+  'a/b/c',
+  '/+',
+  '+/',
+  'a/+/',
+  '$SYS/#',
+];
 filters.push('$SYS/+/uptime', '+/broker/#', 'a/b/c/d/#', 'q/#', 'a//c');
 /** The rule of MQTT 4.7: as matches(), but a wildcard at the beginning passes over topics with a $. */
 const rule = (filter: string, topic: string) =>
