@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net';
 import type { Client } from 'aedes';
 import type { Settings } from '../config/settings.ts';
 import type { Store } from './persistence/store.ts';
@@ -20,8 +21,10 @@ export function openLimits(settings: Limits, store: Store) {
         if (sessions >= settings.BROKER_SESSIONS_PER_USER)
           return `the user has ${sessions} sessions, as many as BROKER_SESSIONS_PER_USER allows`;
       }
+      const conn = client.conn as Socket;
+      if (conn.destroyed) return undefined; // went while its password was looked at; aedes goes no further with it
       users.set(user, clients.add(client));
-      (client.conn as NodeJS.EventEmitter).once('close', () => {
+      conn.once('close', () => {
         clients.delete(client);
         if (clients.size === 0 && users.get(user) === clients) users.delete(user);
       });

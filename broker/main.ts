@@ -36,8 +36,12 @@ async function createBroker(
     count,
     userOf: (client) => identities.get(client)?.name ?? '',
     mayQueue({ user, client }, topic) {
-      const role = users.find(user)?.role;
-      return role !== undefined && mayRead(base, { name: user, role, clientId: client }, topic);
+      try {
+        const role = users.find(user)?.role;
+        return role !== undefined && mayRead(base, { name: user, role, clientId: client }, topic);
+      } catch {
+        return true; // the users file cannot be read now; the delivery asks again
+      }
     },
     onFatal(error) {
       log.fatal({ err: error }, 'the broker ends, for it cannot keep what it is given');
@@ -100,8 +104,13 @@ async function createBroker(
       // No client: an old will, which was checked when it was given.
       if (client === null || (who && mayPublish(base, who, packet.topic))) {
         const stored = store.accept(client ?? packet, packet as Message);
-        if (stored) stored.then(() => done(null), done);
-        else done(null);
+        if (!stored) return done(null);
+        const isWill = client === null || client.closed;
+        stored.then(() => {
+          // Its sender went meanwhile: aedes would not deliver what is stored now.
+          if (!isWill && !client.connected && !client.connecting) aedes.publish(packet, () => done(null));
+          else done(null);
+        }, done);
         return;
       }
       count('denied', { user: who?.name, client: client.id, topic: packet.topic }, 'publish refused');

@@ -134,8 +134,12 @@ export function openQueues(journal: Journal, limits: QueueLimits, refused: (clie
       else item.packet = packet;
       write(item);
     },
-    /** Takes out what was acknowledged, or may not be delivered. */
+    /**
+     * Takes out what was acknowledged, or what is not to be sent from the queue. aedes also calls this, without a
+     * message id, for a packet that it does not deliver a second time (overlapping subscriptions): that one stays.
+     */
     clear(client: string, packet: Message): Message | undefined {
+      if (packet.messageId === undefined) return undefined;
       const queue = queues.get(client);
       const item = queue && find(queue, packet);
       if (!queue || !item) return undefined;

@@ -310,6 +310,8 @@ describe('what was acknowledged', () => {
     for (let n = 0; n < 60; n++) await send(n);
     await agent.client.publishAsync(event, 'not for viewers', { qos: 1 });
     await agent.client.publishAsync('vs/1/hosts/host1/alerts/x/y', 'QoS 0 is not kept', { qos: 0 });
+    await sleep(1100);
+    expect(await figure(broker, 'queued messages/count')).toBe(60);
     await broker.end('SIGTERM');
     broker = await startBroker(state);
     const back = speak(broker, 'viewer-desk', { clean: false });
@@ -328,11 +330,56 @@ describe('what was acknowledged', () => {
     expect(ids(third)).toEqual(ids(back));
     for (const messageId of ids(third)) third.send({ cmd: 'puback', messageId });
     await sleep(300);
-    third.socket.destroy();
+    await broker.end('SIGKILL');
+    broker = await startBroker(state);
     const fourth = speak(broker, 'viewer-desk', { clean: false });
     await until(() => fourth.find('connack') !== undefined, 'connack');
     await sleep(200);
     expect(fourth.texts()).toEqual([]);
+  });
+
+  test('what a connected client did not acknowledge comes again, also when its subscriptions overlap', async () => {
+    const broker = await startBroker(freshState());
+    const desk = speak(broker, 'operator-desk', { clean: false });
+    const subscriptions = ['vs/1/#', 'vs/1/hosts/#', event].map((topic) => ({ topic, qos: 1 }));
+    desk.send({ cmd: 'subscribe', messageId: 1, subscriptions });
+    await until(() => desk.find('suback') !== undefined, 'suback');
+    const agent = await join_(broker, 'host1');
+    await agent.client.publishAsync(event, 'once', { qos: 1 });
+    await until(() => desk.texts().length > 0, 'delivery');
+    await sleep(200);
+    expect(desk.texts()).toEqual(['once']);
+    desk.socket.destroy();
+    const again = speak(broker, 'operator-desk', { clean: false });
+    await until(() => again.texts().length > 0, 'delivery again');
+    await sleep(200);
+    expect(again.texts()).toEqual(['once']);
+  });
+
+  test('what is stored is delivered too, when its sender goes before it is acknowledged', async () => {
+    const broker = await startBroker(freshState());
+    const desk = await join_(broker, 'operator-desk');
+    await desk.client.subscribeAsync('vs/1/hosts/+/info', { qos: 1 });
+    for (let n = 0; n < 20; n++) {
+      const agent = speak(broker, `host1-${n}`);
+      await until(() => agent.find('connack') !== undefined, 'connack');
+      const topic = 'vs/1/hosts/host1/info';
+      agent.send({
+        cmd: 'publish',
+        topic,
+        payload: String(n),
+        qos: 1,
+        retain: true,
+        messageId: 1,
+        dup: false,
+      });
+      agent.socket.destroySoon();
+      await until(() => agent.closed, 'its end');
+    }
+    await sleep(300);
+    const last = [...(await retained(broker, 'vs/1/hosts/host1/info')).values()][0];
+    expect(desk.heard.at(-1)?.text).toBe(last);
+    expect(desk.heard.length).toBe(20);
   });
 
   test('a client that is connected loses nothing either, and its queue empties as it acknowledges', async () => {
@@ -618,8 +665,12 @@ describe('fifty thousand retained topics', () => {
         const one = speak(broker, `operator-s${made++}`);
         await until(() => one.find('connack') !== undefined, 'connack');
         const begin = performance.now();
+        // aedes looks the retained messages up after the SUBACK: their first is the answer, or that there is none.
         const took = new Promise<number>((resolve) => {
-          one.onPacket = (packet) => packet.cmd === 'suback' && resolve(performance.now() - begin);
+          one.onPacket = (packet) => {
+            if (packet.cmd === 'suback') one.send({ cmd: 'pingreq' });
+            else resolve(performance.now() - begin);
+          };
         });
         one.send({ cmd: 'subscribe', messageId: 1, subscriptions: [{ topic: filter, qos: 1 }] });
         const ms = await took;
@@ -632,9 +683,12 @@ describe('fifty thousand retained topics', () => {
           one.socket.destroy();
           times.push(ms);
         }
-        const median = times.sort((a, b) => a - b)[7] ?? 99;
-        console.log(`SUBSCRIBE ${filter} at 50 000 retained: ${median.toFixed(2)} ms`);
-        expect(median, filter).toBeLessThan(2);
+        times.sort((a, b) => a - b);
+        const [good = 99, median = 99] = [times[3], times[7]]; // a scan would cost each of them, a busy machine some
+        console.log(
+          `SUBSCRIBE ${filter} at 50 000 retained: ${good.toFixed(2)} ms, median ${median.toFixed(2)}`,
+        );
+        expect(good, filter).toBeLessThan(2);
       }
       await broker.end('SIGKILL');
       const begin = performance.now();
@@ -759,14 +813,17 @@ describe('the database', () => {
   });
 
   test.each([
-    ['its beginning', 0, 4096],
-    ['a page in its middle', 4096 * 6, 4096],
-    ['all of it', 0, 200_000],
+    ['its beginning', 'SELECT 1 AS page', 4096],
+    ['a table', "SELECT rootpage AS page FROM sqlite_schema WHERE name = 'retained'", 4096],
+    ['an index', "SELECT rootpage AS page FROM sqlite_schema WHERE name LIKE '%auto%retained%'", 4096],
+    ['all of it', 'SELECT 1 AS page', 200_000],
   ])(
     'with %s damaged is set aside with the date, and the broker starts empty and says so',
-    async (_, at, length) => {
+    async (_, where, length) => {
       const state = freshState();
       await keep(state);
+      const { value: page } = readDatabase(file(state), (db) => Number(db.prepare(where).get()?.['page']));
+      const at = (page - 1) * 4096;
       const handle = openSync(file(state), 'r+');
       writeSync(handle, Buffer.alloc(length, 0xa5), 0, length, at);
       const broker = await startBroker(state);
