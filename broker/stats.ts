@@ -77,7 +77,6 @@ export function createStats(log: Log) {
 
   return {
     count,
-    counts,
     /** Follows the bytes of a connection. */
     follow(socket: Socket): void {
       sockets.add(socket);

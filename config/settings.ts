@@ -58,7 +58,7 @@ const schema = z.strictObject({
     .min(65_536)
     .max(268_435_455)
     .default(1024 * 1024),
-  BROKER_WILL_SECONDS: seconds(15),
+  BROKER_WILL_SECONDS: z.coerce.number().min(0).max(30).default(15),
   BROKER_STATS_SECONDS: z.coerce.number().min(1).max(3600).default(10),
 });
 export type Settings = z.infer<typeof schema>;

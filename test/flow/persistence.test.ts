@@ -19,7 +19,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import mqtt, { type Packet } from 'mqtt-packet';
 import { type IClientOptions, type MqttClient, connectAsync } from 'mqtt';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { readDatabase } from '../../broker/persistence/database.ts';
+import { connectDatabase, readDatabase } from '../../broker/persistence/database.ts';
 import { persistenceOf } from '../../broker/persistence/persistence.ts';
 import { openStore } from '../../broker/persistence/store.ts';
 import { hashPassword } from '../../broker/users.ts';
@@ -766,6 +766,15 @@ describe('the database', () => {
     await broker.end('SIGTERM');
   };
   const file = (state: string) => join(state, 'broker.db');
+
+  test('is synchronised at each commit', () => {
+    const state = freshState();
+    mkdirSync(state);
+    const db = connectDatabase(file(state));
+    expect(db.prepare('PRAGMA synchronous').get()).toEqual({ synchronous: 2 }); // FULL: fsync of the WAL
+    expect(db.prepare('PRAGMA journal_mode').get()).toEqual({ journal_mode: 'wal' });
+    db.close();
+  });
 
   test('is for its owner only, also while it is written', async () => {
     const state = freshState();
