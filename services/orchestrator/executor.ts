@@ -68,7 +68,7 @@ export function replay(lines: Line[]) {
       failure = {
         step,
         message: String(line['message']),
-        code: String(line['code'] ?? 'failed'),
+        code: typeof line['code'] === 'string' ? line['code'] : 'failed',
         host: typeof line['host'] === 'string' ? line['host'] : undefined,
       };
     if (line.kind === 'undone') undone.add(step);
