@@ -28,17 +28,24 @@ export function agentsOf(bus: Bus, pool: Pool): Agents {
       await new Promise((resolve) => setTimeout(resolve, 200));
     }
   }
+  /** What is still at work when a saga is aborted would go on behind the back of the undo: it is ended, and waited for. */
+  function endCopies(host: string, args: object): void {
+    const { name, saga } = args as { name: string; saga: string };
+    bus.request(host, 'transfer.close', { name, saga }).catch(() => undefined);
+  }
   return {
     async ask(host, command, args, context, options = {}) {
       const id = context.command(`${command}${options.tag ?? ''}`);
       for (let attempt = 0; ; attempt++) {
+        if (context.signal.aborted) throw new VsError('failed', 'the saga was aborted');
         if (host !== bus.target && !pool.isOnline(host)) context.say(`waiting for ${host}, which is offline`);
         if (host !== bus.target) await online(host, context.signal);
+        const aborted = () => endCopies(host, args);
+        if (command === 'transfer.send') context.signal.addEventListener('abort', aborted, { once: true });
         try {
           return await bus.request(host, command, args, {
             id: attempt === 0 ? id : `${id.slice(-60)}_r${attempt}`,
             timeoutMs: options.timeoutMs ?? 60_000,
-            signal: context.signal,
             onProgress: options.onProgress,
           });
         } catch (error) {
@@ -50,6 +57,8 @@ export function agentsOf(bus: Bus, pool: Pool): Agents {
           )
             throw error;
           await new Promise((resolve) => setTimeout(resolve, 500));
+        } finally {
+          context.signal.removeEventListener('abort', aborted);
         }
       }
     },

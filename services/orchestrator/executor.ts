@@ -171,6 +171,7 @@ export async function execute(saga: Saga, parts: ExecutorParts): Promise<SagaSta
         return;
       } catch (error) {
         parts.log(sentence(error), { saga: state.id, step: step.name, attempt });
+        if (saga.abortReason && !pnr) throw new VsError('refused', saga.abortReason, { cause: error });
         if (!pnr || attempt >= parts.retry.times) throw error;
         await sleep(parts.retry.waitMs);
       }
