@@ -36,6 +36,9 @@ export const event = z.looseObject({
   issuer: z.string().optional(),
 });
 export type Event = z.infer<typeof event>;
+/** An event as the master keeps it: with the target it came from, and the service. */
+export const pastEvent = event.extend({ from: z.string(), service: z.string() });
+export type PastEvent = z.infer<typeof pastEvent>;
 
 /** `.../alerts/{subject}/{check}`: retained while it fires; an empty payload when resolved. */
 export const alert = z.looseObject({ ts, severity: z.enum(['warning', 'critical']), message: z.string() });
