@@ -29,6 +29,7 @@ const verbs: Record<string, Verb> = {
     summary: 'a pool on this one machine, to try and to test (root)',
     load: () => import('./verbs/lab.ts'),
   },
+  user: { summary: 'who may speak to the broker (on the master)', load: () => import('./verbs/user.ts') },
   service: { summary: 'run services in this process', load: () => import('./verbs/service.ts') },
   version: { summary: 'the version of vs-tools', load: () => import('./verbs/version.ts') },
 };
