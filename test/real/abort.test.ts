@@ -1,24 +1,7 @@
-import { existsSync, readFileSync, readdirSync } from 'node:fs';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { SagaState } from '../../shared/contract/saga.ts';
 import { realLab } from './lab-kit.ts';
 
 const lab = realLab('abort');
-const journals = `/var/lib/vslab-${lab.name}/master/state/sagas`;
-
-/** Begins a move and answers its id once the journal says that a step has begun. */
-async function begin(to: string, step: string): Promise<string> {
-  const state = JSON.parse(lab.vs(['move', 'web1', to, '--no-follow', '--json']).stdout) as SagaState;
-  const file = `${journals}/${state.id}.jsonl`;
-  for (let tries = 0; tries < 4000; tries++) {
-    if (existsSync(file) && readFileSync(file, 'utf8').includes(`"kind":"started","step":"${step}"`))
-      return state.id;
-    await sleep(5);
-  }
-  throw new Error(`the move did not come to step ${step}: ${readdirSync(journals).join(' ')}`);
-}
-
 beforeAll(() => {
   lab.up();
   lab.vs(['create', 'web1', '10.60.10.5', 'busybox', '--host', 'host1', '--start']);
@@ -27,7 +10,7 @@ beforeAll(() => {
 afterAll(() => lab.down());
 
 test('a person aborts in the seed: undone, it never stopped, nothing is left', async () => {
-  const id = await begin('host2', 'seed');
+  const id = await lab.begin('host2', 'seed');
   const { stdout } = lab.vs(['saga', 'abort', id]);
   expect(stdout).toMatch(/web1 stays on host1, running: .*aborted by operator/);
   expect(JSON.parse(lab.vs(['saga', 'show', id, '--json']).stdout)).toMatchObject({
@@ -41,7 +24,7 @@ test('a person aborts in the seed: undone, it never stopped, nothing is left', a
 });
 
 test('a second saga on the same vserver is refused while one runs', async () => {
-  const id = await begin('host2', 'seed');
+  const id = await lab.begin('host2', 'seed');
   expect(lab.vs(['move', 'web1', 'host2'], 1).stderr).toContain(`a saga has web1 already (move ${id})`);
   expect(lab.vs(['stop', 'web1'], 1).stderr).toContain(`web1 is locked by saga ${id}`);
   lab.vs(['saga', 'abort', id]);
@@ -63,7 +46,7 @@ test('a fault in its firewall.conf is found before the stop', () => {
 
 test('past the point of no return it goes on until the target can start; an abort is refused', async () => {
   lab.on('host2', 'touch /run/vs/web1'); // where the root is to be mounted
-  const id = await begin('host2', 'start');
+  const id = await lab.begin('host2', 'start');
   expect(lab.vs(['saga', 'abort', id], 1).stderr).toMatch(/past its point of no return/);
   expect(lab.running('web1')).toEqual([]);
   lab.on('host2', 'rm -f /run/vs/web1');

@@ -27,3 +27,41 @@ describe.each(['btrfs', 'dir'] as const)('a power cut of the master during a mov
     expect(lab.leftovers()).toEqual([]);
   });
 });
+
+describe('a power cut of a host during a move', () => {
+  const lab = realLab('pwhost');
+  beforeAll(() => {
+    lab.up();
+    lab.vs(['create', 'web1', '10.60.10.5', 'busybox', '--host', 'host1', '--enable', '--start']);
+    lab.on('host1', 'dd if=/dev/urandom of=/var/lib/vservers/web1/rootfs/ballast bs=1M count=60 status=none');
+  });
+  afterAll(() => lab.down());
+
+  test.each([
+    { victim: 'source', step: 'seed' },
+    { victim: 'source', step: 'final' },
+    { victim: 'source', step: 'give up' },
+    { victim: 'source', step: 'clean up' },
+    { victim: 'target', step: 'seed' },
+    { victim: 'target', step: 'adopt' },
+    { victim: 'target', step: 'take over' },
+    { victim: 'target', step: 'start' },
+  ])(
+    'of the $victim in step $step: it ends by itself, one copy runs, nothing is left',
+    async ({ victim, step }) => {
+      const from = lab.rows().find((row) => row.vserver === 'web1')?.host ?? '';
+      const to = from === 'host1' ? 'host2' : 'host1';
+      const dead = victim === 'source' ? from : to;
+      await lab.begin(to, step);
+      lab.vs(['lab', 'kill', dead, '--name', lab.name]);
+      await sleep(1000);
+      lab.vs(['lab', 'boot', dead, '--name', lab.name]);
+      const saga = await lab.ended(150_000);
+      expect(['done', 'undone'], JSON.stringify(saga, null, 1)).toContain(saga.result);
+      const there = saga.result === 'done' ? to : from;
+      await lab.settled(there);
+      expect(lab.running('web1')).toEqual([there]);
+      expect(lab.leftovers()).toEqual([]);
+    },
+  );
+});
