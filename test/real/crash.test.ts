@@ -11,10 +11,7 @@ const all = ['lock', 'stage', 'seed', 'prepare', 'stop', 'final', 'verify', 'ado
   'answer',
   'clean up',
 ]);
-const some = {
-  btrfs: ['stage', 'seed', 'stop', 'final', 'adopt', 'give up', 'start'],
-  dir: ['seed', 'final', 'start'],
-};
+const some = { btrfs: ['seed', 'stop', 'final', 'give up', 'start'], dir: ['seed', 'final'] };
 /** The orchestrator, the agent that gives and the agent that takes. */
 const victims = ['master', 'source', 'target'] as const;
 
