@@ -51,6 +51,8 @@ export async function sendRsync(
     secret: string;
     final: boolean;
     bwlimit?: number;
+    /** Only these files (NUL-separated), whatever their times say. */
+    list?: string | undefined;
     signal: AbortSignal;
   },
   count: ReturnType<typeof meter>,
@@ -60,7 +62,8 @@ export async function sendRsync(
     '-aHAX',
     '--numeric-ids',
     '--sparse',
-    '--delete',
+    '--modify-window=-1', // nanoseconds: rsync compares (and sets) whole seconds otherwise
+    ...(options.list ? ['--ignore-times', '--from0', `--files-from=${options.list}`] : ['--delete']),
     '--info=progress2,stats2',
     '--exclude=/config',
     `--timeout=${QUIET_SECONDS}`,

@@ -124,7 +124,8 @@ export function moveSteps(plan: MovePlan, agents: Agents): Step[] {
       host: source,
       downtime: running,
       async do(context) {
-        const last = await pass(agents, plan, context, { final: true, tag: 'final' });
+        const { began } = context.outputs['seed'] as { began?: number };
+        const last = await pass(agents, plan, context, { final: true, tag: 'final', since: began });
         context.say(size(last.bytes));
         return { ...last };
       },
