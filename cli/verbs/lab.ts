@@ -93,13 +93,20 @@ function runVerbs(lab: Command): void {
       const found = await requireLab(options.name);
       await killNode(found, nodeOf(found, name));
     });
-  verb('boot', 'boot a node that is off', '  vs lab boot host1')
+  verb('boot', 'boot a node that is off; returns once it is online', '  vs lab boot host1')
     .argument('<node>', 'host1, host2, ... or master')
     .action(async (name: string, options: Named) => {
       const { nodeOf, requireLab } = await load.model();
       const { bootNode } = await load.node();
       const found = await requireLab(options.name);
       await bootNode(found, nodeOf(found, name));
+      if (found.bare) return;
+      const { awaitOnline } = await load.lab();
+      if ((await awaitOnline(found, 20, [name])).length > 0)
+        throw new VsError(
+          'unavailable',
+          `${name} is booted, but did not come online within 20 s; its logs lie in /var/lib/vslab-${found.name}/${name}/log.`,
+        );
     });
   verb(
     'cut',

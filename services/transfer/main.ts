@@ -73,14 +73,14 @@ export function service(context: Context): Service {
       },
       'transfer.send': (args, call) =>
         work.run(args.saga, async (signal) => {
-          const { name, saga, address, port, secret, label, parent, final, bwlimit } = args;
+          const { name, saga, address, port, secret, label, parent, final, bwlimit, compress } = args;
           const began = Date.now();
           const count = meter(args.total, (progress) => call.progress(progress));
           if (args.transport === 'rsyncd') {
             const tree = paths.vserver(name);
             const list = args.suspects ? suspectsFile(settings.RUN_DIR, saga) : undefined;
             const result = await sendRsync(
-              { tree, address, port, secret, final: final && !list, bwlimit, list, signal },
+              { tree, address, port, secret, final: final && !list, bwlimit, compress, list, signal },
               count,
             );
             if (list) await rm(list, { force: true });

@@ -43,7 +43,8 @@ export const transferCommands = {
       /** rsyncd: only the files that `transfer.suspects` found, and whatever their times say. */
       suspects: z.boolean().optional(),
       total: bytes.optional(),
-      bwlimit: bytes.optional(),
+      bwlimit: bytes.optional(), // a second
+      compress: z.boolean().optional(), // rsyncd only
     }),
     z.object({
       bytes,

@@ -13,6 +13,9 @@ export interface Route {
   sourceAddress: string;
   transport: Transport;
   bytes: number;
+  /** Bytes a second, and compression, by slaves.conf. */
+  bwlimit?: number;
+  compress?: boolean;
 }
 interface Pass {
   bytes: number;
@@ -105,6 +108,8 @@ async function once(agents: Agents, route: Route, context: StepContext, options:
     ...(options.suspects ? { suspects: true } : {}),
     ...(label ? { label } : {}),
     ...(parent ? { parent } : {}),
+    ...(route.bwlimit ? { bwlimit: route.bwlimit } : {}),
+    ...(route.compress ? { compress: true } : {}),
     ...(options.total ? { total: options.total } : {}),
   };
   const sent = await agents.ask(source, 'transfer.send', args, context, {
