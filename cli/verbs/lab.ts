@@ -48,14 +48,16 @@ function probeTarget(text: string, icmp: boolean): string {
   throw new VsError('usage', `"${text}" is no address and port such as 10.60.10.5:80 or [fd60:10::5]:80.`);
 }
 
-function runVerbs(lab: Command): void {
-  const verb = (name: string, summary: string, examples: string) =>
-    lab
-      .command(name)
-      .description(summary)
-      .option('--name <lab>', 'name of the lab', 'lab')
-      .addHelpText('after', `\nExamples:\n${examples}`);
+/** A verb of `vs lab`, which is about the lab of --name. */
+const verbOf = (lab: Command) => (name: string, summary: string, examples: string) =>
+  lab
+    .command(name)
+    .description(summary)
+    .option('--name <lab>', 'name of the lab', 'lab')
+    .addHelpText('after', `\nExamples:\n${examples}`);
 
+function runVerbs(lab: Command): void {
+  const verb = verbOf(lab);
   verb(
     'up',
     'bring a lab up: a master, hosts, networks, a router and a prober',
@@ -128,13 +130,7 @@ function runVerbs(lab: Command): void {
 }
 
 function lookVerbs(lab: Command): void {
-  const verb = (name: string, summary: string, examples: string) =>
-    lab
-      .command(name)
-      .description(summary)
-      .option('--name <lab>', 'name of the lab', 'lab')
-      .addHelpText('after', `\nExamples:\n${examples}`);
-
+  const verb = verbOf(lab);
   verb('status', 'hosts, addresses, networks, storage and processes of a lab', '  vs lab status --json')
     .option('--json', 'for programs')
     .action(async (options: Named & { json?: boolean }) => {
