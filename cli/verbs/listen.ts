@@ -1,4 +1,5 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import type { CommandSpec } from '../../shared/contract/command.ts';
 import { VsError } from '../../shared/errors.ts';
 import { withClient } from '../client.ts';
 import { quoted } from '../names.ts';
@@ -60,7 +61,7 @@ export async function contractJudge(): Promise<Judge> {
     return found.map((one) => `${[...lead, ...one.path].join('.') || 'the payload'}: ${one.message}`);
   }
   function ofCommand(scope: string, name: string, payload: unknown): string[] {
-    const spec = Object.hasOwn(commands, name) ? commands[name as keyof typeof commands] : undefined;
+    const spec = (commands as Record<string, CommandSpec | undefined>)[name];
     if (spec?.scope !== scope)
       return [`there is no command ${name} ${scope === 'host' ? 'of hosts' : 'of the master'}`];
     return issues(spec.args, (payload as { args?: unknown }).args ?? {}, ['args']);

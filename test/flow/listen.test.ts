@@ -120,6 +120,14 @@ test('retained state comes at once; --count ends with 0; the filter may have the
   }
 });
 
+test('--count is exact, also when more messages come in one piece', async () => {
+  for (const name of ['web7', 'web8', 'web9'])
+    await publish('host1', of(`vservers/${name}/state`), { ...state, name }, true);
+  const { ended, lines } = listen('viewer', 'hosts/#', '--count', '2');
+  expect([await ended, lines().length]).toEqual([0, 2]);
+  for (const name of ['web7', 'web8', 'web9']) await publish('host1', of(`vservers/${name}/state`), '', true);
+});
+
 test('--json: one object a line, with the whole topic, the schema and what is wrong', async () => {
   const { ended, lines } = listen('viewer', 'hosts/host1/status', '--count', '1', '--json');
   expect(await ended).toBe(0);
