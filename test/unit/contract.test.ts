@@ -129,7 +129,10 @@ describe('examples', () => {
     const state = channels['vserverState'] as Channel;
     const tryOut = (change: object) =>
       published(state.payload).safeParse({ ...state.example, ...change }).success;
-    expect(tryOut({ unheard: 'of' })).toBe(true); // states are tolerant
+    expect(tryOut({ unheard: 'of' })).toBe(true); // states are tolerant, also within
+    const info = channels['hostInfo']?.example as { storage: object };
+    const later = { ...info, storage: { ...info.storage, compression: 'zstd' } };
+    expect(faults(channels['hostInfo']?.payload as z.ZodType, later)).toEqual([]);
     for (const change of [
       { host: 'master' },
       { host: 'Host1' },
