@@ -140,7 +140,8 @@ export function topicsMarkdown(): string {
     '|---|---|---|---|---|---|',
     ...Object.entries(channels).map(heard),
     '',
-    'An agent publishes only below its own host and reads only its own commands; `client` is the one whose MQTT client id is in the topic.',
+    'A client id is the name of the user, or begins with it and a dash: the broker refuses others. ' +
+      'An agent publishes only below its own host and reads only its own commands; `client` is the one whose MQTT client id is in the topic.',
     'Topics that anyone may subscribe to with `+` and `#` are delivered as far as the reader may read them.',
     '',
     '- `vs/1/hosts/+/vservers/web1/metrics` follows web1 wherever it runs.',

@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -268,5 +268,57 @@ describe('asyncapi.yaml', () => {
     const { document: parsed, diagnostics } = await new Parser().parse(files.get('docs/asyncapi.yaml') ?? '');
     expect(diagnostics.filter((one) => one.severity < 2)).toEqual([]); // 0 error, 1 warning
     expect(parsed).toBeDefined();
+  });
+});
+
+describe('docs/integrations', () => {
+  const folder = new URL('../../docs/integrations/', import.meta.url).pathname;
+  const samples = readdirSync(folder).map(
+    (file) => [file, readFileSync(join(folder, file), 'utf8')] as const,
+  );
+
+  /** Can a filter of a sample match a topic of the contract? */
+  const hears = (filter: string) =>
+    Object.values(channels).some(({ topic }) => {
+      const want = filter.replace('vs/1/', '').split('/');
+      const have = topic.split('/');
+      return (
+        (want.at(-1) === '#' ? want.length <= have.length : want.length === have.length) &&
+        want.every(
+          (level, index) => /^[+#]$/.test(level) || have[index]?.startsWith('{') || level === have[index],
+        )
+      );
+    });
+  test.each(samples)('%s: its topics are in the contract, its commands exist', (_, text) => {
+    const plain = text.replaceAll(/\$\{[^}]*\}/g, '+'); // a word that the flow of Node-RED puts in
+    const filters = [...plain.matchAll(/vs\/1\/[a-z][\w+#{}/.-]*/g)].map(([one]) => one.replace(/[.,]$/, ''));
+    expect(filters.filter((one) => !hears(one))).toEqual([]);
+    const used = filters.flatMap(
+      (one) => /commands\/([a-z-]+)\/([a-zA-Z-]+)$/.exec(one)?.slice(1).join('.') ?? [],
+    );
+    expect(used.filter((one) => !Object.hasOwn(commands, one))).toEqual([]);
+  });
+  test('their client ids are those the broker takes', () => {
+    const ids = samples.flatMap(([, text]) =>
+      [...text.matchAll(/(?:client_id = |remote_clientid |"clientid": |^-I )"?([\w-]*)/gm)].map(
+        ([, one]) => one,
+      ),
+    );
+    expect(ids.length).toBeGreaterThanOrEqual(6);
+    expect(ids.filter((one) => !/^(viewer|operator)-/.test(one ?? ''))).toEqual([]);
+  });
+  test('node-red.json: every wire leads to a node, every node has its broker', () => {
+    const nodes = JSON.parse(Object.fromEntries(samples)['node-red.json'] ?? '') as {
+      id: string;
+      wires?: string[][];
+      broker?: string;
+      type: string;
+    }[];
+    const ids = new Set(nodes.map((one) => one.id));
+    expect(ids.size).toBe(nodes.length);
+    for (const { type, wires = [], broker } of nodes) {
+      expect(wires.flat().filter((one) => !ids.has(one))).toEqual([]);
+      if (type.startsWith('mqtt ')) expect(ids.has(broker ?? '')).toBe(true);
+    }
   });
 });
