@@ -89,7 +89,7 @@ export async function connect(given?: ClientSettings): Promise<Client> {
   const parser = mqtt.parser();
   const pending = new Map<string, Pending>();
   const listeners: { filters: string[]; onMessage: OnMessage }[] = [];
-  const granted = new Map<number, () => void>();
+  const granted = new Map<number, (codes: readonly unknown[]) => void>();
   let messageId = 1;
   let over: VsError | undefined;
   let connected = false;
@@ -132,7 +132,7 @@ export async function connect(given?: ClientSettings): Promise<Client> {
           `The broker at ${settings.url} refuses the user "${settings.user}": ${packet.returnCode === 4 || packet.returnCode === 5 ? 'wrong user or password' : `return code ${packet.returnCode}`}. ${hint}`,
         );
     } else if (packet.cmd === 'suback') {
-      granted.get(packet.messageId ?? 0)?.();
+      granted.get(packet.messageId ?? 0)?.(packet.granted);
     } else if (packet.cmd === 'publish') {
       if (packet.qos === 1) send({ cmd: 'puback', messageId: packet.messageId ?? 0 });
       take(packet.topic, parseJson(packet.payload.toString()), packet.retain);
@@ -160,7 +160,13 @@ export async function connect(given?: ClientSettings): Promise<Client> {
   function subscribe(filters: string[], onMessage?: OnMessage): Promise<void> {
     if (onMessage) listeners.push({ filters, onMessage });
     const number = nextId();
-    const done = new Promise<void>((resolve) => granted.set(number, resolve));
+    const done = new Promise<void>((resolve, reject) =>
+      granted.set(number, (codes) => {
+        const refused = filters.filter((_, index) => codes[index] === 128);
+        if (refused.length === 0) resolve();
+        else reject(new VsError('refused', `The broker lets ${who} not hear ${refused.join(', ')}.`));
+      }),
+    );
     send({
       cmd: 'subscribe',
       messageId: number,

@@ -203,6 +203,14 @@ test('a viewer hears no commands; an operator does', async () => {
   operator.child.kill();
 });
 
+test('a filter that the broker refuses ends with 1 and says so', async () => {
+  const { ended, out } = listen('viewer', 'hosts/host1/events/network', '--for', '5');
+  expect([await ended, out.errors]).toEqual([
+    1,
+    'vs: The broker lets viewer not hear vs/1/hosts/host1/events/network.\n',
+  ]);
+});
+
 test('a wrong password and a broker that goes away end with 4', async () => {
   writeFileSync(join(directory, 'viewer.password'), 'guess');
   const wrong = listen('viewer', '#');
