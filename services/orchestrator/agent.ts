@@ -1,6 +1,7 @@
 import type { Args, CommandName, Data } from '../../shared/contract/commands.ts';
 import { VsError } from '../../shared/errors.ts';
 import type { Bus } from '../../shared/bus.ts';
+import { seal } from '../../shared/seal.ts';
 import type { StepContext } from './executor.ts';
 import type { Pool } from './pool.ts';
 
@@ -13,6 +14,8 @@ export interface Agents {
     context: StepContext,
     options?: { timeoutMs?: number; tag?: string; onProgress?: (progress: Record<string, unknown>) => void },
   ): Promise<Data<K>>;
+  /** A secret as only this host can read it: commands lie open for operators. */
+  seal(host: string, secret: string): string;
 }
 
 /**
@@ -34,6 +37,11 @@ export function agentsOf(bus: Bus, pool: Pool): Agents {
     bus.request(host, 'transfer.close', { name, saga }).catch(() => undefined);
   }
   return {
+    seal(host, secret) {
+      const key = pool.info(host)?.seal;
+      if (!key) throw new VsError('unavailable', `${host} has not told its key yet`, { retryable: true });
+      return seal(secret, key);
+    },
     async ask(host, command, args, context, options = {}) {
       const id = context.command(`${command}${options.tag ?? ''}`);
       for (let attempt = 0; ; attempt++) {

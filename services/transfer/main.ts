@@ -3,6 +3,7 @@ import { mkdir, readdir, rm, stat } from 'node:fs/promises';
 import { VsError } from '../../shared/errors.ts';
 import { pathsFor } from '../../shared/paths.ts';
 import { run } from '../../shared/run.ts';
+import { unseal } from '../../shared/seal.ts';
 import type { Context, Service } from '../../shared/service.ts';
 import { receive, send } from './btrfs-send.ts';
 import { type Endpoint, openEndpoint } from './endpoint.ts';
@@ -73,7 +74,8 @@ export function service(context: Context): Service {
       },
       'transfer.send': (args, call) =>
         work.run(args.saga, async (signal) => {
-          const { name, saga, address, port, secret, label, parent, final, bwlimit, compress } = args;
+          const { name, saga, address, port, label, parent, final, bwlimit, compress } = args;
+          const secret = unseal(settings, args.secret);
           const began = Date.now();
           const count = meter(args.total, (progress) => call.progress(progress));
           if (args.transport === 'rsyncd') {

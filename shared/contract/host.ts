@@ -18,6 +18,7 @@ export const hostInfo = z.looseObject({
   runtime: z.object({ name: z.literal('lxc'), version: z.string() }),
   storage: storageInfo,
   networks: z.array(z.string()),
+  seal: z.string().default(''), // public key: secrets in commands are sealed for this host (shared/seal.ts)
   ts,
 });
 export type HostInfo = z.infer<typeof hostInfo>;

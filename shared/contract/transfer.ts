@@ -36,7 +36,7 @@ export const transferCommands = {
       transport,
       address: z.string(),
       port: z.int(),
-      secret: z.string(),
+      secret: z.string(), // sealed for the source
       label: label.optional(),
       parent: label.optional(),
       final: z.boolean(),

@@ -64,6 +64,7 @@ function world() {
   const calls: string[] = [];
   const fault: { at?: number; forever?: string } = {};
   const agents: Agents = {
+    seal: (_host, secret) => `sealed ${secret.length}`,
     async ask(host, command, _args, context) {
       context.command(command);
       calls.push(`${command}@${host}`);

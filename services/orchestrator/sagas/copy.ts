@@ -103,7 +103,7 @@ async function once(agents: Agents, route: Route, context: StepContext, options:
     transport,
     address: opened.address,
     port: opened.port,
-    secret: opened.secret,
+    secret: agents.seal(source, opened.secret),
     final: options.final,
     ...(options.suspects ? { suspects: true } : {}),
     ...(label ? { label } : {}),

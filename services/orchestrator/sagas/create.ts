@@ -52,7 +52,7 @@ async function templateSource(
     context,
     { tag: Date.now().toString(36) }, // an offer ends with the master's life, so it is asked for anew
   );
-  return { kind: 'template', name: template, ...served };
+  return { kind: 'template', name: template, ...served, secret: agents.seal(plan.host, served.secret) };
 }
 
 /** What is copied: the staging that a pass has filled, a snapshot, or the live tree where there are no snapshots. */
