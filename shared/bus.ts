@@ -146,6 +146,7 @@ export function connectBus(options: {
     const host = topic.split('/').at(-2) ?? '';
     const life = sessions.take(host, payload, retain);
     if (life === 'over') requests.failAll(host);
+    if ((payload as { state?: string } | null)?.state === 'online') requests.online(host);
     return life !== 'late';
   }
 

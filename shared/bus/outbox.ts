@@ -3,7 +3,7 @@ import type { Log } from '../log.ts';
 import type { Connection } from './connection.ts';
 
 /** Some brokers end the connection for a message that they will not have: after so many losses it is given up. */
-const LOSSES = 5;
+const LOSSES = 3;
 
 interface Message {
   topic: string;

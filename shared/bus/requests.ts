@@ -7,6 +7,8 @@ import type { Log } from '../log.ts';
 import type { Connection } from './connection.ts';
 import { type RequestOptions, TIMEOUT_MS } from './wire.ts';
 
+const GIVEN_UP_KEPT = 100;
+
 interface Pending {
   id: string;
   target: string;
@@ -42,8 +44,8 @@ export function openRequests(parts: {
 }) {
   const { connection, topics, target, clientId, issuer, url, dispatcher, log } = parts;
   const pending = new Set<Pending>();
-  /** Given up by a person or saga while the broker was away: said at the next connect. */
-  const unsaid = new Map<string, Pending>();
+  /** Given up, and not answered since: where it runs nobody may have heard it, so it is said again at the next chance. */
+  const givenUp = new Map<string, Pending>();
   let ready = false;
 
   /** Sends a question until the broker has it; when the connection is lost, `open` does it again. */
@@ -67,11 +69,19 @@ export function openRequests(parts: {
       } catch (error) {
         log.debug({ error: String(error) }, 'not cancelled'); // joined to the work of somebody else
       }
-    } else if (ready) {
-      connection
-        .send(one.message.topic, JSON.stringify({ id: one.id, cancel: true, issuer }), 1, false)
-        .catch((error: unknown) => log.warn({ id: one.id, error: String(error) }, 'a cancel was not sent'));
-    } else if (explicit) unsaid.set(one.id, one);
+    } else if (ready || explicit) {
+      const [oldest] = givenUp.size >= GIVEN_UP_KEPT ? givenUp.keys() : [];
+      if (oldest !== undefined) givenUp.delete(oldest);
+      givenUp.set(one.id, one);
+      sayGivenUp(one);
+    }
+  }
+  function sayGivenUp({ id, message }: Pending): void {
+    if (!message || !ready) return;
+    const text = JSON.stringify({ id, cancel: true, issuer });
+    connection
+      .send(message.topic, text, 1, false)
+      .catch((error: unknown) => log.debug({ id, error: String(error) }, 'a cancel was not sent'));
   }
 
   /** Waits for the answer to what `begin` asks. */
@@ -136,7 +146,7 @@ export function openRequests(parts: {
           retryable: true,
         });
       const result = await wait({ id, target: to, name, message }, request, (it) => {
-        unsaid.delete(id);
+        givenUp.delete(id);
         void deliver(it);
       });
       return unwrap(result);
@@ -144,17 +154,21 @@ export function openRequests(parts: {
     take(topic: string, payload: unknown): void {
       const parsed = replySchema.safeParse(payload);
       if (!parsed.success) return;
+      if ('ok' in parsed.data) givenUp.delete(parsed.data.id);
       for (const one of pending)
         // only who was asked may answer
         if (one.message && one.id === parsed.data.id && topic === topics.reply(one.target, clientId))
           one.finish(parsed.data);
     },
-    /** Replies can be heard: asks again what waits, and says what was given up meanwhile. */
+    /** Replies can be heard: asks again what waits. */
     open(): void {
       ready = true;
-      for (const one of unsaid.values()) cancel(one, true);
-      unsaid.clear();
       for (const one of pending) void deliver(one);
+    },
+    /** A target hears commands (again): what was said while it was away is said again. */
+    online(who: string): void {
+      for (const one of givenUp.values()) if (one.target === who) sayGivenUp(one);
+      for (const one of pending) if (one.target === who) void deliver(one);
     },
     lost: () => void (ready = false),
     /** Whoever this target was will not answer any more. */
