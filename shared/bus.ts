@@ -173,8 +173,9 @@ export function connectBus(options: {
     onConnect: (listener) => void listeners.add(listener),
     async close() {
       closing = true;
-      const late = new Promise((resolve) => setTimeout(resolve, CLOSE_MS));
       if (connection.connected) {
+        const enough = AbortSignal.timeout(CLOSE_MS);
+        const late = new Promise((resolve) => enough.addEventListener('abort', resolve));
         await Promise.race([Promise.all([events.empty(), replies.empty()]), late]);
         const said = connection
           .send(topics.status(target), status('offline'), 1, true)

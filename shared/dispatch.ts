@@ -15,7 +15,8 @@ export type Handlers = { [K in CommandName]?: (args: Args<K>, call: Call) => Pro
 
 interface Run {
   result: Promise<Reply>;
-  listeners: Set<(progress: Record<string, unknown>) => void>;
+  /** By where they answer: who asks twice hears each word once. */
+  listeners: Map<unknown, (progress: Record<string, unknown>) => void>;
   abort: AbortController;
   issuer: string;
   keepMs: number;
@@ -94,7 +95,7 @@ export function createDispatcher(handlers: Handlers, onFault: (error: unknown, n
     const { signal } = run.abort;
     try {
       const progress = (data: Record<string, unknown>) => {
-        for (const listener of run.listeners) listener(data);
+        for (const listener of run.listeners.values()) listener(data);
       };
       const data = await table[name]?.(args, { id, issuer: run.issuer, signal, progress });
       return { id, ok: true, data: data ?? {} };
@@ -134,7 +135,8 @@ export function createDispatcher(handlers: Handlers, onFault: (error: unknown, n
       const key = `${name} ${id}`;
       const known = runs.get(key);
       if (known) {
-        if (onProgress && known.ended === undefined) known.listeners.add(onProgress);
+        if (onProgress && known.ended === undefined)
+          known.listeners.set(envelope.replyTo ?? onProgress, onProgress);
         return known.result;
       }
       let args: unknown;
@@ -145,7 +147,7 @@ export function createDispatcher(handlers: Handlers, onFault: (error: unknown, n
       }
       const run: Run = {
         result: Promise.resolve({ id, progress: {} }),
-        listeners: new Set(onProgress ? [onProgress] : []),
+        listeners: new Map(onProgress ? [[envelope.replyTo ?? onProgress, onProgress]] : []),
         abort: new AbortController(),
         issuer: envelope.issuer ?? 'unknown',
         keepMs: envelope.args['saga'] === undefined ? KEEP_MS : KEEP_SAGA_MS,

@@ -1,5 +1,4 @@
-import { Readable } from 'node:stream';
-import { type IStore, MqttClient } from 'mqtt';
+import { MqttClient } from 'mqtt';
 import { VsError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { backoffMs } from './backoff.ts';
@@ -19,18 +18,6 @@ export interface Connection {
   unsubscribe(filter: string): Promise<void>;
   end(): Promise<void>;
 }
-
-/**
- * mqtt.js keeps what was not acknowledged and sends it again, one by one, before it says that it is connected. One
- * message that the broker will not have would block all others for ever. Here each owner of a message knows what to do.
- */
-const forgetful: IStore = {
-  put: (_packet, done) => (done(), forgetful),
-  del: (packet, done) => (done(undefined, packet as never), forgetful),
-  get: (_packet, done) => (done(new Error('nothing is kept')), forgetful),
-  createStream: () => Readable.from([]) as never,
-  close: (done) => done(),
-};
 
 /** The MQTT client of a bus: the only importer of mqtt. Connects at once and again after each loss. */
 export function openConnection(options: {
@@ -57,7 +44,6 @@ export function openConnection(options: {
     reconnectPeriod: backoffMs(0),
     resubscribe: false,
     queueQoSZero: false,
-    outgoingStore: forgetful,
     will: { topic: options.will.topic, payload: Buffer.from(options.will.text), qos: 1, retain: true },
   });
   const inFlight = new Set<(error: VsError) => void>();
@@ -137,6 +123,8 @@ export function openConnection(options: {
           messageId = client.getLastMessageId();
         });
       } catch (error) {
+        // mqtt.js would send it again at each connect, before anything else and until it is acknowledged: one message that
+        // a broker will not have would block all others for ever. Whose message it is knows what to do.
         client.removeOutgoingMessage(messageId);
         throw error;
       }

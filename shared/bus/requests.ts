@@ -15,6 +15,7 @@ interface Pending {
   name: string;
   /** The message of a request to another process. */
   message?: { topic: string; text: string };
+  sent?: boolean;
   finish: (reply: Reply) => void;
   fail: (error: VsError) => void;
 }
@@ -46,12 +47,15 @@ export function openRequests(parts: {
   const pending = new Set<Pending>();
   /** Given up, and not answered since: where it runs nobody may have heard it, so it is said again at the next chance. */
   const givenUp = new Map<string, Pending>();
+  /** Targets that were heard of before replies can be heard. */
+  const there = new Set<string>();
   let ready = false;
 
-  /** Sends a question until the broker has it; when the connection is lost, `open` does it again. */
+  /** Sends a question until the broker has it; when the connection is lost, `open` or `online` does it again. */
   async function deliver(one: Pending): Promise<void> {
     while (one.message && pending.has(one)) {
       if (!ready) return;
+      one.sent = true;
       try {
         return await connection.send(one.message.topic, one.message.text, 1, false);
       } catch (error) {
@@ -82,6 +86,11 @@ export function openRequests(parts: {
     connection
       .send(message.topic, text, 1, false)
       .catch((error: unknown) => log.debug({ id, error: String(error) }, 'a cancel was not sent'));
+  }
+
+  function sayAgain(who: string): void {
+    for (const one of givenUp.values()) if (one.target === who) sayGivenUp(one);
+    for (const one of pending) if (one.target === who) void deliver(one);
   }
 
   /** Waits for the answer to what `begin` asks. */
@@ -160,17 +169,25 @@ export function openRequests(parts: {
         if (one.message && one.id === parsed.data.id && topic === topics.reply(one.target, clientId))
           one.finish(parsed.data);
     },
-    /** Replies can be heard: asks again what waits. */
+    /**
+     * Replies can be heard: asks what was not asked yet. What waits for a host is asked again when the host says that it
+     * is there, and is still the one that was asked (`failAll`): another life of it would carry it out anew.
+     */
     open(): void {
       ready = true;
-      for (const one of pending) void deliver(one);
+      for (const one of pending) if (!one.sent || target !== 'master') void deliver(one);
+      for (const who of there) sayAgain(who);
+      there.clear();
     },
-    /** A target hears commands (again): what was said while it was away is said again. */
+    /** A target hears commands (again): what was said while it or we were away is said again. */
     online(who: string): void {
-      for (const one of givenUp.values()) if (one.target === who) sayGivenUp(one);
-      for (const one of pending) if (one.target === who) void deliver(one);
+      if (ready) sayAgain(who);
+      else there.add(who);
     },
-    lost: () => void (ready = false),
+    lost(): void {
+      ready = false;
+      there.clear();
+    },
     /** Whoever this target was will not answer any more. */
     failAll(of: string): void {
       for (const one of pending)

@@ -57,7 +57,8 @@ export function openSubscriptions(connection: Connection, own: string[], log: Lo
     /** Resolves after the first try, or at once while the broker is away. */
     async add(filter: string, listener: OnMessage): Promise<() => Promise<void>> {
       listeners.set(filter, (listeners.get(filter) ?? new Set()).add(listener));
-      if (connection.connected) void insist(await attempt([filter]), life);
+      const mine = life;
+      if (connection.connected) void insist(await attempt([filter]), mine);
       return async () => {
         const left = listeners.get(filter);
         left?.delete(listener);

@@ -130,7 +130,7 @@ export async function realBroker() {
     },
     async close(): Promise<void> {
       for (const client of raws) await client.endAsync(true);
-      for (const bus of opened) await bus.close();
+      await Promise.all(opened.map((bus) => bus.close()));
       await kill();
       rmSync(directory, { recursive: true });
     },

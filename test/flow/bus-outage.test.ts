@@ -240,6 +240,8 @@ test('a late will of an earlier life: the master never takes it for news, and th
   // A life that began while the master was away, and ended: its will is no late one.
   const newer = await net.raw('host1-newer', [], will('newer', Date.now() + 1000));
   await agent.close();
+  await until(() => seen.at(-1) === 'offline', 'its end');
+  await sleep(300); // its own will comes, too
   seen.length = 0;
   newer.client.stream.destroy();
   await until(() => seen.includes('offline'), 'the will of a newer life counts');

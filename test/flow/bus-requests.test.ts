@@ -1,8 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { connect } from '../../cli/client.ts';
 import type { Bus } from '../../shared/bus.ts';
 import type { Handlers } from '../../shared/dispatch.ts';
-import { realBroker, until } from './bus-kit.ts';
+import { badProxy, realBroker, until } from './bus-kit.ts';
 
 let net: Awaited<ReturnType<typeof realBroker>>;
 let agent: Bus;
@@ -112,6 +113,30 @@ test('a timeout cancels; another issuer cannot, and is told so', async () => {
   expect(ears.heard).toHaveLength(1); // of the others there is nothing to say
 });
 
+test("the command line's own client says a deadline and cancels as well", async () => {
+  const heard = await net.raw('operator-cli', [topic]);
+  const client = await connect({
+    url: `mqtt://127.0.0.1:${net.port}`,
+    user: 'operator',
+    password: 'right',
+    base: 'vs/1',
+  });
+  const abort = new AbortController();
+  const given = client.request('host1', 'host-agent.exec', args, { id: 'cli1', signal: abort.signal });
+  const outcome = given.catch((error: Error) => error.message);
+  const late = client.request('host1', 'host-agent.exec', args, { id: 'cli2', timeoutMs: 600 });
+  const outcome2 = late.catch((error: Error) => error.message);
+  await until(() => runs.length === 2, 'the runs');
+  abort.abort();
+  expect(await outcome).toBe('host-agent.exec on host1 was given up.');
+  await until(() => runs[0]?.aborted === true, 'the signal');
+  expect(runs[1]?.aborted).toBe(false);
+  expect(await outcome2).toBe('host1 did not answer host-agent.exec within 0.6 s.');
+  await until(() => runs[1]?.aborted === true, 'the signal of the late one');
+  expect(Number(heard.heard[0]?.body['deadline'])).toBeGreaterThan(Date.now());
+  client.close();
+});
+
 test('calls inside a process know timeout, signal and joining too', async () => {
   const abort = new AbortController();
   const given = exec(agent, { id: 'in1', signal: abort.signal });
@@ -184,3 +209,49 @@ test('the broker dies while a command runs: the bus asks again by the id, and so
   expect(await retry).toEqual({ code: 7 });
   expect(runs).toHaveLength(3);
 });
+
+test('the host is back before its caller: what waits is asked again all the same', async () => {
+  const proxy = await badProxy(net.port);
+  const far = await net.bus('master', {}, proxy.port);
+  let ready = 0;
+  far.onConnect(() => ready++);
+  await until(() => ready === 1, 'the connection');
+  const asked = far.request('host1', 'host-agent.exec', args, { timeoutMs: 20_000 });
+  await until(() => runs.length === 1, 'the run');
+  proxy.rules.down = true;
+  proxy.cut();
+  await until(() => !far.connected, 'the loss');
+  runs[0]?.end(); // nobody hears the answer
+  // The host is heard of before all that the caller needs is granted.
+  proxy.rules.refused.add('vs/1/master/commands/+/+');
+  proxy.rules.down = false;
+  await until(() => far.connected, 'the connection');
+  await sleep(300);
+  proxy.rules.refused.clear();
+  expect(await asked).toEqual({ code: 7 });
+  expect(runs).toHaveLength(1);
+  proxy.close();
+});
+
+test('a host that began another life while its caller was away is not asked again: the caller learns it', async () => {
+  const proxy = await badProxy(net.port);
+  const far = await net.bus('master', {}, proxy.port);
+  let ready = 0;
+  far.onConnect(() => ready++);
+  await until(() => ready === 1, 'the connection');
+  const host = await net.bus('host2', handlers);
+  const asked = far.request('host2', 'host-agent.exec', args, { id: 'lives', timeoutMs: 20_000 });
+  const outcome = asked.catch((error: Error) => error.message);
+  await until(() => runs.length === 1, 'the run');
+  proxy.rules.down = true;
+  proxy.cut();
+  await until(() => !far.connected, 'the loss');
+  await host.close();
+  await net.bus('host2', handlers);
+  proxy.rules.down = false;
+  expect(await outcome).toBe('host2 went offline before it answered');
+  await until(() => ready === 2, 'the connection');
+  await sleep(300);
+  expect(runs).toHaveLength(1);
+  proxy.close();
+}, 40_000);

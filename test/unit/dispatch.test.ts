@@ -48,6 +48,15 @@ test('an id is carried out once: who asks while it runs joins with its progress,
   expect(runs).toHaveLength(2);
 });
 
+test('who asks twice while it runs (a message that came twice) hears each word of progress once', () => {
+  const it = dispatcher();
+  let heard = 0;
+  for (let time = 0; time < 2; time++)
+    void it.call(name, envelope({ replyTo: 'vs/1/hosts/host1/replies/me' }), 'a', () => heard++);
+  say({ n: 1 });
+  expect(heard).toBe(1);
+});
+
 test.each([
   ['a command', name, good, 600_000],
   ['a step of a saga', 'host-agent.unlock', { name: 'web1', saga: 's1' }, 86_400_000],
