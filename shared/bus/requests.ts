@@ -4,10 +4,9 @@ import type { Topics } from '../contract/topics.ts';
 import type { Dispatcher } from '../dispatch.ts';
 import { VsError } from '../errors.ts';
 import type { Log } from '../log.ts';
+import { openCancels } from './cancels.ts';
 import type { Connection } from './connection.ts';
 import { type RequestOptions, TIMEOUT_MS } from './wire.ts';
-
-const GIVEN_UP_KEPT = 100;
 
 interface Pending {
   id: string;
@@ -45,8 +44,7 @@ export function openRequests(parts: {
 }) {
   const { connection, topics, target, clientId, issuer, url, dispatcher, log } = parts;
   const pending = new Set<Pending>();
-  /** Given up, and not answered since: where it runs nobody may have heard it, so it is said again at the next chance. */
-  const givenUp = new Map<string, Pending>();
+  const cancels = openCancels(connection, issuer, log);
   /** Targets that were heard of before replies can be heard. */
   const there = new Set<string>();
   let ready = false;
@@ -73,23 +71,11 @@ export function openRequests(parts: {
       } catch (error) {
         log.debug({ error: String(error) }, 'not cancelled'); // joined to the work of somebody else
       }
-    } else if (ready || explicit) {
-      const [oldest] = givenUp.size >= GIVEN_UP_KEPT ? givenUp.keys() : [];
-      if (oldest !== undefined) givenUp.delete(oldest);
-      givenUp.set(one.id, one);
-      sayGivenUp(one);
-    }
+    } else if (ready || explicit)
+      cancels.add({ id: one.id, target: one.target, topic: one.message.topic }, ready);
   }
-  function sayGivenUp({ id, message }: Pending): void {
-    if (!message || !ready) return;
-    const text = JSON.stringify({ id, cancel: true, issuer });
-    connection
-      .send(message.topic, text, 1, false)
-      .catch((error: unknown) => log.debug({ id, error: String(error) }, 'a cancel was not sent'));
-  }
-
   function sayAgain(who: string): void {
-    for (const one of givenUp.values()) if (one.target === who) sayGivenUp(one);
+    cancels.sayAgain(who);
     for (const one of pending) if (one.target === who) void deliver(one);
   }
 
@@ -155,7 +141,7 @@ export function openRequests(parts: {
           retryable: true,
         });
       const result = await wait({ id, target: to, name, message }, request, (it) => {
-        givenUp.delete(id);
+        cancels.forget(id);
         void deliver(it);
       });
       return unwrap(result);
@@ -163,7 +149,7 @@ export function openRequests(parts: {
     take(topic: string, payload: unknown): void {
       const parsed = replySchema.safeParse(payload);
       if (!parsed.success) return;
-      if ('ok' in parsed.data) givenUp.delete(parsed.data.id);
+      if ('ok' in parsed.data) cancels.forget(parsed.data.id);
       for (const one of pending)
         // only who was asked may answer
         if (one.message && one.id === parsed.data.id && topic === topics.reply(one.target, clientId))
