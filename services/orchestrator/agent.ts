@@ -18,6 +18,9 @@ export interface Agents {
   seal(host: string, secret: string): string;
 }
 
+/** Work that may take long and ends by itself when the saga is aborted; all else is waited for. */
+const cancelled = new Set<CommandName>(['host-agent.install', 'template.ensure']);
+
 /**
  * Asks agents with ids that stay the same over a restart of the orchestrator, so that work in flight is joined.
  * A host that is away is waited for: 30 s, for it may just restart; its answer is asked for again after that.
@@ -43,7 +46,8 @@ export function agentsOf(bus: Bus, pool: Pool): Agents {
       return seal(secret, key);
     },
     async ask(host, command, args, context, options = {}) {
-      const id = context.command(`${command}${options.tag ?? ''}`);
+      const first = context.command(`${command}${options.tag ?? ''}`);
+      let id = first;
       for (let attempt = 0; ; attempt++) {
         if (context.signal.aborted) throw new VsError('failed', 'the saga was aborted');
         if (host !== bus.target && !pool.isOnline(host)) context.say(`waiting for ${host}, which is offline`);
@@ -52,8 +56,9 @@ export function agentsOf(bus: Bus, pool: Pool): Agents {
         if (command === 'transfer.send') context.signal.addEventListener('abort', aborted, { once: true });
         try {
           return await bus.request(host, command, args, {
-            id: attempt === 0 ? id : `${id.slice(-60)}_r${attempt}`,
+            id,
             timeoutMs: options.timeoutMs ?? 60_000,
+            ...(cancelled.has(command) ? { signal: context.signal } : {}),
             onProgress: options.onProgress,
           });
         } catch (error) {
@@ -64,6 +69,8 @@ export function agentsOf(bus: Bus, pool: Pool): Agents {
             context.signal.aborted
           )
             throw error;
+          // what ran out of time was cancelled, and is remembered as failed; else the same id joins what is at work
+          if (error.details?.['timedOut']) id = `${first.slice(-60)}_r${attempt + 1}`;
           await new Promise((resolve) => setTimeout(resolve, 500));
         } finally {
           context.signal.removeEventListener('abort', aborted);
