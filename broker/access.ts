@@ -1,4 +1,4 @@
-import { matches } from '../shared/bus.ts';
+import { matches } from '../shared/contract/topics.ts';
 import type { Role } from './users.ts';
 
 export interface Identity {

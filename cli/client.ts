@@ -1,16 +1,11 @@
-import { type Socket, connect as connectSocket } from 'node:net';
 import mqtt, { type Packet } from 'mqtt-packet';
 import type { Args, CommandName, Data } from '../shared/contract/commands.ts';
 import type { Reply } from '../shared/contract/command.ts';
-import { type Topics, topicsFor } from '../shared/contract/topics.ts';
+import { MAX_PAYLOAD, type RequestOptions, TIMEOUT_MS, openSocket } from '../shared/bus/wire.ts';
+import { type Topics, matches, topicsFor } from '../shared/contract/topics.ts';
 import { VsError } from '../shared/errors.ts';
 import { type ClientSettings, clientSettings } from './settings.ts';
 
-export interface RequestOptions {
-  /** Milliseconds until the answer; 60 s unless given. */
-  timeoutMs?: number;
-  onProgress?: (progress: Record<string, unknown>) => void;
-}
 type OnMessage = (topic: string, payload: unknown, retained: boolean) => void;
 
 /** A client for the life of one command: everything is written at once, without waiting for acknowledgements. */
@@ -33,30 +28,6 @@ export interface Client {
 
 const hint =
   'Set BROKER_URL, BROKER_USER and BROKER_PASSWORD_FILE in vs-tools.conf; for a lab: eval "$(./vs lab env)"';
-
-function openSocket(url: string): Socket {
-  const parsed = new URL(url);
-  if (parsed.protocol === 'unix:') return connectSocket({ path: decodeURIComponent(parsed.pathname) });
-  return connectSocket({
-    host: parsed.hostname.replace(/^\[|\]$/g, ''),
-    port: Number(parsed.port || 1883),
-    noDelay: true,
-  });
-}
-
-/** Packets stay under 1 MB (measured.md, common ground of the brokers). */
-const MAX_PAYLOAD = 1_000_000;
-
-/** Does an MQTT filter match a topic? */
-function matches(filter: string, topic: string): boolean {
-  const want = filter.split('/');
-  const have = topic.split('/');
-  for (const [index, level] of want.entries()) {
-    if (level === '#') return true;
-    if (have[index] === undefined || (level !== '+' && level !== have[index])) return false;
-  }
-  return want.length === have.length;
-}
 
 function parseJson(text: string): unknown {
   try {
@@ -89,7 +60,7 @@ export async function connect(given?: ClientSettings): Promise<Client> {
   const parser = mqtt.parser();
   const pending = new Map<string, Pending>();
   const listeners: { filters: string[]; onMessage: OnMessage }[] = [];
-  const granted = new Map<number, () => void>();
+  const granted = new Map<number, (codes: readonly unknown[]) => void>();
   let messageId = 1;
   let over: VsError | undefined;
   let connected = false;
@@ -132,7 +103,7 @@ export async function connect(given?: ClientSettings): Promise<Client> {
           `The broker at ${settings.url} refuses the user "${settings.user}": ${packet.returnCode === 4 || packet.returnCode === 5 ? 'wrong user or password' : `return code ${packet.returnCode}`}. ${hint}`,
         );
     } else if (packet.cmd === 'suback') {
-      granted.get(packet.messageId ?? 0)?.();
+      granted.get(packet.messageId ?? 0)?.(packet.granted);
     } else if (packet.cmd === 'publish') {
       if (packet.qos === 1) send({ cmd: 'puback', messageId: packet.messageId ?? 0 });
       take(packet.topic, parseJson(packet.payload.toString()), packet.retain);
@@ -160,7 +131,13 @@ export async function connect(given?: ClientSettings): Promise<Client> {
   function subscribe(filters: string[], onMessage?: OnMessage): Promise<void> {
     if (onMessage) listeners.push({ filters, onMessage });
     const number = nextId();
-    const done = new Promise<void>((resolve) => granted.set(number, resolve));
+    const done = new Promise<void>((resolve, reject) =>
+      granted.set(number, (codes) => {
+        const refused = filters.filter((_, index) => codes[index] === 128);
+        if (refused.length === 0) resolve();
+        else reject(new VsError('refused', `The broker lets ${who} not hear ${refused.join(', ')}.`));
+      }),
+    );
     send({
       cmd: 'subscribe',
       messageId: number,
@@ -203,26 +180,41 @@ export async function connect(given?: ClientSettings): Promise<Client> {
 
   function call(target: string, name: string, args: object, options: RequestOptions = {}): Promise<unknown> {
     if (over) return Promise.reject(over);
-    const id = uniqueId();
+    const { id = uniqueId(), timeoutMs = TIMEOUT_MS, signal } = options;
     const [service = '', command = ''] = name.split('.');
-    const timeoutMs = options.timeoutMs ?? 60_000;
-    const payload = JSON.stringify({ id, replyTo: topics.reply(target, clientId), issuer: who, args });
+    const topic = topics.command(target, service, command);
+    const deadline = Date.now() + timeoutMs;
+    const payload = JSON.stringify({
+      id,
+      replyTo: topics.reply(target, clientId),
+      issuer: who,
+      deadline,
+      args,
+    });
     const bytes = Buffer.byteLength(payload);
     if (bytes > MAX_PAYLOAD)
       return Promise.reject(
         new VsError('usage', `A command of ${bytes} bytes is over the limit of ${MAX_PAYLOAD}.`),
       );
+    const abandoned = () => new VsError('failed', `${name} on ${target} was given up.`);
+    if (signal?.aborted) return Promise.reject(abandoned());
+    const publish = (text: string) =>
+      send({ cmd: 'publish', topic, payload: text, qos: 1, messageId: nextId(), dup: false, retain: false });
     return new Promise((resolve, reject) => {
+      /** Where it runs the work is told to end, too. */
+      const giveUp = (error: VsError) => {
+        fail(error);
+        publish(JSON.stringify({ id, cancel: true, issuer: who }));
+      };
+      const aborted = () => giveUp(abandoned());
       const timer = setTimeout(() => {
-        pending.delete(id);
-        reject(
-          new VsError('unavailable', `${target} did not answer ${name} within ${timeoutMs / 1000} s.`, {
-            retryable: true,
-          }),
-        );
+        const message = `${target} did not answer ${name} within ${timeoutMs / 1000} s.`;
+        giveUp(new VsError('unavailable', message, { retryable: true }));
       }, timeoutMs);
+      signal?.addEventListener('abort', aborted, { once: true });
       const settle = () => {
         clearTimeout(timer);
+        signal?.removeEventListener('abort', aborted);
         pending.delete(id);
       };
       const fail = (error: VsError) => {
@@ -237,18 +229,8 @@ export async function connect(given?: ClientSettings): Promise<Client> {
         },
         reject: fail,
       });
-      const sendCommand = () =>
-        send({
-          cmd: 'publish',
-          topic: topics.command(target, service, command),
-          payload,
-          qos: 1,
-          messageId: nextId(),
-          dup: false,
-          retain: false,
-        });
-      watchTarget(target, fail, sendCommand);
-      sendCommand();
+      watchTarget(target, fail, () => publish(payload));
+      publish(payload);
     });
   }
 

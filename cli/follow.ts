@@ -58,7 +58,7 @@ export function sagaExit(state: SagaState): number {
 
 /** Draws a saga as it goes: live lines on a terminal, plain ones elsewhere. */
 export function painter(out: NodeJS.WriteStream = process.stdout) {
-  const live = out.isTTY === true && process.env['TERM'] !== 'dumb';
+  const live = out.isTTY && process.env['TERM'] !== 'dumb';
   const colours = live && !process.env['NO_COLOR'];
   let titled = false;
   let liveLine = false;

@@ -24,11 +24,14 @@ const verbs: Record<string, Verb> = {
   template: { summary: 'what vservers are created from', load: () => import('./verbs/template.ts') },
   saga: { summary: 'moves and other long work: see, follow, abort', load: () => import('./verbs/saga.ts') },
   events: { summary: 'what happens in the pool', load: () => import('./verbs/events.ts') },
+  topics: { summary: 'the topics of the bus', load: () => import('./verbs/topics.ts') },
+  listen: { summary: 'hear topics of the bus', load: () => import('./verbs/listen.ts') },
   call: { summary: 'send any command to a service', load: () => import('./verbs/call.ts') },
   lab: {
     summary: 'a pool on this one machine, to try and to test (root)',
     load: () => import('./verbs/lab.ts'),
   },
+  user: { summary: 'who may speak to the broker (on the master)', load: () => import('./verbs/user.ts') },
   service: { summary: 'run services in this process', load: () => import('./verbs/service.ts') },
   version: { summary: 'the version of vs-tools', load: () => import('./verbs/version.ts') },
 };

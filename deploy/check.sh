@@ -5,7 +5,7 @@ cd "$(dirname "$0")/.."
 for node in node_modules/node-linux-*/bin; do PATH="$PWD/$node:$PATH"; done
 say() { printf '\n== %s\n' "$*"; }
 say "types";  npx tsc --noEmit
-say "lint";   npx oxlint
+say "lint";   npx oxlint --type-aware
 say "format"; npx oxfmt --check
 say "unit and flow tests"
 node node_modules/vitest/vitest.mjs run --project unit --project flow "$@"

@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 
 /**
@@ -56,21 +57,7 @@ async function run(args: string[], output: 'show' | 'keep' = 'show'): Promise<st
   return stdout;
 }
 
-/** A TCP service of five lines; perl-base is in every Debian. */
-const service = `set -e
-cat > /usr/local/bin/hello <<'END'
-use IO::Socket::INET;
-my $server = IO::Socket::INET->new(LocalPort => 80, Listen => 64, ReuseAddr => 1) or die $!;
-while (my $client = $server->accept) { print $client "hello from web1\\n"; close $client }
-END
-cat > /etc/systemd/system/hello.service <<'END'
-[Service]
-ExecStart=/usr/bin/perl /usr/local/bin/hello
-Restart=always
-[Install]
-WantedBy=multi-user.target
-END
-systemctl enable --now hello.service`;
+const service = readFileSync(new URL('./hello.sh', import.meta.url), 'utf8');
 
 async function useLab(): Promise<void> {
   await run(['lab', 'up', '--name', lab]);

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { type Command, type Reply, command } from './contract/command.ts';
+import { CLOCKS_DIFFER_MS, type Command, type Reply, command } from './contract/command.ts';
 import { type Args, type CommandName, type Data, commands } from './contract/commands.ts';
 import { VsError } from './errors.ts';
 
@@ -7,6 +7,7 @@ import { VsError } from './errors.ts';
 export interface Call {
   id: string;
   issuer: string;
+  /** Raised when the issuer gives up, and when the process stops. What a handler throws then is its answer. */
   signal: AbortSignal;
   progress(data: Record<string, unknown>): void;
 }
@@ -14,8 +15,10 @@ export type Handlers = { [K in CommandName]?: (args: Args<K>, call: Call) => Pro
 
 interface Run {
   result: Promise<Reply>;
-  listeners: Set<(progress: Record<string, unknown>) => void>;
+  /** By where they answer: who asks twice hears each word once. */
+  listeners: Map<unknown, (progress: Record<string, unknown>) => void>;
   abort: AbortController;
+  issuer: string;
   keepMs: number;
   ended?: number;
 }
@@ -77,32 +80,37 @@ export function createDispatcher(handlers: Handlers, onFault: (error: unknown, n
     }
   }
 
-  async function carryOut(name: string, envelope: Command, id: string, run: Run): Promise<Reply> {
+  /** Refused before anything begins, and so not remembered: the same id may be asked again. */
+  function admit(name: string, envelope: Command): unknown {
+    const late = envelope.deadline === undefined ? 0 : Date.now() - envelope.deadline;
+    if (late > CLOCKS_DIFFER_MS)
+      throw new VsError(
+        'deadline',
+        `${name} came ${Math.round(late / 1000)} s past its deadline and was not carried out; if nothing was slow, compare the clocks of the two hosts`,
+      );
+    return parseArgs(name, envelope.args);
+  }
+
+  async function carryOut(name: string, args: unknown, id: string, run: Run): Promise<Reply> {
+    const { signal } = run.abort;
     try {
-      if (envelope.deadline !== undefined && Date.now() > envelope.deadline) {
-        throw new VsError(
-          'deadline',
-          `${name} came ${Date.now() - envelope.deadline} ms past its deadline and was not carried out`,
-        );
-      }
-      const args = parseArgs(name, envelope.args);
       const progress = (data: Record<string, unknown>) => {
-        for (const listener of run.listeners) listener(data);
+        for (const listener of run.listeners.values()) listener(data);
       };
-      const data = await table[name]?.(args, {
-        id,
-        issuer: envelope.issuer ?? 'unknown',
-        signal: run.abort.signal,
-        progress,
-      });
+      const data = await table[name]?.(args, { id, issuer: run.issuer, signal, progress });
       return { id, ok: true, data: data ?? {} };
     } catch (error) {
-      onFault(error, name);
-      return { id, ok: false, error: toReplyError(error) };
+      // what the runtime throws at an abort is no fault of ours
+      const told = signal.aborted && !(error instanceof VsError) ? (signal.reason as unknown) : error;
+      return refuse(name, id, told);
     } finally {
       run.ended = Date.now();
       run.listeners.clear();
     }
+  }
+  function refuse(name: string, id: string, error: unknown): Reply {
+    onFault(error, name);
+    return { id, ok: false, error: toReplyError(error) };
   }
 
   return {
@@ -127,22 +135,44 @@ export function createDispatcher(handlers: Handlers, onFault: (error: unknown, n
       const key = `${name} ${id}`;
       const known = runs.get(key);
       if (known) {
-        if (onProgress && known.ended === undefined) known.listeners.add(onProgress);
+        if (onProgress && known.ended === undefined)
+          known.listeners.set(envelope.replyTo ?? onProgress, onProgress);
         return known.result;
+      }
+      let args: unknown;
+      try {
+        args = admit(name, envelope);
+      } catch (error) {
+        return refuse(name, id, error);
       }
       const run: Run = {
         result: Promise.resolve({ id, progress: {} }),
-        listeners: new Set(onProgress ? [onProgress] : []),
+        listeners: new Map(onProgress ? [[envelope.replyTo ?? onProgress, onProgress]] : []),
         abort: new AbortController(),
+        issuer: envelope.issuer ?? 'unknown',
         keepMs: envelope.args['saga'] === undefined ? KEEP_MS : KEEP_SAGA_MS,
       };
       runs.set(key, run);
-      run.result = carryOut(name, envelope, id, run);
+      run.result = carryOut(name, args, id, run);
       return run.result;
+    },
+    /**
+     * Asks the work of an id to end, for its issuer only. True: it was told. The issuer is what the caller says of
+     * itself: it keeps people from hitting the work of others by mistake, who may send commands is the broker's matter.
+     */
+    cancel(name: string, id: string, issuer = 'unknown'): boolean {
+      const run = runs.get(`${name} ${id}`);
+      if (!run || run.ended !== undefined || run.abort.signal.aborted) return false;
+      if (run.issuer !== issuer)
+        throw new VsError('refused', `${name} was asked for by ${run.issuer}; ${issuer} cannot cancel it`);
+      run.abort.abort(new VsError('failed', `${name} was given up by ${issuer}`));
+      return true;
     },
     /** Asks everything that runs to end (the process stops). */
     abortAll(): void {
-      for (const run of runs.values()) if (run.ended === undefined) run.abort.abort();
+      for (const [key, run] of runs)
+        if (run.ended === undefined)
+          run.abort.abort(new VsError('failed', `${key.split(' ')[0]} was ended: the service stops`));
     },
   };
 }

@@ -48,14 +48,16 @@ function probeTarget(text: string, icmp: boolean): string {
   throw new VsError('usage', `"${text}" is no address and port such as 10.60.10.5:80 or [fd60:10::5]:80.`);
 }
 
-function runVerbs(lab: Command): void {
-  const verb = (name: string, summary: string, examples: string) =>
-    lab
-      .command(name)
-      .description(summary)
-      .option('--name <lab>', 'name of the lab', 'lab')
-      .addHelpText('after', `\nExamples:\n${examples}`);
+/** A verb of `vs lab`, which is about the lab of --name. */
+const verbOf = (lab: Command) => (name: string, summary: string, examples: string) =>
+  lab
+    .command(name)
+    .description(summary)
+    .option('--name <lab>', 'name of the lab', 'lab')
+    .addHelpText('after', `\nExamples:\n${examples}`);
 
+function runVerbs(lab: Command): void {
+  const verb = verbOf(lab);
   verb(
     'up',
     'bring a lab up: a master, hosts, networks, a router and a prober',
@@ -93,13 +95,22 @@ function runVerbs(lab: Command): void {
       const found = await requireLab(options.name);
       await killNode(found, nodeOf(found, name));
     });
-  verb('boot', 'boot a node that is off', '  vs lab boot host1')
+  verb('boot', 'boot a node that is off; returns once it is online', '  vs lab boot host1')
     .argument('<node>', 'host1, host2, ... or master')
     .action(async (name: string, options: Named) => {
       const { nodeOf, requireLab } = await load.model();
       const { bootNode } = await load.node();
       const found = await requireLab(options.name);
       await bootNode(found, nodeOf(found, name));
+      if (found.bare) return;
+      const { awaitOnline } = await load.lab();
+      const { status } = await load.status();
+      const master = (await status(found)).nodes.find((node) => node.role === 'master');
+      if (!master?.running) return; // nobody could hear of it
+      if ((await awaitOnline(found, 20, [name])).length > 0)
+        process.stderr.write(
+          `vs: ${name} is booted, but not online after 20 s; its logs lie in /var/lib/vslab-${found.name}/${name}/log\n`,
+        );
     });
   verb(
     'cut',
@@ -121,13 +132,7 @@ function runVerbs(lab: Command): void {
 }
 
 function lookVerbs(lab: Command): void {
-  const verb = (name: string, summary: string, examples: string) =>
-    lab
-      .command(name)
-      .description(summary)
-      .option('--name <lab>', 'name of the lab', 'lab')
-      .addHelpText('after', `\nExamples:\n${examples}`);
-
+  const verb = verbOf(lab);
   verb('status', 'hosts, addresses, networks, storage and processes of a lab', '  vs lab status --json')
     .option('--json', 'for programs')
     .action(async (options: Named & { json?: boolean }) => {

@@ -44,7 +44,7 @@ async function setTheStage(lab: BenchLab, source: Options['source']): Promise<St
   for (const one of [mine, plain]) {
     await lab.vs(['create', one.name, one.address, source, '--host', 'host1', '--start'], 300_000);
     if (source !== 'busybox') {
-      const service = await readFile(here('./service.sh'), 'utf8');
+      const service = await readFile(here('../hello.sh'), 'utf8');
       await lab.vs(['exec', one.name, '--', 'sh', '-c', service]);
     }
     await awaitAnswer(prober, one.address);

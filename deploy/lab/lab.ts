@@ -57,27 +57,26 @@ export async function mqttOptions(lab: Lab, user: 'operator' | 'viewer'): Promis
 }
 
 /** Waits until the master and every host say `online`; the names of those that do not. */
-async function awaitOnline(lab: Lab, seconds: number): Promise<string[]> {
+export async function awaitOnline(
+  lab: Lab,
+  seconds: number,
+  names: string[] = nodesOf(lab).map((node) => node.name),
+): Promise<string[]> {
   const until = Date.now() + seconds * 1000;
-  const waiting = new Set(nodesOf(lab).map((node) => node.name));
+  const waiting = new Set(names);
   while (waiting.size > 0 && Date.now() < until) {
     const options = await mqttOptions(lab, 'viewer');
-    const topics = ['-t', 'vs/1/master/status', '-t', 'vs/1/hosts/+/status'];
+    const topics = [...waiting].flatMap((name) => [
+      '-t',
+      name === 'master' ? 'vs/1/master/status' : `vs/1/hosts/${name}/status`,
+    ]);
+    const count = ['-C', String(waiting.size), '-W', '3'];
     const { stdout } = await run(
-      [
-        'mosquitto_sub',
-        ...options,
-        '-q',
-        '1',
-        ...topics,
-        '-F',
-        '%t %p',
-        '-C',
-        String(lab.hosts + 1),
-        '-W',
-        '3',
-      ],
-      { okCodes: [0, 1, 2, 5, 7, 14, 15, 27, 255], timeoutMs: 10_000 },
+      ['mosquitto_sub', ...options, '-q', '1', ...topics, '-F', '%t %p', ...count],
+      {
+        okCodes: [0, 1, 2, 5, 7, 14, 15, 27, 255],
+        timeoutMs: 10_000,
+      },
     );
     for (const line of stdout.split('\n')) {
       const match = /^vs\/1\/(?:hosts\/)?([a-z0-9-]+)\/status (.*)$/.exec(line);

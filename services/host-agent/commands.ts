@@ -4,6 +4,7 @@ import { readOwnership } from '../../shared/ownership.ts';
 import type { VserverState } from '../../shared/contract/vserver.ts';
 import type { Paths } from '../../shared/paths.ts';
 import type { Context } from '../../shared/service.ts';
+import { createTurns } from '../../shared/turns.ts';
 import { loadVserver, saveVserver } from './files.ts';
 import type { Locks } from './locks.ts';
 import type { Lxc } from './lxc.ts';
@@ -23,15 +24,7 @@ interface Parts {
 /** What may be done with a vserver of this host, and in which order: one command at a time for each. */
 export function createCommands({ context, paths, lxc, locks, runtime, states }: Parts) {
   const { settings, bus, host } = context;
-  const queues = new Map<string, Promise<unknown>>();
-  /** Commands that change one vserver run one after the other. */
-  function inTurn<T>(name: string, work: () => Promise<T>): Promise<T> {
-    const next = (queues.get(name) ?? Promise.resolve()).then(work, work);
-    const settled = next.catch(() => undefined);
-    queues.set(name, settled);
-    void settled.then(() => queues.get(name) === settled && queues.delete(name));
-    return next;
-  }
+  const inTurn = createTurns(); // commands that change one vserver run one after the other
 
   async function start(name: string, saga?: string, epoch?: number): Promise<VserverState> {
     await locks.require(name, saga);

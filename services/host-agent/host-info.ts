@@ -1,5 +1,6 @@
 import { cpus, freemem, release, totalmem } from 'node:os';
 import type { HostInfo } from '../../shared/contract/host.ts';
+import { sealKey } from '../../shared/seal.ts';
 import type { Context } from '../../shared/service.ts';
 import type { Lxc } from './lxc.ts';
 
@@ -22,6 +23,7 @@ export function publishInfo(context: Context, lxc: Lxc): { stop: () => void } {
       runtime: { name: 'lxc', version: runtime },
       storage,
       networks: networks.map((one) => one.network.name),
+      seal: sealKey(settings),
       ts: Date.now(),
     };
     bus.retain(bus.topics.info(host), info);

@@ -5,6 +5,7 @@ import { type VserverConfig, vserverConfig } from '../../shared/contract/vserver
 import { VsError } from '../../shared/errors.ts';
 import type { Paths } from '../../shared/paths.ts';
 import { run } from '../../shared/run.ts';
+import { unseal } from '../../shared/seal.ts';
 import type { Call, Context } from '../../shared/service.ts';
 import { writeJson } from '../../shared/store.ts';
 import { fillBusybox } from './busybox.ts';
@@ -93,7 +94,8 @@ export async function install(
     if (source.kind === 'busybox') await fillBusybox(rootfs);
     else {
       const cache = join(context.settings.STATE_DIR, 'cache', 'templates');
-      const file = await fetchTemplate(cache, source, call);
+      const secret = unseal(context.settings, source.secret);
+      const file = await fetchTemplate(cache, { ...source, secret }, call);
       call.progress({ message: 'unpacking' });
       await unpack(file, rootfs, call.signal);
       await stripPing(rootfs);

@@ -12,6 +12,7 @@ import { install } from './install.ts';
 import { openLocks } from './locks.ts';
 import { lxcDriver } from './lxc.ts';
 import { createRuntime } from './runtime.ts';
+import { clearStale } from './stale.ts';
 import { createStates } from './state.ts';
 import { watchOwners } from './yield.ts';
 
@@ -76,6 +77,7 @@ export function service(context: Context): Service {
       await states.refresh();
       states.start();
       await watchOwners(context, commands);
+      await clearStale(context, paths);
       info = publishInfo(context, lxc);
       // not awaited: the other services of this process may still be about to start
       void autostart(context, paths, locks, commands, ended.signal).catch((error: unknown) =>

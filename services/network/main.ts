@@ -4,6 +4,7 @@ import type { Attachment, Network } from '../../shared/contract/network.ts';
 import { VsError } from '../../shared/errors.ts';
 import { pathsFor } from '../../shared/paths.ts';
 import type { Context, Service } from '../../shared/service.ts';
+import { createTurns } from '../../shared/turns.ts';
 import { writeFileIfChanged } from '../../shared/store.ts';
 import { announceAgain } from './announce.ts';
 import { bridgeDown, bridgeUp } from './bridges.ts';
@@ -17,13 +18,8 @@ import { vethRules, vethTable } from './rules.ts';
 export function service(context: Context): Service {
   const { settings, log } = context;
   const paths = pathsFor(settings);
-  let queue: Promise<unknown> = Promise.resolve();
-  /** Bridges change one at a time. */
-  const inTurn = <T>(work: () => Promise<T>): Promise<T> => {
-    const next = queue.then(work, work);
-    queue = next.catch(() => undefined);
-    return next;
-  };
+  const turns = createTurns();
+  const inTurn = <T>(work: () => Promise<T>) => turns('bridges', work); // they change one at a time
 
   async function find(name: string): Promise<Network> {
     const networks = await loadNetworks(settings);

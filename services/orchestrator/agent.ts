@@ -1,6 +1,7 @@
 import type { Args, CommandName, Data } from '../../shared/contract/commands.ts';
 import { VsError } from '../../shared/errors.ts';
 import type { Bus } from '../../shared/bus.ts';
+import { seal } from '../../shared/seal.ts';
 import type { StepContext } from './executor.ts';
 import type { Pool } from './pool.ts';
 
@@ -13,7 +14,12 @@ export interface Agents {
     context: StepContext,
     options?: { timeoutMs?: number; tag?: string; onProgress?: (progress: Record<string, unknown>) => void },
   ): Promise<Data<K>>;
+  /** A secret as only this host can read it: commands lie open for operators. */
+  seal(host: string, secret: string): string;
 }
+
+/** Work that may take long and ends by itself when the saga is aborted; all else is waited for. */
+const cancelled = new Set<CommandName>(['host-agent.install', 'template.ensure']);
 
 /**
  * Asks agents with ids that stay the same over a restart of the orchestrator, so that work in flight is joined.
@@ -28,17 +34,31 @@ export function agentsOf(bus: Bus, pool: Pool): Agents {
       await new Promise((resolve) => setTimeout(resolve, 200));
     }
   }
+  /** What is still at work when a saga is aborted would go on behind the back of the undo: it is ended, and waited for. */
+  function endCopies(host: string, args: object): void {
+    const { name, saga } = args as { name: string; saga: string };
+    bus.request(host, 'transfer.close', { name, saga }).catch(() => undefined);
+  }
   return {
+    seal(host, secret) {
+      const key = pool.info(host)?.seal;
+      if (!key) throw new VsError('unavailable', `${host} has not told its key yet`, { retryable: true });
+      return seal(secret, key);
+    },
     async ask(host, command, args, context, options = {}) {
-      const id = context.command(`${command}${options.tag ?? ''}`);
+      const first = context.command(`${command}${options.tag ?? ''}`);
+      let id = first;
       for (let attempt = 0; ; attempt++) {
+        if (context.signal.aborted) throw new VsError('failed', 'the saga was aborted');
         if (host !== bus.target && !pool.isOnline(host)) context.say(`waiting for ${host}, which is offline`);
         if (host !== bus.target) await online(host, context.signal);
+        const aborted = () => endCopies(host, args);
+        if (command === 'transfer.send') context.signal.addEventListener('abort', aborted, { once: true });
         try {
           return await bus.request(host, command, args, {
-            id: attempt === 0 ? id : `${id.slice(-60)}_r${attempt}`,
+            id,
             timeoutMs: options.timeoutMs ?? 60_000,
-            signal: context.signal,
+            ...(cancelled.has(command) ? { signal: context.signal } : {}),
             onProgress: options.onProgress,
           });
         } catch (error) {
@@ -49,7 +69,11 @@ export function agentsOf(bus: Bus, pool: Pool): Agents {
             context.signal.aborted
           )
             throw error;
+          // what ran out of time was cancelled, and is remembered as failed; else the same id joins what is at work
+          if (error.details?.['timedOut']) id = `${first.slice(-60)}_r${attempt + 1}`;
           await new Promise((resolve) => setTimeout(resolve, 500));
+        } finally {
+          context.signal.removeEventListener('abort', aborted);
         }
       }
     },

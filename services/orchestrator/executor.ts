@@ -1,9 +1,8 @@
 import type { SagaState } from '../../shared/contract/saga.ts';
 import { VsError } from '../../shared/errors.ts';
 import type { Journals, Line } from './journal.ts';
+import { type Output, replay } from './replay.ts';
 
-/** What a step keeps for the later ones (in the journal, so no secrets). */
-export type Output = Record<string, unknown>;
 export interface StepContext {
   id: string;
   /** Outputs of the steps before, by step name. */
@@ -49,39 +48,6 @@ export interface ExecutorParts {
 
 const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 const sentence = (error: unknown) => (error instanceof Error ? error.message : String(error));
-
-/** What a journal says happened: finished steps with their outputs, and whether it was going back. */
-export function replay(lines: Line[]) {
-  const outputs: Record<string, Output> = {};
-  const started = new Set<string>();
-  const undone = new Set<string>();
-  let pnr = false;
-  let failure: { step: string; message: string; code: string; host?: string | undefined } | undefined;
-  let ended: Line | undefined;
-  /** How often it was stuck: a new life of it asks anew, and is not given the answers of the last one. */
-  let lives = 0;
-  for (const line of lines) {
-    const step = line.step ?? '';
-    if (line.kind === 'started') started.add(step);
-    if (line.kind === 'succeeded') outputs[step] = (line['output'] as Output | undefined) ?? {};
-    if (line.kind === 'failed')
-      failure = {
-        step,
-        message: String(line['message']),
-        code: String(line['code'] ?? 'failed'),
-        host: typeof line['host'] === 'string' ? line['host'] : undefined,
-      };
-    if (line.kind === 'undone') undone.add(step);
-    if (line.kind === 'pnr') pnr = true;
-    if (line.kind === 'abort')
-      failure ??= { step: 'abort', message: String(line['message']), code: 'refused' };
-    if (line.kind === 'end') {
-      ended = line;
-      lives++;
-    }
-  }
-  return { outputs, started, undone, pnr, failure, ended, lives };
-}
 
 /** Carries a saga to its end: done, undone or stuck. Resumes from what its journal says; each do and undo may run again. */
 export async function execute(saga: Saga, parts: ExecutorParts): Promise<SagaState> {
@@ -171,6 +137,7 @@ export async function execute(saga: Saga, parts: ExecutorParts): Promise<SagaSta
         return;
       } catch (error) {
         parts.log(sentence(error), { saga: state.id, step: step.name, attempt });
+        if (saga.abortReason && !pnr) throw new VsError('refused', saga.abortReason, { cause: error });
         if (!pnr || attempt >= parts.retry.times) throw error;
         await sleep(parts.retry.waitMs);
       }

@@ -1,6 +1,7 @@
 import { VsError } from '../../shared/errors.ts';
 import type { Call, Context, Service } from '../../shared/service.ts';
 import type { SagaState } from '../../shared/contract/saga.ts';
+import { openHistory } from './history.ts';
 import { planner } from './plans.ts';
 import { openPool } from './pool.ts';
 import { sagaRunner } from './runner.ts';
@@ -10,6 +11,7 @@ export function service(context: Context): Service {
   const pool = openPool(context);
   const plan = planner(context, pool);
   const sagas = sagaRunner(context, pool);
+  const history = openHistory(context);
   let connected = false;
   /** Before the sagas of a former life hold their vservers, no other may begin, and a list would not be true. */
   const resumed = Promise.withResolvers<void>();
@@ -62,6 +64,7 @@ export function service(context: Context): Service {
       'orchestrator.move': (args, call) => begin('move', args, call),
       'orchestrator.create': (args, call) => begin('create', args, call),
       'orchestrator.remove': (args, call) => begin('remove', args, call),
+      'orchestrator.events': async ({ limit }) => ({ events: history.list(limit ?? 50) }),
       'orchestrator.sagas': async ({ limit }) => {
         await resumed.promise;
         return { sagas: sagas.list(limit ?? 50) };
@@ -82,6 +85,7 @@ export function service(context: Context): Service {
     },
     async start() {
       await pool.start();
+      await history.start();
       context.bus.onConnect(() => {
         if (connected) return;
         connected = true;
@@ -91,5 +95,6 @@ export function service(context: Context): Service {
         }, 500); // the hosts' retained states arrive first
       });
     },
+    stop: () => history.stop(),
   };
 }

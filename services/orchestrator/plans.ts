@@ -42,6 +42,7 @@ export function planner(context: Context, pool: Pool) {
         running: vserver.state === 'running',
         epoch: vserver.epoch,
         network: vserver.network,
+        ...(await wire(vserver.host, args.host)),
       };
       return {
         kind: 'move',
@@ -135,6 +136,15 @@ export function planner(context: Context, pool: Pool) {
     },
   };
 
+  /** How slaves.conf wants copies between two hosts: the lower limit, compression when one of them asks for it. */
+  async function wire(...hosts: string[]): Promise<{ bwlimit?: number; compress?: boolean }> {
+    const slaves = (await loadSlaves(context.settings)).filter((one) => hosts.includes(one.host));
+    const limits = slaves.flatMap((one) => one.bwlimit ?? []);
+    return {
+      ...(limits.length > 0 ? { bwlimit: Math.min(...limits) } : {}),
+      ...(slaves.some((one) => one.compress) ? { compress: true } : {}),
+    };
+  }
   /** The vserver that `clone:NAME` copies; undefined for other sources. */
   async function originalOf(source: string) {
     const of = /^clone:(.*)$/.exec(source)?.[1];

@@ -1,4 +1,5 @@
 import type { z } from 'zod';
+import { loadSlaves } from '../../config/slaves.ts';
 import { type HostInfo, hostInfo, status } from '../../shared/contract/host.ts';
 import type { ScanRow } from '../../shared/contract/saga.ts';
 import { type VserverState, vserverState } from '../../shared/contract/vserver.ts';
@@ -37,6 +38,8 @@ export function openPool(context: Context) {
 
   return {
     async start(): Promise<void> {
+      // a host that did not report yet is offline, not unknown
+      for (const { host } of await loadSlaves(context.settings)) online.set(host, false);
       await listen(bus.topics.all.hostStatus, status, (host, _name, value) => {
         if (value) online.set(host, value.state === 'online');
         else online.delete(host);

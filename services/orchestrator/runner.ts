@@ -5,9 +5,10 @@ import { VsError } from '../../shared/errors.ts';
 import type { Context } from '../../shared/service.ts';
 import { agentsOf } from './agent.ts';
 import { type Plan, buildSaga } from './build.ts';
-import { type Saga, execute, replay } from './executor.ts';
+import { type Saga, execute } from './executor.ts';
 import { openJournals } from './journal.ts';
 import type { Pool } from './pool.ts';
+import { replay } from './replay.ts';
 
 const KEPT = 200;
 const begun = z.looseObject({ plan: z.custom<Plan>(), state: sagaState });

@@ -9,6 +9,7 @@ import { pathsFor } from '../../shared/paths.ts';
 import { run } from '../../shared/run.ts';
 import type { Context, Service } from '../../shared/service.ts';
 import { readJson, removeFileDurable, renameDurable, writeJson } from '../../shared/store.ts';
+import { createTurns } from '../../shared/turns.ts';
 import { type Driver, driverOf } from './drivers.ts';
 import { openTrash } from './trash.ts';
 
@@ -20,6 +21,7 @@ const size = (bytes: number) =>
 export function service(context: Context): Service {
   const { settings, host, log } = context;
   const paths = pathsFor(settings);
+  const inTurn = createTurns(); // what a saga left at work ends before what comes after it
   let known: Driver | undefined;
   let timer: NodeJS.Timeout | undefined;
   const driver = async () => (known ??= await driverOf(settings.VSERVER_DIR));
@@ -93,68 +95,76 @@ export function service(context: Context): Service {
           nested: await (await driver()).nested(tree),
         };
       },
-      'snapshot.allocate': async ({ name, saga, bytes, tree }) => {
-        const path = paths.staging(name, saga);
-        const free = (await there(path)) ? (await space()).free : await makeRoom(bytes);
-        await mkdir(path, { recursive: true, mode: 0o700 });
-        if (tree) await (await driver()).create(paths.stagingTree(name, saga));
-        return { path, free };
-      },
-      'snapshot.discard': async ({ name, saga }) => {
-        await (await driver()).remove(paths.staging(name, saga));
-        if ((await readJson(marker(name), adopted))?.saga === saga) await removeFileDurable(marker(name));
-        return {};
-      },
-      'snapshot.promote': async ({ name, saga, label }) => {
-        if (!(await there(paths.vserver(name))))
-          await (
-            await driver()
-          ).promote(`${paths.staging(name, saga)}/${label}`, paths.stagingTree(name, saga));
-        return {};
-      },
-      'snapshot.adopt': async ({ name, saga }) => {
-        const target = paths.vserver(name);
-        const tree = paths.stagingTree(name, saga);
-        if (await there(target)) {
-          if ((await readJson(marker(name), adopted))?.saga === saga && !(await there(tree))) return {};
-          throw new VsError('conflict', `${host} has a vserver ${name} already`);
-        }
-        await writeJson(marker(name), adopted, { version: 1, saga });
-        await moveTree(tree, target);
-        return {};
-      },
-      'snapshot.evict': async ({ name, saga }) => {
-        await refuseInUse(name);
-        const target = paths.vserver(name);
-        if (!(await there(target)) || (await readJson(marker(name), adopted))?.saga !== saga) return {};
-        await moveTree(target, paths.stagingTree(name, saga));
-        return {};
-      },
-      'snapshot.trash': async ({ name, saga }) => {
-        await refuseInUse(name);
-        const tree = paths.vserver(name);
-        const config = await readJson(paths.vserverJson(name), vserverConfig);
-        const before = (await (await trash()).list()).find((one) => one.name === name && one.saga === saga);
-        if (!config && !before) throw new VsError('not-found', `${host} has no vserver ${name}`);
-        const entry = await (
-          await trash()
-        ).take(tree, { name, saga, uuid: config?.uuid ?? before?.uuid ?? '' });
-        return { until: entry.until };
-      },
-      'snapshot.create': async ({ name, saga, label }) => {
-        if (!existsSync(paths.vserver(name)))
-          throw new VsError('not-found', `${host} has no vserver ${name}`);
-        await (await driver()).snapshot(paths.vserver(name), paths.snapshot(name, saga, label));
-        return {};
-      },
-      'snapshot.renew': async ({ name, saga, label }) => {
-        if (!existsSync(paths.vserver(name)))
-          throw new VsError('not-found', `${host} has no vserver ${name}`);
-        const path = paths.snapshot(name, saga, label);
-        await (await driver()).remove(path);
-        await (await driver()).snapshot(paths.vserver(name), path);
-        return {};
-      },
+      'snapshot.allocate': ({ name, saga, bytes, tree }) =>
+        inTurn(name, async () => {
+          const path = paths.staging(name, saga);
+          const free = (await there(path)) ? (await space()).free : await makeRoom(bytes);
+          await mkdir(path, { recursive: true, mode: 0o700 });
+          if (tree) await (await driver()).create(paths.stagingTree(name, saga));
+          return { path, free };
+        }),
+      'snapshot.discard': ({ name, saga }) =>
+        inTurn(name, async () => {
+          await (await driver()).remove(paths.staging(name, saga));
+          if ((await readJson(marker(name), adopted))?.saga === saga) await removeFileDurable(marker(name));
+          return {};
+        }),
+      'snapshot.promote': ({ name, saga, label }) =>
+        inTurn(name, async () => {
+          if (!(await there(paths.vserver(name))))
+            await (
+              await driver()
+            ).promote(`${paths.staging(name, saga)}/${label}`, paths.stagingTree(name, saga));
+          return {};
+        }),
+      'snapshot.adopt': ({ name, saga }) =>
+        inTurn(name, async () => {
+          const target = paths.vserver(name);
+          const tree = paths.stagingTree(name, saga);
+          if (await there(target)) {
+            if ((await readJson(marker(name), adopted))?.saga === saga && !(await there(tree))) return {};
+            throw new VsError('conflict', `${host} has a vserver ${name} already`);
+          }
+          await writeJson(marker(name), adopted, { version: 1, saga });
+          await moveTree(tree, target);
+          return {};
+        }),
+      'snapshot.evict': ({ name, saga }) =>
+        inTurn(name, async () => {
+          await refuseInUse(name);
+          const target = paths.vserver(name);
+          if (!(await there(target)) || (await readJson(marker(name), adopted))?.saga !== saga) return {};
+          await moveTree(target, paths.stagingTree(name, saga));
+          return {};
+        }),
+      'snapshot.trash': ({ name, saga }) =>
+        inTurn(name, async () => {
+          await refuseInUse(name);
+          const tree = paths.vserver(name);
+          const config = await readJson(paths.vserverJson(name), vserverConfig);
+          const before = (await (await trash()).list()).find((one) => one.name === name && one.saga === saga);
+          if (!config && !before) throw new VsError('not-found', `${host} has no vserver ${name}`);
+          const entry = await (
+            await trash()
+          ).take(tree, { name, saga, uuid: config?.uuid ?? before?.uuid ?? '' });
+          return { until: entry.until };
+        }),
+      'snapshot.create': ({ name, saga, label }) =>
+        inTurn(name, async () => {
+          if (!existsSync(paths.vserver(name)))
+            throw new VsError('not-found', `${host} has no vserver ${name}`);
+          await (await driver()).snapshot(paths.vserver(name), paths.snapshot(name, saga, label));
+          return {};
+        }),
+      'snapshot.renew': ({ name, saga, label }) =>
+        inTurn(name, async () => {
+          if (!existsSync(paths.vserver(name)))
+            throw new VsError('not-found', `${host} has no vserver ${name}`);
+          const path = paths.snapshot(name, saga, label);
+          await (await driver()).remove(path);
+          await (await driver()).snapshot(paths.vserver(name), path);
+          return {};
+        }),
       'snapshot.list': async ({ name, saga }) => {
         const entries = await readdir(paths.snapshots(name)).catch(() => []);
         const snapshots = await Promise.all(
@@ -167,13 +177,14 @@ export function service(context: Context): Service {
           snapshots: snapshots.filter((one) => one.label && (saga === undefined || one.saga === saga)),
         };
       },
-      'snapshot.remove': async ({ name, saga, label }) => {
-        for (const entry of await readdir(paths.snapshots(name)).catch(() => [])) {
-          if (label ? entry === `${saga}.${label}` : entry.startsWith(`${saga}.`))
-            await (await driver()).remove(`${paths.snapshots(name)}/${entry}`);
-        }
-        return {};
-      },
+      'snapshot.remove': ({ name, saga, label }) =>
+        inTurn(name, async () => {
+          for (const entry of await readdir(paths.snapshots(name)).catch(() => [])) {
+            if (label ? entry === `${saga}.${label}` : entry.startsWith(`${saga}.`))
+              await (await driver()).remove(`${paths.snapshots(name)}/${entry}`);
+          }
+          return {};
+        }),
     },
     async start() {
       const prune = () =>

@@ -144,7 +144,11 @@ export function build(
 async function checkKind(file: string, extension: string): Promise<void> {
   const handle = await open(file, 'r');
   const head = Buffer.alloc(262);
-  await handle.read(head, 0, head.length, 0).finally(() => handle.close());
+  try {
+    await handle.read(head, 0, head.length, 0);
+  } finally {
+    await handle.close();
+  }
   const begins: Record<string, string> = {
     '.tar.zst': '28b52ffd',
     '.tar.gz': '1f8b',

@@ -31,7 +31,7 @@ export async function offer(
   const secret = randomBytes(24).toString('hex');
   let used = false;
   const server = createServer((request, response) => {
-    const refuse = (status: number) => response.writeHead(status, { connection: 'close' }).end();
+    const refuse = (status: number): void => void response.writeHead(status, { connection: 'close' }).end();
     if (plain(request.socket.remoteAddress) !== plain(what.to)) return refuse(403);
     if (!sameSecret(request.headers.authorization, secret)) return refuse(401);
     if (request.method !== 'GET' || request.url !== `/${what.file}`) return refuse(404);

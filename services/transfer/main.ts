@@ -1,14 +1,16 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, readdir, stat } from 'node:fs/promises';
+import { mkdir, readdir, rm, stat } from 'node:fs/promises';
 import { VsError } from '../../shared/errors.ts';
 import { pathsFor } from '../../shared/paths.ts';
 import { run } from '../../shared/run.ts';
+import { unseal } from '../../shared/seal.ts';
 import type { Context, Service } from '../../shared/service.ts';
 import { receive, send } from './btrfs-send.ts';
 import { type Endpoint, openEndpoint } from './endpoint.ts';
 import { meter } from './progress.ts';
 import { endOrphans } from './orphans.ts';
 import { sendRsync, serveRsync } from './rsyncd.ts';
+import { listSuspects, suspectsFile } from './suspects.ts';
 import { openWork } from './work.ts';
 
 /** The transfer service: one-time endpoints on the target, copies from the source. */
@@ -72,14 +74,21 @@ export function service(context: Context): Service {
       },
       'transfer.send': (args, call) =>
         work.run(args.saga, async (signal) => {
-          const { name, saga, address, port, secret, label, parent, final, bwlimit } = args;
+          const { name, saga, address, port, label, parent, final, bwlimit, compress } = args;
+          const secret = unseal(settings, args.secret);
+          const began = Date.now();
           const count = meter(args.total, (progress) => call.progress(progress));
           if (args.transport === 'rsyncd') {
             const tree = paths.vserver(name);
-            const result = await sendRsync({ tree, address, port, secret, final, bwlimit, signal }, count);
+            const list = args.suspects ? suspectsFile(settings.RUN_DIR, saga) : undefined;
+            const result = await sendRsync(
+              { tree, address, port, secret, final: final && !list, bwlimit, compress, list, signal },
+              count,
+            );
+            if (list) await rm(list, { force: true });
             count.at(result.sent);
             const { files, treeBytes, treeFiles } = result;
-            return { bytes: result.sent, files, treeBytes, treeFiles, ms: count.end().ms };
+            return { bytes: result.sent, files, treeBytes, treeFiles, ms: count.end().ms, began };
           }
           if (!label) throw new VsError('usage', 'btrfs-send needs the label of a snapshot');
           const snapshot = paths.snapshot(name, saga, label);
@@ -89,8 +98,12 @@ export function service(context: Context): Service {
             { address, port, secret, snapshot, snapshotName, label, bwlimit, ...older, signal },
             count,
           );
-          return count.end();
+          return { ...count.end(), began };
         }),
+      'transfer.suspects': ({ name, saga, since }) =>
+        work.run(saga, async () => ({
+          files: await listSuspects(paths.vserver(name), since, suspectsFile(settings.RUN_DIR, saga)),
+        })),
       'transfer.verify': async ({ name, saga, transport, label, treeBytes, treeFiles }) => {
         if (transport === 'btrfs-send') {
           if (!label || !(await received(paths.staging(name, saga))).includes(label))

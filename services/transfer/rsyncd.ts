@@ -50,7 +50,10 @@ export async function sendRsync(
     port: number;
     secret: string;
     final: boolean;
-    bwlimit?: number;
+    bwlimit?: number | undefined;
+    compress?: boolean | undefined;
+    /** Only these files (NUL-separated), whatever their times say. */
+    list?: string | undefined;
     signal: AbortSignal;
   },
   count: ReturnType<typeof meter>,
@@ -60,8 +63,10 @@ export async function sendRsync(
     '-aHAX',
     '--numeric-ids',
     '--sparse',
-    '--delete',
+    '--modify-window=-1', // nanoseconds: rsync compares (and sets) whole seconds otherwise
+    ...(options.list ? ['--ignore-times', '--from0', `--files-from=${options.list}`] : ['--delete']),
     '--info=progress2,stats2',
+    ...(options.compress ? ['--compress'] : []),
     '--exclude=/config',
     `--timeout=${QUIET_SECONDS}`,
     ...(options.bwlimit ? [`--bwlimit=${Math.max(1, Math.round(options.bwlimit / 1024))}`] : []),

@@ -15,15 +15,30 @@ export const errorCode = z.enum([
 ]);
 export type ErrorCode = z.infer<typeof errorCode>;
 
+/**
+ * Hosts may differ so much in their clocks. A deadline is the sender's clock, so a command is refused only when it comes
+ * later than this past it; what comes within, for a caller that gave up, is ended by the cancel that follows it.
+ */
+export const CLOCKS_DIFFER_MS = 60_000;
+
 /** The payload of a command topic: strict, and bounded by the broker's packet limit of 1 MB. */
 export const command = z.strictObject({
   id: id.optional(),
   replyTo: z.string().max(200).optional(),
   issuer: z.string().max(64).optional(),
+  /** When the caller stops waiting, by its own clock: refused after that and CLOCKS_DIFFER_MS. */
   deadline: z.int().min(0).optional(),
   args: z.record(z.string(), z.unknown()).default({}),
 });
 export type Command = z.infer<typeof command>;
+
+/**
+ * On the topic of a command: the caller with this id gave up, so what still runs shall end. Only who issued it may say
+ * so. There is no reply to it: the command itself is answered, as failed or, if it ended before, as it ended. Work that
+ * cannot be interrupted goes on to its end.
+ */
+export const cancel = z.strictObject({ id, cancel: z.literal(true), issuer: z.string().max(64).optional() });
+export type Cancel = z.infer<typeof cancel>;
 
 export const replyError = z.object({
   code: errorCode,

@@ -18,6 +18,7 @@ export const hostInfo = z.looseObject({
   runtime: z.object({ name: z.literal('lxc'), version: z.string() }),
   storage: storageInfo,
   networks: z.array(z.string()),
+  seal: z.string().default(''), // public key: secrets in commands are sealed for this host (shared/seal.ts)
   ts,
 });
 export type HostInfo = z.infer<typeof hostInfo>;
@@ -36,6 +37,9 @@ export const event = z.looseObject({
   issuer: z.string().optional(),
 });
 export type Event = z.infer<typeof event>;
+/** An event as the master keeps it: with the target it came from, and the service. */
+export const pastEvent = event.extend({ from: z.string(), service: z.string() });
+export type PastEvent = z.infer<typeof pastEvent>;
 
 /** `.../alerts/{subject}/{check}`: retained while it fires; an empty payload when resolved. */
 export const alert = z.looseObject({ ts, severity: z.enum(['warning', 'critical']), message: z.string() });

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { type CommandSpec, masterCommand } from './command.ts';
+import { pastEvent } from './host.ts';
 import { bytes, empty, hostName, id, ipv4, ipv6, name, ts } from './names.ts';
 import { transport } from './transfer.ts';
 import { limits, runState } from './vserver.ts';
@@ -129,6 +130,11 @@ export const orchestratorCommands = {
       wait: z.boolean().optional(),
     }),
     started,
+  ),
+  'orchestrator.events': masterCommand(
+    'what happened in the pool, the oldest first',
+    z.strictObject({ limit: z.int().min(1).max(1000).optional() }),
+    z.object({ events: z.array(pastEvent) }),
   ),
   'orchestrator.sagas': masterCommand(
     'the sagas, newest first',

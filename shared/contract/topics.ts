@@ -29,3 +29,14 @@ export function topicsFor(base: string) {
   };
 }
 export type Topics = ReturnType<typeof topicsFor>;
+
+/** Does an MQTT filter (+ and #) match a topic? */
+export function matches(filter: string, topic: string): boolean {
+  const want = filter.split('/');
+  const have = topic.split('/');
+  for (const [index, level] of want.entries()) {
+    if (level === '#') return true;
+    if (have[index] === undefined || (level !== '+' && level !== have[index])) return false;
+  }
+  return want.length === have.length;
+}

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { type CommandSpec, hostCommand } from './command.ts';
-import { bytes, id, label, name } from './names.ts';
+import { bytes, id, label, name, ts } from './names.ts';
 
 export const transport = z.enum(['rsyncd', 'btrfs-send']);
 export type Transport = z.infer<typeof transport>;
@@ -36,12 +36,15 @@ export const transferCommands = {
       transport,
       address: z.string(),
       port: z.int(),
-      secret: z.string(),
+      secret: z.string(), // sealed for the source
       label: label.optional(),
       parent: label.optional(),
       final: z.boolean(),
+      /** rsyncd: only the files that `transfer.suspects` found, and whatever their times say. */
+      suspects: z.boolean().optional(),
       total: bytes.optional(),
-      bwlimit: bytes.optional(),
+      bwlimit: bytes.optional(), // a second
+      compress: z.boolean().optional(), // rsyncd only
     }),
     z.object({
       bytes,
@@ -49,7 +52,13 @@ export const transferCommands = {
       treeBytes: bytes.optional(),
       treeFiles: z.int().optional(),
       ms: z.int(),
+      began: ts, // by the clock of the source
     }),
+  ),
+  'transfer.suspects': hostCommand(
+    'source: how many files changed since a time without a newer mtime: rsync would take them for unchanged when their size is the same',
+    z.strictObject({ name, saga: id, since: ts }),
+    z.object({ files: z.int() }),
   ),
   'transfer.verify': hostCommand(
     'target: the staging tree is complete (rsyncd: counts and sizes agree with the last pass; btrfs-send: `label` was received whole)',

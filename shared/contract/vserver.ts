@@ -82,7 +82,7 @@ export const installSource = z.discriminatedUnion('kind', [
     url: z.url(),
     sha256: z.string().regex(/^[0-9a-f]{64}$/),
     bytes,
-    secret: z.string(),
+    secret: z.string(), // sealed for the host
   }),
   z.strictObject({ kind: z.literal('clone'), of: name, label: label.optional() }), // a snapshot of it, else the live tree
   z.strictObject({ kind: z.literal('staged') }), // the copy of a vserver that lies in staging

@@ -78,7 +78,7 @@ async function endpoint(staging: string, ttl = 20_000) {
 
 describe('who may speak to an endpoint', () => {
   const staging = join(directory, 'plain');
-  beforeAll(() => void mkdirSync(staging));
+  beforeAll(() => mkdirSync(staging));
 
   test('a connection from another address is dropped, and does not use the endpoint up', async () => {
     const one = await endpoint(staging);

@@ -110,7 +110,7 @@ describe.skipIf(!installed)('mosquitto_pub and mosquitto_sub', () => {
   });
   afterAll(async () => {
     await Promise.all(
-      children.map((child) => {
+      children.map(async (child) => {
         if (child.exitCode !== null || child.signalCode !== null) return undefined;
         const gone = new Promise((resolve) => child.once('exit', resolve));
         child.kill('SIGTERM');

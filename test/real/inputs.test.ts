@@ -44,7 +44,7 @@ const pub = (topic: string, ...more: string[]) =>
   });
 /** The events that come while the work is done, and for a little time after it. */
 async function eventsOf(work: () => void): Promise<string[]> {
-  const child = spawn(cli, ['events', '--json'], {
+  const child = spawn(cli, ['events', '--follow', '-n', '0', '--json'], {
     env: lab.environment,
     stdio: ['ignore', 'pipe', 'ignore'],
   });

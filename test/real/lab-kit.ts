@@ -1,4 +1,5 @@
 import { spawnSync } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { SagaState, ScanRow } from '../../shared/contract/saga.ts';
 import { expect } from 'vitest';
@@ -63,6 +64,17 @@ export function realLab(name: string) {
         if (Date.now() > end) throw new Error(`no end of the saga within ${within} ms: ${stdout}`);
         await sleep(300);
       }
+    },
+    /** Begins a move of web1 and answers its id once its journal says that a step has begun. */
+    async begin(to: string, step: string): Promise<string> {
+      const { id } = JSON.parse(vs(['move', 'web1', to, '--no-follow', '--json']).stdout) as SagaState;
+      const journal = `/var/lib/vslab-${name}/master/state/sagas/${id}.jsonl`;
+      for (let tries = 0; tries < 6000; tries++) {
+        const text = existsSync(journal) ? readFileSync(journal, 'utf8') : '';
+        if (text.includes(`"kind":"started","step":"${step}"`)) return id;
+        await sleep(5);
+      }
+      throw new Error(`move ${id} did not come to step ${step}`);
     },
     /** Hosts on which a vserver runs, by LXC itself. */
     running: (vserver: string): string[] =>

@@ -53,9 +53,13 @@ echo of-the-template > etc/hostname; echo 0123456789abcdef0123456789abcdef > etc
 echo mine > kept; chown 1000:2000 kept; chmod 4750 kept; ln kept hard; ln -s kept link; setfattr -n user.note -v hello kept
 cd ..; tar --xattrs -C root -cf base.tar .; gzip -k base.tar; zstd -q base.tar; xz -k -0 base.tar`);
   lab.up();
+  removeOurs(); // of a run that was killed
 });
-afterAll(() => {
+const removeOurs = () => {
   for (const { name } of ours()) lab.vs(['template', 'remove', name], null);
+};
+afterAll(() => {
+  removeOurs();
   lab.down();
   rmSync(work, { recursive: true, force: true });
 });

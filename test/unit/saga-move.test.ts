@@ -38,7 +38,8 @@ function world() {
     'snapshot.allocate': (host) => (state.staging.add(host), { path: '', free: 1e9 }),
     'snapshot.discard': (host) => void state.staging.delete(host),
     'transfer.open': () => ({ address: '10.0.0.2', port: 1, secret: 'SECRET', received: [] }),
-    'transfer.send': () => ({ bytes: 100, ms: 1 }),
+    'transfer.send': () => ({ bytes: 100, ms: 1, began: 1 }),
+    'transfer.suspects': () => ({ files: 1 }),
     'snapshot.adopt': (host) => void state.trees.add(host),
     'snapshot.evict': (host) => {
       if (state.owner.has(host)) throw new VsError('refused', `${host} owns it`);
@@ -63,6 +64,7 @@ function world() {
   const calls: string[] = [];
   const fault: { at?: number; forever?: string } = {};
   const agents: Agents = {
+    seal: (_host, secret) => `sealed ${secret.length}`,
     async ask(host, command, _args, context) {
       context.command(command);
       calls.push(`${command}@${host}`);

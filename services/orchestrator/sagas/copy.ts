@@ -13,10 +13,15 @@ export interface Route {
   sourceAddress: string;
   transport: Transport;
   bytes: number;
+  /** Bytes a second, and compression, by slaves.conf. */
+  bwlimit?: number;
+  compress?: boolean;
 }
 interface Pass {
   bytes: number;
   ms: number;
+  /** By the clock of the source. */
+  began: number;
   treeBytes?: number;
   treeFiles?: number;
   label?: string;
@@ -38,7 +43,7 @@ export async function pass(
   agents: Agents,
   route: Route,
   context: StepContext,
-  options: { final: boolean; tag: string; total?: number },
+  options: Options,
 ): Promise<Pass> {
   for (let attempt = 1; ; attempt++) {
     try {
@@ -60,14 +65,24 @@ export async function pass(
   }
 }
 
-async function once(
-  agents: Agents,
-  route: Route,
-  context: StepContext,
-  options: { final: boolean; tag: string; total?: number },
-): Promise<Pass> {
+interface Options {
+  final: boolean;
+  tag: string;
+  total?: number;
+  /** When the pass before began: what changed since and hides it is sent whatever its times say (rsyncd). */
+  since?: number | undefined;
+  suspects?: boolean;
+}
+
+async function once(agents: Agents, route: Route, context: StepContext, options: Options): Promise<Pass> {
   const { name, source, target, transport } = route;
-  const { tag } = options;
+  const { tag, since } = options;
+  if (transport === 'rsyncd' && since !== undefined) {
+    const asked = { name: route.of ?? name, saga: context.id, since };
+    const { files } = await agents.ask(source, 'transfer.suspects', asked, context, { tag, timeoutMs: TTL });
+    if (files > 0)
+      await once(agents, route, context, { final: options.final, tag: `${tag}-s`, suspects: true });
+  }
   const saga = context.id;
   const opened = await agents.ask(
     target,
@@ -88,10 +103,13 @@ async function once(
     transport,
     address: opened.address,
     port: opened.port,
-    secret: opened.secret,
+    secret: agents.seal(source, opened.secret),
     final: options.final,
+    ...(options.suspects ? { suspects: true } : {}),
     ...(label ? { label } : {}),
     ...(parent ? { parent } : {}),
+    ...(route.bwlimit ? { bwlimit: route.bwlimit } : {}),
+    ...(route.compress ? { compress: true } : {}),
     ...(options.total ? { total: options.total } : {}),
   };
   const sent = await agents.ask(source, 'transfer.send', args, context, {
@@ -107,24 +125,24 @@ export async function livePasses(
   agents: Agents,
   route: Route,
   context: StepContext,
-): Promise<{ bytes: number; label?: string }> {
+): Promise<{ bytes: number; label?: string; began: number }> {
   const both = { name: route.name, saga: context.id };
   const flush = (tag: string) =>
     agents.ask(route.target, 'transfer.flush', both, context, { tag, timeoutMs: 600_000 });
   const seed = await pass(agents, route, context, { final: false, tag: 'seed', total: route.bytes });
   await flush('flush0');
   context.say(size(seed.bytes));
-  let { bytes, label } = seed;
+  let { bytes, label, began } = seed;
   let before = Infinity;
   for (let count = 1; count <= MOST[route.transport]; count++) {
     context.next(`delta ${count}`);
-    const delta = await pass(agents, route, context, { final: false, tag: `delta${count}` });
+    const delta = await pass(agents, route, context, { final: false, tag: `delta${count}`, since: began });
     await flush(`flush${count}`); // the start on the target must not wait for the disk
     context.say(size(delta.bytes));
     bytes += delta.bytes;
-    label = delta.label;
+    ({ label, began } = delta);
     if (delta.ms < QUICK || delta.ms > before * 0.7) break;
     before = delta.ms;
   }
-  return { bytes, ...(label ? { label } : {}) };
+  return { bytes, began, ...(label ? { label } : {}) };
 }

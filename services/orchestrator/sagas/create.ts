@@ -7,6 +7,7 @@ import type { Agents } from '../agent.ts';
 import type { Step, StepContext } from '../executor.ts';
 import { groups, size } from '../text.ts';
 import { pass } from './copy.ts';
+import { adoptStep, stageStep } from './steps.ts';
 
 export interface CreatePlan {
   name: string;
@@ -51,7 +52,7 @@ async function templateSource(
     context,
     { tag: Date.now().toString(36) }, // an offer ends with the master's life, so it is asked for anew
   );
-  return { kind: 'template', name: template, ...served };
+  return { kind: 'template', name: template, ...served, secret: agents.seal(plan.host, served.secret) };
 }
 
 /** What is copied: the staging that a pass has filled, a snapshot, or the live tree where there are no snapshots. */
@@ -143,25 +144,15 @@ export function createSteps(plan: CreatePlan, agents: Agents): Step[] {
       undo: async (context) =>
         void (await agents.ask(host, 'network.down', { network: config.network }, context)),
     },
-    {
-      name: 'stage',
+    stageStep(agents, {
+      name,
       host,
-      async do(context) {
+      tree: true,
+      bytes(context) {
         const packed = Number(context.outputs['template']?.['size'] ?? 0);
-        const bytes = clone?.bytes ?? (packed ? packed * 4 : UNKNOWN);
-        const { free } = await agents.ask(
-          host,
-          'snapshot.allocate',
-          { ...both(context), bytes, tree: true },
-          context,
-        );
-        context.say(`${host} has ${size(free)} free`);
+        return clone?.bytes ?? (packed ? packed * 4 : UNKNOWN);
       },
-      async undo(context) {
-        await agents.ask(host, 'transfer.close', both(context), context);
-        await agents.ask(host, 'snapshot.discard', both(context), context);
-      },
-    },
+    }),
     elsewhere && {
       name: 'copy',
       host: clone.host,
@@ -199,18 +190,7 @@ export function createSteps(plan: CreatePlan, agents: Agents): Step[] {
           await agents.ask(host, 'snapshot.remove', { name: clone.of, saga: context.id }, context);
       },
     },
-    {
-      name: 'adopt',
-      host,
-      async do(context) {
-        await agents.ask(host, 'snapshot.adopt', both(context), context);
-        await agents.ask(host, 'host-agent.configure', both(context), context);
-      },
-      async undo(context) {
-        await agents.ask(host, 'host-agent.detach', both(context), context);
-        await agents.ask(host, 'snapshot.evict', both(context), context);
-      },
-    },
+    adoptStep(agents, { name, host, downtime: false, configure: !plan.start }),
     {
       name: 'own',
       host,

@@ -6,6 +6,7 @@ import type { Agents } from '../agent.ts';
 import type { Step } from '../executor.ts';
 import { day, groups, seconds, size } from '../text.ts';
 import { type Route, livePasses, pass } from './copy.ts';
+import { adoptStep, stageStep } from './steps.ts';
 
 export interface MovePlan extends Route {
   running: boolean;
@@ -74,23 +75,7 @@ export function moveSteps(plan: MovePlan, agents: Agents): Step[] {
         await agents.ask(target, 'host-agent.unlock', both(context), context, { tag: 'target' });
       },
     },
-    {
-      name: 'stage',
-      host: target,
-      async do(context) {
-        const { free } = await agents.ask(
-          target,
-          'snapshot.allocate',
-          { ...both(context), bytes: plan.bytes, tree: transport === 'rsyncd' },
-          context,
-        );
-        context.say(`${target} has ${size(free)} free`);
-      },
-      async undo(context) {
-        await agents.ask(target, 'transfer.close', both(context), context);
-        await agents.ask(target, 'snapshot.discard', both(context), context);
-      },
-    },
+    stageStep(agents, { name, host: target, tree: transport === 'rsyncd', bytes: () => plan.bytes }),
     {
       name: 'seed',
       host: source,
@@ -139,7 +124,8 @@ export function moveSteps(plan: MovePlan, agents: Agents): Step[] {
       host: source,
       downtime: running,
       async do(context) {
-        const last = await pass(agents, plan, context, { final: true, tag: 'final' });
+        const { began } = context.outputs['seed'] as { began?: number };
+        const last = await pass(agents, plan, context, { final: true, tag: 'final', since: began });
         context.say(size(last.bytes));
         return { ...last };
       },
@@ -165,20 +151,7 @@ export function moveSteps(plan: MovePlan, agents: Agents): Step[] {
         context.say(label ? 'received whole' : `${groups(treeFiles ?? 0)} files agree`);
       },
     },
-    {
-      name: 'adopt',
-      host: target,
-      downtime: running,
-      async do(context) {
-        await agents.ask(target, 'snapshot.adopt', both(context), context);
-        // a start configures by itself: what runs should not wait for it twice
-        if (!running) await agents.ask(target, 'host-agent.configure', both(context), context);
-      },
-      async undo(context) {
-        await agents.ask(target, 'host-agent.detach', both(context), context);
-        await agents.ask(target, 'snapshot.evict', both(context), context);
-      },
-    },
+    adoptStep(agents, { name, host: target, downtime: running, configure: !running }),
     {
       name: 'give up',
       host: source,

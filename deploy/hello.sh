@@ -1,4 +1,4 @@
-# The TCP service of the Debian vservers, as in the demo; run inside.
+# The TCP service of the demo and the bench: run inside a Debian vserver. perl-base is in every Debian.
 set -e
 cat > /usr/local/bin/hello <<'END'
 use IO::Socket::INET;

@@ -1,0 +1,119 @@
+import { randomBytes } from 'node:crypto';
+import type { Command } from 'commander';
+import { VsError } from '../../shared/errors.ts';
+import { checkName, quoted } from '../names.ts';
+import { table } from '../table.ts';
+
+const roles = ['operator', 'viewer', 'agent', 'master'] as const;
+type Role = (typeof roles)[number];
+
+async function usersOfBroker() {
+  const { loadSettings } = await import('../../config/settings.ts');
+  const { usersIn } = await import('../../broker/users-file.ts');
+  const file = loadSettings().BROKER_USERS;
+  if (!file)
+    throw new VsError(
+      'usage',
+      'vs-tools.conf names no BROKER_USERS; this works on the master, where the broker runs.',
+    );
+  return usersIn(file);
+}
+
+/** One line from the terminal, without showing it, or from the standard input. */
+async function readPassword(): Promise<string> {
+  const input = process.stdin;
+  const hidden = input.isTTY;
+  if (hidden) {
+    process.stderr.write('Password: ');
+    input.setRawMode(true);
+  }
+  let text = '';
+  try {
+    for await (const chunk of input) {
+      for (const letter of (chunk as Buffer).toString()) {
+        if (letter === '\u0003') throw new VsError('usage', 'Given up.');
+        if (letter === '\n' || letter === '\r') return text;
+        text = hidden && (letter === '\u007f' || letter === '\b') ? text.slice(0, -1) : text + letter;
+      }
+      if (text.length > 1024) throw new VsError('usage', 'The password is longer than 1024 characters.');
+    }
+    return text;
+  } finally {
+    if (hidden) {
+      input.setRawMode(false);
+      process.stderr.write('\n');
+    }
+    input.destroy();
+  }
+}
+
+async function newPassword(generate: boolean | undefined): Promise<string> {
+  const password = generate ? randomBytes(24).toString('base64url') : await readPassword();
+  if (password.length < 8) throw new VsError('usage', 'The password has fewer than 8 characters.');
+  return password;
+}
+
+/** `vs user add|passwd|remove|list`: who may speak to the embedded broker; on the master, as root. */
+export function register(program: Command): void {
+  const user = program
+    .command('user')
+    .description('who may speak to the embedded broker (on the master, as root)')
+    .addHelpText('after', '\nExamples:\n  vs user list\n  vs user add anna --role operator');
+  user
+    .command('list')
+    .description('the users and their roles')
+    .option('--json', 'for programs')
+    .addHelpText('after', '\nExamples:\n  vs user list --json')
+    .action(async (options: { json?: boolean }) => {
+      const users = await (await usersOfBroker()).list();
+      if (options.json) console.log(JSON.stringify(users, null, 2));
+      else
+        console.log(
+          table(
+            ['USER', 'ROLE'],
+            users.map((one) => [one.name, one.role]),
+          ),
+        );
+    });
+  user
+    .command('add')
+    .description('add a user; its password is asked for, or read from the standard input')
+    .argument('<name>', 'its name; for an agent the name of its host')
+    .requiredOption('--role <role>', roles.join(', '))
+    .option('--generate', 'make a password and print it')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  vs user add anna --role operator\n  vs user add host1 --role agent --generate > host1.password',
+    )
+    .action(async (name: string, options: { role: string; generate?: boolean }) => {
+      checkName(name, 'user');
+      const role = roles.find((one) => one === options.role) as Role | undefined;
+      if (!role) throw new VsError('usage', `A role is ${roles.join(', ')}, not ${quoted(options.role)}.`);
+      const password = await newPassword(options.generate);
+      await (await usersOfBroker()).add(name, role, password);
+      if (options.generate) console.log(password);
+      else console.log(`${name} is a user now, ${role}.`);
+    });
+  user
+    .command('passwd')
+    .description('a new password')
+    .argument('<name>', 'its name')
+    .option('--generate', 'make a password and print it')
+    .addHelpText('after', '\nExamples:\n  vs user passwd anna')
+    .action(async (name: string, options: { generate?: boolean }) => {
+      checkName(name, 'user');
+      const password = await newPassword(options.generate);
+      await (await usersOfBroker()).setPassword(name, password);
+      console.log(options.generate ? password : `${name} has a new password.`);
+    });
+  user
+    .command('remove')
+    .description('remove a user')
+    .argument('<name>', 'its name')
+    .addHelpText('after', '\nExamples:\n  vs user remove anna')
+    .action(async (name: string) => {
+      checkName(name, 'user');
+      await (await usersOfBroker()).remove(name);
+      console.log(`${name} is no user any more.`);
+    });
+}

@@ -1,0 +1,57 @@
+import { appendFile, readFile, rename, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type PastEvent, event } from '../../shared/contract/host.ts';
+import type { Context } from '../../shared/service.ts';
+
+/** The file is put aside at this size (bytes); the one before it is kept, the older one goes. */
+const FULL = 4_000_000;
+const IN_MEMORY = 2000;
+
+/** What happened in the pool, kept on the master: the bus itself keeps no past events. */
+export function openHistory(context: Context) {
+  const { bus, settings, log } = context;
+  const file = join(settings.STATE_DIR, 'events.jsonl');
+  const recent: PastEvent[] = [];
+  let writing: Promise<void> = Promise.resolve();
+
+  function parse(text: string): PastEvent[] {
+    return text
+      .split('\n')
+      .filter(Boolean)
+      .flatMap((line) => {
+        try {
+          return [JSON.parse(line) as PastEvent];
+        } catch {
+          return []; // the last line before a power cut may be torn
+        }
+      });
+  }
+  async function write(one: PastEvent): Promise<void> {
+    const { size } = await stat(file).catch(() => ({ size: 0 }));
+    if (size > FULL) await rename(file, `${file}.1`);
+    await appendFile(file, `${JSON.stringify(one)}\n`, { mode: 0o600 });
+  }
+  function take(topic: string, payload: unknown): void {
+    const parsed = event.safeParse(payload);
+    if (!parsed.success) return;
+    const levels = topic.split('/');
+    const from = levels.at(-3) ?? '';
+    const one = { ...parsed.data, from, service: levels.at(-1) ?? '' };
+    recent.push(one);
+    if (recent.length > IN_MEMORY) recent.shift();
+    writing = writing
+      .then(() => write(one))
+      .catch((error: unknown) => log.warn({ error: String(error), file }, 'an event was not kept'));
+  }
+  return {
+    async start(): Promise<void> {
+      for (const name of [`${file}.1`, file])
+        recent.push(...parse(await readFile(name, 'utf8').catch(() => '')));
+      recent.splice(0, Math.max(0, recent.length - IN_MEMORY));
+      for (const filter of bus.topics.all.events) await bus.subscribe(filter, take);
+    },
+    /** The newest ones, the oldest first. */
+    list: (limit: number): PastEvent[] => recent.slice(-limit),
+    stop: (): Promise<void> => writing,
+  };
+}

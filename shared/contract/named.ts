@@ -1,0 +1,80 @@
+import type { z } from 'zod';
+import { command, errorCode, reply, replyError } from './command.ts';
+import { alert, event, hostInfo, metrics, status } from './host.ts';
+import { bytes, empty, epoch, hostName, id, ipv4, ipv6, label, mac, name, staged, ts } from './names.ts';
+import { attachment, network } from './network.ts';
+import { sagaProgress, sagaResult, sagaState, sagaStepState, scanRow } from './saga.ts';
+import { storageInfo } from './snapshot.ts';
+import { template, templateName } from './template.ts';
+import { copyProgress, transport } from './transfer.ts';
+import { installSource, limits, ownership, runState, vserverConfig, vserverState } from './vserver.ts';
+
+interface Named {
+  schema: z.ZodType;
+  description: string;
+}
+
+/** The schemas that have a name of their own in what is published; all others stand where they are used. */
+export const named: Record<string, Named> = {
+  Name: {
+    schema: name,
+    description: 'a vserver, network or template: lower-case letters, digits and inner dashes',
+  },
+  HostName: { schema: hostName, description: 'a host; as Name, but not "master"' },
+  Id: { schema: id, description: 'a saga, client or command: one level of a topic' },
+  Ipv4: { schema: ipv4, description: 'an IPv4 address' },
+  Ipv6: { schema: ipv6, description: 'an IPv6 address' },
+  Mac: { schema: mac, description: 'a unicast MAC address in lower case, such as 02:1a:2b:3c:4d:5e' },
+  Bytes: { schema: bytes, description: 'a size in bytes' },
+  Time: { schema: ts, description: 'a moment in milliseconds since 1970 (UTC)' },
+  Epoch: { schema: epoch, description: 'the number of an owner in the row of owners of a vserver' },
+  Label: { schema: label, description: 'the name of one snapshot of a saga' },
+  Staged: { schema: staged, description: 'a copy that a saga has staged: a received snapshot, or the tree' },
+  Empty: { schema: empty, description: 'nothing' },
+  Command: { schema: command, description: 'the payload of a command topic' },
+  Reply: { schema: reply, description: 'the payload of a reply topic' },
+  ReplyFailure: { schema: reply.options[1], description: 'the last reply, when the command failed' },
+  ReplyProgress: { schema: reply.options[2], description: 'a reply before the last one' },
+  ReplyError: {
+    schema: replyError,
+    description: 'why a command failed; "retryable": the same may succeed later',
+  },
+  ErrorCode: { schema: errorCode, description: 'what kind of failure it is' },
+  Status: {
+    schema: status,
+    description: 'whether a host or the master is on the bus; "session" is one life of it',
+  },
+  HostInfo: {
+    schema: hostInfo,
+    description: 'what a host is and has; "address": where other hosts reach it',
+  },
+  StorageInfo: { schema: storageInfo, description: 'the storage below /var/lib/vservers' },
+  Metrics: {
+    schema: metrics,
+    description:
+      'one flat object of numbers and short words; "_total" and "io_", "net_" bytes count up from the start',
+  },
+  Event: { schema: event, description: 'what happened; "message" is for people' },
+  Alert: { schema: alert, description: 'what is wrong' },
+  RunState: { schema: runState, description: 'whether a vserver runs' },
+  Limits: { schema: limits, description: 'limits of a vserver; an absent one is unlimited; cpu in cores' },
+  VserverState: { schema: vserverState, description: 'one vserver as a host sees it' },
+  VserverConfig: { schema: vserverConfig, description: 'vserver.json, which travels with the vserver' },
+  Ownership: { schema: ownership, description: 'the right of a host to start a vserver; never travels' },
+  InstallSource: { schema: installSource, description: 'where the files of a new vserver come from' },
+  Network: { schema: network, description: 'one line of networks.conf' },
+  Attachment: { schema: attachment, description: 'what the runtime needs for the veth of one vserver' },
+  Transport: { schema: transport, description: 'how the files of a move travel' },
+  CopyProgress: { schema: copyProgress, description: 'how far a copy is; rate in bytes/s, eta in ms' },
+  TemplateName: { schema: templateName, description: 'a suite such as bookworm, or the name of an import' },
+  Template: { schema: template, description: 'what vservers are created from' },
+  SagaResult: { schema: sagaResult, description: 'how a saga stands; docs/sagas.md' },
+  SagaStep: { schema: sagaStepState, description: 'one step of a saga' },
+  SagaState: { schema: sagaState, description: 'a move, a create or a remove' },
+  SagaProgress: { schema: sagaProgress, description: 'how far the step of a saga is' },
+  ScanRow: { schema: scanRow, description: 'one row of vs scan' },
+};
+
+/** The name of a schema; '' for one without. */
+export const nameOf = (schema: z.ZodType): string =>
+  Object.entries(named).find(([, one]) => one.schema === schema)?.[0] ?? '';
