@@ -24,6 +24,7 @@ const settingsOf = (user: string, password = user) => {
     file: '/nonexistent',
     env: {
       VS_HOST: user === 'host2' ? 'host2' : 'host1',
+      VS_STATE_DIR: directory,
       VS_BROKER_URL: `unix://${socket}`,
       VS_BROKER_USER: user,
       VS_BROKER_PASSWORD_FILE: file,

@@ -96,6 +96,7 @@ beforeAll(async () => {
     env: {
       ...process.env,
       VS_CONFIG_DIR: directory,
+      VS_STATE_DIR: directory,
       VS_BROKER_LISTEN: `127.0.0.1:${port}`,
       VS_BROKER_USERS: join(directory, 'users.json'),
       VS_LOG_LEVEL: 'error',

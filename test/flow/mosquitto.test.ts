@@ -89,6 +89,7 @@ describe.skipIf(!installed)('mosquitto_pub and mosquitto_sub', () => {
     });
     service(['broker'], {
       VS_BROKER_LISTEN: `127.0.0.1:${port}`,
+      VS_STATE_DIR: join(directory, 'broker-state'),
       VS_BROKER_USERS: join(directory, 'users.json'),
     });
     for (let reached = false; !reached; await sleep(50)) {

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { createTopicTree } from '../../broker/persistence/topic-tree.ts';
-import { matches } from '../../shared/bus.ts';
+import { matches } from '../../shared/contract/topics.ts';
 
 const topics = [
   'a',
