@@ -41,7 +41,10 @@ export function createStats(log: Log) {
     if (!about || !sentence) return;
     const key = `${sentence} ${Object.values(about).join(' ')}`;
     const before = said.get(key);
-    if (before && Date.now() - before.at < MINUTE) return void before.since++;
+    if (before && Date.now() - before.at < MINUTE) {
+      before.since++;
+      return;
+    }
     if (said.size > 10_000) said.clear();
     said.set(key, { at: Date.now(), since: 0 });
     log.warn({ ...about, ...(before?.since ? { unsaid: before.since } : {}) }, sentence);
