@@ -41,7 +41,13 @@ export function register(program: Command): void {
       ) => {
         checkName(name);
         if (options.host !== undefined) checkHost(options.host);
+        if (command[0] !== '--' && command[0]?.startsWith('-'))
+          throw new VsError(
+            'usage',
+            `${quoted(command[0])} stands behind the name: options come before it, and the command after --, as in vs exec -i ${name} -- sh.`,
+          );
         const argv = command[0] === '--' ? command.slice(1) : command;
+        if (argv.length === 0) throw new VsError('usage', 'Give the command after --.');
         const seconds = Number(options.timeout);
         if (!(seconds > 0 && seconds <= 86_400))
           throw new VsError(
