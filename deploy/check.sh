@@ -2,6 +2,8 @@
 # The fast checks, in order: types, lint, format, unit, flow. Needs nothing but `npm ci`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+# a shell that was pointed at a lab (vs lab env) must not lend its settings
+for name in ${!VS_@}; do case $name in VS_TEST_FULL | VS_TEMPLATE_MIRROR) ;; *) unset "$name" ;; esac; done
 for node in node_modules/node-linux-*/bin; do PATH="$PWD/$node:$PATH"; done
 say() { printf '\n== %s\n' "$*"; }
 say "types";  npx tsc --noEmit

@@ -41,7 +41,13 @@ export function register(program: Command): void {
       ) => {
         checkName(name);
         if (options.host !== undefined) checkHost(options.host);
+        if (command[0] !== '--' && command[0]?.startsWith('-'))
+          throw new VsError(
+            'usage',
+            `${quoted(command[0])} stands behind the name: options come before it, and the command after --, as in vs exec -i ${name} -- sh.`,
+          );
         const argv = command[0] === '--' ? command.slice(1) : command;
+        if (argv.length === 0) throw new VsError('usage', 'Give the command after --.');
         const seconds = Number(options.timeout);
         if (!(seconds > 0 && seconds <= 86_400))
           throw new VsError(
@@ -50,21 +56,29 @@ export function register(program: Command): void {
           );
         const timeout = Math.ceil(seconds * 1000);
         const stdin = options.stdin ? await readInput() : undefined;
-        await withClient(async (client) => {
-          const { code } = await client.request(
-            await hostOf(client, name, options.host),
-            'host-agent.exec',
-            { name, command: argv, timeout, ...(stdin === undefined ? {} : { stdin }) },
-            {
-              timeoutMs: timeout + 10_000,
-              onProgress: ({ stream, data }) => {
-                if (typeof data !== 'string') return;
-                (stream === 'stderr' ? process.stderr : process.stdout).write(Buffer.from(data, 'base64'));
+        const given = new AbortController();
+        process.once('SIGINT', () => given.abort()); // ctrl-C ends the command in the vserver too
+        try {
+          await withClient(async (client) => {
+            const { code } = await client.request(
+              await hostOf(client, name, options.host),
+              'host-agent.exec',
+              { name, command: argv, timeout, ...(stdin === undefined ? {} : { stdin }) },
+              {
+                timeoutMs: timeout + 10_000,
+                signal: given.signal,
+                onProgress: ({ stream, data }) => {
+                  if (typeof data !== 'string') return;
+                  (stream === 'stderr' ? process.stderr : process.stdout).write(Buffer.from(data, 'base64'));
+                },
               },
-            },
-          );
-          process.exitCode = code;
-        });
+            );
+            process.exitCode = code;
+          });
+        } catch (error) {
+          if (!given.signal.aborted) throw error;
+          process.exitCode = 130; // as a shell tells of SIGINT
+        }
       },
     );
 }

@@ -27,6 +27,7 @@ export function rowsOf(messages: Map<string, unknown>): ScanRow[] {
   for (const [topic, payload] of messages) {
     if (!topic.endsWith('/state') || !payload) continue;
     const one = payload as ScanRow & { name: string };
+    if (typeof one.host !== 'string' || typeof one.name !== 'string') continue; // of somebody else
     rows.push({
       host: one.host,
       vserver: one.name,

@@ -1,3 +1,4 @@
+import { readFileSync, readdirSync } from 'node:fs';
 import type { Readable } from 'node:stream';
 import type { Args } from '../../shared/contract/commands.ts';
 import { VsError } from '../../shared/errors.ts';
@@ -6,6 +7,24 @@ import type { Call } from '../../shared/service.ts';
 import type { Lxc } from './lxc.ts';
 
 const CHUNK = 64 * 1024;
+
+/** The processes that a process began, with theirs (by proc(5), stat: the fourth field is the parent). */
+function descendants(pid: number): number[] {
+  const children = new Map<number, number[]>();
+  for (const entry of readdirSync('/proc')) {
+    if (!/^\d+$/.test(entry)) continue;
+    try {
+      const stat = readFileSync(`/proc/${entry}/stat`, 'utf8');
+      const parent = Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]);
+      children.set(parent, [...(children.get(parent) ?? []), Number(entry)]);
+    } catch {
+      // it has ended meanwhile
+    }
+  }
+  const below = (one: number): number[] =>
+    (children.get(one) ?? []).flatMap((child) => [...below(child), child]);
+  return below(pid);
+}
 
 /** Runs a command inside a vserver; both outputs go out as progress while it runs. `stdin` is base64. */
 export async function exec(lxc: Lxc, args: Args<'host-agent.exec'>, call: Call): Promise<{ code: number }> {
@@ -24,6 +43,14 @@ export async function exec(lxc: Lxc, args: Args<'host-agent.exec'>, call: Call):
   let why: VsError | undefined;
   const kill = (error: VsError) => {
     why ??= error;
+    // lxc-attach alone would leave the command behind: first all that it began, then itself
+    for (const pid of child.pid === undefined ? [] : descendants(child.pid)) {
+      try {
+        process.kill(pid, 'SIGKILL');
+      } catch {
+        // it has ended meanwhile
+      }
+    }
     child.kill('SIGKILL');
   };
   const timer =
