@@ -21,6 +21,9 @@ interface Parts {
   states: States;
 }
 
+/** Who waits for the answer of one that does not run by then waits in vain: nobody is starting it (ms). */
+const STARTS_WITHIN = 3000;
+
 /** What may be done with a vserver of this host, and in which order: one command at a time for each. */
 export function createCommands({ context, paths, lxc, locks, runtime, states }: Parts) {
   const { settings, bus, host } = context;
@@ -179,10 +182,10 @@ export function createCommands({ context, paths, lxc, locks, runtime, states }: 
           if (answers)
             throw new VsError('failed', `${address} is answered by ${answers}, not by ${name} (${mac})`);
         }
-        if (Date.now() - began >= timeout)
+        if (Date.now() - began >= (running ? timeout : Math.min(timeout, STARTS_WITHIN)))
           throw new VsError(
             'failed',
-            `${name} ${running ? `runs, but ${address} does not answer` : 'does not run'} on ${host} after ${timeout / 1000} s`,
+            `${name} ${running ? `runs, but ${address} does not answer` : 'does not run'} on ${host} after ${Math.round((Date.now() - began) / 1000)} s`,
           );
         await pause(50);
       }

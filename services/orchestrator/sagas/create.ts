@@ -216,10 +216,12 @@ export function createSteps(plan: CreatePlan, agents: Agents): Step[] {
     plan.start && {
       name: 'answer',
       host,
-      do: async (context) =>
-        void (await agents.ask(host, 'host-agent.answering', { name, timeout: 60_000 }, context, {
+      async do(context) {
+        await agents.ask(host, 'host-agent.answering', { name, timeout: 60_000 }, context, {
           timeoutMs: 90_000,
-        })),
+        });
+        context.say('answers');
+      },
     },
     {
       name: 'unlock',

@@ -187,6 +187,9 @@ export function moveSteps(plan: MovePlan, agents: Agents): Step[] {
       host: target,
       downtime: true,
       async do(context) {
+        // its host may have lost its power since it was started; one that runs is left as it is
+        const mine = { ...both(context), epoch: epoch + 1 };
+        await agents.ask(target, 'host-agent.start', mine, context, { timeoutMs: 120_000 });
         await agents.ask(target, 'host-agent.answering', { name, timeout: 60_000 }, context, {
           timeoutMs: 90_000,
         });
