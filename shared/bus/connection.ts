@@ -2,6 +2,7 @@ import { MqttClient } from 'mqtt';
 import { VsError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { backoffMs } from './backoff.ts';
+import { type TlsFiles, openTls } from './tls.ts';
 import { MAX_PAYLOAD, openSocket } from './wire.ts';
 
 /** A broker without its majority takes a message and says nothing for ever (measured.md, NATS): what waits longer is lost. */
@@ -22,6 +23,8 @@ export interface Connection {
 /** The MQTT client of a bus: the only importer of mqtt. Connects at once and again after each loss. */
 export function openConnection(options: {
   url: string;
+  /** For mqtts:// */
+  tls: TlsFiles;
   clientId: string;
   username: string;
   password: string;
@@ -32,7 +35,8 @@ export function openConnection(options: {
   onMessage: (topic: string, payload: Buffer, retained: boolean) => void;
 }): Connection {
   const { url, clientId, log } = options;
-  const client = new MqttClient(() => openSocket(url), {
+  const open = () => (url.startsWith('mqtts:') ? openTls(url, options.tls) : openSocket(url));
+  const client = new MqttClient(open, {
     clientId,
     clean: true,
     protocolId: 'MQTT',
