@@ -65,16 +65,21 @@ export function openTls(url: string, files: TlsFiles): Socket {
     agreed = true;
     socket.uncork();
   });
-  const destroy = socket.destroy.bind(socket);
-  socket.destroy = (error?: Error) => {
-    const said = error && sentenceOf(error, url, files, agreed);
-    return destroy(said ? new VsError('unavailable', said, { retryable: true, cause: error }) : error);
+  // Some errors come through destroy, alerts after the handshake do not.
+  const emit = socket.emit.bind(socket) as (event: string | symbol, ...args: unknown[]) => boolean;
+  socket.emit = (event: string | symbol, ...args: unknown[]) => {
+    const said = event === 'error' ? sentenceOf(args[0] as Error, url, files, agreed) : undefined;
+    if (said === undefined) return emit(event, ...args);
+    return emit('error', new VsError('unavailable', said, { retryable: true, cause: args[0] }));
   };
   return socket;
 }
 
+export const certificateRefused = (url: string, cert: string): string =>
+  `The broker at ${url} refuses the client certificate ${cert} (BROKER_CERT).`;
+
 /** What went wrong with TLS, for people; undefined when it is something else. */
-export function sentenceOf(
+function sentenceOf(
   error: NodeJS.ErrnoException & { cert?: { subjectaltname?: string } },
   url: string,
   files: TlsFiles,
@@ -93,7 +98,7 @@ export function sentenceOf(
       : `${shows} of an authority that this system does not trust: set BROKER_CA.`;
   if (/ALERT_(UNKNOWN_CA|BAD_CERT|CERTIFICATE_|NO_CERT|UNSUPPORTED_CERT|ACCESS_DENIED|DECRYPT)/.test(code))
     return files.cert
-      ? `The broker at ${url} refuses the client certificate ${files.cert} (BROKER_CERT).`
+      ? certificateRefused(url, files.cert)
       : `The broker at ${url} wants a client certificate: set BROKER_CERT and BROKER_KEY.`;
   if (/PROTOCOL_VERSION|UNSUPPORTED_PROTOCOL|NO_SHARED_CIPHER|HANDSHAKE_FAILURE/.test(code))
     return `The broker at ${url} knows no TLS that is good enough: 1.2 or newer is needed.`;
