@@ -191,19 +191,16 @@ test('G4 over TLS: a subscriber that does not read does not stop the others', as
   await until(() => frozen.words.length === 2, 'suback');
   frozen.socket.pause();
   const sender = await enter('operator');
-  const times: number[] = [];
-  for (let number = 0; number < 60; number++) {
-    const begin = performance.now();
-    await sender.publishAsync(command, Buffer.alloc(200_000, 'x'), { qos: 1 });
-    times.push(performance.now() - begin);
-  }
+  const begin = performance.now();
+  // More than kernels keep; then 1 MB waits, which is more messages than aedes has in hand at a time.
+  for (let number = 0; number < 5000; number++) sender.publish(command, Buffer.alloc(3000, 'x'), { qos: 0 });
+  await sender.publishAsync(command, 'the last', { qos: 1 });
   const other = await enter('operator');
   await other.subscribeAsync('vs/1/hosts/host1/commands/#', { qos: 1 });
-  const begin = performance.now();
   const heard = new Promise((resolve) => other.once('message', resolve));
   await sender.publishAsync('vs/1/hosts/host1/commands/a/b', '{}', { qos: 1 });
   await heard;
-  expect(Math.max(...times, performance.now() - begin)).toBeLessThan(2000);
+  expect(performance.now() - begin).toBeLessThan(8000);
 });
 
 test('a renewed certificate is shown to new connections, broken files change nothing, old connections live', async () => {
