@@ -170,8 +170,10 @@ test('what is no MQTT is turned away: another subprotocol, none, text, plain HTT
   await expect(speak([])).rejects.toThrow(/400/);
   expect((await speak(['chat', 'mqtt'])).socket.protocol).toBe('mqtt');
   const text = await speak();
-  text.socket.send('hello');
+  const nobody = hello('viewer', { username: undefined, password: undefined }); // the others are no text
+  text.socket.send(mqtt.generate(nobody).toString());
   await until(text.closed, 'the end of one that sends text');
+  expect(text.words()).toEqual([]);
   const status = await new Promise((resolve, reject) =>
     get(`https://localhost:${broker.ports.ws}/`, { ca: ca() }, (answer) => resolve(answer.statusCode)).on(
       'error',
