@@ -1,5 +1,6 @@
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { copyFileSync, readFileSync, renameSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type ConnectionOptions, type TLSSocket, connect as connectTls } from 'node:tls';
@@ -220,6 +221,28 @@ test('a renewed certificate is shown to new connections, broken files change not
   expect(spawnSync('kill', ['-0', String(broker.pid)]).status).toBe(0);
 });
 
+/** Starts a broker, ends it once it listens; what it ended with and what it said. */
+async function trial(environment: NodeJS.ProcessEnv, inherited?: number) {
+  const child = spawn(process.execPath, [cli, 'service', 'broker'], {
+    stdio: ['ignore', 'pipe', 'pipe', inherited ?? 'ignore'],
+    env: {
+      ...process.env,
+      VS_CONFIG_DIR: broker.directory,
+      VS_STATE_DIR: join(broker.directory, `state-${Math.random()}`),
+      VS_BROKER_USERS: join(broker.directory, 'users.json'),
+      ...environment,
+    },
+  });
+  let text = '';
+  let stop: NodeJS.Timeout | undefined;
+  for (const stream of [child.stdout, child.stderr])
+    stream?.on('data', (chunk: Buffer) => {
+      text += chunk.toString();
+      if (text.includes('"listening"')) stop ??= setTimeout(() => child.kill('SIGTERM'), 300);
+    });
+  const ended = await new Promise((resolve) => child.once('close', resolve));
+  return { ended, text };
+}
 test.each([
   ['0.0.0.0:PORT', {}, 2],
   ['[::]:PORT', {}, 2],
@@ -235,25 +258,22 @@ test.each([
   ],
   ['127.0.0.1', {}, 2],
 ])('a plain listener on %s with %j: exit code %i', async (listen, environment, code) => {
-  const child = spawn(process.execPath, [cli, 'service', 'broker'], {
-    stdio: ['ignore', 'pipe', 'pipe'],
-    env: {
-      ...process.env,
-      VS_CONFIG_DIR: broker.directory,
-      VS_STATE_DIR: join(broker.directory, `state-${Math.random()}`),
-      VS_BROKER_LISTEN: listen.replaceAll('PORT', String(await freePort())),
-      VS_BROKER_USERS: join(broker.directory, 'users.json'),
-      ...environment,
-    },
-  });
-  let text = '';
-  let stop: NodeJS.Timeout | undefined;
-  for (const stream of [child.stdout, child.stderr])
-    stream.on('data', (chunk: Buffer) => {
-      text += chunk.toString();
-      if (text.includes('"listening"')) stop ??= setTimeout(() => child.kill('SIGTERM'), 300);
-    });
-  const ended = await new Promise((resolve) => child.once('close', resolve));
+  const port = String(await freePort());
+  const { ended, text } = await trial({ VS_BROKER_LISTEN: listen.replaceAll('PORT', port), ...environment });
   expect(text).not.toContain('    at ');
+  expect(ended, text).toBe(code);
+});
+
+test.each([
+  ['0.0.0.0', 'no', 2],
+  ['0.0.0.0', 'yes', 0],
+  ['127.0.0.1', 'no', 0],
+])('an inherited socket on %s with BROKER_PLAIN_OUTSIDE=%s: exit code %i', async (host, outside, code) => {
+  const inherited = createServer();
+  await new Promise<void>((resolve) => inherited.listen(0, host, resolve));
+  const { fd } = (inherited as unknown as { _handle: { fd: number } })._handle;
+  const environment = { VS_BROKER_LISTEN: '', VS_BROKER_PLAIN_OUTSIDE: outside, LISTEN_FDS: '1' };
+  const { ended, text } = await trial(environment, fd);
+  inherited.close();
   expect(ended, text).toBe(code);
 });
