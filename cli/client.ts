@@ -267,8 +267,7 @@ export async function connect(given?: ClientSettings): Promise<Client> {
       clearInterval(alive);
       send({ cmd: 'disconnect' });
       socket.removeAllListeners('close');
-      if (connected) socket.end();
-      else socket.destroy(); // end() would send what waits until the broker's certificate is found good
+      socket.end();
       socket.unref();
     },
   };

@@ -47,7 +47,7 @@ function connectTls(url: string, files: TlsFiles): TLSSocket {
 
 /**
  * The stream to a broker at `mqtts://host:port`; the files are read for each connection, so renewed ones are taken.
- * Nothing leaves before the broker's certificate is found good. What fails shows as an error of the stream.
+ * What is written waits until the broker's certificate is found good. What fails shows as an error of the stream.
  */
 export function openTls(url: string, files: TlsFiles): Socket {
   let socket: TLSSocket;
@@ -59,12 +59,8 @@ export function openTls(url: string, files: TlsFiles): Socket {
     return none;
   }
   socket.setNoDelay(true); // Nagle dominates latency otherwise (measured.md)
-  socket.cork();
   let agreed = false;
-  socket.once('secureConnect', () => {
-    agreed = true;
-    socket.uncork();
-  });
+  socket.once('secureConnect', () => (agreed = true));
   // Some errors come through destroy, alerts after the handshake do not.
   const emit = socket.emit.bind(socket) as (event: string | symbol, ...args: unknown[]) => boolean;
   socket.emit = (event: string | symbol, ...args: unknown[]) => {

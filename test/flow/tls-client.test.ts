@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { type Server, type Socket, createServer } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { type TlsOptions, createServer as createTlsServer } from 'node:tls';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { loadSettings } from '../../config/settings.ts';
@@ -78,9 +79,12 @@ test('wrong authority, expired, another name, no server: a sentence each, and no
     [own.issue('o4', { ...server, usage: 'clientAuth' }), { ca }, /that is not made for a server\.$/],
   ];
   for (const [files, given, sentence] of cases) {
-    const { url, heard } = await other(files);
-    expect(await failure(url, given)).toMatch(sentence);
-    expect(Buffer.concat(heard).toString()).toBe('');
+    for (const maxVersion of ['TLSv1.2', 'TLSv1.3'] as const) {
+      const { url, heard } = await other(files, { maxVersion });
+      expect(await failure(url, given)).toMatch(sentence);
+      await sleep(100);
+      expect(Buffer.concat(heard).toString()).toBe('');
+    }
   }
 });
 
