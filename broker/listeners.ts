@@ -1,10 +1,11 @@
 import { chmodSync, rmSync } from 'node:fs';
-import { type Server, type Socket, createServer, isIP } from 'node:net';
+import { type Server, type Socket, createServer } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { type TLSSocket, createServer as createTlsServer } from 'node:tls';
 import type { Settings } from '../config/settings.ts';
 import { VsError } from '../shared/errors.ts';
 import type { Log } from '../shared/log.ts';
+import { addressOf, isLoopback } from './addresses.ts';
 import { noteCertificate } from './certificates.ts';
 import type { Stats } from './stats.ts';
 import { guardStream } from './stream.ts';
@@ -15,22 +16,6 @@ import { createWebSocketServer } from './websocket.ts';
 const WAITING = 4 * 1024 * 1024;
 /** A WebSocket message may hold several packets. */
 const MORE = 64 * 1024;
-
-function addressOf(text: string): { host: string; port: number } {
-  const cut = text.lastIndexOf(':');
-  const port = Number(text.slice(cut + 1));
-  if (cut < 0 || !/^\d+$/.test(text.slice(cut + 1)) || port > 65_535)
-    throw new VsError(
-      'usage',
-      `the broker cannot listen on ${text}: it must be an address such as 192.0.2.1:8883`,
-    );
-  return { host: text.slice(0, cut).replace(/^\[|\]$/g, ''), port };
-}
-
-function isLoopback(host: string): boolean {
-  const plain = host.toLowerCase().replace(/^::ffff:/, '');
-  return host === 'localhost' || plain === '::1' || (isIP(plain) === 4 && plain.startsWith('127.'));
-}
 
 /** TLS sockets take no highWaterMark from their server, so it is set where streams keep it. */
 function letWait(socket: TLSSocket): void {

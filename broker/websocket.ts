@@ -25,6 +25,7 @@ export function createWebSocketServer(options: {
   maxPayload: number;
   /** Bytes that may wait for a client before its stream says so. */
   waiting: number;
+  /** The stream has the address of the other end, as sockets do. */
   take: (stream: Duplex, socket: TLSSocket, request: IncomingMessage) => void;
 }): Server {
   const websockets = new WebSocketServer({
@@ -50,9 +51,10 @@ export function createWebSocketServer(options: {
       socket.end(`HTTP/1.1 400 ${STATUS_CODES[400]}\r\nconnection: close\r\n\r\n`);
       return;
     }
-    websockets.handleUpgrade(request, socket, head, (one) =>
-      options.take(streamOf(one, options.waiting), socket, request),
-    );
+    websockets.handleUpgrade(request, socket, head, (one) => {
+      const stream = streamOf(one, options.waiting);
+      options.take(Object.assign(stream, { remoteAddress: socket.remoteAddress }), socket, request);
+    });
   });
   return server;
 }

@@ -81,7 +81,9 @@ function sentenceOf(
   files: TlsFiles,
   agreed: boolean,
 ): string | undefined {
-  const code = error.code ?? '';
+  // EPROTO is any of them, found in a write instead of a read: its name is in the message.
+  const code =
+    error.code === 'EPROTO' ? error.message.toUpperCase().replaceAll(' ', '_') : (error.code ?? '');
   const shows = `The broker at ${url} shows a certificate`;
   if (code === 'CERT_HAS_EXPIRED') return `${shows} that has expired.`;
   if (code === 'CERT_NOT_YET_VALID') return `${shows} that is not valid yet: is the clock right?`;
@@ -98,7 +100,7 @@ function sentenceOf(
       : `The broker at ${url} wants a client certificate: set BROKER_CERT and BROKER_KEY.`;
   if (/PROTOCOL_VERSION|UNSUPPORTED_PROTOCOL|NO_SHARED_CIPHER|HANDSHAKE_FAILURE/.test(code))
     return `The broker at ${url} knows no TLS that is good enough: 1.2 or newer is needed.`;
-  if (!agreed && (code.startsWith('ERR_SSL_') || code === 'ECONNRESET'))
+  if (!agreed && /^(ERR_SSL_|ECONNRESET|EPIPE|WRITE_EPROTO)/.test(code))
     return `What answers at ${url} does not speak TLS: is it the plain port (mqtt://)?`;
   return undefined;
 }
