@@ -1,17 +1,17 @@
-import { chmodSync, rmSync } from 'node:fs';
-import { type Server, type Socket, createServer } from 'node:net';
+import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { Aedes, type Client } from 'aedes';
 import type { Settings } from '../config/settings.ts';
-import { VsError } from '../shared/errors.ts';
 import { type Log, createLog } from '../shared/log.ts';
 import { type Identity, mayPublish, mayRead, maySubscribe } from './access.ts';
+import { userNameOf, verifyClient } from './certificates.ts';
 import { openLimits } from './limits.ts';
+import { openListeners } from './listeners.ts';
 import type { Message } from './persistence/message.ts';
 import { keepWills, publishOldWills } from './persistence/old-wills.ts';
 import { persistenceOf } from './persistence/persistence.ts';
 import { type Store, openStore } from './persistence/store.ts';
 import { type Stats, createStats } from './stats.ts';
-import { guardStream } from './stream.ts';
 import { openUsers } from './users.ts';
 
 /** A refused publish goes here: taken and acknowledged, delivered to nobody (measured.md, G5). */
@@ -63,8 +63,8 @@ async function createBroker(
       done(null, true);
     },
     authenticate(client, username, password, done) {
-      const name = username ?? '';
-      users.verify(name, password?.toString() ?? '').then(
+      const name = userNameOf(client, username);
+      verifyClient(client, users, { name, password: password?.toString() ?? '' }, log).then(
         (right) => {
           const user = users.find(name);
           if (!right || !user) {
@@ -148,76 +148,33 @@ async function createBroker(
   return { aedes, store };
 }
 
-/** Runs the embedded broker: TCP listeners, a unix socket, and a listener inherited as fd 3 (LISTEN_FDS=1, as systemd does). */
+/** Runs the embedded broker on the listeners that the settings name. */
 export async function runBroker(settings: Settings): Promise<{ ports: number[]; close(): Promise<void> }> {
   const log = createLog(settings.LOG_LEVEL, 'broker');
   const stats = createStats(log);
   const { aedes, store } = await createBroker(settings, log, stats);
-  const servers: Server[] = [];
-
-  let stop = () => {};
-  async function close(): Promise<void> {
-    stop();
-    for (const server of servers) server.close();
+  const endBroker = async () => {
     keepWills(aedes);
     await new Promise<void>((resolve) => aedes.close(() => resolve()));
     await store.close();
     log.flush();
-  }
-
-  async function listen(where: object, name: string): Promise<Server> {
-    const server = createServer({ noDelay: true, highWaterMark: 4 * 1024 * 1024 }, (socket) => {
-      const received = () => stats.count('received');
-      guardStream(socket, settings.BROKER_PACKET_BYTES, received, (reason) =>
-        log.warn({ from: socket.remoteAddress }, reason),
-      );
-      stats.follow(socket);
-      aedes.handle(socket);
-    });
-    server.maxConnections = settings.BROKER_CONNECTIONS;
-    server.on('drop', () =>
-      stats.count('clientsDenied', { listen: name }, 'as many connections as BROKER_CONNECTIONS allows'),
-    );
-    await new Promise<void>((resolve, reject) => {
-      server.once('error', (error) =>
-        reject(
-          new VsError('failed', `the broker cannot listen on ${name}: ${error.message}`, { cause: error }),
-        ),
-      );
-      server.listen(where, resolve);
-    });
-    servers.push(server);
-    log.info({ listen: name }, 'listening');
-    return server;
-  }
-
-  try {
-    for (const one of settings.BROKER_LISTEN) {
-      const cut = one.lastIndexOf(':');
-      await listen(
-        { host: one.slice(0, cut).replace(/^\[|\]$/g, ''), port: Number(one.slice(cut + 1)) },
-        one,
-      );
-    }
-    if (settings.BROKER_SOCKET) {
-      rmSync(settings.BROKER_SOCKET, { force: true });
-      await listen({ path: settings.BROKER_SOCKET }, settings.BROKER_SOCKET);
-      chmodSync(settings.BROKER_SOCKET, 0o600);
-    }
-    if (process.env['LISTEN_FDS'] === '1') await listen({ fd: 3 }, 'the inherited socket');
-  } catch (error) {
-    await close();
+  };
+  const take = (stream: Duplex) => void aedes.handle(stream);
+  const listeners = await openListeners(settings, { log, stats, take }).catch(async (error: unknown) => {
+    await endBroker();
     throw error;
-  }
+  });
   const ends = [
     stats.start(aedes, store, settings.BROKER_STATS_SECONDS),
     publishOldWills(aedes, store, log, settings.BROKER_WILL_SECONDS),
   ];
-  stop = () => ends.forEach((end) => end());
   return {
-    ports: servers
-      .map((server) => server.address())
-      .flatMap((address) => (address && typeof address === 'object' ? [address.port] : [])),
-    close,
+    ports: listeners.ports,
+    async close() {
+      for (const end of ends) end();
+      listeners.close();
+      await endBroker();
+      listeners.cut();
+    },
   };
 }

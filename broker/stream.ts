@@ -1,4 +1,5 @@
-import type { Socket } from 'node:net';
+import { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 
 /** What the first packet of a client may have (it must be CONNECT) (measured.md, G6); later ones have a limit of their own. */
 const FIRST = 16 * 1024;
@@ -48,22 +49,22 @@ export function watchPackets(later: number, onPacket: () => void): (chunk: Buffe
  * where aedes waits for all, and clients stall: measured.md, G1); a packet that announces too much ends the connection.
  */
 export function guardStream(
-  socket: Socket,
+  stream: Duplex,
   later: number,
   onPacket: () => void,
   onRefused: (reason: string) => void,
 ): void {
-  socket.setNoDelay(true);
+  if (stream instanceof Socket) stream.setNoDelay(true);
   const wrongWith = watchPackets(later, onPacket);
-  const readOne = socket.read.bind(socket) as (size?: number) => Buffer | null;
-  socket.read = (size?: number | null): Buffer | null => {
+  const readOne = stream.read.bind(stream) as (size?: number) => Buffer | null;
+  stream.read = (size?: number | null): Buffer | null => {
     if (size !== undefined && size !== null) return readOne(size);
     const chunks: Buffer[] = [];
     for (let chunk = readOne(); chunk !== null; chunk = readOne()) {
       const wrong = wrongWith(chunk);
       if (wrong) {
         onRefused(wrong);
-        socket.destroy();
+        stream.destroy();
         return null;
       }
       chunks.push(chunk);

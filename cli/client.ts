@@ -56,7 +56,9 @@ export async function connect(given?: ClientSettings): Promise<Client> {
   const topics = topicsFor(settings.base);
   const who = settings.user || 'operator';
   const clientId = `${who}-${uniqueId()}`;
-  const socket = openSocket(settings.url);
+  const socket = settings.url.startsWith('mqtts:')
+    ? (await import('../shared/bus/tls.ts')).openTls(settings.url, settings)
+    : openSocket(settings.url);
   const parser = mqtt.parser();
   const pending = new Map<string, Pending>();
   const listeners: { filters: string[]; onMessage: OnMessage }[] = [];
@@ -70,6 +72,13 @@ export async function connect(given?: ClientSettings): Promise<Client> {
   const send = (packet: Packet) => void (socket.destroyed || socket.write(mqtt.generate(packet)));
   const nextId = () => (messageId = (messageId % 65_535) + 1);
 
+  function whyRefused(code: number): string {
+    if (code === 4 || code === 5)
+      return settings.cert ? `it refuses the client certificate ${settings.cert}` : 'wrong user or password';
+    return code === 2 && settings.cert
+      ? 'BROKER_USER must be the common name of the client certificate'
+      : `return code ${code}`;
+  }
   function end(error: VsError): void {
     over ??= error;
     clearTimeout(slow);
@@ -84,13 +93,14 @@ export async function connect(given?: ClientSettings): Promise<Client> {
   const slow = setTimeout(() => unavailable(`The broker at ${settings.url} does not answer. ${hint}`), 5000);
   const alive = setInterval(() => send({ cmd: 'pingreq' }), 20_000);
   alive.unref();
-  socket.on('error', (error: NodeJS.ErrnoException) =>
+  socket.on('error', (error: NodeJS.ErrnoException) => {
+    if (error instanceof VsError) return end(error); // a sentence already
     unavailable(
       connected
         ? `The connection to the broker at ${settings.url} broke: ${error.code ?? error.message}.`
         : `No broker answers at ${settings.url} (${error.code ?? error.message}). ${hint}`,
-    ),
-  );
+    );
+  });
   socket.on('close', () => unavailable(`The broker at ${settings.url} closed the connection. ${hint}`));
   socket.on('data', (chunk) => parser.parse(Buffer.from(chunk)));
   parser.on('error', () => unavailable(`What answers at ${settings.url} is no MQTT broker. ${hint}`));
@@ -100,7 +110,7 @@ export async function connect(given?: ClientSettings): Promise<Client> {
       connected = packet.returnCode === 0;
       if (!connected)
         unavailable(
-          `The broker at ${settings.url} refuses the user "${settings.user}": ${packet.returnCode === 4 || packet.returnCode === 5 ? 'wrong user or password' : `return code ${packet.returnCode}`}. ${hint}`,
+          `The broker at ${settings.url} refuses the user "${settings.user}": ${whyRefused(packet.returnCode ?? 0)}. ${hint}`,
         );
     } else if (packet.cmd === 'suback') {
       granted.get(packet.messageId ?? 0)?.(packet.granted);

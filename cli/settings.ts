@@ -4,6 +4,10 @@ import { VsError } from '../shared/errors.ts';
 /** What the command line needs of the settings. Read without zod, which would double the time of `vs scan`. */
 export interface ClientSettings {
   url: string;
+  /** PEM files for mqtts:// */
+  ca?: string;
+  cert?: string;
+  key?: string;
   user: string;
   password: string;
   base: string;
@@ -25,10 +29,18 @@ export async function clientSettings(env: NodeJS.ProcessEnv = process.env): Prom
   const get = (key: string, otherwise: string) => env[`VS_${key}`] ?? values.get(key) ?? otherwise;
   const url = get('BROKER_URL', 'mqtt://127.0.0.1:1883');
   const base = get('BASE_TOPIC', 'vs/1');
-  if (doubtful || !/^(mqtt:\/\/[^/]+|unix:\/\/\/.+)$/.test(url) || !/^[A-Za-z0-9_/-]+$/.test(base)) {
+  if (doubtful || !/^(mqtts?:\/\/[^/]+|unix:\/\/\/.+)$/.test(url) || !/^[A-Za-z0-9_/-]+$/.test(base)) {
     (await import('../config/settings.ts')).loadSettings({ env }); // names every fault by file and line
   }
-  return { url, base, user: get('BROKER_USER', ''), password: passwordFrom(get('BROKER_PASSWORD_FILE', '')) };
+  return {
+    url,
+    base,
+    ca: get('BROKER_CA', ''),
+    cert: get('BROKER_CERT', ''),
+    key: get('BROKER_KEY', ''),
+    user: get('BROKER_USER', ''),
+    password: passwordFrom(get('BROKER_PASSWORD_FILE', '')),
+  };
 }
 
 function passwordFrom(file: string): string {

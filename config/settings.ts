@@ -5,6 +5,11 @@ import { VsError } from '../shared/errors.ts';
 
 const seconds = (value: number) => z.coerce.number().min(0).max(86_400).default(value);
 const count = (value: number) => z.coerce.number().int().min(0).default(value);
+const addresses = (value: string) =>
+  z
+    .string()
+    .default(value)
+    .transform((text) => text.split(/[\s,]+/).filter(Boolean));
 const path = (value: string) => z.string().startsWith('/', 'an absolute path').default(value);
 
 /** Every key of vs-tools.conf, with its default. Each can also be given as VS_KEY in the environment, which wins. */
@@ -16,10 +21,13 @@ const schema = z.strictObject({
   ROLE: z.enum(['host', 'master']).default('host'),
   BROKER_URL: z
     .string()
-    .regex(/^(mqtt:\/\/[^/]+|unix:\/\/\/.+)$/, 'mqtt://host:port or unix:///path')
+    .regex(/^(mqtts?:\/\/[^/]+|unix:\/\/\/.+)$/, 'mqtts://host:port, mqtt://host:port or unix:///path')
     .default('mqtt://127.0.0.1:1883'),
   BROKER_USER: z.string().default(''),
   BROKER_PASSWORD_FILE: z.string().default(''),
+  BROKER_CA: z.string().default(''),
+  BROKER_CERT: z.string().default(''),
+  BROKER_KEY: z.string().default(''),
   BASE_TOPIC: z
     .string()
     .regex(/^[A-Za-z0-9_-]+(\/[A-Za-z0-9_-]+){0,4}$/, 'topic levels such as vs/1')
@@ -37,10 +45,14 @@ const schema = z.strictObject({
   TEMPLATE_NETNS: z.string().default(''),
   TEMPLATE_MIRROR: z.string().default(''),
   MTU: z.coerce.number().int().min(1280).max(9216).default(1500),
-  BROKER_LISTEN: z
-    .string()
-    .default('127.0.0.1:1883')
-    .transform((text) => text.split(/[\s,]+/).filter(Boolean)),
+  BROKER_LISTEN: addresses('127.0.0.1:1883'),
+  BROKER_PLAIN_OUTSIDE: z.enum(['yes', 'no']).default('no'),
+  BROKER_TLS_LISTEN: addresses(''),
+  BROKER_WS_LISTEN: addresses(''),
+  BROKER_TLS_CERT: z.string().default(''),
+  BROKER_TLS_KEY: z.string().default(''),
+  BROKER_TLS_CA: z.string().default(''),
+  BROKER_TLS_RELOAD_SECONDS: z.coerce.number().min(1).max(3600).default(60),
   BROKER_SOCKET: z.string().default(''),
   BROKER_USERS: z.string().default(''),
   BROKER_SESSION_HOURS: z.coerce.number().min(0).max(8760).default(24),

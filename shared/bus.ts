@@ -69,6 +69,7 @@ export function connectBus(options: {
   const status = (state: 'online' | 'offline') => JSON.stringify({ state, session, ts: Date.now() });
   const connection = openConnection({
     url,
+    tls: { ca: settings.BROKER_CA, cert: settings.BROKER_CERT, key: settings.BROKER_KEY },
     clientId,
     username: issuer,
     password: brokerPassword(settings),

@@ -44,6 +44,7 @@ export function toolsConf(lab: Lab, node: LabNode): string {
   };
   if (node.role === 'master') {
     lines['BROKER_LISTEN'] = `${node.address}:1883`;
+    lines['BROKER_PLAIN_OUTSIDE'] = 'yes'; // until the lab has certificates
     lines['BROKER_SOCKET'] = at.socket;
     lines['TEMPLATE_DIR'] = templates;
     lines['TEMPLATE_NETNS'] = '/run/vslab-node/machine-net';

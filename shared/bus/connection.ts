@@ -2,6 +2,7 @@ import { MqttClient } from 'mqtt';
 import { VsError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { backoffMs } from './backoff.ts';
+import { type TlsFiles, certificateRefused, openTls } from './tls.ts';
 import { MAX_PAYLOAD, openSocket } from './wire.ts';
 
 /** A broker without its majority takes a message and says nothing for ever (measured.md, NATS): what waits longer is lost. */
@@ -22,6 +23,8 @@ export interface Connection {
 /** The MQTT client of a bus: the only importer of mqtt. Connects at once and again after each loss. */
 export function openConnection(options: {
   url: string;
+  /** For mqtts:// */
+  tls: TlsFiles;
   clientId: string;
   username: string;
   password: string;
@@ -32,7 +35,8 @@ export function openConnection(options: {
   onMessage: (topic: string, payload: Buffer, retained: boolean) => void;
 }): Connection {
   const { url, clientId, log } = options;
-  const client = new MqttClient(() => openSocket(url), {
+  const open = () => (url.startsWith('mqtts:') ? openTls(url, options.tls) : openSocket(url));
+  const client = new MqttClient(open, {
     clientId,
     clean: true,
     protocolId: 'MQTT',
@@ -42,6 +46,7 @@ export function openConnection(options: {
     keepalive: 10, // seconds: a broker that lost its power says nothing
     connectTimeout: 10_000,
     reconnectPeriod: backoffMs(0),
+    reconnectOnConnackError: true, // a user may be known later, and limits end
     resubscribe: false,
     queueQoSZero: false,
     will: { topic: options.will.topic, payload: Buffer.from(options.will.text), qos: 1, retain: true },
@@ -74,9 +79,13 @@ export function openConnection(options: {
     log.debug('connection to the broker closed');
     options.onLost();
   });
-  client.on('error', (error) => log.warn({ error: error.message, url }, 'broker connection'));
+  client.on('error', (error) => log.warn({ error: reasonOf(error), url }, 'broker connection'));
   client.on('message', (topic, payload, packet) => options.onMessage(topic, payload, packet.retain));
 
+  function reasonOf(error: Error & { code?: unknown }): string {
+    const refused = error.code === 4 || error.code === 5; // of CONNACK
+    return refused && options.tls.cert ? certificateRefused(url, options.tls.cert) : error.message;
+  }
   /** Settles with what `begin` reports, when the connection is lost, or when nothing comes for too long. */
   function answered<T>(what: string, begin: (settle: (error: Error | undefined, value: T) => void) => void) {
     return new Promise<T>((resolve, reject) => {

@@ -1,0 +1,45 @@
+import type { TLSSocket } from 'node:tls';
+import type { Client } from 'aedes';
+import type { Log } from '../shared/log.ts';
+import type { Users } from './users.ts';
+
+/** What the certificate of a connection says: who it is, or why it does not count. Connections without one are not here. */
+const shown = new WeakMap<object, { name: string } | { wrong: string }>();
+
+/** Keeps what the client certificate of a TLS connection says about the stream that aedes gets. */
+export function noteCertificate(stream: object, socket: TLSSocket): void {
+  const certificate = socket.getPeerCertificate();
+  if (Object.keys(certificate).length === 0) return;
+  const name: unknown = certificate.subject?.CN; // an array when there are several
+  if (!socket.authorized) shown.set(stream, { wrong: String(socket.authorizationError) });
+  else if (typeof name !== 'string' || name === '')
+    shown.set(stream, { wrong: 'it has not one common name' });
+  else shown.set(stream, { name });
+}
+
+/** Who a client says to be: its user name, or without one the common name of its certificate. */
+export function userNameOf(client: Client, username: string | undefined): string {
+  const one = shown.get(client.conn);
+  return username || (one && 'name' in one ? one.name : '');
+}
+
+/** Is this client that user? By its certificate when it showed one, and then by nothing else; by its password otherwise. */
+export async function verifyClient(
+  client: Client,
+  users: Users,
+  { name, password }: { name: string; password: string },
+  log: Log,
+): Promise<boolean> {
+  const one = shown.get(client.conn);
+  if (!one) return users.verify(name, password);
+  const wrong =
+    'wrong' in one
+      ? one.wrong
+      : one.name !== name
+        ? `it belongs to ${one.name}`
+        : users.find(name)
+          ? undefined
+          : 'the users file has no such user';
+  if (wrong) log.warn({ user: name, client: client.id, reason: wrong }, 'client certificate refused');
+  return wrong === undefined;
+}
