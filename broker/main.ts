@@ -6,6 +6,7 @@ import { topicsFor } from '../shared/contract/topics.ts';
 import { VsError } from '../shared/errors.ts';
 import { type Log, createLog } from '../shared/log.ts';
 import { type Identity, mayPublish, mayRead, maySubscribe } from './access.ts';
+import { openAudit } from './audit.ts';
 import { openLimits } from './limits.ts';
 import type { Message } from './persistence/message.ts';
 import { keepWills, publishOldWills } from './persistence/old-wills.ts';
@@ -24,6 +25,15 @@ function refusal(message: string, returnCode: number): Error & { returnCode: num
   return Object.assign(new Error(message), { returnCode });
 }
 
+/** Whose will is published after the broker's restart, which knows its client id only. */
+const nobody: Identity = {
+  name: '',
+  clientId: '',
+  role: 'custom',
+  read: [],
+  write: [],
+  address: 'a last will',
+};
 const addressOf = (client: Client): string => (client.conn as Socket).remoteAddress ?? 'this machine';
 const reasonFor = (who: Identity | null | undefined): string => `not allowed for role ${who?.role ?? 'none'}`;
 
@@ -31,12 +41,20 @@ async function createBroker(
   settings: Settings,
   log: Log,
   { count }: Stats,
-): Promise<{ aedes: Aedes; store: Store; stop: () => void }> {
+): Promise<{ aedes: Aedes; store: Store; stop: () => Promise<void> }> {
   let publish = (_event: object) => {};
   const { tell, stop: stopTelling } = openTeller((event) => publish(event));
   const users = openUsers(settings.BROKER_USERS, (message) => {
     log.error(message);
     tell('users-file', { reason: message });
+  });
+  const audit = openAudit({
+    file: `${settings.STATE_DIR}/audit.jsonl`,
+    base: settings.BASE_TOPIC,
+    onFault(message) {
+      log.error(message);
+      tell('audit-file', { reason: message });
+    },
   });
   const live = followUsers(users, log, tell);
   const identities = new WeakMap<object, Identity>();
@@ -135,6 +153,13 @@ async function createBroker(
       if (client && !client.closed) count('publishReceived'); // else it is a will
       // No client: an old will, which was checked when it was given.
       if (client === null || (who && mayPublish(base, who, packet.topic))) {
+        audit.command(
+          who ?? { ...nobody, clientId: (packet as Message).clientId ?? '' },
+          packet.topic,
+          packet.payload,
+          false,
+        );
+        audit.reply(packet.topic, packet.payload);
         const stored = store.accept(client ?? packet, packet as Message);
         if (!stored) return done(null);
         const isWill = client === null || client.closed;
@@ -146,6 +171,7 @@ async function createBroker(
         return;
       }
       const about = { user: who?.name, client: client.id, topic: packet.topic };
+      if (who) audit.command(who, packet.topic, packet.payload, true);
       count('denied', about, 'publish refused');
       tell('publish-refused', { ...about, address: who?.address, reason: reasonFor(who) });
       packet.topic = NOWHERE;
@@ -194,6 +220,7 @@ async function createBroker(
     stop() {
       live.stop();
       stopTelling();
+      return audit.close();
     },
   };
 }
@@ -208,10 +235,10 @@ export async function runBroker(settings: Settings): Promise<{ ports: number[]; 
   let stop = () => {};
   async function close(): Promise<void> {
     stop();
-    stopBroker();
     for (const server of servers) server.close();
     keepWills(aedes);
     await new Promise<void>((resolve) => aedes.close(() => resolve()));
+    await stopBroker();
     await store.close();
     log.flush();
   }
