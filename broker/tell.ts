@@ -61,7 +61,13 @@ export function openTeller(publish: (event: object) => void, minute = MINUTE) {
       topic: short(given.topic, 200),
     };
     const who = `${what} ${what === 'login-refused' ? about.address : about.user}`;
-    let key = `${who} ${about.topic ?? ''} ${what === 'login-refused' ? about.user : ''} ${what === 'message-dropped' ? about.client : ''}`;
+    const more: Partial<Record<Told, string | undefined>> = {
+      'login-refused': about.user,
+      'message-dropped': about.client,
+      'users-file': about.reason,
+      'audit-file': about.reason,
+    };
+    let key = `${who} ${about.topic ?? ''} ${more[what] ?? ''}`;
     if (!said.has(key) && (each.get(who) ?? 0) >= EACH) key = `${who} others`;
     if (!said.has(key) && said.size >= ALL) key = `${what} others`;
     const before = said.get(key);

@@ -1,9 +1,10 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, expect, test } from 'vitest';
 import type { Identity } from '../../broker/access.ts';
+import { openAuditFile } from '../../broker/audit-file.ts';
 import { openAudit } from '../../broker/audit.ts';
 import { auditTable } from '../../cli/verbs/audit.ts';
 
@@ -38,6 +39,26 @@ test('what is never answered ends as none; a reply of another target ends nothin
     ['a', 'none'],
     ['last', 'none', 'the broker ended'],
   ]);
+});
+
+test('a disk that takes nothing is said once, and again when it does; what waited is there, in order', async () => {
+  const heard: string[] = [];
+  const folder = join(directory, 'later');
+  const lines = openAuditFile({
+    file: join(folder, 'a'),
+    full: 1000,
+    keep: 1,
+    onFault: (message) => void heard.push(message),
+  });
+  lines.add('one\n');
+  await sleep(1300);
+  lines.add('two\n');
+  expect(heard).toEqual([expect.stringMatching(/cannot be written \(ENOENT/)]);
+  mkdirSync(folder);
+  await sleep(1300);
+  await lines.close();
+  expect(heard.slice(1)).toEqual([`${join(folder, 'a')} is written again`]);
+  expect(readFileSync(join(folder, 'a'), 'utf8').trimStart()).toBe('one\ntwo\n');
 });
 
 test('the table fits 80 columns whatever stands in it', () => {
