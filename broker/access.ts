@@ -1,11 +1,13 @@
 import { matches } from '../shared/contract/topics.ts';
-import type { Role } from './users.ts';
+import type { Rights } from './users.ts';
 
-export interface Identity {
+export type Identity = Rights & {
   name: string;
-  role: Role;
   clientId: string;
-}
+  /** From where it came. */
+  address?: string | undefined;
+};
+type NamedRole = Exclude<Identity['role'], 'custom'>;
 
 /** Does every topic that `filter` covers lie within one that `allowed` covers? Both may hold + and #. */
 export function covers(allowed: string, filter: string): boolean {
@@ -20,9 +22,27 @@ export function covers(allowed: string, filter: string): boolean {
   return want.length === have.length;
 }
 
+/**
+ * Does a filter of a user's own list give it this topic? Commands only if the filter says `commands` in so many words,
+ * replies and $SYS never by + or #: a wide filter for reading states is not one for commanding hosts.
+ */
+function listed(base: string, filters: string[], topic: string): boolean {
+  const levels = topic.split('/');
+  const place = base.split('/').length + (matches(`${base}/master/#`, topic) ? 1 : 2);
+  const inOurs = matches(`${base}/master/#`, topic) || matches(`${base}/hosts/+/#`, topic);
+  const said = inOurs && levels[place] === 'commands' ? place : topic.startsWith('$') ? 0 : undefined;
+  return filters.some(
+    (filter) => matches(filter, topic) && (said === undefined || filter.split('/')[said] === levels[said]),
+  );
+}
+const isReply = (base: string, topic: string): boolean =>
+  matches(`${base}/hosts/+/replies/#`, topic) || matches(`${base}/master/replies/#`, topic);
+
 /** Who may publish where (design.md, "Access"): deny by default. */
 export function mayPublish(base: string, who: Identity, topic: string): boolean {
-  const allowed: Record<Role, string[]> = {
+  if (who.role === 'custom')
+    return !topic.startsWith('$') && !isReply(base, topic) && listed(base, who.write, topic);
+  const allowed: Record<NamedRole, string[]> = {
     agent: [`${base}/hosts/${who.name}/#`],
     master: [`${base}/master/#`, `${base}/sagas/#`, `${base}/backups/#`, `${base}/hosts/+/commands/+/+`],
     operator: [`${base}/hosts/+/commands/+/+`, `${base}/master/commands/+/+`],
@@ -32,7 +52,7 @@ export function mayPublish(base: string, who: Identity, topic: string): boolean 
   return allowed[who.role].some((filter) => matches(filter, topic));
 }
 
-const readable = (base: string, who: Identity): Record<Role, string[]> => ({
+const readable = (base: string, who: Identity): Record<NamedRole, string[]> => ({
   agent: [
     `${base}/hosts/${who.name}/commands/#`,
     `${base}/hosts/+/status`,
@@ -63,7 +83,8 @@ const repliesOf = (base: string, who: Identity): string[] => [
 /** May this client get this message? Replies reach only the client they are for, whatever its role. */
 export function mayRead(base: string, who: Identity, topic: string): boolean {
   if (repliesOf(base, who).some((filter) => matches(filter, topic))) return true;
-  if (matches(`${base}/hosts/+/replies/+`, topic) || matches(`${base}/master/replies/+`, topic)) return false;
+  if (isReply(base, topic)) return false;
+  if (who.role === 'custom') return listed(base, who.read, topic);
   return readable(base, who)[who.role].some((filter) => matches(filter, topic));
 }
 

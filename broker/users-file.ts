@@ -1,10 +1,11 @@
 import { readJson, writeJson } from '../shared/store.ts';
 import { VsError } from '../shared/errors.ts';
-import { type Role, hashPassword, usersFile } from './users.ts';
+import { type Rights, type User, hashPassword, rightsOf, usersFile } from './users.ts';
 
 /** Changes to the users file of the broker (mode 0600); the broker reads it again by itself. */
 export function usersIn(file: string) {
   const read = async () => (await readJson(file, usersFile))?.users ?? {};
+  const write = (users: Record<string, User>) => writeJson(file, usersFile, { users });
   async function known(name: string) {
     const users = await read();
     const one = Object.hasOwn(users, name) ? users[name] : undefined;
@@ -16,30 +17,24 @@ export function usersIn(file: string) {
     return { users, one };
   }
   return {
-    async list(): Promise<{ name: string; role: Role }[]> {
+    async list(): Promise<({ name: string } & Rights)[]> {
       return Object.entries(await read())
-        .map(([name, { role }]) => ({ name, role }))
+        .map(([name, one]) => ({ name, ...rightsOf(one) }))
         .sort((a, b) => a.name.localeCompare(b.name));
     },
-    async add(name: string, role: Role, password: string): Promise<void> {
+    async add(name: string, rights: Rights, password: string): Promise<void> {
       const users = await read();
       if (Object.hasOwn(users, name))
         throw new VsError('conflict', `there is a user ${name} already (${users[name]?.role})`);
-      await writeJson(file, usersFile, {
-        users: { ...users, [name]: { role, ...(await hashPassword(password)) } },
-      });
+      await write({ ...users, [name]: { ...rights, ...(await hashPassword(password)) } });
     },
     async setPassword(name: string, password: string): Promise<void> {
       const { users, one } = await known(name);
-      await writeJson(file, usersFile, {
-        users: { ...users, [name]: { role: one.role, ...(await hashPassword(password)) } },
-      });
+      await write({ ...users, [name]: { ...rightsOf(one), ...(await hashPassword(password)) } });
     },
     async remove(name: string): Promise<void> {
       const { users } = await known(name);
-      await writeJson(file, usersFile, {
-        users: Object.fromEntries(Object.entries(users).filter(([other]) => other !== name)),
-      });
+      await write(Object.fromEntries(Object.entries(users).filter(([other]) => other !== name)));
     },
   };
 }

@@ -1,12 +1,35 @@
 import { createHmac, randomBytes, scrypt, timingSafeEqual } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
 import { z } from 'zod';
+import { VsError } from '../shared/errors.ts';
 
-export const role = z.enum(['agent', 'master', 'operator', 'viewer']);
-export type Role = z.infer<typeof role>;
-const user = z.strictObject({ role, salt: z.string(), hash: z.string() });
+/** A topic filter as MQTT has it: + is a whole level, # is the last one. */
+export const filter = z
+  .string()
+  .min(1)
+  .max(400)
+  .regex(
+    /^(?!\$share\/)([^+#\s]*|\+)(\/([^+#\s]*|\+))*(\/#)?$|^#$/,
+    'a topic filter such as vs/1/hosts/+/status',
+  );
+const filters = z.array(filter).max(50);
+const secret = { salt: z.string(), hash: z.string() };
+
+export const namedRole = z.enum(['agent', 'master', 'operator', 'viewer']);
+const namedUser = z.strictObject({ role: namedRole, ...secret });
+const customUser = z.strictObject({ role: z.literal('custom'), read: filters, write: filters, ...secret });
+const user = z.discriminatedUnion('role', [namedUser, customUser]);
 export const usersFile = z.strictObject({ users: z.record(z.string(), user) });
 export type User = z.infer<typeof user>;
+export type Role = User['role'];
+/** What a user may do: one of the roles, or filters of its own. */
+export type Rights =
+  | Omit<z.infer<typeof namedUser>, 'salt' | 'hash'>
+  | Omit<z.infer<typeof customUser>, 'salt' | 'hash'>;
+
+/** A user without its secrets. */
+export const rightsOf = (one: User): Rights =>
+  one.role === 'custom' ? { role: one.role, read: one.read, write: one.write } : { role: one.role };
 
 const derive = (password: string, salt: string): Promise<Buffer> =>
   new Promise((resolve, reject) => {
@@ -21,37 +44,50 @@ export async function hashPassword(password: string): Promise<{ salt: string; ha
   return { salt, hash: (await derive(password, salt)).toString('hex') };
 }
 
-/** The identities of a users file, read again when the file changes. */
-export function openUsers(file: string) {
-  let users: Record<string, User> = {};
-  let mark = '';
+/** The identities of a users file, read again when the file changes. A damaged one changes nothing; `onFault` hears of it once. */
+export function openUsers(file: string, onFault: (message: string) => void) {
+  let users: Record<string, User> | undefined;
+  let mark: string | undefined;
   const memory = randomBytes(32);
   /** Passwords verified before, as HMAC: scrypt costs 50 ms, and a CLI connects for each command. */
   const verified = new Map<string, string>();
 
   function reload(): void {
     const stat = statSync(file, { throwIfNoEntry: false });
-    const now = stat ? `${stat.ino} ${stat.mtimeMs} ${stat.size}` : 'none';
+    const now = stat ? `${stat.ino} ${stat.mtimeMs} ${stat.ctimeMs} ${stat.size}` : 'none';
     if (now === mark) return;
     mark = now;
-    verified.clear();
-    users = stat ? usersFile.parse(JSON.parse(readFileSync(file, 'utf8'))).users : {};
+    try {
+      if (!stat && users) throw new Error('it is gone');
+      users = stat ? usersFile.parse(JSON.parse(readFileSync(file, 'utf8'))).users : {};
+      verified.clear();
+    } catch (error) {
+      const why = error instanceof z.ZodError ? z.prettifyError(error) : (error as Error).message;
+      onFault(
+        `the users file ${file} cannot be used (${why}); ${users ? 'the users before it stay' : 'nobody is let in'}`,
+      );
+    }
+  }
+  function find(name: string): User | undefined {
+    if (mark === undefined) reload();
+    if (!users) throw new VsError('failed', `the users file ${file} cannot be used`);
+    return Object.hasOwn(users, name) ? users[name] : undefined;
   }
 
   return {
-    find(name: string): User | undefined {
-      reload();
-      return Object.hasOwn(users, name) ? users[name] : undefined;
-    },
+    /** Looks whether the file changed. */
+    reload,
+    find,
     /** Is this the password of this user? Constant time in the comparison; an unknown user costs as much as a known one. */
     async verify(name: string, password: string): Promise<boolean> {
-      const known = this.find(name);
+      reload();
+      const known = find(name);
       const key = createHmac('sha256', memory).update(`${name}\0${password}`).digest('hex');
       const before = verified.get(name);
       if (known && before && timingSafeEqual(Buffer.from(before), Buffer.from(key))) return true;
       const expected = Buffer.from(known?.hash ?? '00'.repeat(32), 'hex');
-      const right =
-        timingSafeEqual(await derive(password, known?.salt ?? '00'), expected) && known !== undefined;
+      const same = timingSafeEqual(await derive(password, known?.salt ?? '00'), expected);
+      const right = same && known !== undefined && find(name)?.hash === known.hash; // it may have changed meanwhile
       if (right) verified.set(name, key);
       return right;
     },

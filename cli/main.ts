@@ -24,6 +24,7 @@ const verbs: Record<string, Verb> = {
   template: { summary: 'what vservers are created from', load: () => import('./verbs/template.ts') },
   saga: { summary: 'moves and other long work: see, follow, abort', load: () => import('./verbs/saga.ts') },
   events: { summary: 'what happens in the pool', load: () => import('./verbs/events.ts') },
+  audit: { summary: 'who commanded what, and how it ended', load: () => import('./verbs/audit.ts') },
   topics: { summary: 'the topics of the bus', load: () => import('./verbs/topics.ts') },
   listen: { summary: 'hear topics of the bus', load: () => import('./verbs/listen.ts') },
   call: { summary: 'send any command to a service', load: () => import('./verbs/call.ts') },

@@ -54,7 +54,11 @@ export function readQueue(db: DatabaseSync): Item[] {
  * The messages of QoS 1 and 2 that clients with a session have not acknowledged, in memory and in the journal. A full
  * queue refuses the newest; `refused` hears of each.
  */
-export function openQueues(journal: Journal, limits: QueueLimits, refused: (client: string) => void) {
+export function openQueues(
+  journal: Journal,
+  limits: QueueLimits,
+  refused: (client: string, topic: string) => void,
+) {
   const queues = new Map<string, Queue>();
   let last = 0;
   let count = 0;
@@ -108,7 +112,7 @@ export function openQueues(journal: Journal, limits: QueueLimits, refused: (clie
         (queue.items.size >= limits.messages || queue.bytes + item.bytes > limits.bytes) &&
         queue.items.size > 0
       ) {
-        refused(client);
+        refused(client, packet.topic);
         return undefined;
       }
       place(item);

@@ -31,6 +31,8 @@ export interface StoreOptions {
   userOf: (client: ClientLike) => string;
   /** May this session get what is published on this topic? What it may not read is not kept for it. */
   mayQueue: (session: Session, topic: string) => boolean;
+  /** A message of QoS 1 or 2 did not get into the full queue of a client. */
+  dropped?: (client: string, topic: string) => void;
   onFatal: (error: Error) => void;
 }
 const HOUR = 3_600_000;
@@ -67,7 +69,10 @@ export function openStore(options: StoreOptions) {
   const queues = openQueues(
     journal,
     { messages: limits.BROKER_QUEUE_MESSAGES, bytes: limits.BROKER_QUEUE_BYTES },
-    (client) => count('dropped', { client }, 'the queue of a client is full: what comes for it is dropped'),
+    (client, topic) => {
+      count('dropped', { client }, 'the queue of a client is full: what comes for it is dropped');
+      options.dropped?.(client, topic);
+    },
   );
   const sessions = openSessions(journal);
   const incoming = openIncoming(journal);

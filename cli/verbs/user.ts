@@ -1,11 +1,36 @@
 import { randomBytes } from 'node:crypto';
 import type { Command } from 'commander';
+import type { Rights } from '../../broker/users.ts';
 import { VsError } from '../../shared/errors.ts';
 import { checkName, quoted } from '../names.ts';
 import { table } from '../table.ts';
 
 const roles = ['operator', 'viewer', 'agent', 'master'] as const;
-type Role = (typeof roles)[number];
+interface Wanted {
+  role?: string;
+  read?: string[];
+  write?: string[];
+}
+
+/** The rights of a new user: a role, or topic filters. */
+async function rightsFor({ role, read, write }: Wanted): Promise<Rights> {
+  const either = `A user has --role ROLE (${roles.join(', ')}), or --read and --write with topic filters`;
+  if (role !== undefined) {
+    if (read ?? write) throw new VsError('usage', `${either}, not both.`);
+    const named = roles.find((one) => one === role);
+    if (!named) throw new VsError('usage', `A role is ${roles.join(', ')}, not ${quoted(role)}.`);
+    return { role: named };
+  }
+  if (!read && !write) throw new VsError('usage', `${either}.`);
+  const { filter } = await import('../../broker/users.ts');
+  for (const one of [...(read ?? []), ...(write ?? [])])
+    if (!filter.safeParse(one).success)
+      throw new VsError(
+        'usage',
+        `${quoted(one)} is no topic filter: it is a full topic such as vs/1/hosts/+/status, where + is a whole level and # the last one.`,
+      );
+  return { role: 'custom', read: read ?? [], write: write ?? [] };
+}
 
 async function usersOfBroker() {
   const { loadSettings } = await import('../../config/settings.ts');
@@ -53,6 +78,13 @@ async function newPassword(generate: boolean | undefined): Promise<string> {
   return password;
 }
 
+/** A user with its role; with filters of its own, one of them a line. */
+function rowsOf(one: { name: string } & Rights): string[][] {
+  if (one.role !== 'custom') return [[one.name, one.role]];
+  const filters = [...one.read.map((text) => `read ${text}`), ...one.write.map((text) => `write ${text}`)];
+  return [[one.name, one.role, filters[0] ?? 'nothing'], ...filters.slice(1).map((text) => ['', '', text])];
+}
+
 /** `vs user add|passwd|remove|list`: who may speak to the embedded broker; on the master, as root. */
 export function register(program: Command): void {
   const user = program
@@ -67,32 +99,29 @@ export function register(program: Command): void {
     .action(async (options: { json?: boolean }) => {
       const users = await (await usersOfBroker()).list();
       if (options.json) console.log(JSON.stringify(users, null, 2));
-      else
-        console.log(
-          table(
-            ['USER', 'ROLE'],
-            users.map((one) => [one.name, one.role]),
-          ),
-        );
+      else console.log(table(['USER', 'ROLE', 'MAY'], users.flatMap(rowsOf)));
     });
   user
     .command('add')
     .description('add a user; its password is asked for, or read from the standard input')
     .argument('<name>', 'its name; for an agent the name of its host')
-    .requiredOption('--role <role>', roles.join(', '))
+    .option('--role <role>', roles.join(', '))
+    .option('--read <filters...>', 'topics that it may hear, instead of a role')
+    .option('--write <filters...>', 'topics that it may publish on; commands only if the filter says so')
     .option('--generate', 'make a password and print it')
     .addHelpText(
       'after',
-      '\nExamples:\n  vs user add anna --role operator\n  vs user add host1 --role agent --generate > host1.password',
+      '\nExamples:\n  vs user add anna --role operator\n  vs user add host1 --role agent --generate > host1.password' +
+        "\n  vs user add grafana --read 'vs/1/hosts/+/metrics' 'vs/1/hosts/+/vservers/+/metrics'" +
+        "\n  vs user add starter --write 'vs/1/hosts/+/commands/host-agent/start'",
     )
-    .action(async (name: string, options: { role: string; generate?: boolean }) => {
+    .action(async (name: string, options: Wanted & { generate?: boolean }) => {
       checkName(name, 'user');
-      const role = roles.find((one) => one === options.role) as Role | undefined;
-      if (!role) throw new VsError('usage', `A role is ${roles.join(', ')}, not ${quoted(options.role)}.`);
+      const rights = await rightsFor(options);
       const password = await newPassword(options.generate);
-      await (await usersOfBroker()).add(name, role, password);
+      await (await usersOfBroker()).add(name, rights, password);
       if (options.generate) console.log(password);
-      else console.log(`${name} is a user now, ${role}.`);
+      else console.log(`${name} is a user now, ${rights.role}.`);
     });
   user
     .command('passwd')

@@ -1,6 +1,7 @@
 import { VsError } from '../../shared/errors.ts';
 import type { Call, Context, Service } from '../../shared/service.ts';
 import type { SagaState } from '../../shared/contract/saga.ts';
+import { readAudit } from './audit.ts';
 import { openHistory } from './history.ts';
 import { planner } from './plans.ts';
 import { openPool } from './pool.ts';
@@ -65,6 +66,7 @@ export function service(context: Context): Service {
       'orchestrator.create': (args, call) => begin('create', args, call),
       'orchestrator.remove': (args, call) => begin('remove', args, call),
       'orchestrator.events': async ({ limit }) => ({ events: history.list(limit ?? 50) }),
+      'orchestrator.audit': async (args) => ({ entries: await readAudit(context.settings.STATE_DIR, args) }),
       'orchestrator.sagas': async ({ limit }) => {
         await resumed.promise;
         return { sagas: sagas.list(limit ?? 50) };

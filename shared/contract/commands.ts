@@ -1,4 +1,5 @@
 import type { z } from 'zod';
+import { auditCommands } from './audit.ts';
 import { firewallCommands } from './firewall.ts';
 import { networkCommands } from './network.ts';
 import { orchestratorCommands } from './saga.ts';
@@ -16,6 +17,7 @@ export const commands = {
   ...transferCommands,
   ...templateCommands,
   ...orchestratorCommands,
+  ...auditCommands,
 };
 export type CommandName = keyof typeof commands;
 export type Args<K extends CommandName> = z.infer<(typeof commands)[K]['args']>;

@@ -106,4 +106,5 @@ export const examples: { [K in CommandName]: z.input<(typeof commands)[K]['args'
   'orchestrator.saga': { id: saga },
   'orchestrator.abort': { id: saga },
   'orchestrator.resume': { id: saga },
+  'orchestrator.audit': { user: 'anna', command: 'orchestrator.move' },
 };

@@ -30,7 +30,7 @@ const listening = (server: Server) =>
   });
 
 /** A broker process of its own, which can be killed and started again on its port, and clients of it. */
-export async function realBroker() {
+export async function realBroker(more: Record<string, string> = {}) {
   const directory = mkdtempSync(join(tmpdir(), 'vslab-bus-'));
   const secret = await hashPassword('right');
   const users = Object.fromEntries(Object.entries(roles).map(([name, role]) => [name, { role, ...secret }]));
@@ -49,9 +49,11 @@ export async function realBroker() {
       env: {
         ...process.env,
         VS_CONFIG_DIR: directory,
+        VS_STATE_DIR: directory,
         VS_BROKER_LISTEN: `127.0.0.1:${port}`,
         VS_BROKER_USERS: join(directory, 'users.json'),
         VS_LOG_LEVEL: 'error',
+        ...more,
       },
     });
     for (let reached = false; !reached;) {
@@ -78,6 +80,7 @@ export async function realBroker() {
 
   return {
     port,
+    directory,
     start,
     kill,
     environment,

@@ -24,7 +24,13 @@ const of = (topic: string) => `vs/1/hosts/host1/${topic}`;
 function start(words: string[], environment: NodeJS.ProcessEnv = {}): ChildProcess {
   const child = spawn(process.execPath, [cli, ...words], {
     stdio: ['ignore', 'pipe', 'pipe'],
-    env: { ...process.env, VS_CONFIG_DIR: directory, VS_LOG_LEVEL: 'error', ...environment },
+    env: {
+      ...process.env,
+      VS_CONFIG_DIR: directory,
+      VS_STATE_DIR: directory,
+      VS_LOG_LEVEL: 'error',
+      ...environment,
+    },
   });
   children.push(child);
   return child;
