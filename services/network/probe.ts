@@ -1,8 +1,10 @@
 import { readdir } from 'node:fs/promises';
+import { hostname } from 'node:os';
 import { run } from '../../shared/run.ts';
 import { ip } from './ip.ts';
 
-const PREFIX = 'vsprobe-';
+/** With the host's name: hosts of a lab share the machine's /run/netns. */
+const PREFIX = `vsprobe-${hostname()}-`;
 
 /** Namespaces of checks of this process, which may already be at work when it starts. */
 const own = new Set<string>();
