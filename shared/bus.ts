@@ -37,6 +37,7 @@ export interface Bus {
   /** Kept while the broker is away: the last 1000, in their order. */
   event(service: string, event: string, message: string, extra?: object): void;
   alert(subject: string, check: string, alert: Alert | null): void;
+  /** At each connect, once commands can be heard; at once when that is so already. */
   onConnect(listener: () => void): void;
   close(): Promise<void>;
 }
@@ -64,6 +65,8 @@ export function connectBus(options: {
   const url = settings.BROKER_URL;
   const commands = topics.command(target, '', '').slice(0, -1);
   const listeners = new Set<() => void>();
+  /** Connected, and hears its commands. */
+  let up = false;
   let closing = false;
 
   const status = (state: 'online' | 'offline') => JSON.stringify({ state, session, ts: Date.now() });
@@ -78,6 +81,7 @@ export function connectBus(options: {
     onConnect: () =>
       void connected().catch((error: unknown) => log.error({ error: String(error) }, 'after connect')),
     onLost: () => {
+      up = false;
       for (const part of [subscriptions, retained, events, replies, requests]) part.lost();
     },
     onMessage: take,
@@ -114,6 +118,7 @@ export function connectBus(options: {
     if (!(await subscriptions.renew())) return; // lost again
     sayOnline();
     requests.open();
+    up = true;
     for (const listener of listeners) listener();
   }
 
@@ -171,7 +176,10 @@ export function connectBus(options: {
     },
     event,
     alert: (subject, check, alert) => retained.set(topics.alert(target, subject, check), alert),
-    onConnect: (listener) => void listeners.add(listener),
+    onConnect(listener) {
+      listeners.add(listener);
+      if (up) queueMicrotask(listener);
+    },
     async close() {
       closing = true;
       if (connection.connected) {

@@ -76,13 +76,14 @@ export function service(context: Context): Service {
       await mkdir(settings.VSERVER_DIR, { recursive: true, mode: 0o700 });
       await states.refresh();
       states.start();
-      await watchOwners(context, commands);
-      await clearStale(context, paths);
-      info = publishInfo(context, lxc);
-      // not awaited: the other services of this process may still be about to start
+      // nothing here is awaited: the other services of this process may still be about to start, and a broker that
+      // does not answer must not keep vservers from their start
       void autostart(context, paths, locks, commands, ended.signal).catch((error: unknown) =>
         log.error({ err: error }, 'autostart'),
       );
+      for (const watch of [watchOwners(context, commands), clearStale(context, paths)])
+        watch.catch((error: unknown) => log.error({ err: error }, 'watching the pool'));
+      info = publishInfo(context, lxc);
     },
     async stop() {
       ended.abort();

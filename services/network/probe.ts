@@ -1,13 +1,18 @@
 import { readdir } from 'node:fs/promises';
+import { hostname } from 'node:os';
 import { run } from '../../shared/run.ts';
 import { ip } from './ip.ts';
 
-const PREFIX = 'vsprobe-';
+/** With the host's name: hosts of a lab share the machine's /run/netns. */
+const PREFIX = `vsprobe-${hostname()}-`;
+
+/** Namespaces of checks of this process, which may already be at work when it starts. */
+const own = new Set<string>();
 
 /** Removes what a check left that was killed. */
 export async function clearProbes(): Promise<void> {
   for (const entry of await readdir('/run/netns').catch(() => []))
-    if (entry.startsWith(PREFIX)) await ip('netns', 'del', entry);
+    if (entry.startsWith(PREFIX) && !own.has(entry)) await ip('netns', 'del', entry);
 }
 
 /** Is the device the port of a check? */
@@ -71,6 +76,7 @@ export async function whoAnswers(
   const mark = Math.random().toString(36).slice(2, 8);
   const namespace = `${PREFIX}${mark}`;
   const port = `vsp${mark}`;
+  own.add(namespace);
   await ip('netns', 'add', namespace);
   try {
     await ip('link', 'add', port, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', namespace);
@@ -84,5 +90,6 @@ export async function whoAnswers(
   } finally {
     await ip('link', 'del', port).catch(() => undefined);
     await ip('netns', 'del', namespace).catch(() => undefined);
+    own.delete(namespace);
   }
 }

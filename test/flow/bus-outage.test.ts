@@ -68,6 +68,19 @@ test('a subscription that is refused is asked for until it is granted, and until
   await bus.close();
 });
 
+test('who asks for the connect after it happened is told at once, and at the next one again', async () => {
+  const proxy = await proxied();
+  const bus = await net.bus('host2', {}, proxy.port);
+  await until(() => bus.connected, 'the connection');
+  await sleep(500);
+  let told = 0;
+  bus.onConnect(() => told++);
+  await until(() => told === 1, 'the word', 2000);
+  proxy.cut();
+  await until(() => told === 2, 'the next word', 16_000);
+  await bus.close();
+});
+
 test('events of an outage arrive afterwards, in order; alerts and state as they are then', async () => {
   const proxy = await proxied();
   const ears = await net.raw('operator-events', ['vs/1/hosts/host2/#']);
