@@ -29,6 +29,7 @@ export function service(context: Context): Service {
     for (const endpoint of endpoints.get(saga) ?? []) endpoint.close();
     endpoints.delete(saga);
     await work.end(saga);
+    await rm(suspectsFile(settings.RUN_DIR, saga), { force: true }); // of a pass that failed
   }
 
   return {

@@ -79,6 +79,7 @@ test('who asks for the connect after it happened is told at once, and at the nex
   proxy.cut();
   await until(() => told === 2, 'the next word', 16_000);
   await bus.close();
+  expect(told).toBe(2);
 });
 
 test('events of an outage arrive afterwards, in order; alerts and state as they are then', async () => {

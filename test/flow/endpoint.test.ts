@@ -211,6 +211,7 @@ describe('transfer.open and transfer.close', () => {
     expect(await deadline(client.ended, 2000)).not.toBe('too late');
   });
 
+  if (!root) console.log('skipped: the rsync daemon is tried as root, for it changes its root directory');
   test.skipIf(!root)(
     'rsyncd: a wrong secret and another address copy nothing; the right ones do',
     async () => {

@@ -11,7 +11,7 @@ const all = ['lock', 'stage', 'seed', 'prepare', 'stop', 'final', 'verify', 'ado
   'answer',
   'clean up',
 ]);
-const some = { btrfs: ['seed', 'stop', 'final', 'give up', 'start'], dir: ['seed', 'final'] };
+const some = { btrfs: ['seed', 'final', 'give up', 'start'], dir: ['final'] };
 /** The orchestrator, the agent that gives and the agent that takes. */
 const victims = ['master', 'source', 'target'] as const;
 
