@@ -97,6 +97,8 @@ async function createBroker(
     keepaliveLimit: 120,
     maxTopicLevels: settings.BROKER_TOPIC_LEVELS,
     preConnect(client, packet, done) {
+      // Until CONNACK nothing more is read: aedes would carry out what comes before the authentication has begun.
+      (client as Client & { pause(): void }).pause();
       if (!packet.clientId) {
         tell('login-refused', { address: addressOf(client), reason: 'a client id is needed' });
         return done(refusal('a client id is needed', 2), false);

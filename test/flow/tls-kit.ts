@@ -97,6 +97,7 @@ export async function tlsBroker(more: NodeJS.ProcessEnv = {}) {
       ...more,
     },
   });
+  broker.once('exit', (code) => code && console.error(`the broker ended with ${code}: ${log.text}`));
   for (const stream of [broker.stdout, broker.stderr])
     stream?.on('data', (chunk: Buffer) => (log.text += chunk.toString()));
   for (let reached = false; !reached; await sleep(50)) {

@@ -74,6 +74,30 @@ const hello = (user: string, more: object = {}): Packet => ({
   ...more,
 });
 
+test('what comes right behind CONNECT waits for the authentication, however the records fall', async () => {
+  const subscribe: Packet = {
+    cmd: 'subscribe',
+    messageId: 7,
+    subscriptions: [{ topic: 'vs/1/hosts/+/status', qos: 1 }],
+  };
+  for (let round = 0; round < 20; round++) {
+    const { socket, send, words } = await speak();
+    await sleep(5); // the handshake has ended at the broker, too
+    const answers: Packet[] = [];
+    const parser = mqtt.parser().on('packet', (packet: Packet) => void answers.push(packet));
+    socket.on('data', (chunk) => void parser.parse(Buffer.from(chunk)));
+    process.kill(broker.pid, 'SIGSTOP'); // so that it finds both at once, each in a record of its own
+    send(hello('operator', { clientId: `operator-behind${round}` }));
+    await new Promise((resolve) => setImmediate(resolve));
+    send(subscribe);
+    await sleep(5);
+    process.kill(broker.pid, 'SIGCONT');
+    await until(() => words.length >= 2, `round ${round}: ${words.join()}`);
+    expect(answers).toMatchObject([{ returnCode: 0 }, { cmd: 'suback', granted: [1] }]);
+    socket.destroy();
+  }
+});
+
 test('what vs and mosquitto_pub publish over TLS arrives at mqtt.js, and vs hears what mqtt.js retains', async () => {
   const hearer = await enter('operator');
   const heard: string[] = [];
