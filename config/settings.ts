@@ -36,6 +36,7 @@ const schema = z.strictObject({
   STATE_DIR: path('/var/lib/vs-tools'),
   RUN_DIR: path('/run/vs'),
   CONFIG_DIR: path('/etc/vs-tools'),
+  TLS_DIR: z.string().default(''),
   MANAGEMENT_ADDRESS: z.string().default(ownAddress),
   STOP_TIMEOUT: seconds(30),
   TRASH_DAYS: z.coerce.number().min(0).max(3650).default(7),
@@ -134,6 +135,7 @@ export function loadSettings(options: { file?: string; env?: NodeJS.ProcessEnv }
   if (faults.length > 0 || !parsed.success) throw new VsError('usage', faults.join('\n'));
   const settings = parsed.data;
   settings.TEMPLATE_DIR ||= `${settings.STATE_DIR}/templates`;
+  settings.TLS_DIR ||= `${settings.STATE_DIR}/tls`;
   settings.BROKER_USERS ||= `${settings.CONFIG_DIR}/broker-users.json`;
   return settings;
 }
