@@ -41,6 +41,14 @@ const schema = z.strictObject({
   STOP_TIMEOUT: seconds(30),
   TRASH_DAYS: z.coerce.number().min(0).max(3650).default(7),
   METRICS_INTERVAL: z.coerce.number().min(1).max(3600).default(10),
+  OUTBOX_MESSAGES: z.coerce.number().int().min(10).max(100_000).default(1000),
+  OUTBOX_BYTES: z.coerce
+    .number()
+    .int()
+    .min(65_536)
+    .max(256 * 1024 * 1024)
+    .default(4 * 1024 * 1024),
+  ALERT_SETTLE_SECONDS: seconds(60),
   LOG_LEVEL: z.enum(['debug', 'info', 'warn', 'error']).default('info'),
   TEMPLATE_DIR: z.string().default(''),
   TEMPLATE_NETNS: z.string().default(''),

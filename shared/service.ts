@@ -71,7 +71,13 @@ export async function runServices(names: string[], settings: Settings): Promise<
     if (error instanceof VsError) log.warn({ command: name, code: error.code, cause }, error.message);
     else log.error({ command: name, err: error }, 'a command failed inside vs-tools');
   });
-  const bus = connectBus({ settings, target: host, dispatcher, log });
+  const bus = connectBus({
+    settings,
+    target: host,
+    dispatcher,
+    log,
+    ...(names[0] ? { keep: names[0] } : {}),
+  });
   const context: Context = { host, settings, bus, log, version: version() };
   const services: Service[] = [];
   for (const name of names) {
