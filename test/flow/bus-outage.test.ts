@@ -126,7 +126,7 @@ test('what was dropped is counted, and told ahead of what was kept', async () =>
   for (let number = 0; number < 1005; number++) bus.event('test', 'n', String(number));
   proxy.rules.down = false;
   await until(() => ears.heard.length >= 1001, 'all that was kept', 16_000);
-  expect(ears.heard[0]?.body['message']).toBe('5 events were lost, for the broker was away too long');
+  expect(ears.heard[0]?.body['message']).toMatch(/^5 events were lost: /);
   expect(ears.heard.slice(1).map((one) => one.body['message'])).toEqual(
     Array.from({ length: 1000 }, (_one, index) => String(index + 5)),
   );
