@@ -12,6 +12,8 @@ export function openHistory(context: Context) {
   const { bus, settings, log } = context;
   const file = join(settings.STATE_DIR, 'events.jsonl');
   const recent: PastEvent[] = [];
+  const isKnown = ({ eventId }: { eventId?: string | undefined }) =>
+    eventId !== undefined && recent.some((one) => one.eventId === eventId);
   let writing: Promise<void> = Promise.resolve();
 
   function parse(text: string): PastEvent[] {
@@ -33,7 +35,7 @@ export function openHistory(context: Context) {
   }
   function take(topic: string, payload: unknown): void {
     const parsed = event.safeParse(payload);
-    if (!parsed.success) return;
+    if (!parsed.success || isKnown(parsed.data)) return; // a host may say it twice after an outage
     const levels = topic.split('/');
     const from = levels.at(-3) ?? '';
     const one = { ...parsed.data, from, service: levels.at(-1) ?? '' };
@@ -50,8 +52,8 @@ export function openHistory(context: Context) {
       recent.splice(0, Math.max(0, recent.length - IN_MEMORY));
       for (const filter of bus.topics.all.events) await bus.subscribe(filter, take);
     },
-    /** The newest ones, the oldest first. */
-    list: (limit: number): PastEvent[] => recent.slice(-limit),
+    /** The newest ones, the oldest first, by when they happened: those of an outage come later than that. */
+    list: (limit: number): PastEvent[] => recent.toSorted((a, b) => a.ts - b.ts).slice(-limit),
     stop: (): Promise<void> => writing,
   };
 }

@@ -88,8 +88,8 @@ function readLine(socket: Socket, timeoutMs?: number): Promise<string> {
   });
 }
 
-/** How long the other side may take to say who it is (ms). */
-const HELLO_MS = 5000;
+/** How long the other side may take to say who it is (ms); a link that loses 5 % of its packets may take seconds. */
+const HELLO_MS = 15_000;
 
 /** Target: takes one stream into staging. The first line is the secret and the label, the answer one line {ok, error?}. */
 export async function receive(
