@@ -56,13 +56,13 @@ ${script}`,
     expect(lab.vs(['move', 'web1', 'host2']).stdout).toContain('web1 runs on host2');
     expect(lab.running('web1')).toEqual(['host2']);
     expect(lab.on('host2', tree)).toBe(before);
-    for (let count = 0; count < 10; count++)
+    for (let count = 0; count < 4; count++)
       lab.vs(['exec', 'web1', '--', 'sh', '-c', `echo ${count} >> /count`]);
-    expect(lab.vs(['exec', 'web1', '--', 'cat', '/count']).stdout).toBe('0\n1\n2\n3\n4\n5\n6\n7\n8\n9\n');
+    expect(lab.vs(['exec', 'web1', '--', 'cat', '/count']).stdout).toBe('0\n1\n2\n3\n');
     const answers = far(
-      `for n in 1 2 3 4 5; do vs scan | awk '/web1/ { print $2 }' && vs exec web1 -- hostname; done`,
+      `for n in 1 2; do vs scan | awk '/web1/ { print $2 }' && vs exec web1 -- hostname; done`,
     );
-    expect(answers).toBe('web1\nweb1\n'.repeat(5));
+    expect(answers).toBe('web1\nweb1\n'.repeat(2));
     lab.vs(['exec', 'web1', '--', 'rm', '/count']);
     expect(lab.vs(['move', 'web1', 'host1']).stdout).toContain('web1 runs on host1');
     expect(lab.on('host1', tree)).toBe(before);
