@@ -178,7 +178,7 @@ export async function connect(given?: ClientSettings): Promise<Client> {
       }
       if (session !== undefined && session !== now?.session)
         reject(new VsError('unavailable', `${name} restarted before it answered.`, { retryable: true }));
-      if (session === undefined && !retained) sendAgain();
+      if (!retained) sendAgain(); // it hears its commands only now, for it or the broker was away
       session = now?.session ?? '';
     }).then(
       () =>

@@ -1,4 +1,4 @@
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { backoffMs } from '../../shared/bus/backoff.ts';
@@ -278,4 +278,24 @@ test('vs scan loads neither zod nor the mqtt client', async () => {
   expect(status, stderr).toBe(0);
   expect(stderr).toContain('/cli/client.ts');
   expect(stderr.split('\n').filter((url) => /node_modules\/(zod|mqtt)\//.test(url))).toEqual([]);
+});
+
+test('the command line asks again when a target that was thought online hears its commands only now', async () => {
+  const status = JSON.stringify({ state: 'online', session: 'same', ts: 1 });
+  const master = await net.raw('master-deaf');
+  await master.client.publishAsync('vs/1/master/status', status, { qos: 1, retain: true });
+  const child = spawn(process.execPath, [cli, 'saga', 'list', '--json'], {
+    env: { ...process.env, ...net.environment('operator') },
+  });
+  onTestFinished(() => void child.kill('SIGKILL'));
+  let said = '';
+  child.stdout.on('data', (chunk: Buffer) => (said += chunk.toString()));
+  await sleep(1500); // it has asked, and nobody heard it
+  master.client.on('message', (_topic, payload) => {
+    const { id, replyTo } = JSON.parse(payload.toString()) as { id: string; replyTo: string };
+    void master.send(replyTo, { id, ok: true, data: { sagas: [] } });
+  });
+  await master.client.subscribeAsync('vs/1/master/commands/+/+', { qos: 1 });
+  await master.client.publishAsync('vs/1/master/status', status, { qos: 1, retain: true });
+  await until(() => said === '[]\n', 'the answer');
 });
