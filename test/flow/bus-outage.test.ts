@@ -282,20 +282,20 @@ test('vs scan loads neither zod nor the mqtt client', async () => {
 
 test('the command line asks again when a target that was thought online hears its commands only now', async () => {
   const status = JSON.stringify({ state: 'online', session: 'same', ts: 1 });
-  const master = await net.raw('master-deaf');
-  await master.client.publishAsync('vs/1/master/status', status, { qos: 1, retain: true });
-  const child = spawn(process.execPath, [cli, 'saga', 'list', '--json'], {
+  const host = await net.raw('host1-deaf');
+  await host.client.publishAsync('vs/1/hosts/host1/status', status, { qos: 1, retain: true });
+  const child = spawn(process.execPath, [cli, 'call', 'host1', 'host-agent.list'], {
     env: { ...process.env, ...net.environment('operator') },
   });
   onTestFinished(() => void child.kill('SIGKILL'));
   let said = '';
   child.stdout.on('data', (chunk: Buffer) => (said += chunk.toString()));
   await sleep(1500); // it has asked, and nobody heard it
-  master.client.on('message', (_topic, payload) => {
+  host.client.on('message', (_topic, payload) => {
     const { id, replyTo } = JSON.parse(payload.toString()) as { id: string; replyTo: string };
-    void master.send(replyTo, { id, ok: true, data: { sagas: [] } });
+    void host.send(replyTo, { id, ok: true, data: { vservers: [] } });
   });
-  await master.client.subscribeAsync('vs/1/master/commands/+/+', { qos: 1 });
-  await master.client.publishAsync('vs/1/master/status', status, { qos: 1, retain: true });
-  await until(() => said === '[]\n', 'the answer');
+  await host.client.subscribeAsync('vs/1/hosts/host1/commands/+/+', { qos: 1 });
+  await host.client.publishAsync('vs/1/hosts/host1/status', status, { qos: 1, retain: true });
+  await until(() => said.includes('vservers'), 'the answer');
 });
