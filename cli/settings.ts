@@ -1,4 +1,5 @@
 import { existsSync, readFileSync } from 'node:fs';
+import { emptyCore } from '../shared/core-files.ts';
 import { VsError } from '../shared/errors.ts';
 
 /** What the command line needs of the settings. Read without zod, which would double the time of `vs scan`. */
@@ -46,6 +47,7 @@ export async function clientSettings(env: NodeJS.ProcessEnv = process.env): Prom
 function passwordFrom(file: string): string {
   if (!file) return '';
   try {
+    emptyCore();
     return readFileSync(file, 'utf8').trim();
   } catch (error) {
     throw new VsError(
