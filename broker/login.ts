@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import type { Socket } from 'node:net';
 import type { AedesOptions, Client } from 'aedes';
 import type { Log } from '../shared/log.ts';
@@ -61,8 +62,13 @@ export function loginOf(options: {
       // Until CONNACK nothing more is read: aedes would carry out what comes before the authentication has begun.
       (client as Client & { pause(): void }).pause();
       if (packet.clientId) return done(null, true);
-      tell('login-refused', { address: addressOf(client), reason: 'a client id is needed' });
-      done(refusal('a client id is needed', 'id'), false);
+      // MQTT 3.1.1, 3.1.3.1: no session can be found again without an id; without a session the broker gives one.
+      if (packet.clean) {
+        packet.clientId = `${userNameOf(client, packet.username)}-${randomBytes(6).toString('hex')}`;
+        return done(null, true);
+      }
+      tell('login-refused', { address: addressOf(client), reason: 'a client id is needed for a session' });
+      done(refusal('a client id is needed for a session', 'id'), false);
     },
     authenticate(client, username, password, done) {
       const name = userNameOf(client, username);

@@ -77,7 +77,6 @@ async function createBroker(
     heartbeatInterval: 10_000,
     connectTimeout: 10_000,
     drainTimeout: 10_000,
-    keepaliveLimit: 120,
     maxTopicLevels: settings.BROKER_TOPIC_LEVELS,
     ...loginOf({ base, users, identities, limits, live, count, tell, log }),
     ...rulesOf({ base, identities, store, audit, count, tell, log, publish: send }),
