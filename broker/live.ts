@@ -52,3 +52,4 @@ export function followUsers(users: Users, log: Log, tell: Tell) {
     stop: () => clearInterval(timer),
   };
 }
+export type Live = ReturnType<typeof followUsers>;
