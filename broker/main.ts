@@ -156,7 +156,7 @@ async function createBroker(
       const who = client && identities.get(client);
       if (client && !client.closed) count('publishReceived'); // else it is a will
       // No client: an old will, which was checked when it was given.
-      if (client === null || (who && mayPublish(base, who, packet.topic))) {
+      if (client === null || (who && mayPublish(base, who, packet.topic, packet.payload.length === 0))) {
         audit.command(
           who ?? { ...nobody, clientId: (packet as Message).clientId ?? '' },
           packet.topic,

@@ -2,7 +2,9 @@ import { X509Certificate, createPrivateKey, randomBytes } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { lstat, mkdir, readdir, readlink, rename, rm, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { CertificateInfo } from './contract/authority.ts';
 import { VsError } from './errors.ts';
+import { newKey } from './openssl.ts';
 import { syncDirectory, writeFileDurable } from './store.ts';
 
 // TLS_DIR of a machine. host.pem, host.key and ca.pem are links through `current` into one folder, so that a new key, its
@@ -80,6 +82,26 @@ export async function installIdentity(directory: string, identity: Identity): Pr
   for (const file of Object.values(files)) await link(`current/${file}`, join(directory, file));
   await syncDirectory(directory);
   for (const entry of await readdir(directory))
-    if (/^pair-/.test(entry) && entry !== fresh && (await lstat(join(directory, entry))).isDirectory())
+    if (entry.startsWith('pair-') && entry !== fresh && (await lstat(join(directory, entry))).isDirectory())
       await rm(join(directory, entry), { recursive: true, force: true });
 }
+
+/** The key that this machine will have next, in a file that only it can read: made once, until it is used or forgotten. */
+export async function nextKey(
+  directory: string,
+  purpose: 'joining' | 'renewing',
+): Promise<{ file: string; key: string }> {
+  const file = join(directory, purpose, files.key);
+  if (!existsSync(file)) await writeFileDurable(file, newKey());
+  return { file, key: readFileSync(file, 'utf8') };
+}
+/** Removes that key, once it is in place. */
+export const forgetKey = (directory: string, purpose: 'joining' | 'renewing'): Promise<void> =>
+  rm(join(directory, purpose), { recursive: true, force: true });
+
+/** A certificate as others are told of it. */
+export const infoOf = (certificate: X509Certificate): CertificateInfo => ({
+  serial: certificate.serialNumber,
+  from: certificate.validFromDate.getTime(),
+  ends: certificate.validToDate.getTime(),
+});
