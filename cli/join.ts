@@ -1,5 +1,6 @@
-import { X509Certificate } from 'node:crypto';
+import { X509Certificate, createHash } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { isIP } from 'node:net';
 import { type ConnectionOptions, type DetailedPeerCertificate, type TLSSocket, connect } from 'node:tls';
 import type { Settings } from '../config/settings.ts';
@@ -106,6 +107,17 @@ function ask(socket: TLSSocket, request: JoinRequest): Promise<JoinAnswer> {
   });
 }
 
+/** The key that goes with this token: the same as long as it is the same token, so that its line can run again. */
+async function keyFor(directory: string, { secret }: JoinToken): Promise<{ file: string; key: string }> {
+  const mark = `${directory}/joining/token.sha256`;
+  const now = createHash('sha256').update(secret).digest('hex');
+  if ((await readFile(mark, 'utf8').catch(() => '')) !== now) {
+    await forgetKey(directory, 'joining');
+    await writeFileDurable(mark, now);
+  }
+  return nextKey(directory, 'joining');
+}
+
 /** The lines of vs-tools.conf that are not there yet; of others with another value a note. */
 async function configure(settings: Settings, wanted: Record<string, string>): Promise<string[]> {
   const file = `${settings.CONFIG_DIR}/vs-tools.conf`;
@@ -132,9 +144,10 @@ async function configure(settings: Settings, wanted: Record<string, string>): Pr
 export async function joinPool(
   settings: Settings,
   master: Master,
-  { name, fingerprint, secret }: JoinToken,
+  token: JoinToken,
 ): Promise<{ ends: string; notes: string[] }> {
   const directory = settings.TLS_DIR;
+  const { name, fingerprint, secret } = token;
   if (readIdentity(directory)?.x509.subject === 'CN=master')
     throw new VsError('conflict', 'This machine is the master of a pool; it cannot be a host as well.');
   const conf = `${settings.CONFIG_DIR}/vs-tools.conf`;
@@ -146,13 +159,17 @@ export async function joinPool(
       'conflict',
       `This machine is called ${called} in ${conf} (HOST), and the token is for ${name}.`,
     );
-  const authority = await authorityOf(master, fingerprint);
-  const { file, key } = await nextKey(directory, 'joining');
+  const authority = await authorityOf(master, fingerprint).catch((error: unknown) => {
+    if (!(error instanceof VsError) || error.code !== 'unavailable' || token.ends > Date.now()) throw error;
+    const ended = new Date(token.ends).toISOString();
+    throw new VsError('refused', `The token ended at ${ended}. Make a new one: vs host token ${name}`);
+  });
+  const { file, key } = await keyFor(directory, token);
   const request = await makeRequest(file, name);
   const socket = await open(master, { ca: authority });
   const address = settings.MANAGEMENT_ADDRESS;
   const answer = await ask(socket, { version: 1, name, secret, request, address } as JoinRequest);
-  if (!answer.ok) throw new VsError('refused', `The master does not let ${name} in: ${answer.message}.`);
+  if (!answer.ok) throw new VsError('refused', `The master does not let ${name} in: ${answer.message}`);
   const identity = { authority, certificate: answer.certificate, key };
   const x509 = checkIdentity(identity, name);
   await installIdentity(directory, identity);
@@ -163,6 +180,5 @@ export async function joinPool(
     ...(answer.base === 'vs/1' ? {} : { BASE_TOPIC: answer.base }),
     MANAGEMENT_ADDRESS: address,
   });
-  await forgetKey(directory, 'joining');
   return { ends: x509.validToDate.toISOString().slice(0, 10), notes };
 }

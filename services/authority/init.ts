@@ -16,7 +16,7 @@ import {
 import { makeRequest } from '../../shared/openssl.ts';
 import { writeFileDurable } from '../../shared/store.ts';
 import { altNamesOf, createAuthority, openAuthority } from './ca.ts';
-import { namesOf } from './names.ts';
+import { namesOf, plain } from './names.ts';
 
 const hasIpv6 = () => existsSync('/proc/net/if_inet6');
 
@@ -41,7 +41,7 @@ async function certifyMaster(settings: Settings, names: string[]): Promise<boole
       `this machine has a certificate as ${before.x509.subject.replace('CN=', '')} in ${directory}: a host of another pool is no master`,
     );
   const had = before?.authority === authority.pem ? namesOf(before.x509) : [];
-  const wanted = [...new Set([...names, ...had, ...ownNames(settings)].map((one) => one.toLowerCase()))];
+  const wanted = [...new Set([...names, ...had, ...ownNames(settings)].map(plain))];
   if (before && wanted.length === had.length && wanted[0] === had[0]) {
     checkIdentity(before, 'master');
     const { from, ends } = infoOf(before.x509);
