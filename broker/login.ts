@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import type { Socket } from 'node:net';
 import type { AedesOptions, Client } from 'aedes';
 import type { Log } from '../shared/log.ts';
+import type { RevokedList } from '../shared/revoked.ts';
 import { type Identity, mayPublish } from './access.ts';
 import { userNameOf, verifyClient } from './certificates.ts';
 import type { Limits } from './limits.ts';
@@ -22,6 +23,7 @@ const addressOf = (client: Client): string => (client.conn as Socket).remoteAddr
 export function loginOf(options: {
   base: string;
   users: Users;
+  revoked: RevokedList;
   identities: WeakMap<object, Identity>;
   limits: Limits;
   live: Live;
@@ -29,7 +31,7 @@ export function loginOf(options: {
   tell: Tell;
   log: Log;
 }): Required<Pick<AedesOptions, 'preConnect' | 'authenticate'>> {
-  const { base, users, identities, limits, live, count, tell, log } = options;
+  const { base, users, revoked, identities, limits, live, count, tell, log } = options;
 
   function refuse(client: Client, name: string, why: string, code: keyof typeof codes) {
     const address = addressOf(client);
@@ -72,7 +74,7 @@ export function loginOf(options: {
     },
     authenticate(client, username, password, done) {
       const name = userNameOf(client, username);
-      verifyClient(client, users, { name, password: password?.toString() ?? '' }, log).then(
+      verifyClient(client, users, revoked, { name, password: password?.toString() ?? '' }, log).then(
         (right) => {
           const user = users.find(name);
           const fault =

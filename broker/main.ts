@@ -3,6 +3,7 @@ import { Aedes } from 'aedes';
 import type { Settings } from '../config/settings.ts';
 import { topicsFor } from '../shared/contract/topics.ts';
 import { type Log, createLog } from '../shared/log.ts';
+import { openRevoked } from '../shared/revoked.ts';
 import { type Identity, mayRead } from './access.ts';
 import { openAudit } from './audit.ts';
 import { openLimits } from './limits.ts';
@@ -41,7 +42,8 @@ async function createBroker(
     base,
     onFault: onFault('audit-file'),
   });
-  const live = followUsers(users, log, tell);
+  const revoked = openRevoked(`${settings.STATE_DIR}/ca/revoked.json`);
+  const live = followUsers(users, revoked, log, tell);
   const identities = new WeakMap<object, Identity>();
   const store = openStore({
     file: `${settings.STATE_DIR}/broker.db`,
@@ -78,7 +80,7 @@ async function createBroker(
     connectTimeout: 10_000,
     drainTimeout: 10_000,
     maxTopicLevels: settings.BROKER_TOPIC_LEVELS,
-    ...loginOf({ base, users, identities, limits, live, count, tell, log }),
+    ...loginOf({ base, users, revoked, identities, limits, live, count, tell, log }),
     ...rulesOf({ base, identities, store, audit, count, tell, log, publish: send }),
   });
   return {

@@ -39,7 +39,7 @@ export function rulesOf(options: {
       const who = client && identities.get(client);
       if (client && !client.closed) count('publishReceived'); // else it is a will
       // No client: an old will, which was checked when it was given.
-      if (client === null || (who && mayPublish(base, who, packet.topic))) {
+      if (client === null || (who && mayPublish(base, who, packet.topic, packet.payload.length === 0))) {
         const by = who ?? { ...nobody, clientId: (packet as Message).clientId ?? '' };
         audit.command(by, packet.topic, packet.payload, false);
         audit.reply(packet.topic, packet.payload);
