@@ -15,8 +15,7 @@ describe.each(full ? (['btrfs', 'dir'] as const) : (['btrfs'] as const))('a slow
   const far = (script: string) =>
     lab.on(
       'host2',
-      `export VS_BROKER_URL=mqtt://10.98.0.1:1883 VS_BROKER_USER=operator
-export VS_BROKER_PASSWORD_FILE=/var/lib/vslab-${lab.name}/secrets/operator
+      `export VS_BROKER_USER=operator VS_BROKER_PASSWORD_FILE=/var/lib/vslab-${lab.name}/secrets/operator
 vs() { ${new URL('../../vs', import.meta.url).pathname} "$@"; }
 ${script}`,
     );
