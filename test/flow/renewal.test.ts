@@ -173,12 +173,12 @@ console.log('go');
 for (let n = 0; ; n++) await installIdentity(${JSON.stringify(tls)}, pairs[n % 2]);`;
   writeFileSync(join(directory, 'loop.ts'), script);
   const seen = new Set<string>();
-  for (let round = 0; round < 12; round++) {
+  for (let round = 0; round < 12 || (seen.size < 2 && round < 100); round++) {
     const child: ChildProcess = spawn(process.execPath, [join(directory, 'loop.ts')], {
       stdio: ['ignore', 'pipe', 'inherit'],
     });
     await new Promise((resolve) => child.stdout?.once('data', resolve));
-    await sleep(20 + Math.random() * 60);
+    await sleep(Math.random() * (60 + 20 * round));
     const gone = new Promise((resolve) => child.once('exit', resolve));
     child.kill('SIGKILL');
     await gone;
