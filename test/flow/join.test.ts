@@ -3,10 +3,11 @@ import { execFileSync } from 'node:child_process';
 import { readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { connect as connectTls, createServer } from 'node:tls';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { type RealMaster, freePort, realMaster, until } from './identity-kit.ts';
 import { authority } from './tls-kit.ts';
 
+vi.setConfig({ testTimeout: 120_000 });
 let master: RealMaster;
 beforeAll(async () => {
   master = await realMaster();
