@@ -3,6 +3,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { isIP } from 'node:net';
 import { type ConnectionOptions, type DetailedPeerCertificate, type TLSSocket, connect } from 'node:tls';
+import { isLoopback } from '../broker/addresses.ts';
 import type { Settings } from '../config/settings.ts';
 import { type JoinAnswer, type JoinRequest, joinAnswer } from '../shared/contract/authority.ts';
 import { VsError } from '../shared/errors.ts';
@@ -140,6 +141,14 @@ async function configure(settings: Settings, wanted: Record<string, string>): Pr
   return [`Wrote ${added.join(', ')} into ${file}.`, ...notes];
 }
 
+/** Where other hosts reach this one: as the settings say it, else by what it reached the master. */
+function addressFor({ MANAGEMENT_ADDRESS }: Settings, socket: TLSSocket, conf: string): string {
+  const text = existsSync(conf) ? readFileSync(conf, 'utf8') : '';
+  const isGiven = process.env['VS_MANAGEMENT_ADDRESS'] ?? /^\s*MANAGEMENT_ADDRESS\s*=/m.exec(text);
+  const local = socket.localAddress?.replace(/^::ffff:/i, '') ?? '';
+  return isGiven || isLoopback(local) || !isIP(local) ? MANAGEMENT_ADDRESS : local;
+}
+
 /** Makes this machine a host: key, certificate, settings. It can be cut off anywhere and run again with the same token. */
 export async function joinPool(
   settings: Settings,
@@ -167,7 +176,7 @@ export async function joinPool(
   const { file, key } = await keyFor(directory, token);
   const request = await makeRequest(file, name);
   const socket = await open(master, { ca: authority });
-  const address = settings.MANAGEMENT_ADDRESS;
+  const address = addressFor(settings, socket, conf);
   const answer = await ask(socket, { version: 1, name, secret, request, address } as JoinRequest);
   if (!answer.ok) throw new VsError('refused', `The master does not let ${name} in: ${answer.message}`);
   const identity = { authority, certificate: answer.certificate, key };

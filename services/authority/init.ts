@@ -38,7 +38,7 @@ async function certifyMaster(settings: Settings, names: string[]): Promise<boole
   if (before && before.x509.subject !== 'CN=master')
     throw new VsError(
       'conflict',
-      `this machine has a certificate as ${before.x509.subject.replace('CN=', '')} in ${directory}: a host of another pool is no master`,
+      `this machine has a certificate as ${before.x509.subject.replace('CN=', '')} in ${directory}: a host of a pool cannot be a master as well`,
     );
   const had = before?.authority === authority.pem ? namesOf(before.x509) : [];
   const wanted = [...new Set([...names, ...had, ...ownNames(settings)].map(plain))];

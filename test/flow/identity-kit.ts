@@ -10,6 +10,11 @@ import { makeRequest, newKey } from '../../shared/openssl.ts';
 import { cli, freePort, until } from './tls-kit.ts';
 
 export { cli, freePort, until };
+/** Throws unless it ended well. */
+export function needed(ran: Ran): Ran {
+  if (ran.status === 0) return ran;
+  throw new Error(`it ended with ${ran.status}: ${ran.stdout}${ran.stderr}`);
+}
 export interface Ran {
   status: number | null;
   stdout: string;
@@ -133,7 +138,7 @@ export async function realMaster(more: Record<string, string> = {}) {
       });
     },
     /** An MQTT client with a certificate and no password. */
-    async enter(user: string, files: { cert: string; key: string }, more: IClientOptions = {}) {
+    async enter(user: string, files: { cert: string; key: string }, options: IClientOptions = {}) {
       const client = await connectAsync({
         protocol: 'mqtts',
         host: 'localhost',
@@ -143,7 +148,7 @@ export async function realMaster(more: Record<string, string> = {}) {
         username: user,
         reconnectPeriod: 0,
         ...files,
-        ...more,
+        ...options,
       });
       clients.push(client);
       client.on('error', () => undefined);
