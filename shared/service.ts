@@ -37,6 +37,7 @@ const modules: Record<
   transfer: { scope: 'host', load: () => import('../services/transfer/main.ts') },
   orchestrator: { scope: 'master', load: () => import('../services/orchestrator/main.ts') },
   template: { scope: 'master', load: () => import('../services/template/main.ts') },
+  exporter: { scope: 'master', load: () => import('../services/exporter/main.ts') },
 };
 export const serviceNames = Object.keys(modules);
 
