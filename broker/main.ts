@@ -4,9 +4,11 @@ import { Aedes, type Client } from 'aedes';
 import type { Settings } from '../config/settings.ts';
 import { topicsFor } from '../shared/contract/topics.ts';
 import { type Log, createLog } from '../shared/log.ts';
-import { type Identity, mayPublish, mayRead, maySubscribe } from './access.ts';
+import * as access from './access.ts';
+import type { Identity } from './access.ts';
 import { openAudit } from './audit.ts';
 import { userNameOf, verifyClient } from './certificates.ts';
+import { discoveryAccess } from './discovery-access.ts';
 import { openLimits } from './limits.ts';
 import { openListeners } from './listeners.ts';
 import type { Message } from './persistence/message.ts';
@@ -59,6 +61,13 @@ async function createBroker(
   const live = followUsers(users, log, tell);
   const identities = new WeakMap<object, Identity>();
   const base = settings.BASE_TOPIC;
+  const discovery = discoveryAccess(settings.HOMEASSISTANT_PREFIX);
+  const mayPublish = (who: Identity, topic: string) =>
+    access.mayPublish(base, who, topic) || discovery.mayPublish(who, topic);
+  const mayRead = (who: Identity, topic: string) =>
+    access.mayRead(base, who, topic) || discovery.mayRead(who, topic);
+  const maySubscribe = (who: Identity, filter: string) =>
+    access.maySubscribe(base, who, filter) || discovery.mayRead(who, filter);
   const eventTopic = topicsFor(base).events('master', 'broker');
   const store = openStore({
     file: `${settings.STATE_DIR}/broker.db`,
@@ -69,9 +78,7 @@ async function createBroker(
     mayQueue({ user, client }, topic) {
       try {
         const known = users.find(user);
-        return (
-          known !== undefined && mayRead(base, { ...rightsOf(known), name: user, clientId: client }, topic)
-        );
+        return known !== undefined && mayRead({ ...rightsOf(known), name: user, clientId: client }, topic);
       } catch {
         return true; // the users file cannot be read now; the delivery asks again
       }
@@ -136,7 +143,7 @@ async function createBroker(
           identities.set(client, who);
           live.enter(client, who, user);
           const given = client as Client & { _will?: { topic: string } | null };
-          if (given._will && !mayPublish(base, who, given._will.topic)) {
+          if (given._will && !mayPublish(who, given._will.topic)) {
             log.warn({ user: name, client: client.id, topic: given._will.topic }, 'last will refused');
             const topic = given._will.topic;
             tell('will-refused', { user: name, client: client.id, address, topic, reason: reasonFor(who) });
@@ -154,7 +161,7 @@ async function createBroker(
       const who = client && identities.get(client);
       if (client && !client.closed) count('publishReceived'); // else it is a will
       // No client: an old will, which was checked when it was given.
-      if (client === null || (who && mayPublish(base, who, packet.topic))) {
+      if (client === null || (who && mayPublish(who, packet.topic))) {
         audit.command(
           who ?? { ...nobody, clientId: (packet as Message).clientId ?? '' },
           packet.topic,
@@ -183,7 +190,7 @@ async function createBroker(
     },
     authorizeSubscribe(client, subscription, done) {
       const who = identities.get(client);
-      if (who && maySubscribe(base, who, subscription.topic) && !subscription.topic.startsWith('$denied'))
+      if (who && maySubscribe(who, subscription.topic) && !subscription.topic.startsWith('$denied'))
         return done(null, subscription);
       const about = { user: who?.name, client: client.id, topic: subscription.topic };
       count('subscribeDenied', about, 'subscribe refused');
@@ -192,7 +199,7 @@ async function createBroker(
     },
     authorizeForward(client, packet) {
       const who = identities.get(client);
-      if (!who || !mayRead(base, who, packet.topic)) return null;
+      if (!who || !mayRead(who, packet.topic)) return null;
       const waiting = (client.conn as Socket).writableLength;
       if (waiting > 8 * 1024 * 1024) {
         log.warn({ client: client.id, waiting }, 'a client that does not read was disconnected');

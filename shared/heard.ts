@@ -12,7 +12,12 @@ export async function openHeard<T extends z.ZodType>(
   bus: Bus,
   filter: string,
   schema: T,
-  options: { limit: number; changed?: () => void; repeatMs?: number },
+  options: {
+    limit: number;
+    /** With what the topic held before, and holds now. */
+    changed?: (before: z.infer<T> | undefined, now: z.infer<T> | undefined) => void;
+    repeatMs?: number;
+  },
 ) {
   const entries = new Map<string, { value: z.infer<T>; life: number }>();
   const { limit, changed = () => undefined, repeatMs = REPEAT_MS } = options;
@@ -21,17 +26,19 @@ export async function openHeard<T extends z.ZodType>(
   let timer: NodeJS.Timeout | undefined;
 
   const listener = (topic: string, payload: unknown): void => {
-    const parsed = payload === null ? undefined : schema.safeParse(payload);
-    if (parsed?.success) {
-      if (entries.has(topic) || entries.size < limit) entries.set(topic, { value: parsed.data, life });
-      else leftOut++;
-    } else if (!entries.delete(topic)) return;
-    changed();
+    const before = entries.get(topic)?.value;
+    const now = payload === null ? undefined : schema.safeParse(payload).data;
+    if (now === undefined) entries.delete(topic);
+    else if (before !== undefined || entries.size < limit) entries.set(topic, { value: now, life });
+    else leftOut++;
+    if (before !== undefined || entries.has(topic)) changed(before, now);
   };
   function sweep(): void {
-    let swept = false;
-    for (const [topic, one] of entries) if (one.life < life) swept = entries.delete(topic) || swept;
-    if (swept) changed();
+    for (const [topic, { value, life: heardIn }] of entries)
+      if (heardIn < life) {
+        entries.delete(topic);
+        changed(value, undefined);
+      }
   }
 
   const off = await bus.subscribe(filter, listener);
