@@ -67,7 +67,10 @@ const service = (...names: string[]): string[] => [
 export function servicesOf(lab: Lab, node: LabNode): Record<string, string[]> {
   if (lab.bare) return { sleep: ['/usr/bin/sleep', 'infinity'] };
   if (node.role === 'master')
-    return { broker: service('broker'), master: service('orchestrator', 'template') };
+    return {
+      broker: service('broker'),
+      master: service('orchestrator', 'template', 'exporter', 'discovery'),
+    };
   return { agent: service('host-agent', 'network', 'snapshot', 'transfer', 'firewall', 'monitor') };
 }
 

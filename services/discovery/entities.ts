@@ -18,8 +18,8 @@ interface Parts {
 }
 
 const value = (key: string) => `{{ value_json.${key} }}`;
-/** An empty message (gone) has no value_json: nothing changes. */
-const said = (expression: string) => `{{ ${expression} if value_json is defined }}`;
+/** An empty message (gone) has no value_json: the state stays as it was. */
+const keeping = (key: string) => `{{ value_json.${key} if value_json is defined else this.state }}`;
 const bytes = { device_class: 'data_size', unit_of_measurement: 'B', suggested_unit_of_measurement: 'GiB' };
 const percent = { unit_of_measurement: '%', suggested_display_precision: 1 };
 
@@ -71,7 +71,9 @@ function partsOfVserver(pool: Pool, { host, name }: VserverState): Parts {
       running: {
         name: 'Running',
         ...state,
-        value_template: said("'ON' if value_json.state == 'running' else 'OFF'"),
+        // an empty text is no news for a binary sensor
+        value_template:
+          "{{ ('ON' if value_json.state == 'running' else 'OFF') if value_json is defined else '' }}",
         payload_on: 'ON',
         payload_off: 'OFF',
         device_class: 'running',
@@ -81,20 +83,23 @@ function partsOfVserver(pool: Pool, { host, name }: VserverState): Parts {
       state: {
         name: 'State',
         ...state,
-        value_template: said('value_json.state'),
+        value_template: keeping('state'),
         device_class: 'enum',
         options: runState.options,
       },
       host: {
         name: 'Host',
         ...state,
-        value_template: said('value_json.host'),
+        value_template: keeping('host'),
         entity_category: 'diagnostic',
       },
       cpu: of('cpu_pct', 'CPU', percent),
       memory: of('mem_bytes', 'Memory', { ...bytes, suggested_unit_of_measurement: 'MiB' }),
       processes: of('procs', 'Processes', {}),
-      disk: of('disk_bytes', 'Disk', { ...bytes, value_template: said('value_json.disk_bytes') }),
+      disk: of('disk_bytes', 'Disk', {
+        ...bytes,
+        value_template: "{{ value_json.disk_bytes if value_json.disk_bytes is defined else '' }}",
+      }),
     },
   };
 }

@@ -5,7 +5,7 @@ import { service } from '../../services/discovery/main.ts';
 import { channels } from '../../shared/contract/channels.ts';
 import { createLog } from '../../shared/log.ts';
 import { cli, realBroker, until } from './bus-kit.ts';
-import { faultsOf } from './home-assistant.ts';
+import { faultsOf } from '../unit/home-assistant.ts';
 
 type Broker = Awaited<ReturnType<typeof realBroker>>;
 type Raw = Awaited<ReturnType<Broker['raw']>>;

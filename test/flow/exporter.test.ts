@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { channels } from '../../shared/contract/channels.ts';
 import { cli, realBroker } from './bus-kit.ts';
-import { type Series, parse, promtool } from './exposition.ts';
+import { type Series, parse, promtool } from '../unit/exposition.ts';
 import { authority, freePort } from './tls-kit.ts';
 
 type Raw = Awaited<ReturnType<Awaited<ReturnType<typeof realBroker>>['raw']>>;

@@ -52,7 +52,7 @@ const sensor = z
     options: z.array(z.string()).min(1).optional(),
   })
   .superRefine((one, context) => {
-    const wrong = (message: string) => void context.addIssue({ code: 'custom', message });
+    const wrong = (message: string): void => context.addIssue({ code: 'custom', message });
     if ((one.device_class === 'enum') !== (one.options !== undefined)) wrong('options and enum go together');
     if (one.options && (one.state_class ?? one.unit_of_measurement))
       wrong('an enum has no state_class and no unit');
