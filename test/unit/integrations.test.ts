@@ -23,8 +23,8 @@ const python = (program: string, input: string) =>
   spawnSync('python3', ['-c', program], { input, encoding: 'utf8', timeout: 20_000 });
 const has = (modules: string) => python(`import ${modules}`, '').status === 0;
 const blocks = (text: string, language: string) =>
-  [...text.matchAll(new RegExp(`^\`\`\`${language}\n([\\s\\S]*?)^\`\`\``, 'gm'))].map(
-    ([, inner = '']) => inner,
+  [...text.matchAll(/^```(\w*)\n([\s\S]*?)^```$/gm)].flatMap(([, of, inner = '']) =>
+    of === language ? inner : [],
   );
 
 test('every sample goes by TLS to port 8883, and checks the certificate', () => {
