@@ -1,6 +1,5 @@
-import { Registry } from 'prom-client';
 import { topicsFor } from '../../shared/contract/topics.ts';
-import { type Families, familiesOf } from './families.ts';
+import { type Families, openFamilies } from './families.ts';
 import { hostFigures, vserverFigures } from './figures.ts';
 import type { View } from './view.ts';
 
@@ -86,13 +85,12 @@ function writeSagas({ gauge }: Families, view: View): void {
 
 /** The pool as Prometheus reads it. Made anew at each scrape, so that nothing stays of what is gone or has moved. */
 export async function render(view: View): Promise<{ type: string; text: string }> {
-  const registry = new Registry();
-  const families = familiesOf(registry);
+  const families = openFamilies();
   families.gauge('vs_exporter_connected', 'Whether the exporter is on the bus.')({}, view.connected);
   families.gauge('vs_exporter_left_out', 'Messages of more topics than the exporter takes.')(
     {},
     view.leftOut,
   );
   for (const write of [writeHosts, writeVservers, writeAlerts, writeSagas]) write(families, view);
-  return { type: registry.contentType, text: await registry.metrics() };
+  return families.write();
 }

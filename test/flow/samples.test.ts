@@ -36,7 +36,7 @@ const here = (block: string) =>
     .replaceAll('8883', String(port))
     .replaceAll(/\/\S+\/vs-tools-ca\.pem/g, at('ca.pem'))
     .replaceAll('the-password', 'right')
-    .replaceAll('-W 1', '-W 4'); // the machine may be busy
+    .replaceAll('-W 1', '-W 3'); // the machine may be busy
 
 /** What a line of the sample prints within `seconds`; after that it is ended, as the reader would. */
 function run(line: string, seconds: number): Promise<string> {
@@ -99,7 +99,15 @@ test.skipIf(missing.length > 0)(
   async () => {
     const [now = '', happens = '', until = ''] = blocks('sh');
     const lines = [...now.trim().split('\n'), ...happens.trim().split('\n').slice(0, 3), until.trim()];
-    const printed = await Promise.all(lines.map((line) => run(here(line), 6)));
+    /** Again when the machine was too busy for the seconds in the line. */
+    const print = async (line: string, index: number): Promise<string> => {
+      for (let tries = 1; ; tries++) {
+        const out = await run(here(line), 8);
+        if (out !== '' || index === lines.length - 1 || tries === 4) return out;
+      }
+    };
+    await run("mosquitto_sub -C 1 -W 8 -t 'vs/1/hosts/+/status'", 10); // the first login takes the longest
+    const printed = await Promise.all(lines.map(print));
     expect(printed).toEqual([
       expect.stringMatching(/^vs\/1\/hosts\/host1\/status \{"state":"online".*\}\n$/) as string,
       'host1\tweb1\trunning\t10.60.10.5\t3\nhost1\tweb2\tstopped\t10.60.10.5\t3\n',
