@@ -38,8 +38,12 @@ function listed(base: string, filters: string[], topic: string): boolean {
 const isReply = (base: string, topic: string): boolean =>
   matches(`${base}/hosts/+/replies/#`, topic) || matches(`${base}/master/replies/#`, topic);
 
+/** What is retained of a host; the master clears it when the host is removed from the pool. */
+const cleared = (base: string): string[] =>
+  ['status', 'info', 'vservers/+/state', 'alerts/+/+'].map((topic) => `${base}/hosts/+/${topic}`);
+
 /** Who may publish where (design.md, "Access"): deny by default. */
-export function mayPublish(base: string, who: Identity, topic: string): boolean {
+export function mayPublish(base: string, who: Identity, topic: string, empty = false): boolean {
   if (who.role === 'custom')
     return !topic.startsWith('$') && !isReply(base, topic) && listed(base, who.write, topic);
   const allowed: Record<NamedRole, string[]> = {
@@ -49,6 +53,7 @@ export function mayPublish(base: string, who: Identity, topic: string): boolean 
     viewer: [],
   };
   if (who.role === 'agent' && matches(`${base}/hosts/${who.name}/commands/#`, topic)) return false;
+  if (who.role === 'master' && empty && cleared(base).some((filter) => matches(filter, topic))) return true;
   return allowed[who.role].some((filter) => matches(filter, topic));
 }
 

@@ -16,3 +16,4 @@ export function discoveryAccess(prefix: string) {
     discoveryFilters(prefix, who.role)[what].some((filter) => matches(filter, topic));
   return { mayPublish: may('publish'), mayRead: may('read') };
 }
+export type DiscoveryAccess = ReturnType<typeof discoveryAccess>;

@@ -1,5 +1,6 @@
-import { chmodSync, rmSync } from 'node:fs';
+import { chmodSync, mkdirSync, rmSync } from 'node:fs';
 import { type Server, type Socket, createServer } from 'node:net';
+import { dirname } from 'node:path';
 import type { Duplex } from 'node:stream';
 import { type TLSSocket, createServer as createTlsServer } from 'node:tls';
 import type { Settings } from '../config/settings.ts';
@@ -14,6 +15,8 @@ import { createWebSocketServer } from './websocket.ts';
 
 /** What may wait for a client before its stream says so: a frozen one must not stop the others (measured.md, G4). */
 const WAITING = 4 * 1024 * 1024;
+/** Clients may have a long keep-alive, or none (MQTT 3.1.1, 3.1.2.10): the kernel finds out that the other end is gone. */
+const quick = { noDelay: true, keepAlive: true, keepAliveInitialDelay: 60_000 };
 /** A WebSocket message may hold several packets. */
 const MORE = 64 * 1024;
 
@@ -57,10 +60,9 @@ export async function openListeners(
     stats.follow(socket);
     take(stream);
   }
-  const plain = () =>
-    createServer({ noDelay: true, highWaterMark: WAITING }, (socket) => accept(socket, socket));
+  const plain = () => createServer({ ...quick, highWaterMark: WAITING }, (socket) => accept(socket, socket));
   function tls(): Server {
-    const server = createTlsServer({ ...secure?.options, noDelay: true }, (socket) => {
+    const server = createTlsServer({ ...secure?.options, ...quick }, (socket) => {
       letWait(socket);
       noteCertificate(socket, socket);
       accept(socket, socket);
@@ -122,8 +124,10 @@ export async function openListeners(
 
   try {
     for (const one of settings.BROKER_LISTEN) mayBePlain(addressOf(one).host, one);
-    for (const one of settings.BROKER_LISTEN) await listen(plain(), addressOf(one), one);
+    for (const one of settings.BROKER_LISTEN)
+      await listen(plain(), addressOf(one, settings.BROKER_LISTEN), one);
     if (settings.BROKER_SOCKET) {
+      mkdirSync(dirname(settings.BROKER_SOCKET), { recursive: true, mode: 0o711 });
       rmSync(settings.BROKER_SOCKET, { force: true });
       await listen(plain(), { path: settings.BROKER_SOCKET }, settings.BROKER_SOCKET);
       chmodSync(settings.BROKER_SOCKET, 0o600);
@@ -135,8 +139,10 @@ export async function openListeners(
       if (address && typeof address === 'object')
         mayBePlain(address.address, `the inherited socket ${address.address}:${address.port}`);
     }
-    for (const one of settings.BROKER_TLS_LISTEN) await listen(tls(), addressOf(one), one);
-    for (const one of settings.BROKER_WS_LISTEN) await listen(webSocket(), addressOf(one), one);
+    for (const one of settings.BROKER_TLS_LISTEN)
+      await listen(tls(), addressOf(one, settings.BROKER_TLS_LISTEN), one);
+    for (const one of settings.BROKER_WS_LISTEN)
+      await listen(webSocket(), addressOf(one, settings.BROKER_WS_LISTEN), one);
   } catch (error) {
     listeners.close();
     listeners.cut();

@@ -37,6 +37,7 @@ const modules: Record<
   transfer: { scope: 'host', load: () => import('../services/transfer/main.ts') },
   orchestrator: { scope: 'master', load: () => import('../services/orchestrator/main.ts') },
   template: { scope: 'master', load: () => import('../services/template/main.ts') },
+  authority: { scope: 'master', load: () => import('../services/authority/main.ts') },
   exporter: { scope: 'master', load: () => import('../services/exporter/main.ts') },
   discovery: { scope: 'master', load: () => import('../services/discovery/main.ts') },
 };

@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Script } from 'node:vm';
-import { afterAll, describe, expect, test } from 'vitest';
+import { afterAll, describe, expect, test, vi } from 'vitest';
 import { z } from 'zod';
 import { hostFigures, vserverFigures } from '../../services/exporter/figures.ts';
 import { render } from '../../services/exporter/render.ts';
@@ -12,6 +12,7 @@ import { channels } from '../../shared/contract/channels.ts';
 import type { VserverState } from '../../shared/contract/vserver.ts';
 import { parse, promtool } from './exposition.ts';
 
+vi.setConfig({ testTimeout: 60_000 }); // programs of Python, on a busy machine
 const folder = new URL('../../docs/integrations/', import.meta.url).pathname;
 const sample = (file: string) => readFileSync(join(folder, file), 'utf8');
 const directory = mkdtempSync(join(tmpdir(), 'vslab-samples-'));
