@@ -38,6 +38,8 @@ const modules: Record<
   orchestrator: { scope: 'master', load: () => import('../services/orchestrator/main.ts') },
   template: { scope: 'master', load: () => import('../services/template/main.ts') },
   authority: { scope: 'master', load: () => import('../services/authority/main.ts') },
+  exporter: { scope: 'master', load: () => import('../services/exporter/main.ts') },
+  discovery: { scope: 'master', load: () => import('../services/discovery/main.ts') },
 };
 export const serviceNames = Object.keys(modules);
 
