@@ -2,11 +2,11 @@ import type { ChildProcess } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import type { Socket } from 'node:net';
 import { join } from 'node:path';
-import { type Duplex, pipeline } from 'node:stream';
+import type { Duplex, Readable, Writable } from 'node:stream';
 import { VsError } from '../../shared/errors.ts';
 import { start } from '../../shared/run.ts';
 import type { Admitted } from './admission.ts';
-import { answer } from './hello.ts';
+import { HELLO_MS, answer } from './hello.ts';
 import type { meter } from './progress.ts';
 import { type Way, openWire } from './wire.ts';
 
@@ -16,6 +16,14 @@ export const throughWire = 'vs-transfer::tree/';
 
 /** A side that says nothing for that long is gone; rsync itself sends signs of life (rsyncd.conf(5), timeout). */
 const QUIET_SECONDS = 120;
+
+/** Carries a stream to and from a process. Its end in one direction leaves what still goes in the other; its loss ends both. */
+function carry(wire: Duplex, input: Writable, output: Readable): void {
+  for (const one of [input, output]) one.on('error', () => undefined); // the process has ended, and says why itself
+  wire.pipe(input);
+  output.pipe(wire);
+  wire.once('close', () => input.destroy());
+}
 
 interface Serving {
   runDir: string;
@@ -82,6 +90,7 @@ export async function serveRsyncOn({ wire, words }: Admitted, tree: string, serv
     throw new VsError('refused', 'a transfer came that is none of rsync');
   }
   wire.write(answer());
+  let told: Promise<void> = Promise.resolve();
   await daemon(
     tree,
     () => Promise.resolve(''),
@@ -92,11 +101,14 @@ export async function serveRsyncOn({ wire, words }: Admitted, tree: string, serv
       });
       const { stdin, stdout } = child;
       if (!stdin || !stdout) throw new VsError('internal', 'rsync without streams');
-      pipeline(wire, stdin, () => undefined); // what breaks ends the streams, and so rsync
-      pipeline(stdout, wire, () => undefined);
+      told = new Promise((resolve) => void wire.once('finish', resolve).once('close', resolve));
+      carry(wire, stdin, stdout);
       return child;
     },
-  ).finally(() => wire.destroy());
+  );
+  await told; // its last words, a sentence about a full disk maybe, must arrive
+  wire.resume();
+  setTimeout(() => wire.destroy(), HELLO_MS).unref();
 }
 
 const number = (text: string | undefined): number => Number((text ?? '0').replaceAll(',', ''));
@@ -141,8 +153,7 @@ export async function sendRsync(
   });
   const inner = child.stdio[3] as Duplex | undefined;
   if (wire && inner) {
-    pipeline(inner, wire, () => undefined);
-    pipeline(wire, inner, () => undefined);
+    carry(wire, inner, inner);
   }
   const end = () => child.kill('SIGTERM');
   signal.addEventListener('abort', end, { once: true });
