@@ -1,13 +1,15 @@
 import { parseArgs } from 'node:util';
 import { benchCli } from './bench/cli.ts';
 import { benchMove, sources } from './bench/move.ts';
+import { benchTransfer } from './bench/transfer.ts';
 import { storages } from './bench/report.ts';
 import { say } from './bench/kit.ts';
 
-/** `npm run bench -- cli|move`: figures as ratios within one run. docs/bench.md says what they mean. */
+/** `npm run bench -- cli|move|transfer`: figures as ratios within one run. docs/bench.md says what they mean. */
 const usage = `usage: npm run bench -- cli [--rounds N] [--json]
        npm run bench -- move [--storage btrfs|dir|both] [--source busybox|bookworm|trixie] [--rounds N] [--json]
-Both take --name LAB for the name of their lab (bench unless told).`;
+       npm run bench -- transfer [--rounds N] [--json]
+All take --name LAB for the name of their lab (bench unless told).`;
 
 function words() {
   const { values, positionals } = parseArgs({
@@ -21,12 +23,17 @@ function words() {
     },
   });
   const [what, ...more] = positionals;
-  const rounds = Number(values.rounds ?? (what === 'move' ? 3 : 15));
+  const rounds = Number(values.rounds ?? (what === 'cli' ? 15 : 3));
   const source = sources.find((one) => one === values.source);
   const storage = values.storage === 'both' ? storages : storages.filter((one) => one === values.storage);
-  if ((what !== 'cli' && what !== 'move') || more.length > 0 || !source || storage.length === 0)
+  if (
+    (what !== 'cli' && what !== 'move' && what !== 'transfer') ||
+    more.length > 0 ||
+    !source ||
+    storage.length === 0
+  )
     throw new Error(
-      positionals.length === 0 ? 'cli or move?' : 'that is none of its ways, sources or storages',
+      positionals.length === 0 ? 'cli, move or transfer?' : 'that is none of its ways, sources or storages',
     );
   if (!Number.isInteger(rounds) || rounds < 1 || rounds > 1000)
     throw new Error('--rounds is a number from 1 to 1000');
@@ -47,7 +54,11 @@ if (given) {
   for (const name of ['SIGINT', 'SIGTERM'] as const) process.on(name, () => stop.abort());
   try {
     const options = { ...given, signal: stop.signal };
-    process.exitCode = await (given.what === 'cli' ? benchCli(options) : benchMove(options));
+    process.exitCode = await (given.what === 'cli'
+      ? benchCli(options)
+      : given.what === 'move'
+        ? benchMove(options)
+        : benchTransfer(options));
   } catch (error) {
     say(`bench: ${stop.signal.aborted ? 'ended by a signal; the lab is down' : messageOf(error)}`);
     process.exitCode = 1;
