@@ -3,7 +3,7 @@ import type { Duplex } from 'node:stream';
 import { VsError } from '../../shared/errors.ts';
 
 /** How long the other side may take to prove who it is (ms); a link that loses 5 % of its packets may take seconds. */
-export const HELLO_MS = 15_000;
+export const HELLO_MS = 10_000;
 
 /** Are two secrets the same? In constant time. */
 function same(a: string, b: string): boolean {
