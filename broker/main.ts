@@ -6,6 +6,7 @@ import { type Log, createLog } from '../shared/log.ts';
 import { openRevoked } from '../shared/revoked.ts';
 import { type Identity, mayRead } from './access.ts';
 import { openAudit } from './audit.ts';
+import { discoveryAccess } from './discovery-access.ts';
 import { openLimits } from './limits.ts';
 import { openListeners } from './listeners.ts';
 import { followUsers } from './live.ts';
@@ -24,6 +25,7 @@ async function createBroker(
   { count }: Stats,
 ): Promise<{ aedes: Aedes; store: Store; stop: () => Promise<void> }> {
   const base = settings.BASE_TOPIC;
+  const discovery = discoveryAccess(settings.HOMEASSISTANT_PREFIX);
   const eventTopic = topicsFor(base).events('master', 'broker');
   let aedes: Aedes | undefined;
   const send: Aedes['publish'] = (packet, done) => aedes?.publish(packet, done);
@@ -54,9 +56,9 @@ async function createBroker(
     mayQueue({ user, client }, topic) {
       try {
         const known = users.find(user);
-        return (
-          known !== undefined && mayRead(base, { ...rightsOf(known), name: user, clientId: client }, topic)
-        );
+        if (!known) return false;
+        const who = { ...rightsOf(known), name: user, clientId: client };
+        return mayRead(base, who, topic) || discovery.mayRead(who, topic);
       } catch {
         return true; // the users file cannot be read now; the delivery asks again
       }
@@ -81,7 +83,7 @@ async function createBroker(
     drainTimeout: 10_000,
     maxTopicLevels: settings.BROKER_TOPIC_LEVELS,
     ...loginOf({ base, users, revoked, identities, limits, live, count, tell, log }),
-    ...rulesOf({ base, identities, store, audit, count, tell, log, publish: send }),
+    ...rulesOf({ base, discovery, identities, store, audit, count, tell, log, publish: send }),
   });
   return {
     aedes,

@@ -2,6 +2,7 @@ import type { Socket } from 'node:net';
 import type { Aedes, AedesOptions } from 'aedes';
 import type { Log } from '../shared/log.ts';
 import { type Identity, mayPublish, mayRead, maySubscribe } from './access.ts';
+import type { DiscoveryAccess } from './discovery-access.ts';
 import type { Audit } from './audit.ts';
 import type { Message } from './persistence/message.ts';
 import type { Store } from './persistence/store.ts';
@@ -25,6 +26,7 @@ const nobody: Identity = {
 /** What may pass, as aedes asks for it: on publish, on subscribe and on delivery. */
 export function rulesOf(options: {
   base: string;
+  discovery: DiscoveryAccess;
   identities: WeakMap<object, Identity>;
   store: Store;
   audit: Audit;
@@ -33,13 +35,16 @@ export function rulesOf(options: {
   log: Log;
   publish: Aedes['publish'];
 }): Required<Pick<AedesOptions, 'authorizePublish' | 'authorizeSubscribe' | 'authorizeForward'>> {
-  const { base, identities, store, audit, count, tell, log, publish } = options;
+  const { base, discovery, identities, store, audit, count, tell, log, publish } = options;
   return {
     authorizePublish(client, packet, done) {
       const who = client && identities.get(client);
       if (client && !client.closed) count('publishReceived'); // else it is a will
       // No client: an old will, which was checked when it was given.
-      if (client === null || (who && mayPublish(base, who, packet.topic, packet.payload.length === 0))) {
+      const may = (one: Identity) =>
+        mayPublish(base, one, packet.topic, packet.payload.length === 0) ||
+        discovery.mayPublish(one, packet.topic);
+      if (client === null || (who && may(who))) {
         const by = who ?? { ...nobody, clientId: (packet as Message).clientId ?? '' };
         audit.command(by, packet.topic, packet.payload, false);
         audit.reply(packet.topic, packet.payload);
@@ -64,8 +69,9 @@ export function rulesOf(options: {
     },
     authorizeSubscribe(client, subscription, done) {
       const who = identities.get(client);
-      if (who && maySubscribe(base, who, subscription.topic) && !subscription.topic.startsWith('$denied'))
-        return done(null, subscription);
+      const { topic } = subscription;
+      const may = who && (maySubscribe(base, who, topic) || discovery.mayRead(who, topic));
+      if (may && !topic.startsWith('$denied')) return done(null, subscription);
       const about = { user: who?.name, client: client.id, topic: subscription.topic };
       count('subscribeDenied', about, 'subscribe refused');
       tell('subscribe-refused', { ...about, address: who?.address, reason: reasonFor(who) });
@@ -73,7 +79,7 @@ export function rulesOf(options: {
     },
     authorizeForward(client, packet) {
       const who = identities.get(client);
-      if (!who || !mayRead(base, who, packet.topic)) return null;
+      if (!who || !(mayRead(base, who, packet.topic) || discovery.mayRead(who, packet.topic))) return null;
       const waiting = (client.conn as Socket).writableLength;
       if (waiting > 8 * MB) {
         log.warn({ client: client.id, waiting }, 'a client that does not read was disconnected');

@@ -66,7 +66,10 @@ const service = (...names: string[]): string[] => [
 export function servicesOf(lab: Lab, node: LabNode): Record<string, string[]> {
   if (lab.bare) return { sleep: ['/usr/bin/sleep', 'infinity'] };
   if (node.role === 'master')
-    return { broker: service('broker'), master: service('orchestrator', 'template', 'authority') };
+    return {
+      broker: service('broker'),
+      master: service('orchestrator', 'template', 'authority', 'exporter', 'discovery'),
+    };
   return { agent: service('host-agent', 'network', 'snapshot', 'transfer', 'firewall', 'monitor') };
 }
 
