@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { type ChildProcess, execFile, spawn, spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -100,6 +100,13 @@ export async function realMaster(more: Record<string, string> = {}) {
     conf,
     init: (...words: string[]) => run(['master', 'init', '--yes', ...words], onMaster),
     vs: (...words: string[]) => run(words, onMaster),
+    /** As vs, for tests that are a part of the pool themselves and must not be held up. */
+    vsBeside: (...words: string[]) =>
+      new Promise<Ran>((resolve) => {
+        execFile(process.execPath, [cli, ...words], { env: onMaster }, (error, stdout, stderr) =>
+          resolve({ status: error ? Number(error.code) : 0, stdout, stderr }),
+        );
+      }),
     /** `vs` on a machine of that name: directories and address of its own. */
     on: (machine: string, address: string, words: string[]) =>
       run(words, {
