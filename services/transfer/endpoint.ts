@@ -55,7 +55,10 @@ export async function openEndpoint<Admitted>(options: {
         })
         .then(
           (admitted) => {
-            if (used) return void socket.destroy();
+            if (used) {
+              socket.destroy();
+              return;
+            }
             used = true;
             close();
             options.serve(admitted).catch(() => socket.destroy());
