@@ -40,6 +40,7 @@ export async function verifyClient(
 ): Promise<boolean> {
   const one = shown.get(client.conn);
   if (!one) return users.verify(name, password);
+  users.reload(); // who just joined comes at once
   const wrong =
     'wrong' in one
       ? one.wrong

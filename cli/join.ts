@@ -1,7 +1,9 @@
-import { X509Certificate } from 'node:crypto';
+import { X509Certificate, createHash } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { isIP } from 'node:net';
 import { type ConnectionOptions, type DetailedPeerCertificate, type TLSSocket, connect } from 'node:tls';
+import { isLoopback } from '../broker/addresses.ts';
 import type { Settings } from '../config/settings.ts';
 import { type JoinAnswer, type JoinRequest, joinAnswer } from '../shared/contract/authority.ts';
 import { VsError } from '../shared/errors.ts';
@@ -106,6 +108,17 @@ function ask(socket: TLSSocket, request: JoinRequest): Promise<JoinAnswer> {
   });
 }
 
+/** The key that goes with this token: the same as long as it is the same token, so that its line can run again. */
+async function keyFor(directory: string, { secret }: JoinToken): Promise<{ file: string; key: string }> {
+  const mark = `${directory}/joining/token.sha256`;
+  const now = createHash('sha256').update(secret).digest('hex');
+  if ((await readFile(mark, 'utf8').catch(() => '')) !== now) {
+    await forgetKey(directory, 'joining');
+    await writeFileDurable(mark, now);
+  }
+  return nextKey(directory, 'joining');
+}
+
 /** The lines of vs-tools.conf that are not there yet; of others with another value a note. */
 async function configure(settings: Settings, wanted: Record<string, string>): Promise<string[]> {
   const file = `${settings.CONFIG_DIR}/vs-tools.conf`;
@@ -128,13 +141,22 @@ async function configure(settings: Settings, wanted: Record<string, string>): Pr
   return [`Wrote ${added.join(', ')} into ${file}.`, ...notes];
 }
 
+/** Where other hosts reach this one: as the settings say it, else by what it reached the master. */
+function addressFor({ MANAGEMENT_ADDRESS }: Settings, socket: TLSSocket, conf: string): string {
+  const text = existsSync(conf) ? readFileSync(conf, 'utf8') : '';
+  const isGiven = process.env['VS_MANAGEMENT_ADDRESS'] ?? /^\s*MANAGEMENT_ADDRESS\s*=/m.exec(text);
+  const local = socket.localAddress?.replace(/^::ffff:/i, '') ?? '';
+  return isGiven || isLoopback(local) || !isIP(local) ? MANAGEMENT_ADDRESS : local;
+}
+
 /** Makes this machine a host: key, certificate, settings. It can be cut off anywhere and run again with the same token. */
 export async function joinPool(
   settings: Settings,
   master: Master,
-  { name, fingerprint, secret }: JoinToken,
+  token: JoinToken,
 ): Promise<{ ends: string; notes: string[] }> {
   const directory = settings.TLS_DIR;
+  const { name, fingerprint, secret } = token;
   if (readIdentity(directory)?.x509.subject === 'CN=master')
     throw new VsError('conflict', 'This machine is the master of a pool; it cannot be a host as well.');
   const conf = `${settings.CONFIG_DIR}/vs-tools.conf`;
@@ -146,13 +168,17 @@ export async function joinPool(
       'conflict',
       `This machine is called ${called} in ${conf} (HOST), and the token is for ${name}.`,
     );
-  const authority = await authorityOf(master, fingerprint);
-  const { file, key } = await nextKey(directory, 'joining');
+  const authority = await authorityOf(master, fingerprint).catch((error: unknown) => {
+    if (!(error instanceof VsError) || error.code !== 'unavailable' || token.ends > Date.now()) throw error;
+    const ended = new Date(token.ends).toISOString();
+    throw new VsError('refused', `The token ended at ${ended}. Make a new one: vs host token ${name}`);
+  });
+  const { file, key } = await keyFor(directory, token);
   const request = await makeRequest(file, name);
   const socket = await open(master, { ca: authority });
-  const address = settings.MANAGEMENT_ADDRESS;
+  const address = addressFor(settings, socket, conf);
   const answer = await ask(socket, { version: 1, name, secret, request, address } as JoinRequest);
-  if (!answer.ok) throw new VsError('refused', `The master does not let ${name} in: ${answer.message}.`);
+  if (!answer.ok) throw new VsError('refused', `The master does not let ${name} in: ${answer.message}`);
   const identity = { authority, certificate: answer.certificate, key };
   const x509 = checkIdentity(identity, name);
   await installIdentity(directory, identity);
@@ -163,6 +189,5 @@ export async function joinPool(
     ...(answer.base === 'vs/1' ? {} : { BASE_TOPIC: answer.base }),
     MANAGEMENT_ADDRESS: address,
   });
-  await forgetKey(directory, 'joining');
   return { ends: x509.validToDate.toISOString().slice(0, 10), notes };
 }

@@ -11,7 +11,7 @@ command -v apt-get >/dev/null && command -v dpkg-query >/dev/null ||
   fail "there is no apt-get here; vs-tools is made for Debian 12 and 13"
 command -v npm >/dev/null || fail "npm is missing; install it first: apt-get install npm"
 
-packages="lxc mmdebstrap rsync nftables iproute2 btrfs-progs e2fsprogs uidmap mosquitto-clients iputils-arping
+packages="lxc mmdebstrap rsync nftables iproute2 btrfs-progs e2fsprogs uidmap mosquitto mosquitto-clients iputils-arping
   iputils-ping openssh-client openssh-server acl attr libcap2-bin openssl zstd xz-utils busybox-static perl procps util-linux mount libatomic1"
 policy=/usr/sbin/policy-rc.d
 mark="vs-tools setup, temporary"

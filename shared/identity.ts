@@ -82,7 +82,13 @@ export async function installIdentity(directory: string, identity: Identity): Pr
   for (const file of Object.values(files)) await link(`current/${file}`, join(directory, file));
   await syncDirectory(directory);
   for (const entry of await readdir(directory))
-    if (entry.startsWith('pair-') && entry !== fresh && (await lstat(join(directory, entry))).isDirectory())
+    if (/^(current|ca\.pem|host\.(pem|key))\.[0-9a-f]{8}\.tmp$/.test(entry))
+      await rm(join(directory, entry), { force: true });
+    else if (
+      entry.startsWith('pair-') &&
+      entry !== fresh &&
+      (await lstat(join(directory, entry))).isDirectory()
+    )
       await rm(join(directory, entry), { recursive: true, force: true });
 }
 

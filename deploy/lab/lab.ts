@@ -52,8 +52,23 @@ function needRoot(): void {
 /** The options of a client of this machine for the broker of the lab. */
 export async function mqttOptions(lab: Lab, user: 'operator' | 'viewer'): Promise<string[]> {
   const word = await password(lab.name, user);
+  return [...place(lab, user), '-u', user, '-P', word];
+}
+const place = (lab: Lab, user: string): string[] => {
   const id = `${user}-${process.pid.toString(36)}${Date.now().toString(36)}`;
-  return ['-h', '127.0.0.1', '-p', String(lab.port), '-u', user, '-P', word, '-i', id];
+  return ['-h', '127.0.0.1', '-p', String(lab.port), '-i', id];
+};
+
+/** The same for mosquitto_sub, with the password in a file and not in its command line: options and environment. */
+export async function hearing(
+  lab: Lab,
+  user: 'operator' | 'viewer',
+): Promise<{ options: string[]; env: { XDG_CONFIG_HOME: string } }> {
+  const word = await password(lab.name, user);
+  const directory = `${paths(lab.name).secret(user)}.mosquitto`;
+  await mkdir(directory, { recursive: true, mode: 0o700 });
+  await writeFile(`${directory}/mosquitto_sub`, `-u ${user}\n-P ${word}\n`, { mode: 0o600 });
+  return { options: place(lab, user), env: { XDG_CONFIG_HOME: directory } };
 }
 
 /** Waits until the master and every host say `online`; the names of those that do not. */
@@ -65,7 +80,7 @@ export async function awaitOnline(
   const until = Date.now() + seconds * 1000;
   const waiting = new Set(names);
   while (waiting.size > 0 && Date.now() < until) {
-    const options = await mqttOptions(lab, 'viewer');
+    const { options, env } = await hearing(lab, 'viewer');
     const topics = [...waiting].flatMap((name) => [
       '-t',
       name === 'master' ? 'vs/1/master/status' : `vs/1/hosts/${name}/status`,
@@ -76,6 +91,7 @@ export async function awaitOnline(
       {
         okCodes: [0, 1, 2, 5, 7, 14, 15, 27, 255],
         timeoutMs: 10_000,
+        env,
       },
     );
     for (const line of stdout.split('\n')) {

@@ -16,7 +16,7 @@ import {
 import { makeRequest } from '../../shared/openssl.ts';
 import { writeFileDurable } from '../../shared/store.ts';
 import { altNamesOf, createAuthority, openAuthority } from './ca.ts';
-import { namesOf } from './names.ts';
+import { namesOf, plain } from './names.ts';
 
 const hasIpv6 = () => existsSync('/proc/net/if_inet6');
 
@@ -38,10 +38,10 @@ async function certifyMaster(settings: Settings, names: string[]): Promise<boole
   if (before && before.x509.subject !== 'CN=master')
     throw new VsError(
       'conflict',
-      `this machine has a certificate as ${before.x509.subject.replace('CN=', '')} in ${directory}: a host of another pool is no master`,
+      `this machine has a certificate as ${before.x509.subject.replace('CN=', '')} in ${directory}: a host of a pool cannot be a master as well`,
     );
   const had = before?.authority === authority.pem ? namesOf(before.x509) : [];
-  const wanted = [...new Set([...names, ...had, ...ownNames(settings)].map((one) => one.toLowerCase()))];
+  const wanted = [...new Set([...names, ...had, ...ownNames(settings)].map(plain))];
   if (before && wanted.length === had.length && wanted[0] === had[0]) {
     checkIdentity(before, 'master');
     const { from, ends } = infoOf(before.x509);

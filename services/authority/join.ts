@@ -1,11 +1,10 @@
-import { createHash } from 'node:crypto';
+import { createHash, createPublicKey } from 'node:crypto';
 import { usersIn } from '../../broker/users-file.ts';
 import type { JoinAnswer, JoinRequest } from '../../shared/contract/authority.ts';
 import { VsError } from '../../shared/errors.ts';
 import { publicKeyOf } from '../../shared/openssl.ts';
 import { openRevoked } from '../../shared/revoked.ts';
 import type { Context } from '../../shared/service.ts';
-import { createPublicKey } from 'node:crypto';
 import { type Issued, openAuthority } from './ca.ts';
 import { hostNames, valid } from './names.ts';
 import type { Tokens } from './tokens.ts';
@@ -33,6 +32,7 @@ export async function admit(
   context: Context,
   tokens: Tokens,
   { name, secret, request, address }: JoinRequest,
+  from: string,
 ): Promise<Extract<JoinAnswer, { ok: true }>> {
   const { settings, bus } = context;
   const authority = await openAuthority(settings.STATE_DIR);
@@ -62,6 +62,10 @@ export async function admit(
     (await authority.issue({ request, name, names, days: settings.CERTIFICATE_DAYS }));
   if (before.length > 0) await authority.revoke(name, 'the host joined again', isOurs);
   await users.certify(name, { role: 'agent' });
-  if (!had) bus.event('authority', 'joined', `${name} joined from ${address}`, { host: name });
+  if (!had)
+    bus.event('authority', 'joined', `${name} joined, with address ${address}, from ${from}`, {
+      host: name,
+      from,
+    });
   return { ok: true, certificate, authority: authority.pem, broker, base: settings.BASE_TOPIC };
 }

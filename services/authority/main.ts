@@ -22,7 +22,7 @@ export function service(context: Context): Service {
   const exclusively = <T>(work: () => Promise<T>) => inTurn('members', work);
   const listener = joinListener(settings.JOIN_LISTEN, {
     log,
-    answer: (request) => exclusively(() => admit(context, tokens, request)),
+    answer: (request, from) => exclusively(() => admit(context, tokens, request, from)),
   });
   const renewals = createRenewals(context, exclusively, () => void listen().catch(() => undefined));
 
@@ -55,7 +55,11 @@ export function service(context: Context): Service {
         return { hosts, tokens: await tokens.valid() };
       },
       'authority.renew': async ({ host }) => ({ certificate: await renewals.host(host) }),
-      'authority.remove': (args, call) => exclusively(() => removeHost(context, tokens, args, call.issuer)),
+      'authority.remove': async (args, call) => {
+        const done = await exclusively(() => removeHost(context, tokens, args, call.issuer));
+        await listen().catch(() => undefined); // its token may have been the last
+        return done;
+      },
     },
     async start() {
       await renewals.start();

@@ -4,17 +4,18 @@ import type { AltName } from '../../shared/openssl.ts';
 import type { RevokedList } from '../../shared/revoked.ts';
 import type { Issued } from './ca.ts';
 
+/** One spelling of a name or address. */
+export const plain = (name: string): string => {
+  if (isIP(name) !== 6) return name.toLowerCase();
+  return new URL(`http://[${name}]`).hostname.slice(1, -1); // one spelling of an IPv6 address
+};
+
 /** The names and addresses that a certificate counts for. */
 export const namesOf = (certificate: Issued['certificate']): string[] =>
   (certificate.subjectAltName ?? '')
     .split(', ')
-    .map((one) => one.replace(/^(DNS|IP Address):/, '').toLowerCase())
+    .map((one) => plain(one.replace(/^(DNS|IP Address):/, '')))
     .filter(Boolean);
-
-const plain = (name: string): string => {
-  if (isIP(name) !== 6) return name.toLowerCase();
-  return new URL(`http://[${name}]`).hostname.slice(1, -1); // one spelling of an IPv6 address
-};
 
 /** Those that still count: not ended, not revoked. */
 export const valid = (issued: Issued[], revoked: RevokedList): Issued[] =>
@@ -29,7 +30,7 @@ export const valid = (issued: Issued[], revoked: RevokedList): Issued[] =>
 export function hostNames(host: string, address: string, others: Issued[]): AltName[] {
   for (const one of others) {
     if (one.name === host) continue;
-    const taken = namesOf(one.certificate).map(plain);
+    const taken = namesOf(one.certificate);
     for (const wanted of [host, address])
       if (taken.includes(plain(wanted)))
         throw new VsError(

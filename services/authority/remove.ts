@@ -2,8 +2,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { usersIn } from '../../broker/users-file.ts';
 import type { Args, Data } from '../../shared/contract/commands.ts';
 import { VsError } from '../../shared/errors.ts';
+import { openRevoked } from '../../shared/revoked.ts';
 import type { Context } from '../../shared/service.ts';
 import { openAuthority } from './ca.ts';
+import { valid } from './names.ts';
 import type { Tokens } from './tokens.ts';
 
 /** So long the broker may take to end the connections of the host, ms; its last will comes then. */
@@ -37,10 +39,12 @@ export async function removeHost(
   const authority = await openAuthority(settings.STATE_DIR);
   const users = usersIn(settings.BROKER_USERS);
   const user = (await users.list()).find((one) => one.name === host);
-  const issued = (await authority.issued()).filter((one) => one.name === host);
+  const revokedFile = openRevoked(`${authority.directory}/revoked.json`);
+  const issued = valid(await authority.issued(), revokedFile).filter((one) => one.name === host);
+  const token = (await tokens.valid()).find((one) => one.host === host);
   const { topics, stop } = await retainedOf(context, host);
   try {
-    if (issued.length === 0 && user?.role !== 'agent' && topics.size === 0)
+    if (issued.length === 0 && user?.role !== 'agent' && topics.size === 0 && !token)
       throw new VsError('not-found', `there is no host ${host}; "vs host list" shows the hosts`);
     const there = [...topics.keys()].map((topic) => /\/vservers\/([^/]+)\/state$/.exec(topic)?.[1]);
     const vservers = there.filter((name) => name !== undefined).sort();

@@ -47,5 +47,5 @@ export async function makeToken(
     'token',
     `${issuer} made a token for ${name}, good until ${new Date(ends).toISOString()}`,
   );
-  return { token: writeToken({ name, fingerprint: authority.fingerprint, secret }), master, ends };
+  return { token: writeToken({ name, fingerprint: authority.fingerprint, secret, ends }), master, ends };
 }

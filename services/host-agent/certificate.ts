@@ -55,7 +55,7 @@ export function ownCertificate({ host, settings, bus }: Context, changed: () => 
       const fresh = { authority, certificate, key };
       const x509 = checkIdentity(fresh, host);
       await installIdentity(directory, fresh);
-      await forgetKey(directory, 'renewing');
+      for (const purpose of ['renewing', 'joining'] as const) await forgetKey(directory, purpose);
       changed();
       setTimeout(() => bus.reconnect(), ANSWERED_MS).unref();
       return { certificate: infoOf(x509) };

@@ -88,6 +88,7 @@ export function service(context: Context): Service {
       for (const watch of [watchOwners(context, commands), clearStale(context, paths)])
         watch.catch((error: unknown) => log.error({ err: error }, 'watching the pool'));
       info = publishInfo(context, lxc);
+      context.bus.onConnect(() => info?.now()); // it may have come with another certificate
     },
     async stop() {
       ended.abort();
