@@ -21,7 +21,7 @@ export function ownIdentity(directory: string, host: string): Identity {
   }
 }
 
-/** AES-128-GCM first: it costs least (docs/copying.md); of TLS 1.2 only what has forward secrecy and authenticates what it encrypts. */
+/** AES-128-GCM first: it costs least (docs/bench.md); of TLS 1.2 only what has forward secrecy and authenticates what it encrypts. */
 const ciphers = [
   'TLS_AES_128_GCM_SHA256',
   'TLS_AES_256_GCM_SHA384',

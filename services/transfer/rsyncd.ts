@@ -23,6 +23,7 @@ function carry(wire: Duplex, input: Writable, output: Readable): void {
   wire.pipe(input);
   output.pipe(wire);
   wire.once('close', () => input.destroy());
+  if (wire.destroyed) input.destroy(); // it was lost before the process began
 }
 
 interface Serving {
@@ -89,26 +90,34 @@ export async function serveRsyncOn({ wire, words }: Admitted, tree: string, serv
     wire.destroy();
     throw new VsError('refused', 'a transfer came that is none of rsync');
   }
+  const giveUp = () => wire.destroy();
+  serving.signal.addEventListener('abort', giveUp, { once: true });
   wire.write(answer());
-  let told: Promise<void> = Promise.resolve();
-  await daemon(
-    tree,
-    () => Promise.resolve(''),
-    serving,
-    (config) => {
-      const child = start(['rsync', '--server', '--daemon', config, '.'], {
-        stdio: ['pipe', 'pipe', 'pipe'],
-      });
-      const { stdin, stdout } = child;
-      if (!stdin || !stdout) throw new VsError('internal', 'rsync without streams');
-      told = new Promise((resolve) => void wire.once('finish', resolve).once('close', resolve));
-      carry(wire, stdin, stdout);
-      return child;
-    },
-  );
-  await told; // its last words, a sentence about a full disk maybe, must arrive
-  wire.resume();
-  setTimeout(() => wire.destroy(), HELLO_MS).unref();
+  const told = new Promise<void>((resolve) => void wire.once('finish', resolve).once('close', resolve));
+  try {
+    await daemon(
+      tree,
+      () => Promise.resolve(''),
+      serving,
+      (config) => {
+        const child = start(['rsync', '--server', '--daemon', config, '.'], {
+          stdio: ['pipe', 'pipe', 'pipe'],
+        });
+        const { stdin, stdout } = child;
+        if (!stdin || !stdout) throw new VsError('internal', 'rsync without streams');
+        carry(wire, stdin, stdout);
+        return child;
+      },
+    );
+    await told; // its last words, a sentence about a full disk maybe, must arrive
+    wire.resume();
+    setTimeout(giveUp, HELLO_MS).unref();
+  } catch (error) {
+    wire.destroy();
+    throw error;
+  } finally {
+    serving.signal.removeEventListener('abort', giveUp);
+  }
 }
 
 const number = (text: string | undefined): number => Number((text ?? '0').replaceAll(',', ''));

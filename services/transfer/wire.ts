@@ -30,13 +30,14 @@ const unreachable = (address: string, error: Error) =>
     cause: error,
   });
 
-async function openPlain({ address, port }: Way): Promise<Socket> {
-  const socket = connect({ host: address, port, allowHalfOpen: true, noDelay: true });
+async function openPlain({ address, port, signal }: Way): Promise<Socket> {
+  const socket = connect({ host: address, port, allowHalfOpen: true, noDelay: true, signal });
+  const late = setTimeout(() => socket.destroy(new Error('no connection in time')), ANSWER_MS);
   await new Promise<void>((resolve, reject) => {
     socket.once('connect', resolve);
     socket.once('error', (error) => reject(unreachable(address, error)));
     socket.once('close', () => reject(unreachable(address, new Error('the connection was closed'))));
-  });
+  }).finally(() => clearTimeout(late));
   return socket;
 }
 
