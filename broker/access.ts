@@ -38,20 +38,12 @@ function listed(base: string, filters: string[], topic: string): boolean {
 const isReply = (base: string, topic: string): boolean =>
   matches(`${base}/hosts/+/replies/#`, topic) || matches(`${base}/master/replies/#`, topic);
 
-/** Who may publish where (design.md, "Access"): deny by default. */
-export function mayPublish(base: string, who: Identity, topic: string): boolean {
-  if (who.role === 'custom')
-    return !topic.startsWith('$') && !isReply(base, topic) && listed(base, who.write, topic);
-  const allowed: Record<NamedRole, string[]> = {
-    agent: [`${base}/hosts/${who.name}/#`],
-    master: [`${base}/master/#`, `${base}/sagas/#`, `${base}/backups/#`, `${base}/hosts/+/commands/+/+`],
-    operator: [`${base}/hosts/+/commands/+/+`, `${base}/master/commands/+/+`],
-    viewer: [],
-  };
-  if (who.role === 'agent' && matches(`${base}/hosts/${who.name}/commands/#`, topic)) return false;
-  return allowed[who.role].some((filter) => matches(filter, topic));
-}
-
+const writable = (base: string, who: Identity): Record<NamedRole, string[]> => ({
+  agent: [`${base}/hosts/${who.name}/#`],
+  master: [`${base}/master/#`, `${base}/sagas/#`, `${base}/backups/#`, `${base}/hosts/+/commands/+/+`],
+  operator: [`${base}/hosts/+/commands/+/+`, `${base}/master/commands/+/+`],
+  viewer: [],
+});
 const readable = (base: string, who: Identity): Record<NamedRole, string[]> => ({
   agent: [
     `${base}/hosts/${who.name}/commands/#`,
@@ -80,12 +72,51 @@ const repliesOf = (base: string, who: Identity): string[] => [
   `${base}/master/replies/${who.clientId}`,
 ];
 
+/** Filters in levels; those of a named role are made once for a client, since each message is looked at. */
+interface Rules {
+  base: string;
+  role: NamedRole;
+  write: string[][];
+  read: string[][];
+}
+const made = new WeakMap<Identity, Rules>();
+const levelsOf = (filters: string[]): string[][] => filters.map((one) => one.split('/'));
+
+function rulesFor(base: string, who: Identity, role: NamedRole): Rules {
+  const known = made.get(who);
+  if (known?.role === role && known.base === base) return known;
+  const [write, read] = [levelsOf(writable(base, who)[role]), levelsOf(readable(base, who)[role])];
+  const rules = { base, role, write, read };
+  made.set(who, rules);
+  return rules;
+}
+function fits(filter: string[], levels: string[]): boolean {
+  for (let at = 0; at < filter.length; at++) {
+    const level = filter[at];
+    if (level === '#') return true;
+    if (levels[at] === undefined || (level !== '+' && level !== levels[at])) return false;
+  }
+  return filter.length === levels.length;
+}
+
+/** Who may publish where (design.md, "Access"): deny by default. */
+export function mayPublish(base: string, who: Identity, topic: string): boolean {
+  if (who.role === 'custom')
+    return !topic.startsWith('$') && !isReply(base, topic) && listed(base, who.write, topic);
+  if (who.role === 'agent' && topic.startsWith(`${base}/hosts/${who.name}/commands/`)) return false;
+  const levels = topic.split('/');
+  return rulesFor(base, who, who.role).write.some((filter) => fits(filter, levels));
+}
+
 /** May this client get this message? Replies reach only the client they are for, whatever its role. */
 export function mayRead(base: string, who: Identity, topic: string): boolean {
-  if (repliesOf(base, who).some((filter) => matches(filter, topic))) return true;
-  if (isReply(base, topic)) return false;
+  if (topic.includes('/replies')) {
+    if (repliesOf(base, who).some((filter) => matches(filter, topic))) return true;
+    if (isReply(base, topic)) return false;
+  }
   if (who.role === 'custom') return listed(base, who.read, topic);
-  return readable(base, who)[who.role].some((filter) => matches(filter, topic));
+  const levels = topic.split('/');
+  return rulesFor(base, who, who.role).read.some((filter) => fits(filter, levels));
 }
 
 /**

@@ -5,6 +5,7 @@ import { topicsFor } from '../shared/contract/topics.ts';
 import { type Log, createLog } from '../shared/log.ts';
 import { type Identity, mayRead } from './access.ts';
 import { openAudit } from './audit.ts';
+import { openEmitter } from './emitter.ts';
 import { openLimits } from './limits.ts';
 import { openListeners } from './listeners.ts';
 import { followUsers } from './live.ts';
@@ -73,7 +74,8 @@ async function createBroker(
   aedes = await Aedes.createBroker({
     id: store.id, // new at each start and sortable by time
     persistence: persistenceOf(store),
-    concurrency: 200,
+    mq: openEmitter(),
+    concurrency: 200, // listeners of a connection before Node warns of a leak
     heartbeatInterval: 10_000,
     connectTimeout: 10_000,
     drainTimeout: 10_000,

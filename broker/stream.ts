@@ -44,6 +44,29 @@ export function watchPackets(later: number, onPacket: () => void): (chunk: Buffe
   };
 }
 
+/** So much leaves at once, though the turn has not ended: what waits here counts as not read by the client. */
+const FULL = 64 * 1024;
+
+/** What is written in one turn of the event loop leaves in one go: aedes would make a system call of each message. */
+function joinWrites(stream: Duplex): void {
+  let corked = false;
+  const write = stream.write.bind(stream) as (...given: unknown[]) => boolean;
+  const uncork = () => {
+    if (corked) stream.uncork();
+    corked = false;
+  };
+  stream.write = (...given: unknown[]) => {
+    if (!corked) {
+      corked = true;
+      stream.cork();
+      setImmediate(uncork);
+    }
+    const more = write(...given);
+    if (stream.writableLength > FULL) uncork();
+    return more;
+  };
+}
+
 /**
  * Readies a connection for aedes: no Nagle; read() drains all that is buffered (on Node 26 it returns one chunk,
  * where aedes waits for all, and clients stall: measured.md, G1); a packet that announces too much ends the connection.
@@ -56,6 +79,7 @@ export function guardStream(
 ): void {
   if (stream instanceof Socket) stream.setNoDelay(true);
   const wrongWith = watchPackets(later, onPacket);
+  joinWrites(stream);
   const readOne = stream.read.bind(stream) as (size?: number) => Buffer | null;
   stream.read = (size?: number | null): Buffer | null => {
     if (size !== undefined && size !== null) return readOne(size);
