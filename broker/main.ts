@@ -13,6 +13,7 @@ import { loginOf } from './login.ts';
 import { keepWills, publishOldWills } from './persistence/old-wills.ts';
 import { persistenceOf } from './persistence/persistence.ts';
 import { type Store, openStore } from './persistence/store.ts';
+import { openQueueAlerts } from './queue-alerts.ts';
 import { rulesOf } from './rules.ts';
 import { type Stats, createStats } from './stats.ts';
 import { openTeller } from './tell.ts';
@@ -64,12 +65,19 @@ async function createBroker(
       if (topic === eventTopic) return;
       const user = store.sessions.get(client)?.user;
       tell('message-dropped', { user, client, topic, reason: 'its queue is full' });
+      queueAlerts.lost(client, user);
     },
     onFatal(error) {
       log.fatal({ err: error }, 'the broker ends, for it cannot keep what it is given');
       process.exit(1);
     },
   });
+  const queueAlerts = openQueueAlerts(store, topicsFor(base), (topic, text) =>
+    send(
+      { cmd: 'publish', topic, payload: Buffer.from(text), qos: 1, retain: true, dup: false },
+      () => undefined,
+    ),
+  );
   const limits = openLimits(settings, store);
   aedes = await Aedes.createBroker({
     id: store.id, // new at each start and sortable by time
@@ -81,7 +89,7 @@ async function createBroker(
     drainTimeout: 10_000,
     maxTopicLevels: settings.BROKER_TOPIC_LEVELS,
     ...loginOf({ base, users, identities, limits, live, count, tell, log }),
-    ...rulesOf({ base, identities, store, audit, count, tell, log, publish: send }),
+    ...rulesOf({ settings, identities, store, audit, count, tell, log, publish: send }),
   });
   return {
     aedes,
@@ -89,6 +97,7 @@ async function createBroker(
     stop() {
       live.stop();
       stopTelling();
+      queueAlerts.stop();
       return audit.close();
     },
   };

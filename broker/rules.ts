@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
-import type { Aedes, AedesOptions } from 'aedes';
+import type { Aedes, AedesOptions, Client } from 'aedes';
+import type { Settings } from '../config/settings.ts';
 import type { Log } from '../shared/log.ts';
 import { type Identity, mayPublish, mayRead, maySubscribe } from './access.ts';
 import type { Audit } from './audit.ts';
@@ -24,7 +25,7 @@ const nobody: Identity = {
 
 /** What may pass, as aedes asks for it: on publish, on subscribe and on delivery. */
 export function rulesOf(options: {
-  base: string;
+  settings: Pick<Settings, 'BASE_TOPIC' | 'BROKER_SUBSCRIPTIONS_PER_CLIENT'>;
   identities: WeakMap<object, Identity>;
   store: Store;
   audit: Audit;
@@ -33,7 +34,22 @@ export function rulesOf(options: {
   log: Log;
   publish: Aedes['publish'];
 }): Required<Pick<AedesOptions, 'authorizePublish' | 'authorizeSubscribe' | 'authorizeForward'>> {
-  const { base, identities, store, audit, count, tell, log, publish } = options;
+  const { settings, identities, store, audit, count, tell, log, publish } = options;
+  const base = settings.BASE_TOPIC;
+  /** The filters of each client, also those that are still on their way. */
+  const filters = new WeakMap<object, Set<string>>();
+
+  /** Takes a filter to those of its client, unless they are too many. */
+  function mayHaveOneMore(client: Client, filter: string): boolean {
+    let mine = filters.get(client) ?? new Set<string>();
+    if (!mine.has(filter) && mine.size >= settings.BROKER_SUBSCRIPTIONS_PER_CLIENT) {
+      mine = new Set(Object.keys((client as unknown as { subscriptions: object }).subscriptions)); // it may have unsubscribed
+      if (mine.size >= settings.BROKER_SUBSCRIPTIONS_PER_CLIENT) return false;
+    }
+    filters.set(client, mine.add(filter));
+    return true;
+  }
+
   return {
     authorizePublish(client, packet, done) {
       const who = client && identities.get(client);
@@ -64,11 +80,13 @@ export function rulesOf(options: {
     },
     authorizeSubscribe(client, subscription, done) {
       const who = identities.get(client);
-      if (who && maySubscribe(base, who, subscription.topic) && !subscription.topic.startsWith('$denied'))
-        return done(null, subscription);
+      const may =
+        who && maySubscribe(base, who, subscription.topic) && !subscription.topic.startsWith('$denied');
+      if (may && mayHaveOneMore(client, subscription.topic)) return done(null, subscription);
       const about = { user: who?.name, client: client.id, topic: subscription.topic };
       count('subscribeDenied', about, 'subscribe refused');
-      tell('subscribe-refused', { ...about, address: who?.address, reason: reasonFor(who) });
+      const reason = may ? 'it has as many as BROKER_SUBSCRIPTIONS_PER_CLIENT allows' : reasonFor(who);
+      tell('subscribe-refused', { ...about, address: who?.address, reason });
       done(null, null);
     },
     authorizeForward(client, packet) {
