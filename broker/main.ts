@@ -89,8 +89,9 @@ async function createBroker(
     drainTimeout: 10_000,
     maxTopicLevels: settings.BROKER_TOPIC_LEVELS,
     ...loginOf({ base, users, identities, limits, live, count, tell, log }),
-    ...rulesOf({ settings, identities, store, audit, count, tell, log, publish: send }),
+    ...rulesOf({ base, limits, identities, store, audit, count, tell, log, publish: send }),
   });
+  aedes.on('unsubscribe', (gone, client) => limits.unsubscribed(client, gone));
   return {
     aedes,
     store,

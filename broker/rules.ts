@@ -1,9 +1,9 @@
 import type { Socket } from 'node:net';
-import type { Aedes, AedesOptions, Client } from 'aedes';
-import type { Settings } from '../config/settings.ts';
+import type { Aedes, AedesOptions } from 'aedes';
 import type { Log } from '../shared/log.ts';
 import { type Identity, mayPublish, mayRead, maySubscribe } from './access.ts';
 import type { Audit } from './audit.ts';
+import type { Limits } from './limits.ts';
 import type { Message } from './persistence/message.ts';
 import type { Store } from './persistence/store.ts';
 import type { Count } from './stats.ts';
@@ -25,7 +25,8 @@ const nobody: Identity = {
 
 /** What may pass, as aedes asks for it: on publish, on subscribe and on delivery. */
 export function rulesOf(options: {
-  settings: Pick<Settings, 'BASE_TOPIC' | 'BROKER_SUBSCRIPTIONS_PER_CLIENT'>;
+  base: string;
+  limits: Limits;
   identities: WeakMap<object, Identity>;
   store: Store;
   audit: Audit;
@@ -34,22 +35,7 @@ export function rulesOf(options: {
   log: Log;
   publish: Aedes['publish'];
 }): Required<Pick<AedesOptions, 'authorizePublish' | 'authorizeSubscribe' | 'authorizeForward'>> {
-  const { settings, identities, store, audit, count, tell, log, publish } = options;
-  const base = settings.BASE_TOPIC;
-  /** The filters of each client, also those that are still on their way. */
-  const filters = new WeakMap<object, Set<string>>();
-
-  /** Takes a filter to those of its client, unless they are too many. */
-  function mayHaveOneMore(client: Client, filter: string): boolean {
-    let mine = filters.get(client) ?? new Set<string>();
-    if (!mine.has(filter) && mine.size >= settings.BROKER_SUBSCRIPTIONS_PER_CLIENT) {
-      mine = new Set(Object.keys((client as unknown as { subscriptions: object }).subscriptions)); // it may have unsubscribed
-      if (mine.size >= settings.BROKER_SUBSCRIPTIONS_PER_CLIENT) return false;
-    }
-    filters.set(client, mine.add(filter));
-    return true;
-  }
-
+  const { base, limits, identities, store, audit, count, tell, log, publish } = options;
   return {
     authorizePublish(client, packet, done) {
       const who = client && identities.get(client);
@@ -82,7 +68,8 @@ export function rulesOf(options: {
       const who = identities.get(client);
       const may =
         who && maySubscribe(base, who, subscription.topic) && !subscription.topic.startsWith('$denied');
-      if (may && mayHaveOneMore(client, subscription.topic)) return done(null, subscription);
+      if (may && limits.subscribe(client, subscription.topic)) return done(null, subscription);
+      store.refused.add(subscription);
       const about = { user: who?.name, client: client.id, topic: subscription.topic };
       count('subscribeDenied', about, 'subscribe refused');
       const reason = may ? 'it has as many as BROKER_SUBSCRIPTIONS_PER_CLIENT allows' : reasonFor(who);
