@@ -72,23 +72,39 @@ const repliesOf = (base: string, who: Identity): string[] => [
   `${base}/master/replies/${who.clientId}`,
 ];
 
-/** Filters in levels; those of a named role are made once for a client, since each message is looked at. */
+/** A filter, made ready: one whose only wildcard is a # at its end is a prefix; the others are levels. */
+type Ready = string | string[];
+/** Those of a named role are made once for a client, since each message is looked at. */
 interface Rules {
   base: string;
   role: NamedRole;
-  write: string[][];
-  read: string[][];
+  write: Ready[];
+  read: Ready[];
 }
 const made = new WeakMap<Identity, Rules>();
-const levelsOf = (filters: string[]): string[][] => filters.map((one) => one.split('/'));
+const ready = (filter: string): Ready =>
+  filter.endsWith('#') && !filter.includes('+') ? filter.slice(0, -1) : filter.split('/');
 
 function rulesFor(base: string, who: Identity, role: NamedRole): Rules {
   const known = made.get(who);
   if (known?.role === role && known.base === base) return known;
-  const [write, read] = [levelsOf(writable(base, who)[role]), levelsOf(readable(base, who)[role])];
-  const rules = { base, role, write, read };
+  const rules = {
+    base,
+    role,
+    write: writable(base, who)[role].map(ready),
+    read: readable(base, who)[role].map(ready),
+  };
   made.set(who, rules);
   return rules;
+}
+function anyFits(filters: Ready[], topic: string): boolean {
+  let levels: string[] | undefined;
+  for (const filter of filters) {
+    if (typeof filter === 'string') {
+      if (topic.startsWith(filter) || topic === filter.slice(0, -1)) return true; // # is its parent too
+    } else if (fits(filter, (levels ??= topic.split('/')))) return true;
+  }
+  return false;
 }
 function fits(filter: string[], levels: string[]): boolean {
   for (let at = 0; at < filter.length; at++) {
@@ -103,9 +119,13 @@ function fits(filter: string[], levels: string[]): boolean {
 export function mayPublish(base: string, who: Identity, topic: string): boolean {
   if (who.role === 'custom')
     return !topic.startsWith('$') && !isReply(base, topic) && listed(base, who.write, topic);
-  if (who.role === 'agent' && topic.startsWith(`${base}/hosts/${who.name}/commands/`)) return false;
-  const levels = topic.split('/');
-  return rulesFor(base, who, who.role).write.some((filter) => fits(filter, levels));
+  if (
+    who.role === 'agent' &&
+    topic.includes('/commands') &&
+    matches(`${base}/hosts/${who.name}/commands/#`, topic)
+  )
+    return false;
+  return anyFits(rulesFor(base, who, who.role).write, topic);
 }
 
 /** May this client get this message? Replies reach only the client they are for, whatever its role. */
@@ -115,8 +135,7 @@ export function mayRead(base: string, who: Identity, topic: string): boolean {
     if (isReply(base, topic)) return false;
   }
   if (who.role === 'custom') return listed(base, who.read, topic);
-  const levels = topic.split('/');
-  return rulesFor(base, who, who.role).read.some((filter) => fits(filter, levels));
+  return anyFits(rulesFor(base, who, who.role).read, topic);
 }
 
 /**
