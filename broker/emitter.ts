@@ -40,8 +40,10 @@ export function openEmitter() {
         if (--left === 0) done();
       };
       for (const listeners of all) {
-        left += listeners.size;
-        for (const listener of [...listeners]) listener(packet, one);
+        for (const listener of listeners) {
+          left++;
+          listener(packet, one);
+        }
       }
       // Never within emit itself, or many messages would pile up on the stack; nor in a microtask, where it would overtake
       // a message of QoS 1 on its way through the store, which aedes then takes for a duplicate.

@@ -11,7 +11,7 @@ import type { ClientLike } from './wills.ts';
  */
 export function persistenceOf(store: Store) {
   const { retained, queues, sessions, incoming, wills, journal } = store;
-  const taken = new WeakSet<object>();
+  const taken = new WeakMap<object, string>();
   const persistence = {
     get broker() {
       return store.broker;
@@ -26,8 +26,8 @@ export function persistenceOf(store: Store) {
     createRetainedStreamCombi: (filters: string[]) => Readable.from(retained.matching(filters)),
     /** aedes calls this for each granted subscription of a packet, and each time with all of them. */
     async addSubscriptions(client: ClientLike, all: Subscription[]): Promise<void> {
-      if (!taken.has(all)) {
-        taken.add(all);
+      if (taken.get(all) !== client.id) {
+        taken.set(all, client.id);
         await Promise.resolve(); // by then all of them are granted or refused
         const granted = all.filter((one) => !store.refused.has(one));
         sessions.add(client.id, store.userOf(client), granted);

@@ -139,6 +139,7 @@ test('more connections than BROKER_CONNECTIONS are closed, those before live, an
   for (const one of crowd) one.on('error', () => undefined).on('close', () => gone++);
   await until(() => gone >= 50, 'the end of those that are too many');
   await before.publish('vs/1/hosts/host1/status', '{}');
+  expect(before.closed()).toBe(false);
   for (const one of crowd) one.destroy();
   await sleep(100);
   await stillWorks('crowd');
@@ -178,6 +179,7 @@ test('thousands of messages that nobody hears, while others are on their way, do
   const one = { cmd: 'publish', topic: 'vs/1/hosts/host2/metrics', payload: '{}', qos: 0 } as const;
   for (let n = 0; n < 30_000; n++) unheard.send({ ...one, retain: false, dup: false });
   await unheard.publish('vs/1/hosts/host2/status', '{}');
+  expect(unheard.closed()).toBe(false);
   await stillWorks('unheard');
 });
 
