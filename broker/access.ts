@@ -42,21 +42,12 @@ const isReply = (base: string, topic: string): boolean =>
 const cleared = (base: string): string[] =>
   ['status', 'info', 'vservers/+/state', 'alerts/+/+'].map((topic) => `${base}/hosts/+/${topic}`);
 
-/** Who may publish where (design.md, "Access"): deny by default. */
-export function mayPublish(base: string, who: Identity, topic: string, empty = false): boolean {
-  if (who.role === 'custom')
-    return !topic.startsWith('$') && !isReply(base, topic) && listed(base, who.write, topic);
-  const allowed: Record<NamedRole, string[]> = {
-    agent: [`${base}/hosts/${who.name}/#`],
-    master: [`${base}/master/#`, `${base}/sagas/#`, `${base}/backups/#`, `${base}/hosts/+/commands/+/+`],
-    operator: [`${base}/hosts/+/commands/+/+`, `${base}/master/commands/+/+`],
-    viewer: [],
-  };
-  if (who.role === 'agent' && matches(`${base}/hosts/${who.name}/commands/#`, topic)) return false;
-  if (who.role === 'master' && empty && cleared(base).some((filter) => matches(filter, topic))) return true;
-  return allowed[who.role].some((filter) => matches(filter, topic));
-}
-
+const writable = (base: string, who: Identity): Record<NamedRole, string[]> => ({
+  agent: [`${base}/hosts/${who.name}/#`],
+  master: [`${base}/master/#`, `${base}/sagas/#`, `${base}/backups/#`, `${base}/hosts/+/commands/+/+`],
+  operator: [`${base}/hosts/+/commands/+/+`, `${base}/master/commands/+/+`],
+  viewer: [],
+});
 const readable = (base: string, who: Identity): Record<NamedRole, string[]> => ({
   agent: [
     `${base}/hosts/${who.name}/commands/#`,
@@ -85,12 +76,71 @@ const repliesOf = (base: string, who: Identity): string[] => [
   `${base}/master/replies/${who.clientId}`,
 ];
 
+/** A filter, made ready: one whose only wildcard is a # at its end is a prefix; the others are levels. */
+type Ready = string | string[];
+/** Those of a named role are made once for a client, since each message is looked at. */
+interface Rules {
+  base: string;
+  role: NamedRole;
+  write: Ready[];
+  read: Ready[];
+}
+const made = new WeakMap<Identity, Rules>();
+const ready = (filter: string): Ready =>
+  filter.endsWith('#') && !filter.includes('+') ? filter.slice(0, -1) : filter.split('/');
+
+function rulesFor(base: string, who: Identity, role: NamedRole): Rules {
+  const known = made.get(who);
+  if (known?.role === role && known.base === base) return known;
+  const rules = {
+    base,
+    role,
+    write: writable(base, who)[role].map(ready),
+    read: readable(base, who)[role].map(ready),
+  };
+  made.set(who, rules);
+  return rules;
+}
+function anyFits(filters: Ready[], topic: string): boolean {
+  let levels: string[] | undefined;
+  for (const filter of filters) {
+    if (typeof filter === 'string') {
+      if (topic.startsWith(filter) || topic === filter.slice(0, -1)) return true; // # is its parent too
+    } else if (fits(filter, (levels ??= topic.split('/')))) return true;
+  }
+  return false;
+}
+function fits(filter: string[], levels: string[]): boolean {
+  for (let at = 0; at < filter.length; at++) {
+    const level = filter[at];
+    if (level === '#') return true;
+    if (levels[at] === undefined || (level !== '+' && level !== levels[at])) return false;
+  }
+  return filter.length === levels.length;
+}
+
+/** Who may publish where (design.md, "Access"): deny by default. */
+export function mayPublish(base: string, who: Identity, topic: string, empty = false): boolean {
+  if (who.role === 'custom')
+    return !topic.startsWith('$') && !isReply(base, topic) && listed(base, who.write, topic);
+  if (
+    who.role === 'agent' &&
+    topic.includes('/commands') &&
+    matches(`${base}/hosts/${who.name}/commands/#`, topic)
+  )
+    return false;
+  if (who.role === 'master' && empty && cleared(base).some((filter) => matches(filter, topic))) return true;
+  return anyFits(rulesFor(base, who, who.role).write, topic);
+}
+
 /** May this client get this message? Replies reach only the client they are for, whatever its role. */
 export function mayRead(base: string, who: Identity, topic: string): boolean {
-  if (repliesOf(base, who).some((filter) => matches(filter, topic))) return true;
-  if (isReply(base, topic)) return false;
+  if (topic.includes('/replies')) {
+    if (repliesOf(base, who).some((filter) => matches(filter, topic))) return true;
+    if (isReply(base, topic)) return false;
+  }
   if (who.role === 'custom') return listed(base, who.read, topic);
-  return readable(base, who)[who.role].some((filter) => matches(filter, topic));
+  return anyFits(rulesFor(base, who, who.role).read, topic);
 }
 
 /**

@@ -88,7 +88,7 @@ export function openAudit(options: {
   return {
     /** A message was published on a topic; `refused`: and was not let through. Any but commands are left alone. */
     command(who: Identity, topic: string, payload: Buffer | string, refused: boolean): void {
-      const match = commandTopic.exec(topic);
+      const match = topic.includes('/commands/') && commandTopic.exec(topic);
       if (!match) return;
       const ts = Date.now();
       later(() => {

@@ -3,11 +3,16 @@ import type { Client } from 'aedes';
 import type { Settings } from '../config/settings.ts';
 import type { Store } from './persistence/store.ts';
 
-type Bounds = Pick<Settings, 'BROKER_CONNECTIONS_PER_USER' | 'BROKER_SESSIONS_PER_USER'>;
+type Bounds = Pick<
+  Settings,
+  'BROKER_CONNECTIONS_PER_USER' | 'BROKER_SESSIONS_PER_USER' | 'BROKER_SUBSCRIPTIONS_PER_CLIENT'
+>;
 
 /** How much of the broker one user may take. A client that comes again under its id is never one too many. */
 export function openLimits(settings: Bounds, store: Store) {
   const users = new Map<string, Set<Client>>();
+  /** The filters of each client, also those that are still on their way. */
+  const filters = new WeakMap<object, Set<string>>();
   return {
     /** Why this client may not enter as this user; undefined when it may, and then it is counted until it goes. */
     enter(client: Client, user: string): string | undefined {
@@ -29,6 +34,16 @@ export function openLimits(settings: Bounds, store: Store) {
         if (clients.size === 0 && users.get(user) === clients) users.delete(user);
       });
       return undefined;
+    },
+    /** Takes a filter to those of its client, unless they are too many. */
+    subscribe(client: object, filter: string): boolean {
+      const mine = filters.get(client) ?? new Set<string>();
+      if (!mine.has(filter) && mine.size >= settings.BROKER_SUBSCRIPTIONS_PER_CLIENT) return false;
+      filters.set(client, mine.add(filter));
+      return true;
+    },
+    unsubscribed(client: object, gone: string[]): void {
+      for (const filter of gone) filters.get(client)?.delete(filter);
     },
   };
 }

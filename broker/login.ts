@@ -70,7 +70,9 @@ export function loginOf(options: {
         return done(null, true);
       }
       tell('login-refused', { address: addressOf(client), reason: 'a client id is needed for a session' });
-      done(refusal('a client id is needed for a session', 'id'), false);
+      client.conn.write(Buffer.from([0x20, 2, 0, codes.id]), () => {
+        done(refusal('a client id is needed for a session', 'id'), false); // aedes ends it without a word
+      });
     },
     authenticate(client, username, password, done) {
       const name = userNameOf(client, username);

@@ -7,6 +7,7 @@ import { openRevoked } from '../shared/revoked.ts';
 import { type Identity, mayRead } from './access.ts';
 import { openAudit } from './audit.ts';
 import { discoveryAccess } from './discovery-access.ts';
+import { openEmitter } from './emitter.ts';
 import { openLimits } from './limits.ts';
 import { openListeners } from './listeners.ts';
 import { followUsers } from './live.ts';
@@ -14,6 +15,7 @@ import { loginOf } from './login.ts';
 import { keepWills, publishOldWills } from './persistence/old-wills.ts';
 import { persistenceOf } from './persistence/persistence.ts';
 import { type Store, openStore } from './persistence/store.ts';
+import { openQueueAlerts } from './queue-alerts.ts';
 import { rulesOf } from './rules.ts';
 import { type Stats, createStats } from './stats.ts';
 import { openTeller } from './tell.ts';
@@ -67,30 +69,40 @@ async function createBroker(
       if (topic === eventTopic) return;
       const user = store.sessions.get(client)?.user;
       tell('message-dropped', { user, client, topic, reason: 'its queue is full' });
+      queueAlerts.lost(client, user);
     },
     onFatal(error) {
       log.fatal({ err: error }, 'the broker ends, for it cannot keep what it is given');
       process.exit(1);
     },
   });
+  const queueAlerts = openQueueAlerts(store, topicsFor(base), (topic, text) =>
+    send(
+      { cmd: 'publish', topic, payload: Buffer.from(text), qos: 1, retain: true, dup: false },
+      () => undefined,
+    ),
+  );
   const limits = openLimits(settings, store);
   aedes = await Aedes.createBroker({
     id: store.id, // new at each start and sortable by time
     persistence: persistenceOf(store),
-    concurrency: 200,
+    mq: openEmitter(),
+    concurrency: 200, // listeners of a connection before Node warns of a leak
     heartbeatInterval: 10_000,
     connectTimeout: 10_000,
     drainTimeout: 10_000,
     maxTopicLevels: settings.BROKER_TOPIC_LEVELS,
     ...loginOf({ base, users, revoked, identities, limits, live, count, tell, log }),
-    ...rulesOf({ base, discovery, identities, store, audit, count, tell, log, publish: send }),
+    ...rulesOf({ base, discovery, limits, identities, store, audit, count, tell, log, publish: send }),
   });
+  aedes.on('unsubscribe', (gone, client) => limits.unsubscribed(client, gone));
   return {
     aedes,
     store,
     stop() {
       live.stop();
       stopTelling();
+      queueAlerts.stop();
       return audit.close();
     },
   };

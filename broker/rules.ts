@@ -4,6 +4,7 @@ import type { Log } from '../shared/log.ts';
 import { type Identity, mayPublish, mayRead, maySubscribe } from './access.ts';
 import type { DiscoveryAccess } from './discovery-access.ts';
 import type { Audit } from './audit.ts';
+import type { Limits } from './limits.ts';
 import type { Message } from './persistence/message.ts';
 import type { Store } from './persistence/store.ts';
 import type { Count } from './stats.ts';
@@ -27,6 +28,7 @@ const nobody: Identity = {
 export function rulesOf(options: {
   base: string;
   discovery: DiscoveryAccess;
+  limits: Limits;
   identities: WeakMap<object, Identity>;
   store: Store;
   audit: Audit;
@@ -35,7 +37,7 @@ export function rulesOf(options: {
   log: Log;
   publish: Aedes['publish'];
 }): Required<Pick<AedesOptions, 'authorizePublish' | 'authorizeSubscribe' | 'authorizeForward'>> {
-  const { base, discovery, identities, store, audit, count, tell, log, publish } = options;
+  const { base, discovery, limits, identities, store, audit, count, tell, log, publish } = options;
   return {
     authorizePublish(client, packet, done) {
       const who = client && identities.get(client);
@@ -70,11 +72,16 @@ export function rulesOf(options: {
     authorizeSubscribe(client, subscription, done) {
       const who = identities.get(client);
       const { topic } = subscription;
-      const may = who && (maySubscribe(base, who, topic) || discovery.mayRead(who, topic));
-      if (may && !topic.startsWith('$denied')) return done(null, subscription);
+      const may =
+        who &&
+        (maySubscribe(base, who, topic) || discovery.mayRead(who, topic)) &&
+        !topic.startsWith('$denied');
+      if (may && limits.subscribe(client, topic)) return done(null, subscription);
+      store.refused.add(subscription);
       const about = { user: who?.name, client: client.id, topic: subscription.topic };
       count('subscribeDenied', about, 'subscribe refused');
-      tell('subscribe-refused', { ...about, address: who?.address, reason: reasonFor(who) });
+      const reason = may ? 'it has as many as BROKER_SUBSCRIPTIONS_PER_CLIENT allows' : reasonFor(who);
+      tell('subscribe-refused', { ...about, address: who?.address, reason });
       done(null, null);
     },
     authorizeForward(client, packet) {

@@ -89,6 +89,7 @@ const schema = z.strictObject({
   BROKER_RETAINED_BYTES: count(256 * 1024 * 1024),
   BROKER_CONNECTIONS: count(5000),
   BROKER_CONNECTIONS_PER_USER: count(200),
+  BROKER_SUBSCRIPTIONS_PER_CLIENT: count(1000),
   BROKER_TOPIC_LEVELS: z.coerce.number().int().min(8).max(100).default(12),
   BROKER_PACKET_BYTES: z.coerce
     .number()

@@ -11,6 +11,7 @@ import type { ClientLike } from './wills.ts';
  */
 export function persistenceOf(store: Store) {
   const { retained, queues, sessions, incoming, wills, journal } = store;
+  const taken = new WeakMap<object, string>();
   const persistence = {
     get broker() {
       return store.broker;
@@ -23,8 +24,14 @@ export function persistenceOf(store: Store) {
     },
     createRetainedStream: (filter: string) => Readable.from(retained.matching([filter])),
     createRetainedStreamCombi: (filters: string[]) => Readable.from(retained.matching(filters)),
+    /** aedes calls this for each granted subscription of a packet, and each time with all of them. */
     async addSubscriptions(client: ClientLike, all: Subscription[]): Promise<void> {
-      sessions.add(client.id, store.userOf(client), all);
+      if (taken.get(all) !== client.id) {
+        taken.set(all, client.id);
+        await Promise.resolve(); // by then all of them are granted or refused
+        const granted = all.filter((one) => !store.refused.has(one));
+        sessions.add(client.id, store.userOf(client), granted);
+      }
       await journal.commit();
     },
     async removeSubscriptions(client: ClientLike, filters: string[]): Promise<void> {

@@ -156,6 +156,7 @@ export function openQueues(
       journal.remove('queue', [item.seq]);
       return item.packet;
     },
+    lengthOf: (client: string): number => queues.get(client)?.items.size ?? 0,
     list: (client: string): Message[] =>
       [...(queues.get(client)?.items.values() ?? [])].map((item) => item.packet),
     drop(client: string): void {

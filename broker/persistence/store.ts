@@ -131,6 +131,8 @@ export function openStore(options: StoreOptions) {
       broker.on?.('client', (client) => sessions.mark(client.id, 0));
       broker.on?.('clientDisconnect', (client) => sessions.mark(client.id, Date.now()));
     },
+    /** Subscriptions, as objects of their SUBSCRIBE, that the client was not granted: aedes asks to store all of a packet. */
+    refused: new WeakSet<object>(),
     /** Queues a packet that was not accepted before (the broker's own, and wills of QoS 2). */
     enqueue,
     take,

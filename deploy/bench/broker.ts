@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { setPriority, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { type BenchBroker, type Kind, kinds, startBroker } from './brokers.ts';
@@ -109,7 +109,11 @@ async function measure(size: Size, signal: AbortSignal): Promise<Record<Kind, Fo
     await each(`${size.clients} clients, ${size.topics} topics each`, async ({ port }, one) => {
       const { seconds } = size;
       const load = await swarm(signal, 'load', { port, hosts: HOSTS, ...size, seconds: seconds + 4 });
-      const listen = await swarm(signal, 'listen', { port, filter: 'vs/1/#', seconds: seconds + 5 });
+      const listen = await swarm(signal, 'listen', {
+        port,
+        filter: 'vs/1/hosts/+/vservers/+/metrics',
+        seconds: seconds + 5,
+      });
       const command = await swarm(signal, 'command', { port, hosts: HOSTS.slice(0, 20), seconds });
       const [heard, sent] = [listen.go(), load.go()];
       await new Promise((resolve) => setTimeout(resolve, 3000)); // warms up
@@ -235,6 +239,16 @@ export function judge(size: Size, found: Record<Kind, Found>): Line[] {
   ];
 }
 
+/** Brokers and generators alike get more of the processor than what else runs here, or the figures are those of the others. */
+function favour(): void {
+  setPriority(-10);
+  try {
+    writeFileSync('/proc/self/autogroup', '-15'); // where there is one, nice counts within it only
+  } catch {
+    // this kernel has none
+  }
+}
+
 /** `bench broker`: the embedded broker beside mosquitto; the exit code is 1 when it misses what is wanted. */
 export async function benchBroker(options: {
   quick: boolean;
@@ -242,6 +256,7 @@ export async function benchBroker(options: {
   signal: AbortSignal;
 }): Promise<number> {
   const size = sizes[options.quick ? 'quick' : 'whole'];
+  favour();
   const found = await measure(size, options.signal);
   const lines = judge(size, found);
   const missed = lines.filter((one) => one.ok === false);

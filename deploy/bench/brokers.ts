@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { pbkdf2Sync, randomBytes } from 'node:crypto';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -138,8 +138,12 @@ export async function startBroker(
     ...ports,
     stop,
     cpu() {
-      const fields = processFile('stat').split(') ')[1]?.split(' ') ?? [];
-      return (Number(fields[11]) + Number(fields[12])) / 100; // utime and stime, in ticks
+      const threads = readdirSync(`/proc/${child.pid}/task`);
+      // nanoseconds on a processor; ticks would count what interrupts it as well
+      return (
+        threads.reduce((sum, one) => sum + Number(processFile(`task/${one}/schedstat`).split(' ')[0]), 0) /
+        1e9
+      );
     },
     memory: () => Number(/VmRSS:\s+(\d+)/.exec(processFile('status'))?.[1]) * 1024,
   };

@@ -80,6 +80,8 @@ export async function realBroker(more: Record<string, string> = {}) {
 
   return {
     port,
+    /** Of the broker that runs now. */
+    pid: () => broker?.pid ?? 0,
     directory,
     start,
     kill,
