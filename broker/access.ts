@@ -1,4 +1,5 @@
 import { matches } from '../shared/contract/topics.ts';
+import { levelToSay, replyFilters, roleFilters } from './rights.ts';
 import type { Rights } from './users.ts';
 
 export type Identity = Rights & {
@@ -7,7 +8,6 @@ export type Identity = Rights & {
   /** From where it came. */
   address?: string | undefined;
 };
-type NamedRole = Exclude<Identity['role'], 'custom'>;
 
 /** Does every topic that `filter` covers lie within one that `allowed` covers? Both may hold + and #. */
 export function covers(allowed: string, filter: string): boolean {
@@ -22,15 +22,10 @@ export function covers(allowed: string, filter: string): boolean {
   return want.length === have.length;
 }
 
-/**
- * Does a filter of a user's own list give it this topic? Commands only if the filter says `commands` in so many words,
- * replies and $SYS never by + or #: a wide filter for reading states is not one for commanding hosts.
- */
+/** Does a filter of a user's own list give it this topic? */
 function listed(base: string, filters: string[], topic: string): boolean {
+  const said = levelToSay(base, topic);
   const levels = topic.split('/');
-  const place = base.split('/').length + (matches(`${base}/master/#`, topic) ? 1 : 2);
-  const inOurs = matches(`${base}/master/#`, topic) || matches(`${base}/hosts/+/#`, topic);
-  const said = inOurs && levels[place] === 'commands' ? place : topic.startsWith('$') ? 0 : undefined;
   return filters.some(
     (filter) => matches(filter, topic) && (said === undefined || filter.split('/')[said] === levels[said]),
   );
@@ -42,50 +37,21 @@ const isReply = (base: string, topic: string): boolean =>
 export function mayPublish(base: string, who: Identity, topic: string): boolean {
   if (who.role === 'custom')
     return !topic.startsWith('$') && !isReply(base, topic) && listed(base, who.write, topic);
-  const allowed: Record<NamedRole, string[]> = {
-    agent: [`${base}/hosts/${who.name}/#`],
-    master: [`${base}/master/#`, `${base}/sagas/#`, `${base}/backups/#`, `${base}/hosts/+/commands/+/+`],
-    operator: [`${base}/hosts/+/commands/+/+`, `${base}/master/commands/+/+`],
-    viewer: [],
-  };
-  if (who.role === 'agent' && matches(`${base}/hosts/${who.name}/commands/#`, topic)) return false;
-  return allowed[who.role].some((filter) => matches(filter, topic));
+  const { publish, never } = roleFilters(base, { role: who.role, name: who.name });
+  if (never.some((filter) => matches(filter, topic))) return false;
+  return publish.some((filter) => matches(filter, topic));
 }
 
-const readable = (base: string, who: Identity): Record<NamedRole, string[]> => ({
-  agent: [
-    `${base}/hosts/${who.name}/commands/#`,
-    `${base}/hosts/+/status`,
-    `${base}/hosts/+/vservers/+/state`,
-  ],
-  master: ['#'],
-  operator: ['#'],
-  viewer: [
-    `${base}/hosts/+/status`,
-    `${base}/hosts/+/info`,
-    `${base}/hosts/+/metrics`,
-    `${base}/hosts/+/vservers/+/state`,
-    `${base}/hosts/+/vservers/+/metrics`,
-    `${base}/hosts/+/alerts/#`,
-    `${base}/master/status`,
-    `${base}/master/alerts/#`,
-    `${base}/sagas/#`,
-    `${base}/backups/#`,
-    '$SYS/broker/#',
-  ],
-});
-
-const repliesOf = (base: string, who: Identity): string[] => [
-  `${base}/hosts/+/replies/${who.clientId}`,
-  `${base}/master/replies/${who.clientId}`,
-];
+/** The user's name is one of its client ids, and external brokers know nothing else (docs/brokers.md). */
+const repliesOf = (base: string, who: Identity): string[] =>
+  [who.clientId, who.name].flatMap((client) => replyFilters(base, client));
 
 /** May this client get this message? Replies reach only the client they are for, whatever its role. */
 export function mayRead(base: string, who: Identity, topic: string): boolean {
   if (repliesOf(base, who).some((filter) => matches(filter, topic))) return true;
   if (isReply(base, topic)) return false;
   if (who.role === 'custom') return listed(base, who.read, topic);
-  return readable(base, who)[who.role].some((filter) => matches(filter, topic));
+  return roleFilters(base, { role: who.role, name: who.name }).read.some((filter) => matches(filter, topic));
 }
 
 /**
