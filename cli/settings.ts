@@ -1,9 +1,12 @@
 import { existsSync, readFileSync } from 'node:fs';
+import { brokerUrl } from '../shared/bus/wire.ts';
 import { VsError } from '../shared/errors.ts';
 
 /** What the command line needs of the settings. Read without zod, which would double the time of `vs scan`. */
 export interface ClientSettings {
   url: string;
+  /** BROKER_KIND; embedded unless given. */
+  kind?: string;
   /** PEM files for mqtts:// */
   ca?: string;
   cert?: string;
@@ -29,11 +32,12 @@ export async function clientSettings(env: NodeJS.ProcessEnv = process.env): Prom
   const get = (key: string, otherwise: string) => env[`VS_${key}`] ?? values.get(key) ?? otherwise;
   const url = get('BROKER_URL', 'mqtt://127.0.0.1:1883');
   const base = get('BASE_TOPIC', 'vs/1');
-  if (doubtful || !/^(mqtts?:\/\/[^/]+|unix:\/\/\/.+)$/.test(url) || !/^[A-Za-z0-9_/-]+$/.test(base)) {
+  if (doubtful || !brokerUrl.test(url) || !/^[A-Za-z0-9_/-]+$/.test(base)) {
     (await import('../config/settings.ts')).loadSettings({ env }); // names every fault by file and line
   }
   return {
     url,
+    kind: get('BROKER_KIND', 'embedded'),
     base,
     ca: get('BROKER_CA', ''),
     cert: get('BROKER_CERT', ''),
