@@ -40,6 +40,8 @@ export interface Broker {
   environment(user: string): Record<string, string>;
   /** The same for mqtt.js. */
   options(user: string): IClientOptions;
+  /** A certificate for this name, of an authority that is the pool's or another. */
+  certificate(name: string, from: 'pool' | 'elsewhere'): { cert: Buffer; key: Buffer };
 }
 
 /** One process of a broker, which can be killed and started again. */
@@ -71,11 +73,12 @@ export async function openBroker(directory: string, more: Record<string, string>
   const [first = 0, second = 0] = ports;
   const base = { ...process.env, VS_CONFIG_DIR: directory, VS_STATE_DIR: directory };
 
+  let pool: ReturnType<typeof authority> | undefined;
   /** Writes the configuration as a person would. */
   function configure(...words: string[]): void {
-    const own = authority(directory, 'own');
-    own.issue('broker', { usage: 'serverAuth,clientAuth', names: 'DNS:localhost,IP:127.0.0.1' });
-    for (const name of Object.keys(users)) own.issue(name);
+    pool = authority(directory, 'own');
+    pool.issue('broker', { usage: 'serverAuth,clientAuth', names: 'DNS:localhost,IP:127.0.0.1' });
+    for (const name of Object.keys(users)) pool.issue(name);
     const at = (file: string) => join(directory, file);
     const files = ['--cert', at('broker.pem'), '--key', at('broker.key'), '--ca', at('own.pem')];
     const data = at(kind === 'nats' ? 'data/NODE' : 'data');
@@ -182,6 +185,13 @@ export async function openBroker(directory: string, more: Record<string, string>
       ...(kind === 'embedded' ? {} : { VS_BROKER_CA: own() }),
     }),
     options,
+    certificate(name, from) {
+      const made = (from === 'pool' ? pool : authority(directory, 'elsewhere'))?.issue(`${from}-${name}`, {
+        cn: name,
+      });
+      if (!made) throw new Error('this broker has no TLS here');
+      return { cert: readFileSync(made.cert), key: readFileSync(made.key) };
+    },
   };
 }
 

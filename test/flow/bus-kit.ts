@@ -61,6 +61,8 @@ export async function realBroker(more: Record<string, string> = {}) {
     killNode: broker.killNode,
     startNode: broker.startNode,
     dial: broker.dial,
+    options: broker.options,
+    certificate: broker.certificate,
     environment,
     /** What the command line's own client takes. */
     settings: (user: string) => clientSettings(environment(user)),
