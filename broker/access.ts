@@ -34,12 +34,12 @@ const isReply = (base: string, topic: string): boolean =>
   matches(`${base}/hosts/+/replies/#`, topic) || matches(`${base}/master/replies/#`, topic);
 
 /** Who may publish where (design.md, "Access"): deny by default. */
-export function mayPublish(base: string, who: Identity, topic: string): boolean {
+export function mayPublish(base: string, who: Identity, topic: string, empty = false): boolean {
   if (who.role === 'custom')
     return !topic.startsWith('$') && !isReply(base, topic) && listed(base, who.write, topic);
-  const { publish, never } = roleFilters(base, { role: who.role, name: who.name });
+  const { publish, never, clear } = roleFilters(base, { role: who.role, name: who.name });
   if (never.some((filter) => matches(filter, topic))) return false;
-  return publish.some((filter) => matches(filter, topic));
+  return [...publish, ...(empty ? clear : [])].some((filter) => matches(filter, topic));
 }
 
 /** The user's name is one of its client ids, and external brokers know nothing else (docs/brokers.md). */

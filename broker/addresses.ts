@@ -1,16 +1,24 @@
 import { isIP } from 'node:net';
 import { VsError } from '../shared/errors.ts';
 
-/** The host and port of `ADDRESS:PORT`; IPv6 in brackets. */
-export function addressOf(text: string): { host: string; port: number } {
+export interface Listen {
+  host: string;
+  port: number;
+  /** [::] takes IPv4 as well, unless 0.0.0.0 stands beside it. */
+  ipv6Only: boolean;
+}
+
+/** The host and port of `ADDRESS:PORT`, one of a list; IPv6 in brackets. */
+export function addressOf(text: string, beside: string[] = []): Listen {
   const cut = text.lastIndexOf(':');
   const port = Number(text.slice(cut + 1));
   if (cut < 0 || !/^\d+$/.test(text.slice(cut + 1)) || port > 65_535)
     throw new VsError(
       'usage',
-      `the broker cannot listen on ${text}: it must be an address such as 192.0.2.1:8883`,
+      `it is not possible to listen on ${text}: it must be an address such as 192.0.2.1:8883`,
     );
-  return { host: text.slice(0, cut).replace(/^\[|\]$/g, ''), port };
+  const host = text.slice(0, cut).replace(/^\[|\]$/g, '');
+  return { host, port, ipv6Only: host === '::' && beside.includes(`0.0.0.0:${port}`) };
 }
 
 export function isLoopback(host: string): boolean {

@@ -1,5 +1,6 @@
-import { chmodSync, rmSync } from 'node:fs';
+import { chmodSync, mkdirSync, rmSync } from 'node:fs';
 import { type Server, type Socket, createServer } from 'node:net';
+import { dirname } from 'node:path';
 import type { Duplex } from 'node:stream';
 import { type TLSSocket, createServer as createTlsServer } from 'node:tls';
 import type { Settings } from '../config/settings.ts';
@@ -122,8 +123,10 @@ export async function openListeners(
 
   try {
     for (const one of settings.BROKER_LISTEN) mayBePlain(addressOf(one).host, one);
-    for (const one of settings.BROKER_LISTEN) await listen(plain(), addressOf(one), one);
+    for (const one of settings.BROKER_LISTEN)
+      await listen(plain(), addressOf(one, settings.BROKER_LISTEN), one);
     if (settings.BROKER_SOCKET) {
+      mkdirSync(dirname(settings.BROKER_SOCKET), { recursive: true, mode: 0o711 });
       rmSync(settings.BROKER_SOCKET, { force: true });
       await listen(plain(), { path: settings.BROKER_SOCKET }, settings.BROKER_SOCKET);
       chmodSync(settings.BROKER_SOCKET, 0o600);
@@ -135,8 +138,10 @@ export async function openListeners(
       if (address && typeof address === 'object')
         mayBePlain(address.address, `the inherited socket ${address.address}:${address.port}`);
     }
-    for (const one of settings.BROKER_TLS_LISTEN) await listen(tls(), addressOf(one), one);
-    for (const one of settings.BROKER_WS_LISTEN) await listen(webSocket(), addressOf(one), one);
+    for (const one of settings.BROKER_TLS_LISTEN)
+      await listen(tls(), addressOf(one, settings.BROKER_TLS_LISTEN), one);
+    for (const one of settings.BROKER_WS_LISTEN)
+      await listen(webSocket(), addressOf(one, settings.BROKER_WS_LISTEN), one);
   } catch (error) {
     listeners.close();
     listeners.cut();

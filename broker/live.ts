@@ -1,6 +1,8 @@
 import type { Client } from 'aedes';
 import type { Log } from '../shared/log.ts';
 import type { Identity } from './access.ts';
+import type { RevokedList } from '../shared/revoked.ts';
+import { revokedOf } from './certificates.ts';
 import type { Tell } from './tell.ts';
 import { type Rights, type User, type Users, rightsOf } from './users.ts';
 
@@ -13,18 +15,21 @@ const markOf = (user: User | undefined): string => (user ? JSON.stringify(user) 
 
 /**
  * Who is connected, and as which user they came. Looks at the users file each second, and ends the connections of those
- * who were removed, or whose password or rights changed; they may come again as what they are now.
+ * who were removed, or whose password or rights changed, or whose certificate was revoked; they may come again as what
+ * they are now.
  */
-export function followUsers(users: Users, log: Log, tell: Tell) {
+export function followUsers(users: Users, revoked: RevokedList, log: Log, tell: Tell) {
   const live = new Map<Client, { who: Identity; mark: string }>();
 
   function check(): void {
     users.reload();
     for (const [client, { who, mark }] of live) {
       const now = users.find(who.name);
-      if (markOf(now) === mark) continue;
+      const lost = revokedOf(client, revoked);
+      if (markOf(now) === mark && lost === undefined) continue;
       live.delete(client);
-      const reason = now ? 'its password or its rights changed' : 'the user was removed';
+      const changed = lost === undefined ? 'its password or its rights changed' : `its certificate: ${lost}`;
+      const reason = now ? changed : 'the user was removed';
       if (now) Object.assign(who, rightsOf(now));
       else if (who.role !== 'agent') Object.assign(who, nothing); // a last will is none of its wishes any more
       log.warn(

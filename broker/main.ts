@@ -4,6 +4,7 @@ import { Aedes, type Client } from 'aedes';
 import type { Settings } from '../config/settings.ts';
 import { topicsFor } from '../shared/contract/topics.ts';
 import { type Log, createLog } from '../shared/log.ts';
+import { openRevoked } from '../shared/revoked.ts';
 import { type Identity, mayPublish, mayRead, maySubscribe } from './access.ts';
 import { openAudit } from './audit.ts';
 import { userNameOf, verifyClient } from './certificates.ts';
@@ -56,7 +57,8 @@ async function createBroker(
       tell('audit-file', { reason: message });
     },
   });
-  const live = followUsers(users, log, tell);
+  const revoked = openRevoked(`${settings.STATE_DIR}/ca/revoked.json`);
+  const live = followUsers(users, revoked, log, tell);
   const identities = new WeakMap<object, Identity>();
   const base = settings.BASE_TOPIC;
   const eventTopic = topicsFor(base).events('master', 'broker');
@@ -110,7 +112,7 @@ async function createBroker(
       const address = addressOf(client);
       const refused = (reason: string) =>
         tell('login-refused', { user: name, client: client.id, address, reason });
-      verifyClient(client, users, { name, password: password?.toString() ?? '' }, log).then(
+      verifyClient(client, users, revoked, { name, password: password?.toString() ?? '' }, log).then(
         (right) => {
           const user = users.find(name);
           if (!right || !user) {
@@ -154,7 +156,7 @@ async function createBroker(
       const who = client && identities.get(client);
       if (client && !client.closed) count('publishReceived'); // else it is a will
       // No client: an old will, which was checked when it was given.
-      if (client === null || (who && mayPublish(base, who, packet.topic))) {
+      if (client === null || (who && mayPublish(base, who, packet.topic, packet.payload.length === 0))) {
         audit.command(
           who ?? { ...nobody, clientId: (packet as Message).clientId ?? '' },
           packet.topic,

@@ -10,6 +10,8 @@ export interface RoleFilters {
   publish: string[];
   /** What `publish` does not cover all the same. */
   never: string[];
+  /** Where it may publish an empty message, which clears what is retained; a broker that cannot tell takes any. */
+  clear: string[];
   /** Replies are not in it, whatever it says: each client hears those to itself. */
   read: string[];
 }
@@ -21,6 +23,7 @@ export function roleFilters(base: string, { role, name }: { role: NamedRole; nam
     agent: {
       publish: [`${base}/hosts/${name}/#`],
       never: [`${base}/hosts/${name}/commands/#`],
+      clear: [],
       read: [
         `${base}/hosts/${name}/commands/#`,
         `${base}/hosts/+/status`,
@@ -30,12 +33,15 @@ export function roleFilters(base: string, { role, name }: { role: NamedRole; nam
     master: {
       publish: [`${base}/master/#`, `${base}/sagas/#`, `${base}/backups/#`, commands],
       never: [],
+      // of a host that is removed from the pool
+      clear: ['status', 'info', 'vservers/+/state', 'alerts/+/+'].map((topic) => `${base}/hosts/+/${topic}`),
       read: ['#'],
     },
-    operator: { publish: [commands, `${base}/master/commands/+/+`], never: [], read: ['#'] },
+    operator: { publish: [commands, `${base}/master/commands/+/+`], never: [], clear: [], read: ['#'] },
     viewer: {
       publish: [],
       never: [],
+      clear: [],
       read: [
         `${base}/hosts/+/status`,
         `${base}/hosts/+/info`,

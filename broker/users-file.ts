@@ -28,6 +28,14 @@ export function usersIn(file: string) {
         throw new VsError('conflict', `there is a user ${name} already (${users[name]?.role})`);
       await write({ ...users, [name]: { ...rights, ...(await hashPassword(password)) } });
     },
+    /** A user that its certificate alone makes known: added, or from now on without a password. Another role is a conflict. */
+    async certify(name: string, rights: Rights): Promise<void> {
+      const users = await read();
+      const before = Object.hasOwn(users, name) ? users[name] : undefined;
+      if (before && before.role !== rights.role)
+        throw new VsError('conflict', `there is a user ${name} already, with role ${before.role}`);
+      if (!before || before.hash !== undefined) await write({ ...users, [name]: rights });
+    },
     async setPassword(name: string, password: string): Promise<void> {
       const { users, one } = await known(name);
       await write({ ...users, [name]: { ...rightsOf(one), ...(await hashPassword(password)) } });

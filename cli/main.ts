@@ -9,6 +9,8 @@ const life = () => import('./verbs/life.ts');
 
 /** Each verb's module is loaded only when it is called, so that `vs scan` loads neither zod nor the others. */
 const verbs: Record<string, Verb> = {
+  master: { summary: 'make this machine the master of a pool', load: () => import('./verbs/master.ts') },
+  join: { summary: 'make this machine a host of a pool', load: () => import('./verbs/join.ts') },
   host: { summary: 'the hosts of the pool', load: () => import('./verbs/host.ts') },
   scan: { summary: 'every vserver of every host', load: () => import('./verbs/scan.ts') },
   show: { summary: 'one vserver in full', load: () => import('./verbs/show.ts') },

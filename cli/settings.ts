@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { accessSync, constants, existsSync, readFileSync } from 'node:fs';
 import { brokerUrl } from '../shared/bus/wire.ts';
 import { VsError } from '../shared/errors.ts';
 
@@ -30,7 +30,14 @@ export async function clientSettings(env: NodeJS.ProcessEnv = process.env): Prom
     }
   }
   const get = (key: string, otherwise: string) => env[`VS_${key}`] ?? values.get(key) ?? otherwise;
-  const url = get('BROKER_URL', 'mqtt://127.0.0.1:1883');
+  const socket = values.get('BROKER_SOCKET'); // on the master it is nearer than what its services use
+  const near =
+    socket && env['VS_BROKER_URL'] === undefined && mayUse(socket) ? `unix://${socket}` : undefined;
+  const url = near ?? get('BROKER_URL', 'mqtt://127.0.0.1:1883');
+  const tls = get('TLS_DIR', `${get('STATE_DIR', '/var/lib/vs-tools')}/tls`);
+  const own = `${env['VS_CONFIG_DIR'] ?? '/etc/vs-tools'}/operator.password`; // of "vs master init", for root
+  const isOperator = !get('BROKER_USER', '') && !get('BROKER_PASSWORD_FILE', '') && !get('BROKER_CERT', '');
+  const operator = isOperator && mayUse(own);
   const base = get('BASE_TOPIC', 'vs/1');
   if (doubtful || !brokerUrl.test(url) || !/^[A-Za-z0-9_/-]+$/.test(base)) {
     (await import('../config/settings.ts')).loadSettings({ env }); // names every fault by file and line
@@ -39,12 +46,21 @@ export async function clientSettings(env: NodeJS.ProcessEnv = process.env): Prom
     url,
     kind: get('BROKER_KIND', 'embedded'),
     base,
-    ca: get('BROKER_CA', ''),
+    ca: get('BROKER_CA', url.startsWith('mqtts:') && mayUse(`${tls}/ca.pem`) ? `${tls}/ca.pem` : ''),
     cert: get('BROKER_CERT', ''),
     key: get('BROKER_KEY', ''),
-    user: get('BROKER_USER', ''),
-    password: passwordFrom(get('BROKER_PASSWORD_FILE', '')),
+    user: operator ? 'operator' : get('BROKER_USER', ''),
+    password: passwordFrom(operator ? own : get('BROKER_PASSWORD_FILE', '')),
   };
+}
+
+function mayUse(file: string): boolean {
+  try {
+    accessSync(file, constants.R_OK);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function passwordFrom(file: string): string {

@@ -60,6 +60,9 @@ const schema = z.strictObject({
   BROKER_TLS_CA: z.string().default(''),
   BROKER_TLS_RELOAD_SECONDS: z.coerce.number().min(1).max(3600).default(60),
   BROKER_SOCKET: z.string().default(''),
+  JOIN_LISTEN: addresses('0.0.0.0:8443,[::]:8443'),
+  CERTIFICATE_DAYS: z.coerce.number().min(0.00005).max(825).default(90),
+  CERTIFICATE_CHECK_SECONDS: z.coerce.number().min(1).max(86_400).default(86_400),
   BROKER_USERS: z.string().default(''),
   BROKER_SESSION_HOURS: z.coerce.number().min(0).max(8760).default(24),
   BROKER_SESSIONS_PER_USER: count(50),
@@ -141,8 +144,25 @@ export function loadSettings(options: { file?: string; env?: NodeJS.ProcessEnv }
   const settings = parsed.data;
   settings.TEMPLATE_DIR ||= `${settings.STATE_DIR}/templates`;
   settings.TLS_DIR ||= `${settings.STATE_DIR}/tls`;
+  useOwnCertificate(settings, (key) => values.has(key));
   settings.BROKER_USERS ||= `${settings.CONFIG_DIR}/broker-users.json`;
   return settings;
+}
+
+/** The files of TLS_DIR, where they exist, are those of broker and clients, unless the settings name others. */
+function useOwnCertificate(settings: Settings, given: (key: string) => boolean): void {
+  const own = (file: string) =>
+    existsSync(`${settings.TLS_DIR}/${file}`) ? `${settings.TLS_DIR}/${file}` : '';
+  const pair = (cert: 'BROKER_CERT' | 'BROKER_TLS_CERT', key: 'BROKER_KEY' | 'BROKER_TLS_KEY') => {
+    if (given(cert) || given(key)) return;
+    settings[cert] = own('host.pem');
+    settings[key] = own('host.key');
+  };
+  pair('BROKER_TLS_CERT', 'BROKER_TLS_KEY');
+  if (!given('BROKER_TLS_CA')) settings.BROKER_TLS_CA = own('ca.pem');
+  if (!settings.BROKER_URL.startsWith('mqtts:')) return;
+  if (!given('BROKER_CA')) settings.BROKER_CA = own('ca.pem');
+  if (!given('BROKER_PASSWORD_FILE')) pair('BROKER_CERT', 'BROKER_KEY');
 }
 
 /** The password of BROKER_PASSWORD_FILE; empty when none is set. */

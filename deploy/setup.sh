@@ -12,7 +12,7 @@ command -v apt-get >/dev/null && command -v dpkg-query >/dev/null ||
 command -v npm >/dev/null || fail "npm is missing; install it first: apt-get install npm"
 
 packages="lxc mmdebstrap rsync nftables iproute2 btrfs-progs e2fsprogs uidmap mosquitto-clients iputils-arping
-  iputils-ping acl attr libcap2-bin zstd xz-utils busybox-static perl procps util-linux mount libatomic1"
+  iputils-ping acl attr libcap2-bin openssl zstd xz-utils busybox-static perl procps util-linux mount libatomic1"
 policy=/usr/sbin/policy-rc.d
 mark="vs-tools setup, temporary"
 dropPolicy() { if grep -qs "$mark" "$policy"; then rm -f "$policy"; fi; }

@@ -39,6 +39,8 @@ export interface Bus {
   alert(subject: string, check: string, alert: Alert | null): void;
   /** At each connect, once commands can be heard; at once when that is so already. */
   onConnect(listener: () => void): void;
+  /** Connects anew, in good order: with the certificate that lies there now. */
+  reconnect(): void;
   close(): Promise<void>;
 }
 
@@ -181,6 +183,7 @@ export function connectBus(options: {
       listeners.add(listener);
       if (up) queueMicrotask(listener);
     },
+    reconnect: () => connection.reconnect(),
     async close() {
       closing = true;
       if (connection.connected) {

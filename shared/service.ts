@@ -37,6 +37,7 @@ const modules: Record<
   transfer: { scope: 'host', load: () => import('../services/transfer/main.ts') },
   orchestrator: { scope: 'master', load: () => import('../services/orchestrator/main.ts') },
   template: { scope: 'master', load: () => import('../services/template/main.ts') },
+  authority: { scope: 'master', load: () => import('../services/authority/main.ts') },
 };
 export const serviceNames = Object.keys(modules);
 

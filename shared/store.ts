@@ -5,7 +5,8 @@ import { Low } from 'lowdb';
 import { z } from 'zod';
 import { VsError } from './errors.ts';
 
-async function syncDirectory(directory: string): Promise<void> {
+/** fsync of a directory: what was renamed in it stays so after a power cut. */
+export async function syncDirectory(directory: string): Promise<void> {
   const handle = await open(directory, 'r');
   try {
     await handle.sync();

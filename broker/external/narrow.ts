@@ -59,10 +59,13 @@ export function narrowFilters(base: string, who: Person): NarrowFilters {
       read: unique([...all(who.read), ...own]),
     };
   }
-  const { publish, never, read } = roleFilters(base, { role: who.role, name: who.name });
+  const { publish, never, clear, read } = roleFilters(base, { role: who.role, name: who.name });
   const refused = (area: string) => never.some((one) => meet(one, area) !== undefined);
   return {
-    publish: unique(publish.flatMap((filter) => parts(base, filter, (area) => !refused(area)))),
+    publish: unique([
+      ...publish.flatMap((filter) => parts(base, filter, (area) => !refused(area))),
+      ...clear,
+    ]),
     read: unique([
       ...read.flatMap((filter) => parts(base, filter, (area) => !replies(area))),
       ...(read.includes('#') ? ['$SYS/broker/#'] : []),

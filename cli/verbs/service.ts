@@ -19,7 +19,7 @@ export function register(program: Command): void {
     .argument('<name...>', 'services of a host, services of the master, or broker alone')
     .addHelpText(
       'after',
-      '\nExamples:\n  vs service host-agent network snapshot transfer firewall monitor\n  vs service orchestrator template\n  vs service broker',
+      '\nExamples:\n  vs service host-agent network snapshot transfer firewall monitor\n  vs service orchestrator template authority\n  vs service broker',
     )
     .action(async (names: string[]) => {
       if (names.includes('broker')) {

@@ -109,15 +109,25 @@ export function register(program: Command): void {
     .option('--read <filters...>', 'topics that it may hear, instead of a role')
     .option('--write <filters...>', 'topics that it may publish on; commands only if the filter says so')
     .option('--generate', 'make a password and print it')
+    .option('--certificate', 'it has a certificate of that common name, and no password')
     .addHelpText(
       'after',
       '\nExamples:\n  vs user add anna --role operator\n  vs user add host1 --role agent --generate > host1.password' +
+        '\n  vs user add host1 --role agent --certificate' +
         "\n  vs user add grafana --read 'vs/1/hosts/+/metrics' 'vs/1/hosts/+/vservers/+/metrics'" +
         "\n  vs user add starter --write 'vs/1/hosts/+/commands/host-agent/start'",
     )
-    .action(async (name: string, options: Wanted & { generate?: boolean }) => {
+    .action(async (name: string, options: Wanted & { generate?: boolean; certificate?: boolean }) => {
       checkName(name, 'user');
       const rights = await rightsFor(options);
+      if (options.certificate) {
+        if (options.generate) throw new VsError('usage', 'Either --generate or --certificate.');
+        const users = await usersOfBroker();
+        if ((await users.list()).some((one) => one.name === name))
+          throw new VsError('conflict', `There is a user ${name} already.`);
+        await users.certify(name, rights);
+        return console.log(`${name} is a user now, ${rights.role}, by certificate.`);
+      }
       const password = await newPassword(options.generate);
       await (await usersOfBroker()).add(name, rights, password);
       if (options.generate) console.log(password);

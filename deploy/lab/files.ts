@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { mkdir, open, writeFile } from 'node:fs/promises';
 import { run } from '../../shared/run.ts';
+import { certify } from './certificates.ts';
 import {
   type Lab,
   type LabNode,
@@ -37,14 +38,12 @@ export function toolsConf(lab: Lab, node: LabNode): string {
   const lines: Record<string, string> = {
     HOST: node.name,
     ROLE: node.role,
-    BROKER_URL: node.role === 'master' ? `unix://${at.socket}` : `mqtt://${master?.address}:1883`,
-    BROKER_USER: node.name,
-    BROKER_PASSWORD_FILE: '/etc/vs-tools/broker.password',
+    BROKER_URL: `mqtts://${master?.address}:8883`,
     MANAGEMENT_ADDRESS: node.address,
   };
   if (node.role === 'master') {
-    lines['BROKER_LISTEN'] = `${node.address}:1883`;
-    lines['BROKER_PLAIN_OUTSIDE'] = 'yes'; // until the lab has certificates
+    lines['BROKER_LISTEN'] = ''; // but the socket that it inherits
+    lines['BROKER_TLS_LISTEN'] = `${node.address}:8883`;
     lines['BROKER_SOCKET'] = at.socket;
     lines['TEMPLATE_DIR'] = templates;
     lines['TEMPLATE_NETNS'] = '/run/vslab-node/machine-net';
@@ -67,18 +66,16 @@ const service = (...names: string[]): string[] => [
 export function servicesOf(lab: Lab, node: LabNode): Record<string, string[]> {
   if (lab.bare) return { sleep: ['/usr/bin/sleep', 'infinity'] };
   if (node.role === 'master')
-    return { broker: service('broker'), master: service('orchestrator', 'template') };
+    return { broker: service('broker'), master: service('orchestrator', 'template', 'authority') };
   return { agent: service('host-agent', 'network', 'snapshot', 'transfer', 'firewall', 'monitor') };
 }
 
 async function writeUsers(lab: Lab, file: string): Promise<void> {
   const { hashPassword } = await import('../../broker/users.ts');
   const users: Record<string, unknown> = {};
-  const names = [...nodesOf(lab).map((node) => node.name), 'operator', 'viewer'];
-  for (const name of names) {
-    const role = /^host\d+$/.test(name) ? 'agent' : name;
-    users[name] = { role, ...(await hashPassword(await password(lab.name, name))) };
-  }
+  for (const { name, role } of nodesOf(lab)) users[name] = { role: role === 'host' ? 'agent' : 'master' };
+  for (const name of ['operator', 'viewer'])
+    users[name] = { role: name, ...(await hashPassword(await password(lab.name, name))) };
   await writeFile(file, `${JSON.stringify({ users }, null, 2)}\n`, { mode: 0o600 });
 }
 
@@ -91,7 +88,7 @@ export async function writeFiles(lab: Lab, node: LabNode): Promise<void> {
   }
   await writeFile(`${etc}/vs-tools.conf`, toolsConf(lab, node));
   await writeFile(`${etc}/networks.conf`, networksConf(lab));
-  await writeFile(`${etc}/broker.password`, `${await password(lab.name, node.name)}\n`, { mode: 0o600 });
+  if (!lab.bare) await certify(lab, node);
   if (node.role === 'host') return;
   const hosts = nodesOf(lab).filter((one) => one.role === 'host');
   await writeFile(`${etc}/slaves.conf`, hosts.map((host) => `${host.name}\n`).join(''));

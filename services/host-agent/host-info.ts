@@ -2,16 +2,18 @@ import { cpus, freemem, release, totalmem } from 'node:os';
 import type { HostInfo } from '../../shared/contract/host.ts';
 import { sealKey } from '../../shared/seal.ts';
 import type { Context } from '../../shared/service.ts';
+import { shownCertificate } from './certificate.ts';
 import type { Lxc } from './lxc.ts';
 
 /** Publishes what this host is and has, now and each 30 s. */
-export function publishInfo(context: Context, lxc: Lxc): { stop: () => void } {
+export function publishInfo(context: Context, lxc: Lxc): { now: () => void; stop: () => void } {
   const { bus, host, settings, version, log } = context;
   let runtime = '';
   async function publish(): Promise<void> {
     runtime ||= await lxc.version();
     const storage = await bus.request(host, 'snapshot.info', {});
     const { networks } = await bus.request(host, 'network.list', {});
+    const own = shownCertificate(settings);
     const info: HostInfo = {
       host,
       version,
@@ -24,6 +26,7 @@ export function publishInfo(context: Context, lxc: Lxc): { stop: () => void } {
       storage,
       networks: networks.map((one) => one.network.name),
       seal: sealKey(settings),
+      ...(own ? { certificate: own } : {}),
       ts: Date.now(),
     };
     bus.retain(bus.topics.info(host), info);
@@ -32,5 +35,5 @@ export function publishInfo(context: Context, lxc: Lxc): { stop: () => void } {
     void publish().catch((error: unknown) => log.warn({ error: String(error) }, 'host info not published'));
   quietly();
   const timer = setInterval(quietly, 30_000);
-  return { stop: () => clearInterval(timer) };
+  return { now: quietly, stop: () => clearInterval(timer) };
 }

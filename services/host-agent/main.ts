@@ -4,6 +4,7 @@ import { readOwnership } from '../../shared/ownership.ts';
 import { pathsFor } from '../../shared/paths.ts';
 import type { Context, Service } from '../../shared/service.ts';
 import { autostart } from './boot.ts';
+import { ownCertificate } from './certificate.ts';
 import { createCommands } from './commands.ts';
 import { exec } from './exec.ts';
 import { loadVserver, vserverNames } from './files.ts';
@@ -25,8 +26,9 @@ export function service(context: Context): Service {
   const runtime = createRuntime(context, paths, lxc);
   const states = createStates(context, paths, lxc, locks, (config, pid) => runtime.announce(config, pid));
   const commands = createCommands({ context, paths, lxc, locks, runtime, states });
+  const certificates = ownCertificate(context, () => info?.now());
   const ended = new AbortController();
-  let info: { stop: () => void } | undefined;
+  let info: ReturnType<typeof publishInfo> | undefined;
   const nothing = async (work: Promise<unknown>) => {
     await work;
     return {};
@@ -70,6 +72,8 @@ export function service(context: Context): Service {
       'host-agent.detach': ({ name, saga }) => nothing(commands.detach(name, saga)),
       'host-agent.release': (args) => commands.release(args),
       'host-agent.claim': ({ name, saga, epoch }) => commands.claim(name, saga, epoch),
+      'host-agent.renew': () => certificates.request(),
+      'host-agent.certificate': ({ certificate }) => certificates.install(certificate),
       'host-agent.answering': ({ name, timeout }) => commands.answering(name, timeout),
     },
     async start() {
@@ -84,6 +88,7 @@ export function service(context: Context): Service {
       for (const watch of [watchOwners(context, commands), clearStale(context, paths)])
         watch.catch((error: unknown) => log.error({ err: error }, 'watching the pool'));
       info = publishInfo(context, lxc);
+      context.bus.onConnect(() => info?.now()); // it may have come with another certificate
     },
     async stop() {
       ended.abort();

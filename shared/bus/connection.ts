@@ -17,6 +17,8 @@ export interface Connection {
   /** Resolves with the filters that the broker refused. */
   subscribe(filters: string[]): Promise<string[]>;
   unsubscribe(filter: string): Promise<void>;
+  /** Says good-bye, so that no last will is carried out, and connects anew; files of certificates are read again. */
+  reconnect(): void;
   end(): Promise<void>;
 }
 
@@ -166,6 +168,12 @@ export function openConnection(options: {
       answered<void>(`the end of ${filter}`, (settle) =>
         client.unsubscribe(filter, (error) => settle(error ?? undefined, undefined)),
       ),
+    reconnect() {
+      if (!client.connected || ending) return; // the next connect reads the files in any case
+      client.end(false, () => {
+        if (!ending) client.reconnect();
+      });
+    },
     end() {
       ending = true;
       return client.endAsync(true);

@@ -1,5 +1,6 @@
 import type { z } from 'zod';
 import { auditCommands } from './audit.ts';
+import { authorityCommands } from './authority.ts';
 import { firewallCommands } from './firewall.ts';
 import { networkCommands } from './network.ts';
 import { orchestratorCommands } from './saga.ts';
@@ -18,6 +19,7 @@ export const commands = {
   ...templateCommands,
   ...orchestratorCommands,
   ...auditCommands,
+  ...authorityCommands,
 };
 export type CommandName = keyof typeof commands;
 export type Args<K extends CommandName> = z.infer<(typeof commands)[K]['args']>;

@@ -9,6 +9,7 @@ const label = 'final';
 const network = 'blue';
 const secret = '3q2-7wABAgMEBQYHCAkKCw';
 const sha256 = 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855';
+const pem = `-----BEGIN CERTIFICATE-----\n${'MIIB'.repeat(16)}\n${'AAAA'.repeat(4)}\n-----END CERTIFICATE-----\n`;
 
 /** The arguments of each command once, as docs/topics.md shows them; a command without an example fails the types. */
 export const examples: { [K in CommandName]: z.input<(typeof commands)[K]['args']> } = {
@@ -51,6 +52,8 @@ export const examples: { [K in CommandName]: z.input<(typeof commands)[K]['args'
   'host-agent.release': { name, saga, epoch: 3, to: 'host2' },
   'host-agent.claim': { name, saga, epoch: 4 },
   'host-agent.answering': { name, timeout: 10_000 },
+  'host-agent.renew': {},
+  'host-agent.certificate': { certificate: pem },
   'network.list': {},
   'network.show': { network },
   'network.match': { address },
@@ -106,5 +109,9 @@ export const examples: { [K in CommandName]: z.input<(typeof commands)[K]['args'
   'orchestrator.saga': { id: saga },
   'orchestrator.abort': { id: saga },
   'orchestrator.resume': { id: saga },
+  'authority.token': { name: 'host3', ttl: 3_600_000 },
+  'authority.list': {},
+  'authority.renew': { host: 'host1' },
+  'authority.remove': { host: 'host3' },
   'orchestrator.audit': { user: 'anna', command: 'orchestrator.move' },
 };

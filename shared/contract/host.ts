@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { certificateInfo } from './authority.ts';
 import { bytes, hostName, id, ts } from './names.ts';
 import { storageInfo } from './snapshot.ts';
 
@@ -19,6 +20,7 @@ export const hostInfo = z.looseObject({
   storage: storageInfo,
   networks: z.array(z.string()),
   seal: z.string().default(''), // public key: secrets in commands are sealed for this host (shared/seal.ts)
+  certificate: certificateInfo.optional(), // the one that this host shows
   ts,
 });
 export type HostInfo = z.infer<typeof hostInfo>;

@@ -1,5 +1,6 @@
 import type { z } from 'zod';
 import { auditEntry } from './audit.ts';
+import { certificateInfo } from './authority.ts';
 import { command, errorCode, reply, replyError } from './command.ts';
 import { alert, event, hostInfo, metrics, status } from './host.ts';
 import { bytes, empty, epoch, hostName, id, ipv4, ipv6, label, mac, name, staged, ts } from './names.ts';
@@ -73,6 +74,7 @@ export const named: Record<string, Named> = {
   SagaStep: { schema: sagaStepState, description: 'one step of a saga' },
   SagaState: { schema: sagaState, description: 'a move, a create or a remove' },
   SagaProgress: { schema: sagaProgress, description: 'how far the step of a saga is' },
+  CertificateInfo: { schema: certificateInfo, description: 'a certificate: from when to when it counts' },
   AuditEntry: { schema: auditEntry, description: 'one command as the broker saw it' },
   ScanRow: { schema: scanRow, description: 'one row of vs scan' },
 };

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { certificateInfo, certificatePem, certificateRequest } from './authority.ts';
 import { type CommandSpec, hostCommand } from './command.ts';
 import { bytes, empty, epoch, hostName, id, ipv4, ipv6, mac, name, ts, label } from './names.ts';
 
@@ -169,5 +170,15 @@ export const hostAgentCommands = {
     'wait until it runs and its address answers on its network',
     z.strictObject({ name, timeout: z.int().min(0).max(120_000) }),
     z.object({ ms: z.int() }),
+  ),
+  'host-agent.renew': hostCommand(
+    'make the next key of this host, which it keeps beside the one in use, and answer the request for its certificate',
+    empty,
+    z.object({ request: certificateRequest, address: z.union([ipv4, ipv6]) }),
+  ),
+  'host-agent.certificate': hostCommand(
+    'check the certificate for the next key, put both in place at once, and connect with them',
+    z.strictObject({ certificate: certificatePem }),
+    z.object({ certificate: certificateInfo }),
   ),
 } satisfies Record<string, CommandSpec>;

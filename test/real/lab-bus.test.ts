@@ -46,14 +46,16 @@ describe('the bus of a lab', () => {
     expect(await seen(lab)).toEqual({ master: 'online', host1: 'online', host2: 'online' });
   });
 
-  it('refuses a wrong password, and keeps the right ones in files of mode 0600', async () => {
+  it('refuses a wrong password, and keeps passwords and the keys of its nodes in files of mode 0600', async () => {
     const options = await mqttOptions(lab, 'viewer');
     options[options.indexOf('-P') + 1] = 'wrong';
     const argv = [...options, '-t', 'vs/1/#', '-C', '1', '-W', '5'];
     const { status: code } = spawnSync('mosquitto_sub', argv, { timeout: 20_000 });
     expect(code).not.toBe(0);
-    for (const user of ['operator', 'viewer', 'master', 'host1']) {
-      expect(statSync(paths(name).secret(user)).mode & 0o777).toBe(0o600);
+    const keys = ['master', 'host1'].map((node) => `${paths(name).node(node)}/state/tls/host.key`);
+    const words = ['operator', 'viewer'].map((user) => paths(name).secret(user));
+    for (const file of [...words, ...keys, `${paths(name).node('master')}/state/ca/ca.key`]) {
+      expect(statSync(file).mode & 0o777).toBe(0o600);
     }
   });
 

@@ -48,7 +48,7 @@ test('what an external broker allows is what the embedded one allows, topic by t
       expect([who.name, topic, publish.some((one) => matches(one, topic))]).toEqual([
         who.name,
         topic,
-        mayPublish('vs/1', identity, topic),
+        mayPublish('vs/1', identity, topic, true),
       ]);
       expect([who.name, topic, read.some((one) => matches(one, topic))]).toEqual([
         who.name,
