@@ -4,6 +4,7 @@ import { createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { VsError } from '../../shared/errors.ts';
 import { run } from '../../shared/run.ts';
+import { authorityFile } from './certificates.ts';
 import { writeFiles } from './files.ts';
 import {
   checkLabName,
@@ -26,6 +27,7 @@ export interface UpOptions {
   storage?: Lab['storage'];
   networks?: number;
   bare?: boolean;
+  broker?: Lab['broker'];
   say?: (line: string) => void;
 }
 
@@ -53,7 +55,13 @@ function needRoot(): void {
 export async function mqttOptions(lab: Lab, user: 'operator' | 'viewer'): Promise<string[]> {
   const word = await password(lab.name, user);
   const id = `${user}-${process.pid.toString(36)}${Date.now().toString(36)}`;
-  return ['-h', '127.0.0.1', '-p', String(lab.port), '-u', user, '-P', word, '-i', id];
+  const base = ['-h', '127.0.0.1', '-p', String(lab.port), '-u', user, '-i', id];
+  if (!lab.broker) return [...base, '-P', word];
+  const secured = [...base, '--cafile', authorityFile(lab.name)];
+  const file = paths(lab.name).secret(user);
+  return lab.broker === 'nats'
+    ? [...secured, '--cert', `${file}.pem`, '--key', `${file}.key`]
+    : [...secured, '-P', word];
 }
 
 /** Waits until the master and every host say `online`; the names of those that do not. */
@@ -72,7 +80,16 @@ export async function awaitOnline(
     ]);
     const count = ['-C', String(waiting.size), '-W', '3'];
     const { stdout } = await run(
-      ['mosquitto_sub', ...options, '-q', '1', ...topics, '-F', '%t %p', ...count],
+      [
+        'mosquitto_sub',
+        ...options,
+        '-q',
+        lab.broker === 'nats' ? '0' : '1',
+        ...topics,
+        '-F',
+        '%t %p',
+        ...count,
+      ],
       {
         okCodes: [0, 1, 2, 5, 7, 14, 15, 27, 255],
         timeoutMs: 10_000,
@@ -102,7 +119,7 @@ async function clearRuntime(name: string): Promise<void> {
 async function recordFor(options: UpOptions): Promise<Lab> {
   const kept = await readLab(options.name);
   const running = kept !== undefined && existsSync(paths(options.name).ready);
-  for (const key of ['storage', 'networks', 'bare'] as const) {
+  for (const key of ['storage', 'networks', 'bare', 'broker'] as const) {
     const value = options[key];
     if (kept && value !== undefined && value !== kept[key]) {
       throw new VsError(
@@ -125,6 +142,7 @@ async function recordFor(options: UpOptions): Promise<Lab> {
     vlan: kept?.vlan ?? false,
     port: running ? kept.port : await freePort(kept?.port ?? 0),
     bare: kept?.bare ?? options.bare ?? false,
+    ...((kept ? kept.broker : options.broker) ? { broker: kept ? kept.broker : options.broker } : {}),
   };
 }
 
@@ -155,7 +173,7 @@ export async function up(options: UpOptions): Promise<Lab> {
   for (const result of booted) if (result.status === 'rejected') throw result.reason;
   for (const node of nodes) say(`${node.name.padEnd(9)} ${node.address}`);
   if (lab.bare) return lab;
-  const missing = await awaitOnline(lab, 30);
+  const missing = await awaitOnline(lab, lab.broker === 'nats' ? 60 : 30);
   if (missing.length > 0) {
     throw new VsError(
       'unavailable',

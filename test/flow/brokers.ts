@@ -19,7 +19,7 @@ export const users = {
   viewer: 'viewer',
 } as const;
 /** What takes longer with a cluster: a leader has to be found, a subscription to be prepared on three nodes. */
-export const patience = kind === 'nats' ? 4 : 1;
+export const patience = { embedded: 1, mosquitto: 2, nats: 4 }[kind];
 
 const program = { embedded: process.execPath, mosquitto: 'mosquitto', nats: 'nats-server' }[kind];
 export const installed = spawnSync(program, ['-v']).error === undefined;
