@@ -12,7 +12,8 @@ command -v apt-get >/dev/null && command -v dpkg-query >/dev/null ||
 command -v npm >/dev/null || fail "npm is missing; install it first: apt-get install npm"
 
 packages="lxc mmdebstrap rsync nftables iproute2 btrfs-progs e2fsprogs uidmap mosquitto-clients iputils-arping
-  iputils-ping acl attr libcap2-bin openssl zstd xz-utils busybox-static perl procps util-linux mount libatomic1"
+  iputils-ping acl attr libcap2-bin openssl zstd xz-utils busybox-static perl procps util-linux mount libatomic1
+  mosquitto nats-server"
 policy=/usr/sbin/policy-rc.d
 mark="vs-tools setup, temporary"
 dropPolicy() { if grep -qs "$mark" "$policy"; then rm -f "$policy"; fi; }
@@ -49,6 +50,10 @@ if [ "${#missing[@]}" -gt 0 ]; then
     fail "apt-get could not install them; is a Debian mirror reachable? The last lines of its output stand above"
   fi
   rm -f "$log"
+  # The tests start brokers of their own; those of the packages shall not start at the next boot either.
+  for unit in mosquitto nats-server; do
+    case " ${missing[*]} " in *" $unit "*) systemctl disable "$unit.service" >/dev/null 2>&1 || true ;; esac
+  done
   say "packages are installed; no service was started"
 fi
 
