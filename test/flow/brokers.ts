@@ -155,7 +155,7 @@ export async function openBroker(directory: string, more: Record<string, string>
         client.stream.destroy();
         if (done) return;
       } catch (error) {
-        why = error;
+        if (why === 'no PUBACK') why = error; // the first one: mqtt.js cannot load its parts a second time
       }
       await sleep(50);
     }
