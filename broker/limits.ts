@@ -3,10 +3,10 @@ import type { Client } from 'aedes';
 import type { Settings } from '../config/settings.ts';
 import type { Store } from './persistence/store.ts';
 
-type Limits = Pick<Settings, 'BROKER_CONNECTIONS_PER_USER' | 'BROKER_SESSIONS_PER_USER'>;
+type Bounds = Pick<Settings, 'BROKER_CONNECTIONS_PER_USER' | 'BROKER_SESSIONS_PER_USER'>;
 
 /** How much of the broker one user may take. A client that comes again under its id is never one too many. */
-export function openLimits(settings: Limits, store: Store) {
+export function openLimits(settings: Bounds, store: Store) {
   const users = new Map<string, Set<Client>>();
   return {
     /** Why this client may not enter as this user; undefined when it may, and then it is counted until it goes. */
@@ -32,3 +32,4 @@ export function openLimits(settings: Limits, store: Store) {
     },
   };
 }
+export type Limits = ReturnType<typeof openLimits>;

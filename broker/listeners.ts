@@ -15,6 +15,8 @@ import { createWebSocketServer } from './websocket.ts';
 
 /** What may wait for a client before its stream says so: a frozen one must not stop the others (measured.md, G4). */
 const WAITING = 4 * 1024 * 1024;
+/** Clients may have a long keep-alive, or none (MQTT 3.1.1, 3.1.2.10): the kernel finds out that the other end is gone. */
+const quick = { noDelay: true, keepAlive: true, keepAliveInitialDelay: 60_000 };
 /** A WebSocket message may hold several packets. */
 const MORE = 64 * 1024;
 
@@ -58,10 +60,9 @@ export async function openListeners(
     stats.follow(socket);
     take(stream);
   }
-  const plain = () =>
-    createServer({ noDelay: true, highWaterMark: WAITING }, (socket) => accept(socket, socket));
+  const plain = () => createServer({ ...quick, highWaterMark: WAITING }, (socket) => accept(socket, socket));
   function tls(): Server {
-    const server = createTlsServer({ ...secure?.options, noDelay: true }, (socket) => {
+    const server = createTlsServer({ ...secure?.options, ...quick }, (socket) => {
       letWait(socket);
       noteCertificate(socket, socket);
       accept(socket, socket);

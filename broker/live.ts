@@ -57,3 +57,4 @@ export function followUsers(users: Users, revoked: RevokedList, log: Log, tell: 
     stop: () => clearInterval(timer),
   };
 }
+export type Live = ReturnType<typeof followUsers>;

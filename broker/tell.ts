@@ -21,6 +21,10 @@ export type Told = keyof typeof sentences;
 /** Says what the broker did, as an event on the bus. */
 export type Tell = (what: Told, about: About) => void;
 
+/** Why somebody may not do what it asked for. */
+export const reasonFor = (who: { role: string } | null | undefined): string =>
+  `not allowed for role ${who?.role ?? 'none'}`;
+
 const MINUTE = 60_000;
 /** So many different ones of one user (or, before it is let in, of one address) in a minute; the others count together. */
 const EACH = 20;

@@ -38,6 +38,8 @@ export function createWebSocketServer(options: {
     {
       ...options.tls,
       noDelay: true,
+      keepAlive: true,
+      keepAliveInitialDelay: 60_000,
       headersTimeout: 10_000,
       requestTimeout: 10_000,
       connectionsCheckingInterval: 5000,

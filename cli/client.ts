@@ -33,6 +33,8 @@ export interface Client {
   close(): void;
 }
 
+/** A broker that says nothing for that long is not there (ms); a slow link that loses packets may take seconds. */
+const SLOW_MS = 10_000;
 const hint =
   'Set BROKER_URL, BROKER_USER and BROKER_PASSWORD_FILE in vs-tools.conf; for a lab: eval "$(./vs lab env)"';
 
@@ -128,7 +130,10 @@ async function connectOne(settings: ClientSettings): Promise<Client & { ready: P
   }
   const unavailable = (message: string) => end(new VsError('unavailable', message, { retryable: true }));
 
-  const slow = setTimeout(() => unavailable(`The broker at ${settings.url} does not answer. ${hint}`), 5000);
+  const slow = setTimeout(
+    () => unavailable(`The broker at ${settings.url} does not answer. ${hint}`),
+    SLOW_MS,
+  );
   const alive = setInterval(() => send({ cmd: 'pingreq' }), 20_000);
   alive.unref();
   socket.on('error', (error: NodeJS.ErrnoException) => {
@@ -202,6 +207,7 @@ async function connectOne(settings: ClientSettings): Promise<Client & { ready: P
   function watchTarget(target: string, reject: (error: VsError) => void, sendAgain: () => void): void {
     const name = target === 'master' ? 'The master' : `Host ${target}`;
     let session: string | undefined;
+    const asked = Date.now();
     subscribe([topics.status(target)], (_topic, payload, retained) => {
       const now = payload as { state?: string; session?: string } | null;
       if (now?.state === 'offline') {
@@ -211,18 +217,21 @@ async function connectOne(settings: ClientSettings): Promise<Client & { ready: P
       }
       if (session !== undefined && session !== now?.session)
         reject(new VsError('unavailable', `${name} restarted before it answered.`, { retryable: true }));
-      if (session === undefined && !retained) sendAgain();
+      if (!retained) sendAgain(); // it hears its commands only now, for it or the broker was away
       session = now?.session ?? '';
     }).then(
       () =>
-        setTimeout(() => {
-          if (session !== undefined) return;
-          reject(
-            target === 'master'
-              ? new VsError('unavailable', 'The master does not answer: it never reported to this broker.')
-              : new VsError('not-found', `There is no host ${target}; "vs host list" shows the hosts.`),
-          );
-        }, 700).unref(),
+        setTimeout(
+          () => {
+            if (session !== undefined) return;
+            reject(
+              target === 'master'
+                ? new VsError('unavailable', 'The master does not answer: it never reported to this broker.')
+                : new VsError('not-found', `There is no host ${target}; "vs host list" shows the hosts.`),
+            );
+          },
+          700 + 3 * (Date.now() - asked),
+        ).unref(), // over a slow link the retained message takes longer, too
       () => undefined,
     );
   }

@@ -1,5 +1,6 @@
 import { accessSync, constants, existsSync, readFileSync } from 'node:fs';
 import { brokerUrl } from '../shared/bus/wire.ts';
+import { emptyCore } from '../shared/core-files.ts';
 import { VsError } from '../shared/errors.ts';
 
 /** What the command line needs of the settings. Read without zod, which would double the time of `vs scan`. */
@@ -66,6 +67,7 @@ function mayUse(file: string): boolean {
 function passwordFrom(file: string): string {
   if (!file) return '';
   try {
+    emptyCore();
     return readFileSync(file, 'utf8').trim();
   } catch (error) {
     throw new VsError(

@@ -46,6 +46,28 @@ const schema = z.strictObject({
   STOP_TIMEOUT: seconds(30),
   TRASH_DAYS: z.coerce.number().min(0).max(3650).default(7),
   METRICS_INTERVAL: z.coerce.number().min(1).max(3600).default(10),
+  OUTBOX_MESSAGES: z.coerce.number().int().min(10).max(100_000).default(1000),
+  OUTBOX_BYTES: z.coerce
+    .number()
+    .int()
+    .min(65_536)
+    .max(256 * 1024 * 1024)
+    .default(4 * 1024 * 1024),
+  ALERT_SETTLE_SECONDS: seconds(60),
+  METRICS_LISTEN: z
+    .string()
+    .regex(/^$|^([0-9A-Za-z.-]+|\[[0-9a-fA-F:.]+\]):\d{1,5}$/, 'an address such as 127.0.0.1:9469')
+    .refine((text) => text === '' || URL.canParse(`http://${text}`), 'an address such as 127.0.0.1:9469')
+    .default(''),
+  METRICS_TOKEN_FILE: z.string().default(''),
+  METRICS_TLS_CERT: z.string().default(''),
+  METRICS_TLS_KEY: z.string().default(''),
+  METRICS_OPEN_OUTSIDE: z.enum(['yes', 'no']).default('no'),
+  METRICS_KEEP_SECONDS: z.coerce.number().min(1).max(86_400).default(60),
+  HOMEASSISTANT_PREFIX: z
+    .string()
+    .regex(/^$|^[A-Za-z0-9_-]+(\/[A-Za-z0-9_-]+){0,3}$/, 'topic levels such as homeassistant')
+    .default(''),
   LOG_LEVEL: z.enum(['debug', 'info', 'warn', 'error']).default('info'),
   TEMPLATE_DIR: z.string().default(''),
   TEMPLATE_NETNS: z.string().default(''),

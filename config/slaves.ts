@@ -1,7 +1,11 @@
 import { parseLines, readOptional } from './lines.ts';
 import type { Settings } from './settings.ts';
 
-/** One host of slaves.conf: `host[:noselect,compress,bwlimit=50k|50m]`. */
+/** What slaves.conf may ask for a host's copies: the same by TLS, in the clear, or through ssh. */
+export const wishes = ['rsyncd-tls', 'ssh', 'rsyncd'] as const; // the most private first
+export type Wish = (typeof wishes)[number];
+
+/** One host of slaves.conf: `host[:noselect,compress,bwlimit=50k|50m,transport=rsyncd-tls|ssh|rsyncd]`. */
 export interface Slave {
   host: string;
   /** Never chosen by itself for a new vserver. */
@@ -9,26 +13,42 @@ export interface Slave {
   compress: boolean;
   /** Bytes a second for copies to and from it. */
   bwlimit?: number;
+  /** What copies to and from it go through; TLS where neither host asks for anything. */
+  transport?: Wish;
 }
 
 function parseSlave(line: string, before: Slave[]): Slave {
   const [host = '', options = '', ...rest] = line.split(':').map((field) => field.trim());
   if (!/^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$/.test(host) || rest.length > 0)
-    throw new Error(`expected host[:noselect,compress,bwlimit=50m], found "${line.slice(0, 60)}"`);
+    throw new Error(
+      `expected host[:noselect,compress,bwlimit=50m,transport=rsyncd-tls], found "${line.slice(0, 60)}"`,
+    );
   if (before.some((other) => other.host === host)) throw new Error(`host ${host} stands here already`);
   const slave: Slave = { host, noselect: false, compress: false };
   for (const option of options.split(',').map((word) => word.trim())) {
     const limit = /^bwlimit=([1-9]\d{0,8})([km])$/.exec(option);
-    if (option === 'noselect' || option === 'compress') slave[option] = true;
+    const transport = /^transport=(.*)$/.exec(option)?.[1];
+    if (transport !== undefined) {
+      const wish = wishes.find((one) => one === transport);
+      if (!wish) throw new Error(`unknown transport ${transport}; known are ${wishes.join(', ')}`);
+      if (slave.transport) throw new Error(`host ${host} has two transports`);
+      slave.transport = wish;
+    } else if (option === 'noselect' || option === 'compress') slave[option] = true;
     else if (limit) slave.bwlimit = Number(limit[1]) * (limit[2] === 'k' ? 1024 : 1024 * 1024);
     else if (option)
-      throw new Error(`unknown option ${option}; known are noselect, compress, bwlimit=50k, bwlimit=50m`);
+      throw new Error(
+        `unknown option ${option}; known are noselect, compress, bwlimit=50k, bwlimit=50m, transport=${wishes.join('|')}`,
+      );
   }
   return slave;
 }
 
 /** Parses the text of slaves.conf. */
 export const parseSlaves = (text: string, file: string): Slave[] => parseLines(text, file, parseSlave);
+
+/** What two hosts agree on: of two wishes the more private one; TLS when neither says anything. */
+export const agreed = (slaves: Slave[]): Wish =>
+  wishes.find((wish) => slaves.some((one) => one.transport === wish)) ?? 'rsyncd-tls';
 
 /** The hosts of CONFIG_DIR/slaves.conf; none when there is no such file. */
 export async function loadSlaves(settings: Pick<Settings, 'CONFIG_DIR'>): Promise<Slave[]> {

@@ -1,19 +1,26 @@
 import { parseArgs } from 'node:util';
+import { benchBroker } from './bench/broker.ts';
 import { benchCli } from './bench/cli.ts';
 import { benchMove, sources } from './bench/move.ts';
+import { benchTransfer } from './bench/transfer.ts';
 import { storages } from './bench/report.ts';
 import { say } from './bench/kit.ts';
 
-/** `npm run bench -- cli|move`: figures as ratios within one run. docs/bench.md says what they mean. */
+/** `npm run bench -- cli|move|transfer|broker`: figures as ratios within one run. docs/bench.md says what they mean. */
 const usage = `usage: npm run bench -- cli [--rounds N] [--json]
        npm run bench -- move [--storage btrfs|dir|both] [--source busybox|bookworm|trixie] [--rounds N] [--json]
-Both take --name LAB for the name of their lab (bench unless told).`;
+       npm run bench -- transfer [--rounds N] [--json]
+       npm run bench -- broker [--quick] [--json]
+cli, move and transfer take --name LAB for the name of their lab (bench unless told).`;
+
+const ways = { cli: benchCli, move: benchMove, transfer: benchTransfer, broker: benchBroker };
 
 function words() {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
     options: {
       json: { type: 'boolean', default: false },
+      quick: { type: 'boolean', default: false },
       name: { type: 'string', default: 'bench' },
       rounds: { type: 'string' },
       source: { type: 'string', default: 'bookworm' },
@@ -21,16 +28,26 @@ function words() {
     },
   });
   const [what, ...more] = positionals;
-  const rounds = Number(values.rounds ?? (what === 'move' ? 3 : 15));
+  const rounds = Number(values.rounds ?? (what === 'cli' ? 15 : 3));
   const source = sources.find((one) => one === values.source);
   const storage = values.storage === 'both' ? storages : storages.filter((one) => one === values.storage);
-  if ((what !== 'cli' && what !== 'move') || more.length > 0 || !source || storage.length === 0)
+  if (!what || !Object.hasOwn(ways, what) || more.length > 0 || !source || storage.length === 0)
     throw new Error(
-      positionals.length === 0 ? 'cli or move?' : 'that is none of its ways, sources or storages',
+      positionals.length === 0
+        ? 'cli, move, transfer or broker?'
+        : 'that is none of its ways, sources or storages',
     );
   if (!Number.isInteger(rounds) || rounds < 1 || rounds > 1000)
     throw new Error('--rounds is a number from 1 to 1000');
-  return { what, lab: values.name, rounds, json: values.json, source, storage };
+  return {
+    what: what as keyof typeof ways,
+    lab: values.name,
+    rounds,
+    json: values.json,
+    quick: values.quick,
+    source,
+    storage,
+  };
 }
 
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
@@ -47,7 +64,7 @@ if (given) {
   for (const name of ['SIGINT', 'SIGTERM'] as const) process.on(name, () => stop.abort());
   try {
     const options = { ...given, signal: stop.signal };
-    process.exitCode = await (given.what === 'cli' ? benchCli(options) : benchMove(options));
+    process.exitCode = await ways[given.what](options);
   } catch (error) {
     say(`bench: ${stop.signal.aborted ? 'ended by a signal; the lab is down' : messageOf(error)}`);
     process.exitCode = 1;

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { type Settings, brokerPassword } from '../config/settings.ts';
 import { openConnection } from './bus/connection.ts';
+import { openDurable } from './bus/durable.ts';
 import { openOutbox } from './bus/outbox.ts';
 import { openRequests } from './bus/requests.ts';
 import { openRetained } from './bus/retained.ts';
@@ -10,7 +11,7 @@ import { type OnMessage, openSubscriptions } from './bus/subscriptions.ts';
 import { type RequestOptions, replyName } from './bus/wire.ts';
 import type { Args, CommandName, Data } from './contract/commands.ts';
 import type { Alert } from './contract/host.ts';
-import { type Topics, topicsFor } from './contract/topics.ts';
+import { type Topics, matches, topicsFor } from './contract/topics.ts';
 import type { Dispatcher } from './dispatch.ts';
 import type { Log } from './log.ts';
 
@@ -34,7 +35,7 @@ export interface Bus {
     args: Args<K>,
     options?: RequestOptions,
   ): Promise<Data<K>>;
-  /** Kept while the broker is away: the last 1000, in their order. */
+  /** Kept while the broker is away, in their order, and over a restart: the last OUTBOX_MESSAGES, OUTBOX_BYTES. */
   event(service: string, event: string, message: string, extra?: object): void;
   alert(subject: string, check: string, alert: Alert | null): void;
   /** At each connect, once commands can be heard; at once when that is so already. */
@@ -44,20 +45,22 @@ export interface Bus {
   close(): Promise<void>;
 }
 
-const EVENTS_KEPT = 1000;
 const REPLIES_KEPT = 1000;
+const REPLIES_BYTES = 64 * 1024 * 1024;
 /** How long `close` waits for what is on its way. */
 const CLOSE_MS = 2000;
 
 /**
  * Connects a process to the broker as one target (a host or `master`). Works at once, also while the broker is away:
  * commands to the own target are answered in the process, retained state is published when the broker is back.
+ * `keep`: the name under which it keeps events and alerts on disk; without one they are in memory only.
  */
 export function connectBus(options: {
   settings: Settings;
   target: string;
   dispatcher: Dispatcher;
   log: Log;
+  keep?: string;
 }): Bus {
   const { settings, target, dispatcher, log } = options;
   const topics = topicsFor(settings.BASE_TOPIC);
@@ -69,6 +72,8 @@ export function connectBus(options: {
   const listeners = new Set<() => void>();
   /** Connected, and hears its commands. */
   let up = false;
+  /** Until the alerts of this life are known. */
+  let settling: NodeJS.Timeout | undefined;
   let closing = false;
 
   const status = (state: 'online' | 'offline') => JSON.stringify({ state, session, ts: Date.now() });
@@ -91,9 +96,32 @@ export function connectBus(options: {
   const hears = replyName(settings.BROKER_KIND, issuer, clientId);
   const own = [...topics.replies(hears), topics.commands(target)];
   const subscriptions = openSubscriptions(connection, own, log);
-  const retained = openRetained(connection, log);
-  const events = openOutbox(connection, { limit: EVENTS_KEPT, ordered: true, log });
-  const replies = openOutbox(connection, { limit: REPLIES_KEPT, ordered: false, log });
+  const onDisk =
+    options.keep === undefined
+      ? undefined
+      : openDurable(settings, options.keep, (message) => {
+          log.error(message);
+          event('bus', 'outbox', message);
+        });
+  const isAlert = (topic: string) => matches(topics.alert(target, '+', '+'), topic);
+  const retained = openRetained(connection, log, onDisk && { isAlert, raised: onDisk.raised });
+  const events = openOutbox(connection, {
+    limit: settings.OUTBOX_MESSAGES,
+    bytes: settings.OUTBOX_BYTES,
+    ordered: true,
+    log,
+    spool: onDisk?.spool,
+    word: (number) => ({
+      topic: topics.events(target, 'bus'),
+      payload: {
+        ts: Date.now(),
+        event: 'lost',
+        message: `${number} events were lost: the broker was away too long, or would not have them`,
+        eventId: randomUUID(),
+      },
+    }),
+  });
+  const replies = openOutbox(connection, { limit: REPLIES_KEPT, bytes: REPLIES_BYTES, ordered: false, log });
   const requests = openRequests({ connection, topics, target, hears, issuer, url, dispatcher, log });
   const sessions = openSessions();
   const serve = openServing({
@@ -111,23 +139,25 @@ export function connectBus(options: {
   /** Who is told that this target is online may ask it at once: so it says that last, when it hears commands. */
   async function connected(): Promise<void> {
     void retained.renew();
-    events.tellDropped(topics.events(target, 'bus'), (number) => ({
-      ts: Date.now(),
-      event: 'lost',
-      message: `${number} events were lost, for the broker was away too long`,
-    }));
     events.open();
     replies.open();
     if (!(await subscriptions.renew())) return; // lost again
     sayOnline();
     requests.open();
     up = true;
+    settling ??= setTimeout(() => retained.clearLeft(), settings.ALERT_SETTLE_SECONDS * 1000).unref();
     for (const listener of listeners) listener();
   }
 
   function event(service: string, name: string, message: string, extra: object = {}): void {
     log.info({ service, event: name, ...extra }, message);
-    events.push(topics.events(target, service), { ts: Date.now(), event: name, message, ...extra });
+    events.push(topics.events(target, service), {
+      ts: Date.now(),
+      event: name,
+      message,
+      ...extra,
+      eventId: randomUUID(),
+    });
   }
 
   function take(topic: string, buffer: Buffer, retain: boolean): void {
@@ -186,6 +216,7 @@ export function connectBus(options: {
     reconnect: () => connection.reconnect(),
     async close() {
       closing = true;
+      clearTimeout(settling);
       if (connection.connected) {
         const enough = AbortSignal.timeout(CLOSE_MS);
         const late = new Promise((resolve) => enough.addEventListener('abort', resolve));
@@ -196,6 +227,7 @@ export function connectBus(options: {
         await Promise.race([said, late]);
       }
       await connection.end();
+      await Promise.all([onDisk?.spool.flush(), onDisk?.raised.flush()]);
     },
   };
 }

@@ -38,6 +38,8 @@ const modules: Record<
   orchestrator: { scope: 'master', load: () => import('../services/orchestrator/main.ts') },
   template: { scope: 'master', load: () => import('../services/template/main.ts') },
   authority: { scope: 'master', load: () => import('../services/authority/main.ts') },
+  exporter: { scope: 'master', load: () => import('../services/exporter/main.ts') },
+  discovery: { scope: 'master', load: () => import('../services/discovery/main.ts') },
 };
 export const serviceNames = Object.keys(modules);
 
@@ -72,7 +74,13 @@ export async function runServices(names: string[], settings: Settings): Promise<
     if (error instanceof VsError) log.warn({ command: name, code: error.code, cause }, error.message);
     else log.error({ command: name, err: error }, 'a command failed inside vs-tools');
   });
-  const bus = connectBus({ settings, target: host, dispatcher, log });
+  const bus = connectBus({
+    settings,
+    target: host,
+    dispatcher,
+    log,
+    ...(names[0] ? { keep: names[0] } : {}),
+  });
   const context: Context = { host, settings, bus, log, version: version() };
   const services: Service[] = [];
   for (const name of names) {

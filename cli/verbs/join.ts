@@ -31,6 +31,7 @@ export function register(program: Command): void {
         '\n\nExamples:\n  vs join 192.0.2.1 --token host1.3q2-7w...\n  vs join master.example:8443 --token - < token',
     )
     .action(async (master: string, options: { token: string }) => {
+      process.title = 'vs join'; // command lines are everybody's to read
       const where = masterOf(master);
       const { readToken } = await import('../../shared/token.ts');
       const token = readToken(options.token === '-' ? await readAll(process.stdin) : options.token);

@@ -9,6 +9,7 @@ const load = {
   lab: () => import('../../deploy/lab/lab.ts'),
   model: () => import('../../deploy/lab/model.ts'),
   node: () => import('../../deploy/lab/node.ts'),
+  slow: () => import('../../deploy/lab/slow.ts'),
   status: () => import('../../deploy/lab/status.ts'),
   wires: () => import('../../deploy/lab/wires.ts'),
 };
@@ -31,6 +32,21 @@ function count(limit: number): (text: string) => number {
     if (Number.isInteger(value) && value >= 1 && value <= limit) return value;
     throw new InvalidArgumentError(`It is a whole number from 1 to ${limit}.`);
   };
+}
+
+/** `5%` or `0.5` in percent. */
+function percent(text: string): number {
+  const value = /^\d+(\.\d+)?%?$/.test(text) ? Number.parseFloat(text) : NaN;
+  if (value >= 0 && value <= 100) return value;
+  throw new InvalidArgumentError('A loss is a share from 0 to 100 percent, such as 5%.');
+}
+
+/** `10mbit`, `500kbit`, `1gbit` in kbit/s. */
+function rate(text: string): number {
+  const match = /^(\d+(?:\.\d+)?)(kbit|mbit|gbit)$/.exec(text);
+  const kbit = Number(match?.[1]) * ({ kbit: 1, mbit: 1000, gbit: 1_000_000 }[match?.[2] ?? ''] ?? NaN);
+  if (kbit >= 1) return kbit;
+  throw new InvalidArgumentError('A rate is a number with a unit, such as 500kbit or 10mbit.');
 }
 
 function storage(text: string): 'btrfs' | 'dir' | 'mixed' {
@@ -134,6 +150,34 @@ function runVerbs(lab: Command): void {
       const { cut } = await load.wires();
       await cut(await requireLab(options.name), name, options.from);
     });
+  verb(
+    'slow',
+    'make the management link of a node slow, both ways, until --off, kill or down',
+    '  vs lab slow host1\n  vs lab slow host1 --delay 50ms --loss 0% --rate 10mbit\n  vs lab slow host1 --off',
+  )
+    .argument('<node>', 'host1, host2, ... or master')
+    .option('--delay <time>', 'what a round trip takes longer', duration, 200)
+    .option('--loss <percent>', 'how much is lost, each way', percent, 5)
+    .option('--rate <rate>', 'how much passes, each way (no limit unless told)', rate)
+    .option('--off', 'the link is as fast as it was')
+    .action(
+      async (
+        name: string,
+        options: Named & { delay: number; loss: number; rate?: number; off?: boolean },
+      ) => {
+        const { nodeOf, requireLab } = await load.model();
+        const { slowDown, speedUp } = await load.slow();
+        const found = await requireLab(options.name);
+        const node = nodeOf(found, name);
+        if (options.off) await speedUp(found, node);
+        else
+          await slowDown(found, node, {
+            delayMs: options.delay,
+            loss: options.loss,
+            kbit: options.rate ?? 0,
+          });
+      },
+    );
   verb('heal', 'end every cut', '  vs lab heal').action(async (options: Named) => {
     const { requireLab } = await load.model();
     const { heal } = await load.wires();

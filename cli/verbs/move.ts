@@ -1,7 +1,10 @@
 import { type Command, Option } from 'commander';
+import type { Transport } from '../../shared/contract/transfer.ts';
 import { withClient } from '../client.ts';
 import { checkHost, checkName } from '../names.ts';
 import { type SagaOptions, present } from '../sagas.ts';
+
+const transports = ['rsyncd-tls', 'rsyncd', 'ssh', 'btrfs-send'] satisfies Transport[];
 
 /** `vs move NAME HOST`. */
 export function register(program: Command): void {
@@ -10,9 +13,7 @@ export function register(program: Command): void {
     .description('move a vserver to another host')
     .argument('<name>', 'name of the vserver')
     .argument('<host>', 'the host it shall run on')
-    .addOption(
-      new Option('--transport <way>', 'how to copy (chosen unless told)').choices(['rsyncd', 'btrfs-send']),
-    )
+    .addOption(new Option('--transport <way>', 'how to copy (chosen unless told)').choices(transports))
     .option('--dry-run', 'check and show the steps, change nothing')
     .option('--follow', 'show it until it ends (as it is unless told)')
     .option('--no-follow', 'return as soon as it is begun')
@@ -21,19 +22,17 @@ export function register(program: Command): void {
       'after',
       '\nExamples:\n  vs move web1 host2\n  vs move web1 host2 --dry-run\n  vs move web1 host2 --no-follow --json',
     )
-    .action(
-      async (name: string, host: string, options: SagaOptions & { transport?: 'rsyncd' | 'btrfs-send' }) => {
-        checkName(name);
-        checkHost(host);
-        await withClient(async (client) => {
-          const started = await client.request('master', 'orchestrator.move', {
-            name,
-            host,
-            ...(options.transport ? { transport: options.transport } : {}),
-            ...(options.dryRun ? { dryRun: true } : {}),
-          });
-          await present(client, started, options);
+    .action(async (name: string, host: string, options: SagaOptions & { transport?: Transport }) => {
+      checkName(name);
+      checkHost(host);
+      await withClient(async (client) => {
+        const started = await client.request('master', 'orchestrator.move', {
+          name,
+          host,
+          ...(options.transport ? { transport: options.transport } : {}),
+          ...(options.dryRun ? { dryRun: true } : {}),
         });
-      },
-    );
+        await present(client, started, options);
+      });
+    });
 }

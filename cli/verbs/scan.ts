@@ -45,11 +45,13 @@ export function rowsOf(messages: Map<string, unknown>): ScanRow[] {
 
 async function retainedRows(client: Client): Promise<ScanRow[]> {
   const messages = new Map<string, unknown>();
+  const asked = Date.now();
   await client.subscribe(
     [client.topics.all.hostStatus, client.topics.all.vserverState],
     (topic, payload) => void messages.set(topic, payload),
   );
-  await new Promise((resolve) => setTimeout(resolve, 300));
+  const quiet = 300 + 3 * (Date.now() - asked); // over a slow link they take longer
+  await new Promise((resolve) => setTimeout(resolve, quiet));
   return rowsOf(messages);
 }
 
@@ -61,7 +63,7 @@ async function scan(client: Client, options: Options): Promise<ScanRow[]> {
       'master',
       'orchestrator.scan',
       { ...(options.host ? { host: options.host } : {}), ...(options.name ? { name: options.name } : {}) },
-      { timeoutMs: 1500 },
+      { timeoutMs: 3000 }, // over a link that loses packets it may need two seconds
     );
     return rows;
   } catch (error) {

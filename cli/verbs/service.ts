@@ -19,9 +19,15 @@ export function register(program: Command): void {
     .argument('<name...>', 'services of a host, services of the master, or broker alone')
     .addHelpText(
       'after',
-      '\nExamples:\n  vs service host-agent network snapshot transfer firewall monitor\n  vs service orchestrator template authority\n  vs service broker',
+      '\nExamples:\n  vs service host-agent network snapshot transfer firewall monitor\n  vs service orchestrator template authority exporter discovery\n  vs service broker',
     )
     .action(async (names: string[]) => {
+      const { writeNoCore } = await import('../../shared/core-files.ts');
+      await writeNoCore().catch((error: unknown) =>
+        console.error(
+          `vs: a crash of this process may leave a core file with secrets: ${(error as Error).message}`,
+        ),
+      );
       if (names.includes('broker')) {
         if (names.length > 1)
           throw new VsError('usage', 'The broker runs in a process of its own: vs service broker');

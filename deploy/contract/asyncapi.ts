@@ -142,12 +142,16 @@ export function asyncapi(version: string): Tree {
     defaultContentType: 'application/json',
     servers: {
       pool: {
-        host: '{master}:1883',
-        protocol: 'mqtt',
+        host: '{master}:8883',
+        protocol: 'secure-mqtt',
         protocolVersion: '3.1.1',
-        description: "the master's broker",
+        description:
+          "the master's broker, by TLS; its certificate is of the pool's own authority (ca.pem). WebSocket over TLS: port 8084",
         variables: { master: { default: 'master', description: 'name or address of the master' } },
-        security: [{ $ref: '#/components/securitySchemes/password' }],
+        security: [
+          { $ref: '#/components/securitySchemes/password' },
+          { $ref: '#/components/securitySchemes/certificate' },
+        ],
       },
     },
     channels: channelTree,
@@ -156,6 +160,10 @@ export function asyncapi(version: string): Tree {
       schemas: components(),
       securitySchemes: {
         password: { type: 'userPassword', description: 'a user of the broker: operator, viewer, ...' },
+        certificate: {
+          type: 'X509',
+          description: 'a client certificate of the pool; its common name is the user, as of hosts',
+        },
       },
     },
   };

@@ -53,15 +53,31 @@ function needRoot(): void {
 
 /** The options of a client of this machine for the broker of the lab. */
 export async function mqttOptions(lab: Lab, user: 'operator' | 'viewer'): Promise<string[]> {
-  const word = await password(lab.name, user);
+  return [...place(lab, user), ...(await login(lab, user))];
+}
+const place = (lab: Lab, user: string): string[] => {
   const id = `${user}-${process.pid.toString(36)}${Date.now().toString(36)}`;
-  const base = ['-h', '127.0.0.1', '-p', String(lab.port), '-u', user, '-i', id];
-  if (!lab.broker) return [...base, '-P', word];
-  const secured = [...base, '--cafile', authorityFile(lab.name)];
+  const options = ['-h', '127.0.0.1', '-p', String(lab.port), '-i', id];
+  if (!lab.broker) return options;
   const file = paths(lab.name).secret(user);
-  return lab.broker === 'nats'
-    ? [...secured, '--cert', `${file}.pem`, '--key', `${file}.key`]
-    : [...secured, '-P', word];
+  const own = lab.broker === 'nats' ? ['--cert', `${file}.pem`, '--key', `${file}.key`] : [];
+  return [...options, '--cafile', authorityFile(lab.name), ...own];
+};
+/** NATS takes a certificate, and with it no password. */
+const login = async (lab: Lab, user: string): Promise<string[]> =>
+  lab.broker === 'nats' ? ['-u', user] : ['-u', user, '-P', await password(lab.name, user)];
+
+/** The same for mosquitto_sub, with the password in a file and not in its command line: options and environment. */
+export async function hearing(
+  lab: Lab,
+  user: 'operator' | 'viewer',
+): Promise<{ options: string[]; env: { XDG_CONFIG_HOME: string } }> {
+  const directory = `${paths(lab.name).secret(user)}.mosquitto`;
+  await mkdir(directory, { recursive: true, mode: 0o700 });
+  const words = await login(lab, user);
+  const lines = words.flatMap((word, index) => (index % 2 ? [] : [`${word} ${words[index + 1]}\n`]));
+  await writeFile(`${directory}/mosquitto_sub`, lines.join(''), { mode: 0o600 });
+  return { options: place(lab, user), env: { XDG_CONFIG_HOME: directory } };
 }
 
 /** Waits until the master and every host say `online`; the names of those that do not. */
@@ -73,7 +89,7 @@ export async function awaitOnline(
   const until = Date.now() + seconds * 1000;
   const waiting = new Set(names);
   while (waiting.size > 0 && Date.now() < until) {
-    const options = await mqttOptions(lab, 'viewer');
+    const { options, env } = await hearing(lab, 'viewer');
     const topics = [...waiting].flatMap((name) => [
       '-t',
       name === 'master' ? 'vs/1/master/status' : `vs/1/hosts/${name}/status`,
@@ -93,6 +109,7 @@ export async function awaitOnline(
       {
         okCodes: [0, 1, 2, 5, 7, 14, 15, 27, 255],
         timeoutMs: 10_000,
+        env,
       },
     );
     for (const line of stdout.split('\n')) {

@@ -69,6 +69,7 @@ export function paths(lab: string) {
     node: (node: string) => `${data}/${node}`,
     pid: (node: string) => `${run}/${node}.pid`,
     services: (node: string) => `${run}/${node}.services`,
+    slow: (node: string) => `${run}/${node}.slow`,
   };
 }
 

@@ -7,6 +7,7 @@ import { run } from '../../shared/run.ts';
 import { makeDisk, servicesOf, writeFiles } from './files.ts';
 import { type Lab, type LabNode, namespace, namespaceFile, paths } from './model.ts';
 import { initOf, killAll, removeCgroups } from './processes.ts';
+import { speedUp } from './slow.ts';
 import { removeNamespace, wireNode } from './wires.ts';
 
 const initScript = new URL('./init.pl', import.meta.url).pathname;
@@ -54,6 +55,7 @@ export async function killNode(lab: Lab, node: LabNode): Promise<void> {
     throw new VsError('failed', `Processes of ${node.name} do not end even by SIGKILL: ${left.join(', ')}.`);
   }
   await removeNamespace(namespace(lab.name, node.name));
+  await speedUp(lab, node);
   await diskFree(lab, node.name);
   await removeCgroups(lab.name, node.name);
   for (const end of ['pid', 'services', 'ready', 'spec', 'log'])

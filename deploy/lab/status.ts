@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { run } from '../../shared/run.ts';
 import { type Lab, type LabNetwork, namespace, networksOf, nodesOf, paths, storageOf } from './model.ts';
 import { initOf, serviceProcesses } from './processes.ts';
+import { type Slow, slowness } from './slow.ts';
 
 export interface NodeStatus {
   name: string;
@@ -13,6 +14,7 @@ export interface NodeStatus {
   disk?: string;
   data: string;
   cut: boolean;
+  slow?: Slow;
   processes: { name: string; pid: number; nodePid: number }[];
 }
 
@@ -43,6 +45,7 @@ export async function status(lab: Lab): Promise<LabStatus> {
   for (const node of nodesOf(lab)) {
     const pid = await initOf(lab.name, node.name);
     const data = at.node(node.name);
+    const slow = await slowness(lab.name, node.name);
     nodes.push({
       ...node,
       running: pid !== undefined,
@@ -50,6 +53,7 @@ export async function status(lab: Lab): Promise<LabStatus> {
       ...(node.role === 'host' ? { storage: storageOf(lab, node.name), disk: `${data}/disk.img` } : {}),
       data,
       cut: cut.has(node.name),
+      ...(slow ? { slow } : {}),
       processes: await serviceProcesses(lab.name, node.name),
     });
   }
@@ -68,7 +72,9 @@ export async function status(lab: Lab): Promise<LabStatus> {
 export function describe(state: LabStatus): string {
   const lines = [`lab ${state.name}: ${state.up ? 'up' : 'not complete'}, broker ${state.broker.url}`];
   for (const node of state.nodes) {
-    const what = node.running ? `running (pid ${node.pid})${node.cut ? ', cut' : ''}` : 'off';
+    const what = node.running
+      ? `running (pid ${node.pid})${node.cut ? ', cut' : ''}${node.slow ? ', slow' : ''}`
+      : 'off';
     const services = node.processes.map((one) => `${one.name} ${one.pid}`).join(', ');
     lines.push(
       `  ${node.name.padEnd(8)} ${node.address.padEnd(12)} ${(node.storage ?? '').padEnd(6)} ${what}  ${services}`,

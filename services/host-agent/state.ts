@@ -103,6 +103,8 @@ export function createStates(
         });
       }
     }
+    for (const name of broken)
+      if (!names.includes(name) && broken.delete(name)) bus.alert(name, 'configuration', null);
     for (const name of published.keys()) {
       if (names.includes(name)) continue;
       published.delete(name);

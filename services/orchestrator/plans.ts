@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { loadCreate } from '../../config/create.ts';
 import { inSubnet, isHostAddress } from '../../config/networks.ts';
-import { loadSlaves } from '../../config/slaves.ts';
+import { type Wish, agreed, loadSlaves } from '../../config/slaves.ts';
 import type { Args } from '../../shared/contract/commands.ts';
 import { name } from '../../shared/contract/names.ts';
 import { VsError } from '../../shared/errors.ts';
@@ -9,9 +9,10 @@ import type { Context } from '../../shared/service.ts';
 import type { Plan } from './build.ts';
 import type { Pool } from './pool.ts';
 import { derive6, randomMac } from './sagas/create.ts';
-import { checkMove, chooseTransport } from './sagas/move.ts';
+import { checkMove } from './sagas/move.ts';
 import { checkRemove } from './sagas/remove.ts';
 import { groups, size } from './text.ts';
+import { type Carriage, carriageText, channels, chooseTransport } from './transport.ts';
 
 type Planned = Plan & { title: string; vserver: string };
 
@@ -30,25 +31,27 @@ export function planner(context: Context, pool: Pool) {
         { name: args.name },
         { timeoutMs: 600_000 },
       );
-      const transport = chooseTransport(args.transport, source, target, nested);
+      const { wish, ...wired } = await wire(vserver.host, args.host);
+      const carriage = chooseTransport(args.transport, wish, source, target, nested);
+      await ready(carriage, vserver.host, args.host);
       const plan = {
         name: args.name,
         source: vserver.host,
         target: args.host,
         sourceAddress: source.address,
-        transport,
+        ...carriage,
         bytes,
         files,
         running: vserver.state === 'running',
         epoch: vserver.epoch,
         network: vserver.network,
-        ...(await wire(vserver.host, args.host)),
+        ...wired,
       };
       return {
         kind: 'move',
         plan,
         vserver: args.name,
-        title: `${args.name}: ${vserver.host} -> ${args.host}, ${size(bytes)} in ${groups(files)} files, ${transport}`,
+        title: `${args.name}: ${vserver.host} -> ${args.host}, ${size(bytes)} in ${groups(files)} files, ${carriageText(carriage)}`,
       };
     },
     async create(args: Args<'orchestrator.create'>): Promise<Planned> {
@@ -111,7 +114,7 @@ export function planner(context: Context, pool: Pool) {
         source,
         config,
         start: args.start ?? defaults.start ?? false,
-        ...(original ? { clone: original.clone } : {}),
+        ...(original ? { clone: { ...original.clone, ...(await cloneWire(original.host, host)) } } : {}),
       };
       return {
         kind: 'create',
@@ -136,14 +139,28 @@ export function planner(context: Context, pool: Pool) {
     },
   };
 
-  /** How slaves.conf wants copies between two hosts: the lower limit, compression when one of them asks for it. */
-  async function wire(...hosts: string[]): Promise<{ bwlimit?: number; compress?: boolean }> {
+  /** How slaves.conf wants copies between two hosts: the lower limit, compression when one asks for it, the more private way. */
+  async function wire(...hosts: string[]): Promise<{ wish: Wish; bwlimit?: number; compress?: boolean }> {
     const slaves = (await loadSlaves(context.settings)).filter((one) => hosts.includes(one.host));
     const limits = slaves.flatMap((one) => one.bwlimit ?? []);
     return {
+      wish: agreed(slaves),
       ...(limits.length > 0 ? { bwlimit: Math.min(...limits) } : {}),
       ...(slaves.some((one) => one.compress) ? { compress: true } : {}),
     };
+  }
+  /** How the original of a clone comes to another host. */
+  async function cloneWire(from: string, to: string) {
+    if (from === to) return { channel: 'tls' as const }; // nothing travels
+    const { wish, ...wired } = await wire(from, to);
+    await ready({ copy: 'rsync', channel: channels[wish] }, from, to);
+    return { channel: channels[wish], ...wired };
+  }
+  /** Both hosts say whether they can copy so, before anything is touched. */
+  async function ready({ channel }: Carriage, source: string, target: string): Promise<void> {
+    if (channel === 'plain') return;
+    await bus.request(source, 'transfer.check', { channel, role: 'source' });
+    await bus.request(target, 'transfer.check', { channel, role: 'target' });
   }
   /** The vserver that `clone:NAME` copies; undefined for other sources. */
   async function originalOf(source: string) {

@@ -5,11 +5,13 @@ import { pathsFor } from '../../shared/paths.ts';
 import { run } from '../../shared/run.ts';
 import { unseal } from '../../shared/seal.ts';
 import type { Context, Service } from '../../shared/service.ts';
+import { admitPlain, admitTls } from './admission.ts';
 import { receive, send } from './btrfs-send.ts';
 import { type Endpoint, openEndpoint } from './endpoint.ts';
+import { ownIdentity } from './identity.ts';
 import { meter } from './progress.ts';
 import { endOrphans } from './orphans.ts';
-import { sendRsync, serveRsync } from './rsyncd.ts';
+import { sendRsync, serveRsync, serveRsyncOn } from './rsyncd.ts';
 import { listSuspects, suspectsFile } from './suspects.ts';
 import { openWork } from './work.ts';
 
@@ -35,55 +37,75 @@ export function service(context: Context): Service {
   return {
     name: 'transfer',
     handlers: {
-      'transfer.open': async ({ name, saga, transport, from, ttl }) => {
+      'transfer.check': async ({ channel, role }) => {
+        if (channel === 'tls') ownIdentity(settings.TLS_DIR, host);
+        if (channel === 'ssh' && role === 'source') await run(['ssh', '-V']);
+        return {};
+      },
+      'transfer.open': async ({ name, saga, copy, channel, fromHost, from, ttl }) => {
         const staging = paths.staging(name, saga);
         if (!(await stat(staging).catch(() => undefined)))
           throw new VsError('conflict', `${host} has no staging for ${name} of saga ${saga}`);
         await mkdir(settings.RUN_DIR, { recursive: true, mode: 0o700 });
         const secret = randomBytes(24).toString('base64url');
-        const endpoint = await openEndpoint({
-          address: settings.MANAGEMENT_ADDRESS,
-          from,
+        const tree = paths.stagingTree(name, saga);
+        const serving = { runDir: settings.RUN_DIR, onLog: (line: string) => log.debug({ saga }, line) };
+        const atWork = (what: (signal: AbortSignal) => Promise<void>) =>
+          work.run(saga, what).catch((error: unknown) => {
+            log.warn({ saga, error: String(error) }, 'a transfer failed');
+            throw error;
+          });
+        const common = {
+          // ssh ends on this host: nobody else needs to reach the endpoint
+          address: channel === 'ssh' ? '127.0.0.1' : settings.MANAGEMENT_ADDRESS,
+          from: channel === 'ssh' ? '127.0.0.1' : from,
           ttl,
-          serve: (socket) =>
-            work
-              .run(saga, (signal) =>
-                transport === 'btrfs-send'
-                  ? receive(socket, staging, secret, signal)
-                  : serveRsync(socket, paths.stagingTree(name, saga), secret, {
-                      runDir: settings.RUN_DIR,
-                      from,
-                      signal,
-                      onLog: (line) => log.debug({ saga }, line),
-                    }),
-              )
-              .catch((error: unknown) => {
-                log.warn({ saga, error: String(error) }, 'a transfer failed');
-                throw error;
-              }),
-          onRefused: (other) =>
-            log.warn({ saga, from: other }, 'a connection to a transfer endpoint was refused'),
+          onRefused: (other: string, reason: string) =>
+            log.warn({ saga, from: other, reason }, 'a connection to a transfer endpoint was refused'),
           onClose: () => endpoints.get(saga)?.delete(endpoint),
-        });
+        };
+        const identity = channel === 'tls' ? ownIdentity(settings.TLS_DIR, host) : undefined;
+        const endpoint: Endpoint =
+          copy === 'rsync' && channel === 'plain'
+            ? await openEndpoint({
+                ...common,
+                admit: (socket) => Promise.resolve(socket), // rsync itself asks for the secret, and reads from the first byte on
+                serve: (socket) =>
+                  atWork((signal) => serveRsync(socket, tree, secret, { ...serving, from, signal })),
+              })
+            : await openEndpoint({
+                ...common,
+                admit: (socket) =>
+                  identity ? admitTls(socket, { identity, fromHost, secret }) : admitPlain(socket, secret),
+                serve: (admitted) =>
+                  atWork((signal) =>
+                    copy === 'rsync'
+                      ? serveRsyncOn(admitted, tree, { ...serving, signal })
+                      : receive(admitted, staging, signal),
+                  ),
+              });
         endpoints.set(saga, (endpoints.get(saga) ?? new Set()).add(endpoint));
         return {
           address: settings.MANAGEMENT_ADDRESS,
           port: endpoint.port,
           secret,
-          received: transport === 'btrfs-send' ? await received(staging) : [],
+          received: copy === 'btrfs-send' ? await received(staging) : [],
         };
       },
       'transfer.send': (args, call) =>
         work.run(args.saga, async (signal) => {
-          const { name, saga, address, port, label, parent, final, bwlimit, compress } = args;
+          const { name, saga, channel, toHost, address, port, label, parent, final, bwlimit, compress } =
+            args;
           const secret = unseal(settings, args.secret);
+          const identity = channel === 'tls' ? ownIdentity(settings.TLS_DIR, host) : undefined;
+          const way = { channel, toHost, address, port, secret, identity, signal };
           const began = Date.now();
           const count = meter(args.total, (progress) => call.progress(progress));
-          if (args.transport === 'rsyncd') {
+          if (args.copy === 'rsync') {
             const tree = paths.vserver(name);
             const list = args.suspects ? suspectsFile(settings.RUN_DIR, saga) : undefined;
             const result = await sendRsync(
-              { tree, address, port, secret, final: final && !list, bwlimit, compress, list, signal },
+              { tree, way, final: final && !list, bwlimit, compress, list },
               count,
             );
             if (list) await rm(list, { force: true });
@@ -95,18 +117,15 @@ export function service(context: Context): Service {
           const snapshot = paths.snapshot(name, saga, label);
           const snapshotName = `${saga}.${label}`;
           const older = parent ? { parent: paths.snapshot(name, saga, parent) } : {};
-          await send(
-            { address, port, secret, snapshot, snapshotName, label, bwlimit, ...older, signal },
-            count,
-          );
+          await send(way, { snapshot, snapshotName, label, bwlimit, ...older }, count);
           return { ...count.end(), began };
         }),
       'transfer.suspects': ({ name, saga, since }) =>
         work.run(saga, async () => ({
           files: await listSuspects(paths.vserver(name), since, suspectsFile(settings.RUN_DIR, saga)),
         })),
-      'transfer.verify': async ({ name, saga, transport, label, treeBytes, treeFiles }) => {
-        if (transport === 'btrfs-send') {
+      'transfer.verify': async ({ name, saga, copy, label, treeBytes, treeFiles }) => {
+        if (copy === 'btrfs-send') {
           if (!label || !(await received(paths.staging(name, saga))).includes(label))
             throw new VsError('failed', `the last copy of ${name} is not whole on ${host}`);
           return { bytes: 0 };

@@ -1,14 +1,19 @@
 import { readFile, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { rsyncWire, throughWire } from './rsyncd.ts';
+import { sshMark } from './ssh.ts';
 
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
-/** Is this the command line of a copy of this host: an rsync that serves, or feeds, an endpoint? */
+/** Is this the command line of a copy of this host: what serves, feeds or reaches an endpoint? */
 export function isCopy(argv: string[], directories: { run: string; vservers: string }): boolean {
+  if (argv[0] === 'ssh') return argv.includes(sshMark);
+  if (argv.includes(rsyncWire)) return true;
   if (argv[0] !== 'rsync') return false;
   const serves = argv.some((one) => one.startsWith(`--config=${join(directories.run, '.transfer-')}`));
-  const feeds = argv.at(-1)?.startsWith('rsync://vs@') && argv.at(-2)?.startsWith(`${directories.vservers}/`);
-  return serves || feeds === true;
+  const to = argv.at(-1) ?? '';
+  const copies = to.startsWith('rsync://vs@') || to === throughWire;
+  return serves || (copies && argv.at(-2)?.startsWith(`${directories.vservers}/`) === true);
 }
 
 /**

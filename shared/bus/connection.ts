@@ -31,7 +31,9 @@ export function openConnection(options: {
   clientId: string;
   username: string;
   password: string;
-  will: { topic: string; text: string };
+  will?: { topic: string; text: string };
+  /** The broker keeps the session, and what is for it, while it is away; needs a client id that stays. */
+  kept?: boolean;
   log: Log;
   onConnect: () => void;
   onLost: () => void;
@@ -48,7 +50,7 @@ export function openConnection(options: {
   }
   const client = new MqttClient(open, {
     clientId,
-    clean: true,
+    clean: options.kept !== true,
     protocolId: 'MQTT',
     protocolVersion: 4,
     username: options.username,
@@ -59,7 +61,16 @@ export function openConnection(options: {
     reconnectOnConnackError: true, // a user may be known later, and limits end
     resubscribe: false,
     queueQoSZero: false,
-    will: { topic: options.will.topic, payload: Buffer.from(options.will.text), qos: 1, retain: true },
+    ...(options.will
+      ? {
+          will: {
+            topic: options.will.topic,
+            payload: Buffer.from(options.will.text),
+            qos: 1 as const,
+            retain: true,
+          },
+        }
+      : {}),
   });
   const inFlight = new Set<(error: VsError) => void>();
   let failed = 0;

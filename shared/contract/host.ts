@@ -29,7 +29,7 @@ export type HostInfo = z.infer<typeof hostInfo>;
 export const metrics = z.record(z.string(), z.union([z.number(), z.string().max(64)]));
 export type Metrics = z.infer<typeof metrics>;
 
-/** `.../events/{service}`: what happened, for people and history. */
+/** `.../events/{service}`: what happened, for people and history. One that comes twice has the same `eventId`. */
 export const event = z.looseObject({
   ts,
   event: z.string(),
@@ -37,6 +37,7 @@ export const event = z.looseObject({
   vserver: z.string().optional(),
   saga: z.string().optional(),
   issuer: z.string().optional(),
+  eventId: z.string().max(64).optional(),
 });
 export type Event = z.infer<typeof event>;
 /** An event as the master keeps it: with the target it came from, and the service. */

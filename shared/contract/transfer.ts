@@ -1,9 +1,18 @@
 import { z } from 'zod';
 import { type CommandSpec, hostCommand } from './command.ts';
-import { bytes, id, label, name, ts } from './names.ts';
+import { bytes, hostName, id, label, name, ts } from './names.ts';
 
-export const transport = z.enum(['rsyncd', 'btrfs-send']);
+/** How a vserver travels, as people name it. btrfs-send goes through what the two hosts want (slaves.conf), TLS unless told. */
+export const transport = z.enum(['rsyncd-tls', 'rsyncd', 'ssh', 'btrfs-send']);
 export type Transport = z.infer<typeof transport>;
+
+/** What copies. */
+export const copyWay = z.enum(['rsync', 'btrfs-send']);
+export type CopyWay = z.infer<typeof copyWay>;
+
+/** What a copy goes through: TLS with the pool's certificates, nothing, or ssh. */
+export const channel = z.enum(['tls', 'plain', 'ssh']);
+export type Channel = z.infer<typeof channel>;
 
 /** The progress of a copy, about once a second. rate in bytes/s, eta in ms. */
 export const copyProgress = z.object({
@@ -17,34 +26,42 @@ export const copyProgress = z.object({
 export type CopyProgress = z.infer<typeof copyProgress>;
 
 export const transferCommands = {
+  'transfer.check': hostCommand(
+    'can this host copy through a channel: tls needs a certificate of this host, ssh (on the source) the program. Refused with a sentence that says what to do',
+    z.strictObject({ channel, role: z.enum(['source', 'target']) }),
+  ),
   'transfer.open': hostCommand(
-    'target: open an endpoint for one pass into the staging of a saga, for one source address, with one secret; closes after use, after ttl (ms), at the restart',
+    'target: open an endpoint for one pass into the staging of a saga, for one source (its address and, with TLS, its certificate), with one secret; closes after use, after ttl (ms), at the restart',
     z.strictObject({
       name,
       saga: id,
-      transport,
+      copy: copyWay,
+      channel,
+      fromHost: hostName,
       from: z.union([z.ipv4(), z.ipv6()]),
       ttl: z.int().min(1000).max(86_400_000),
     }),
     z.object({ address: z.string(), port: z.int(), secret: z.string(), received: z.array(label) }),
   ),
   'transfer.send': hostCommand(
-    'source: copy to an endpoint. btrfs-send: snapshot `label`, incremental to `parent`. rsyncd: the live tree, strict (final) or tolerant of vanished files; progress is copyProgress',
+    'source: copy to an endpoint of a host. btrfs-send: snapshot `label`, incremental to `parent`. rsync: the live tree, strict (final) or tolerant of vanished files; progress is copyProgress',
     z.strictObject({
       name,
       saga: id,
-      transport,
-      address: z.string(),
-      port: z.int(),
+      copy: copyWay,
+      channel,
+      toHost: hostName,
+      address: z.union([z.ipv4(), z.ipv6()]),
+      port: z.int().min(1).max(65_535),
       secret: z.string(), // sealed for the source
       label: label.optional(),
       parent: label.optional(),
       final: z.boolean(),
-      /** rsyncd: only the files that `transfer.suspects` found, and whatever their times say. */
+      /** rsync: only the files that `transfer.suspects` found, and whatever their times say. */
       suspects: z.boolean().optional(),
       total: bytes.optional(),
       bwlimit: bytes.optional(), // a second
-      compress: z.boolean().optional(), // rsyncd only
+      compress: z.boolean().optional(), // rsync only
     }),
     z.object({
       bytes,
@@ -61,11 +78,11 @@ export const transferCommands = {
     z.object({ files: z.int() }),
   ),
   'transfer.verify': hostCommand(
-    'target: the staging tree is complete (rsyncd: counts and sizes agree with the last pass; btrfs-send: `label` was received whole)',
+    'target: the staging tree is complete (rsync: counts and sizes agree with the last pass; btrfs-send: `label` was received whole)',
     z.strictObject({
       name,
       saga: id,
-      transport,
+      copy: copyWay,
       label: label.optional(),
       treeBytes: bytes.optional(),
       treeFiles: z.int().optional(),

@@ -137,6 +137,8 @@ export async function badProxy(dial: (user: string) => Socket) {
   const pairs = new Set<[Socket, Socket]>();
   const sent: string[] = [];
   let accepted = 0;
+  let inFlight = 0;
+  let most = 0;
   const server = createServer({ noDelay: true }, (client) => {
     accepted++;
     if (rules.down) {
@@ -189,10 +191,12 @@ export async function badProxy(dial: (user: string) => Socket) {
       if (packet.cmd !== 'publish') return packet;
       if (client.destroyed) return undefined;
       sent.push(packet.topic);
+      if (packet.qos === 1) most = Math.max(most, ++inFlight);
       if (rules.hated.has(packet.topic)) end();
       return rules.hated.has(packet.topic) || rules.swallowed.has(packet.topic) ? undefined : packet;
     });
     pass(broker, client, (packet) => {
+      if (packet.cmd === 'puback') inFlight--;
       if (packet.cmd !== 'suback') return packet;
       const kept = asked.get(packet.messageId ?? 0) ?? [];
       const codes = [...(packet.granted as number[])];
@@ -206,6 +210,12 @@ export async function badProxy(dial: (user: string) => Socket) {
     sent,
     port: await listening(server),
     accepted: () => accepted,
+    /** So many messages of clients waited for PUBACK at once; `anew`: counts from now. */
+    mostInFlight(anew: boolean): number {
+      const found = most;
+      if (anew) inFlight = most = 0;
+      return found;
+    },
     cut(): void {
       for (const pair of pairs) for (const one of pair) one.destroy();
       pairs.clear();

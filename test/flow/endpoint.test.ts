@@ -16,6 +16,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { loadSettings } from '../../config/settings.ts';
+import { admitPlain } from '../../services/transfer/admission.ts';
 import { receive, send } from '../../services/transfer/btrfs-send.ts';
 import { openEndpoint } from '../../services/transfer/endpoint.ts';
 import { service } from '../../services/transfer/main.ts';
@@ -54,26 +55,34 @@ function knock(port: number, from = '127.0.0.1') {
 /** An endpoint as transfer.open makes it, without the bus. */
 async function endpoint(staging: string, ttl = 20_000) {
   const refused: string[] = [];
+  const reasons: string[] = [];
   let closed = 0;
   const { promise: served, resolve } = Promise.withResolvers<string>();
   const one = await openEndpoint({
     address: '127.0.0.1',
     from: '127.0.0.1',
     ttl,
-    serve: (socket: Socket) => {
+    admit: (socket: Socket) => {
       open.push(socket);
-      const work = receive(socket, staging, secret, new AbortController().signal);
+      return admitPlain(socket, secret);
+    },
+    serve: (admitted) => {
+      const work = receive(admitted, staging, new AbortController().signal);
       work.then(
         () => resolve('received'),
         (error: Error) => resolve(error.message),
       );
       return work;
     },
-    onRefused: (from) => refused.push(from),
+    onRefused: (from, reason) => {
+      refused.push(from);
+      reasons.push(reason);
+      if (from === '127.0.0.1') resolve(reason);
+    },
     onClose: () => closed++,
   });
   open.push({ destroy: () => one.close() });
-  return { ...one, refused, served, closed: () => closed };
+  return { ...one, refused, reasons, served, closed: () => closed };
 }
 
 describe('who may speak to an endpoint', () => {
@@ -83,7 +92,7 @@ describe('who may speak to an endpoint', () => {
   test('a connection from another address is dropped, and does not use the endpoint up', async () => {
     const one = await endpoint(staging);
     const stranger = knock(one.port, '127.0.0.2');
-    stranger.socket.write(`${secret} s.p0 p0\n`);
+    stranger.socket.write(`${secret} btrfs-send s.p0 p0\n`);
     expect(await deadline(stranger.ended, 3000)).toMatch(/closed|ended|ECONNRESET/);
     expect(one.refused).toEqual(['127.0.0.2']);
     expect([one.closed(), stranger.heard()]).toEqual([0, '']);
@@ -93,12 +102,12 @@ describe('who may speak to an endpoint', () => {
   });
 
   test.each([
-    ['a wrong secret', 'the-secret-of-another s.p0 p0\n'],
-    ['a longer secret', `${secret}x s.p0 p0\n`],
-    ['the beginning of the secret', `${secret.slice(0, -1)} s.p0 p0\n`],
-    ['no secret', ' s.p0 p0\n'],
-    ['a snapshot name that leaves the staging', `${secret} ../../s.p0 p0\n`],
-    ['a label that leaves the staging', `${secret} s.p0 ../p0\n`],
+    ['a wrong secret', 'the-secret-of-another btrfs-send s.p0 p0\n'],
+    ['a longer secret', `${secret}x btrfs-send s.p0 p0\n`],
+    ['the beginning of the secret', `${secret.slice(0, -1)} btrfs-send s.p0 p0\n`],
+    ['no secret', ' btrfs-send s.p0 p0\n'],
+    ['a snapshot name that leaves the staging', `${secret} btrfs-send ../../s.p0 p0\n`],
+    ['a label that leaves the staging', `${secret} btrfs-send s.p0 ../p0\n`],
     ['no names', `${secret}\n`],
     ['an HTTP request', 'GET / HTTP/1.1\r\nHost: a\r\n\r\n'],
     ['garbage without a line end', randomBytes(9000).map((byte) => (byte === 10 ? 11 : byte))],
@@ -107,23 +116,34 @@ describe('who may speak to an endpoint', () => {
     const one = await endpoint(staging);
     const client = knock(one.port);
     client.socket.write(line);
-    expect(await deadline(one.served, 3000)).toMatch(/wrong secret|does not speak the transfer protocol/);
+    expect(await deadline(one.served, 3000)).toMatch(
+      /wrong secret|does not speak the transfer protocol|names that are none/,
+    );
     expect(await deadline(client.ended, 3000)).not.toBe('too late');
     expect(client.heard()).toBe('');
     expect(readdirSync(staging)).toEqual([]);
   });
 
-  test('one connection uses it up: the second is not served, also while the first still works', async () => {
+  test('one connection uses it up: others are not served, also while the first still works', async () => {
     const one = await endpoint(staging);
-    const first = knock(one.port);
-    const second = knock(one.port); // before the listener is closed
-    await deadline(new Promise((resolve) => first.socket.once('connect', resolve)), 3000);
-    expect(await deadline(second.ended, 3000)).toMatch(/closed|ended|ECONNRE/);
-    expect(await deadline(knock(one.port).ended, 3000)).toMatch(/closed|ended|ECONNRE/);
-    expect(first.socket.destroyed).toBe(false);
-    first.socket.write('wrong\n');
-    expect(await deadline(one.served, 3000)).toMatch(/wrong secret/);
+    const [early, first] = [knock(one.port), knock(one.port)];
+    await deadline(new Promise((resolve) => early.socket.once('connect', resolve)), 3000);
+    first.socket.write(`${secret} btrfs-send s.p0 p0\n`);
+    while (first.heard() === '') await sleep(10);
+    expect(first.heard()).toBe('{"ok":true}\n');
+    expect(await deadline(early.ended, 3000)).toMatch(/closed|ended|ECONNRE/);
     expect(await deadline(knock(one.port).ended, 3000)).toBe('ECONNREFUSED');
+    expect([first.socket.destroyed, one.closed()]).toEqual([false, 1]);
+  });
+
+  test('a wrong secret does not use it up, and the right one is not in the reasons', async () => {
+    const one = await endpoint(staging);
+    knock(one.port).socket.write('guess btrfs-send s.p0 p0\n');
+    expect(await deadline(one.served, 3000)).toBe('it came with a wrong secret');
+    const right = knock(one.port);
+    right.socket.write(`${secret} btrfs-send s.p0 p0\n`);
+    for (let tries = 0; right.heard() === '' && tries < 300; tries++) await sleep(10);
+    expect(right.heard()).toBe('{"ok":true}\n');
   });
 
   test('nobody comes: it closes at its deadline', async () => {
@@ -135,19 +155,20 @@ describe('who may speak to an endpoint', () => {
 
   test.each([
     ['nothing', ''],
-    ['half a line', `${secret} s.p`],
+    ['half a line', `${secret} btrfs-send s.p`],
   ])('a connection that says %s is not waited for longer than five seconds', async (_, said) => {
-    const one = await endpoint(staging, 700);
+    const one = await endpoint(staging);
     const client = knock(one.port);
     client.socket.write(said);
     expect(await deadline(client.ended, 8000)).not.toBe('too late');
     expect(await deadline(one.served, 1000)).not.toBe('too late');
+    expect(one.closed()).toBe(0);
   });
 
   test('the other side goes before its line is whole: the endpoint fails, it does not wait', async () => {
     const one = await endpoint(staging);
     const client = knock(one.port);
-    client.socket.end(`${secret} s.p`);
+    client.socket.end(`${secret} btrfs-send s.p`);
     expect(await deadline(one.served, 3000)).toMatch(/closed the connection/);
   });
 });
@@ -170,9 +191,17 @@ describe('transfer.open and transfer.close', () => {
     signal: new AbortController().signal,
     progress: () => undefined,
   };
-  const openPass = (transport: 'btrfs-send' | 'rsyncd' = 'btrfs-send') =>
+  const openPass = (copy: 'btrfs-send' | 'rsync' = 'btrfs-send', channel: 'plain' | 'tls' = 'plain') =>
     handlers['transfer.open']?.(
-      { name: 'web1', saga: 's1', transport, from: '127.0.0.1', ttl: 60_000 },
+      {
+        name: 'web1',
+        saga: 's1',
+        copy,
+        channel,
+        fromHost: 'host1',
+        from: '127.0.0.1',
+        ttl: 60_000,
+      },
       call,
     );
   const closePass = () => handlers['transfer.close']?.({ name: 'web1', saga: 's1' }, call);
@@ -182,7 +211,15 @@ describe('transfer.open and transfer.close', () => {
   test('an endpoint needs the staging of its saga, and each has a secret of its own', async () => {
     await expect(
       handlers['transfer.open']?.(
-        { name: 'web1', saga: 's2', transport: 'btrfs-send', from: '127.0.0.1', ttl: 60_000 },
+        {
+          name: 'web1',
+          saga: 's2',
+          copy: 'btrfs-send',
+          channel: 'plain',
+          fromHost: 'host1',
+          from: '127.0.0.1',
+          ttl: 60_000,
+        },
         call,
       ),
     ).rejects.toMatchObject({ code: 'conflict' });
@@ -190,7 +227,7 @@ describe('transfer.open and transfer.close', () => {
     expect(one?.secret).not.toBe(two?.secret);
     expect(one?.secret.length).toBeGreaterThanOrEqual(32);
     const other = knock(one?.port ?? 0);
-    other.socket.write(`${two?.secret} s1.p0 p0\n`); // the secret of the other endpoint is wrong here
+    other.socket.write(`${two?.secret} btrfs-send s1.p0 p0\n`); // the secret of the other endpoint is wrong here
     expect(await deadline(other.ended, 3000)).not.toBe('too late');
     expect(other.heard()).toBe('');
     await closePass();
@@ -230,10 +267,10 @@ describe('transfer.open and transfer.close', () => {
           () => 'copied',
           (error: Error & { stderr: string }) => error.stderr,
         );
-      const one = await openPass('rsyncd');
+      const one = await openPass('rsync');
       expect(await push(one?.port ?? 0, one?.secret ?? '', '127.0.0.2')).toMatch(/rsync error/);
       expect(await push(one?.port ?? 0, 'guess')).toMatch(/auth failed/);
-      const two = await openPass('rsyncd');
+      const two = await openPass('rsync');
       expect(readdirSync(join(staging, 'tree'))).toEqual([]);
       expect(await push(two?.port ?? 0, two?.secret ?? '')).toBe('copied');
       expect(readdirSync(join(staging, 'tree'))).toEqual(['file']);
@@ -287,7 +324,7 @@ describe.skipIf(!btrfs)('a btrfs stream is whole, or it is nothing', () => {
   async function give(body: Buffer, how: 'end' | 'reset' = 'end') {
     const one = await endpoint(staging);
     const client = knock(one.port);
-    client.socket.write(`${secret} s1.p0 p0\n`);
+    client.socket.write(`${secret} btrfs-send s1.p0 p0\n`);
     await new Promise((resolve) => client.socket.write(body, resolve));
     if (how === 'end') client.socket.end();
     else {
@@ -296,7 +333,8 @@ describe.skipIf(!btrfs)('a btrfs stream is whole, or it is nothing', () => {
     }
     const served = await deadline(one.served, 10_000);
     await deadline(client.ended, 3000);
-    return { served, answer: client.heard() };
+    expect(client.heard()).toMatch(/^\{"ok":true\}\n/);
+    return { served, answer: client.heard().slice('{"ok":true}\n'.length) };
   }
 
   test('whole, with its mark: it is there under its label, and the source is told', async () => {
@@ -364,14 +402,18 @@ describe.skipIf(!btrfs)('a btrfs stream is whole, or it is nothing', () => {
   const pass = (port: number, label: string, parent?: string) =>
     send(
       {
+        channel: 'plain',
+        toHost: 'host2',
         address: '127.0.0.1',
         port,
         secret,
+        signal: AbortSignal.timeout(15_000),
+      },
+      {
         snapshot: snapshot(label),
         snapshotName: `s1.${label}`,
         label,
         ...(parent ? { parent: snapshot(parent) } : {}),
-        signal: AbortSignal.timeout(15_000),
       },
       meter(undefined, () => undefined),
     );

@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { type ChildProcess, execFile, spawn, spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -10,6 +10,11 @@ import { makeRequest, newKey } from '../../shared/openssl.ts';
 import { cli, freePort, until } from './tls-kit.ts';
 
 export { cli, freePort, until };
+/** Throws unless it ended well. */
+export function needed(ran: Ran): Ran {
+  if (ran.status === 0) return ran;
+  throw new Error(`it ended with ${ran.status}: ${ran.stdout}${ran.stderr}`);
+}
 export interface Ran {
   status: number | null;
   stdout: string;
@@ -95,6 +100,13 @@ export async function realMaster(more: Record<string, string> = {}) {
     conf,
     init: (...words: string[]) => run(['master', 'init', '--yes', ...words], onMaster),
     vs: (...words: string[]) => run(words, onMaster),
+    /** As vs, for tests that are a part of the pool themselves and must not be held up. */
+    vsBeside: (...words: string[]) =>
+      new Promise<Ran>((resolve) => {
+        execFile(process.execPath, [cli, ...words], { env: onMaster }, (error, stdout, stderr) =>
+          resolve({ status: error ? Number(error.code) : 0, stdout, stderr }),
+        );
+      }),
     /** `vs` on a machine of that name: directories and address of its own. */
     on: (machine: string, address: string, words: string[]) =>
       run(words, {
@@ -133,7 +145,7 @@ export async function realMaster(more: Record<string, string> = {}) {
       });
     },
     /** An MQTT client with a certificate and no password. */
-    async enter(user: string, files: { cert: string; key: string }, more: IClientOptions = {}) {
+    async enter(user: string, files: { cert: string; key: string }, options: IClientOptions = {}) {
       const client = await connectAsync({
         protocol: 'mqtts',
         host: 'localhost',
@@ -143,7 +155,7 @@ export async function realMaster(more: Record<string, string> = {}) {
         username: user,
         reconnectPeriod: 0,
         ...files,
-        ...more,
+        ...options,
       });
       clients.push(client);
       client.on('error', () => undefined);

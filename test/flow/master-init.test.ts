@@ -2,11 +2,12 @@ import { spawn } from 'node:child_process';
 import { X509Certificate } from 'node:crypto';
 import { existsSync, readFileSync, readdirSync, statSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { loadSettings } from '../../config/settings.ts';
 import { checkIdentity, readIdentity } from '../../shared/identity.ts';
 import { type RealMaster, cli, realMaster } from './identity-kit.ts';
 
+vi.setConfig({ testTimeout: 120_000 });
 let master: RealMaster;
 beforeAll(async () => {
   master = await realMaster();

@@ -15,7 +15,7 @@ import { checkIdentity, installIdentity, readIdentity } from '../../shared/ident
 import { createLog } from '../../shared/log.ts';
 import { makeRequest, newKey } from '../../shared/openssl.ts';
 import type { Context } from '../../shared/service.ts';
-import { type RealMaster, realMaster, until } from './identity-kit.ts';
+import { type RealMaster, needed, realMaster, until } from './identity-kit.ts';
 
 const LIFE_SECONDS = 24;
 let master: RealMaster;
@@ -23,11 +23,11 @@ let agent: { bus: Bus; parts: ReturnType<typeof ownCertificate>; asked: number; 
 beforeAll(async () => {
   const days = String(LIFE_SECONDS / 86_400);
   master = await realMaster({ CERTIFICATE_DAYS: days, CERTIFICATE_CHECK_SECONDS: '1' });
-  expect(master.init('--name', 'localhost').status).toBe(0);
+  needed(master.init('--name', 'localhost'));
   await master.start('broker');
   await master.start('authority');
   const { line } = master.token('host1');
-  expect(master.on('host1', '192.0.2.11', line).status).toBe(0);
+  needed(master.on('host1', '192.0.2.11', line));
   agent = startAgent();
 }, 60_000);
 afterAll(async () => {
@@ -83,11 +83,8 @@ test('before their end certificates of host and master are renewed by themselves
   expect(new X509Certificate(cert).checkPrivateKey(createPrivateKey(key))).toBe(true);
   await sleep(new X509Certificate(cert).validFromDate.getTime() + LIFE_SECONDS * 1000 - Date.now()); // past the first ones' end
   await until(() => agent.bus.connected, 'the host is connected with the new one');
-  await until(
-    () => master.vs('host', 'list', '--json').stdout.includes(serialOf('host1')),
-    'the list shows the new one',
-    20_000,
-  );
+  const shown = async () => (await master.vsBeside('host', 'list', '--json')).stdout;
+  while (!(await shown()).includes(serialOf('host1'))) await sleep(100); // the list shows the new one
   const serial = await new Promise((resolve, reject) => {
     const ca = master.pem('master/state/ca/ca.pem');
     const socket = connect({ host: 'localhost', port: master.ports.tls, ca });
@@ -99,7 +96,7 @@ test('before their end certificates of host and master are renewed by themselves
   });
   expect(serial).not.toBe(first.master);
   expect(agent.lines.filter((one) => /certificate/.test(one))).toEqual([]);
-  expect(master.vs('events').stdout).toContain('host1 has a new certificate');
+  expect((await master.vsBeside('events')).stdout).toContain('host1 has a new certificate');
 }, 120_000);
 
 test('vs host renew does it now; an unknown host, and an agent that is given the wrong one, are refused', async () => {
@@ -110,26 +107,13 @@ test('vs host renew does it now; an unknown host, and an agent that is given the
     states.push((JSON.parse(String(payload)) as { state: string }).state),
   );
   await hearer.subscribeAsync('vs/1/hosts/host1/status', { qos: 1 });
-  const { status, stdout, stderr } = await new Promise<Record<string, unknown>>((resolve) => {
-    // asynchronous, for the agent lives in this process
-    const child = spawn(
-      process.execPath,
-      [new URL('../../cli/main.ts', import.meta.url).pathname, 'host', 'renew', 'host1'],
-      {
-        env: { ...process.env, VS_CONFIG_DIR: master.at('master') },
-      },
-    );
-    const said = { stdout: '', stderr: '' };
-    for (const stream of ['stdout', 'stderr'] as const)
-      child[stream].on('data', (chunk: Buffer) => (said[stream] += chunk.toString()));
-    child.once('close', (code) => resolve({ status: code, ...said }));
-  });
+  const { status, stdout, stderr } = await master.vsBeside('host', 'renew', 'host1');
   expect([status, stderr]).toEqual([0, '']);
   expect(stdout).toContain('host1 has a new certificate, good until');
   expect(serialOf('host1')).not.toBe(before);
   await until(() => states.length >= 2, 'the host says that it is online, over its new connection');
   expect(states).not.toContain('offline');
-  expect(master.vs('host', 'renew', 'host2')).toMatchObject({ status: 1, stdout: '' });
+  expect(await master.vsBeside('host', 'renew', 'host2')).toMatchObject({ status: 1, stdout: '' });
   const held = serialOf('host1');
   const { request } = await agent.parts.request();
   const foreign = master.at('foreign');
@@ -141,7 +125,7 @@ test('vs host renew does it now; an unknown host, and an agent that is given the
     [await give(foreign, 'host1', request), /another authority/],
     [await give(master.at('master/state'), 'host2', request), /belongs to "CN=host2"/],
     [await give(master.at('master/state'), 'host1', other), /another key/],
-    [`${'x'.repeat(200)}`, /no certificate/],
+    ['x'.repeat(200), /no certificate/],
   ] as const)
     await expect(agent.parts.install(certificate)).rejects.toThrow(why);
   expect(serialOf('host1')).toBe(held);

@@ -224,7 +224,12 @@ describe('what is refused changes nothing', () => {
     ['an unknown verb below a verb', ['saga', 'frobnicate'], 2, /unknown command 'frobnicate'/],
     ['an unknown flag', ['stop', 'web1', '--frobnicate'], 2, /unknown option '--frobnicate'/],
     ['a flag without its value', ['scan', '--host'], 2, /argument missing/],
-    ['a transport that is none', ['move', 'web1', 'host2', '--transport', 'pigeon'], 2, /rsyncd, btrfs-send/],
+    [
+      'a transport that is none',
+      ['move', 'web1', 'host2', '--transport', 'pigeon'],
+      2,
+      /rsyncd-tls, rsyncd, ssh, btrfs-send/,
+    ],
     ['exec with a time that is none', ['exec', '--timeout', 'soon', 'web1', '--', 'true'], 2, /--timeout/],
     ['a missing host', ['move', 'web1'], 2, /missing required argument 'host'/],
     [

@@ -60,9 +60,9 @@ describe.each(['btrfs', 'dir'] as const)('a move on %s', (storage) => {
     const before = on('host1', oracle);
     call(['move', 'web1', 'host2']); // a stopped one is moved stopped, so that nothing changes
     expect(on('host2', oracle)).toBe(before);
-    call(['move', 'web1', 'host1', '--transport', 'rsyncd']); // which both storages can
+    call(['move', 'web1', 'host1', '--transport', 'rsyncd-tls']); // which both storages can
     expect(on('host1', oracle)).toBe(before);
-    call(['move', 'web1', 'host2', '--transport', 'rsyncd']);
+    call(['move', 'web1', 'host2', '--transport', 'rsyncd-tls']);
     expect(on('host2', oracle)).toBe(before);
     call(['start', 'web1']);
     call(['move', 'web1', 'host1']);
@@ -88,7 +88,7 @@ describe.each(['btrfs', 'dir'] as const)('a move on %s', (storage) => {
     ).toBe('');
   });
 
-  test.each(['rsyncd', ...(storage === 'btrfs' ? ['btrfs-send'] : [])])(
+  test.each(['rsyncd-tls', ...(storage === 'btrfs' ? ['btrfs-send'] : [])])(
     'by %s takes along what changed in a copy that was running, also behind an old time and the same size',
     (transport) => {
       const from = rows().find((row) => row.vserver === 'web1')?.host ?? '';

@@ -41,7 +41,7 @@ test('a target that fills up during the copy: undone, named as the target, nothi
 test('between btrfs and ext4 it moves by rsyncd; btrfs-send is refused with a sentence', async () => {
   lab.on('host2', 'rm -f /var/lib/vservers/.ballast');
   expect(lab.vs(['move', 'web1', 'host2', '--transport', 'btrfs-send'], 1).stderr).toMatch(
-    /btrfs-send needs btrfs on both sides \(host1: btrfs, host2: dir\); use --transport rsyncd/,
+    /btrfs-send needs btrfs on both sides \(host1: btrfs, host2: dir\); use --transport rsyncd-tls/,
   );
   lab.vs(['move', 'web1', 'host2']);
   lab.vs(['move', 'web1', 'host1']);

@@ -179,7 +179,7 @@ describe('asyncapi.yaml', () => {
     expect(document).toMatchObject({
       asyncapi: expect.stringMatching(/^3\.0\.\d$/) as string,
       info: { title: 'vs-tools', version: '1.2.3' },
-      servers: { pool: { host: expect.any(String) as string, protocol: 'mqtt' } },
+      servers: { pool: { host: '{master}:8883', protocol: 'secure-mqtt' } },
     });
     const all = [...references(document)];
     expect(all.length).toBeGreaterThan(300);

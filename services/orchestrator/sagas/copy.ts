@@ -1,4 +1,4 @@
-import type { Transport } from '../../../shared/contract/transfer.ts';
+import type { Channel, CopyWay } from '../../../shared/contract/transfer.ts';
 import { VsError } from '../../../shared/errors.ts';
 import type { Agents } from '../agent.ts';
 import type { StepContext } from '../executor.ts';
@@ -11,7 +11,8 @@ export interface Route {
   source: string;
   target: string;
   sourceAddress: string;
-  transport: Transport;
+  copy: CopyWay;
+  channel: Channel;
   bytes: number;
   /** Bytes a second, and compression, by slaves.conf. */
   bwlimit?: number;
@@ -33,7 +34,7 @@ const TRIES = 3;
 /** A pass that took less (ms) is enough: what is left then costs less than another pass would save. */
 const QUICK = 1000;
 /** How many further passes there are at most. rsync's second one costs a scan of all files, as the final one does. */
-const MOST: Record<Transport, number> = { 'btrfs-send': 5, rsyncd: 1 };
+const MOST: Record<CopyWay, number> = { 'btrfs-send': 5, rsync: 1 };
 
 /**
  * One pass: snapshot where the transport needs it, an endpoint, the copy. Secrets stay in memory. The ids of its
@@ -69,15 +70,15 @@ interface Options {
   final: boolean;
   tag: string;
   total?: number;
-  /** When the pass before began: what changed since and hides it is sent whatever its times say (rsyncd). */
+  /** When the pass before began: what changed since and hides it is sent whatever its times say (rsync). */
   since?: number | undefined;
   suspects?: boolean;
 }
 
 async function once(agents: Agents, route: Route, context: StepContext, options: Options): Promise<Pass> {
-  const { name, source, target, transport } = route;
+  const { name, source, target, copy, channel } = route;
   const { tag, since } = options;
-  if (transport === 'rsyncd' && since !== undefined) {
+  if (copy === 'rsync' && since !== undefined) {
     const asked = { name: route.of ?? name, saga: context.id, since };
     const { files } = await agents.ask(source, 'transfer.suspects', asked, context, { tag, timeoutMs: TTL });
     if (files > 0)
@@ -87,12 +88,12 @@ async function once(agents: Agents, route: Route, context: StepContext, options:
   const opened = await agents.ask(
     target,
     'transfer.open',
-    { name, saga, transport, from: route.sourceAddress, ttl: TTL },
+    { name, saga, copy, channel, fromHost: source, from: route.sourceAddress, ttl: TTL },
     context,
     { tag },
   );
   const parent = opened.received.at(-1);
-  const label = transport === 'btrfs-send' ? `p${parent ? Number(parent.slice(1)) + 1 : 0}` : undefined;
+  const label = copy === 'btrfs-send' ? `p${parent ? Number(parent.slice(1)) + 1 : 0}` : undefined;
   if (label) {
     // a snapshot of a try that did not arrive is older than what we want to send now
     await agents.ask(source, 'snapshot.renew', { name, saga, label }, context, { tag: tag + label });
@@ -100,7 +101,9 @@ async function once(agents: Agents, route: Route, context: StepContext, options:
   const args = {
     name: route.of ?? name,
     saga,
-    transport,
+    copy,
+    channel,
+    toHost: target,
     address: opened.address,
     port: opened.port,
     secret: agents.seal(source, opened.secret),
@@ -134,7 +137,7 @@ export async function livePasses(
   context.say(size(seed.bytes));
   let { bytes, label, began } = seed;
   let before = Infinity;
-  for (let count = 1; count <= MOST[route.transport]; count++) {
+  for (let count = 1; count <= MOST[route.copy]; count++) {
     context.next(`delta ${count}`);
     const delta = await pass(agents, route, context, { final: false, tag: `delta${count}`, since: began });
     await flush(`flush${count}`); // the start on the target must not wait for the disk

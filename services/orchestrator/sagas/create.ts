@@ -6,7 +6,7 @@ import { VsError } from '../../../shared/errors.ts';
 import type { Agents } from '../agent.ts';
 import type { Step, StepContext } from '../executor.ts';
 import { groups, size } from '../text.ts';
-import { pass } from './copy.ts';
+import { type Route, pass } from './copy.ts';
 import { adoptStep, stageStep } from './steps.ts';
 
 export interface CreatePlan {
@@ -17,7 +17,13 @@ export interface CreatePlan {
   config: VserverConfig;
   start: boolean;
   /** The vserver that it is a copy of. */
-  clone?: { of: string; host: string; address: string; bytes: number; snapshot: boolean };
+  clone?: {
+    of: string;
+    host: string;
+    address: string;
+    bytes: number;
+    snapshot: boolean;
+  } & Pick<Route, 'channel' | 'bwlimit' | 'compress'>;
 }
 
 /** A random locally administered unicast MAC. */
@@ -163,8 +169,11 @@ export function createSteps(plan: CreatePlan, agents: Agents): Step[] {
           source: clone.host,
           target: host,
           sourceAddress: clone.address,
-          transport: 'rsyncd' as const,
+          copy: 'rsync' as const,
+          channel: clone.channel,
           bytes: clone.bytes,
+          ...(clone.bwlimit ? { bwlimit: clone.bwlimit } : {}),
+          ...(clone.compress ? { compress: true } : {}),
         };
         const { bytes } = await pass(agents, route, context, {
           final: false,

@@ -1,5 +1,4 @@
 import type { HostInfo } from '../../../shared/contract/host.ts';
-import type { Transport } from '../../../shared/contract/transfer.ts';
 import type { VserverState } from '../../../shared/contract/vserver.ts';
 import { VsError } from '../../../shared/errors.ts';
 import type { Agents } from '../agent.ts';
@@ -13,25 +12,6 @@ export interface MovePlan extends Route {
   epoch: number;
   network: string;
   files: number;
-}
-
-/** btrfs-send where both sides can and no subvolume lies inside the vserver (it would be left out); else rsyncd. */
-export function chooseTransport(
-  asked: Transport | undefined,
-  source: HostInfo,
-  target: HostInfo,
-  nested: boolean,
-): Transport {
-  const can = source.storage.capabilities.send && target.storage.capabilities.send && !nested;
-  if (asked === 'btrfs-send' && !can) {
-    throw new VsError(
-      'refused',
-      nested
-        ? 'btrfs-send would leave out the subvolumes inside this vserver; use --transport rsyncd'
-        : `btrfs-send needs btrfs on both sides (${source.host}: ${source.storage.storage}, ${target.host}: ${target.storage.storage}); use --transport rsyncd`,
-    );
-  }
-  return asked ?? (can ? 'btrfs-send' : 'rsyncd');
 }
 
 /** Refusals of a move, before anything is journaled or changed. */
@@ -51,7 +31,7 @@ export function checkMove(vserver: VserverState, target: HostInfo, others: Vserv
 
 /** The steps of a move (docs/sagas.md). */
 export function moveSteps(plan: MovePlan, agents: Agents): Step[] {
-  const { name, source, target, transport, running, epoch, network } = plan;
+  const { name, source, target, copy, running, epoch, network } = plan;
   const both = (context: { id: string }) => ({ name, saga: context.id });
   const steps: (Step | false)[] = [
     {
@@ -75,7 +55,7 @@ export function moveSteps(plan: MovePlan, agents: Agents): Step[] {
         await agents.ask(target, 'host-agent.unlock', both(context), context, { tag: 'target' });
       },
     },
-    stageStep(agents, { name, host: target, tree: transport === 'rsyncd', bytes: () => plan.bytes }),
+    stageStep(agents, { name, host: target, tree: copy === 'rsync', bytes: () => plan.bytes }),
     {
       name: 'seed',
       host: source,
@@ -143,7 +123,7 @@ export function moveSteps(plan: MovePlan, agents: Agents): Step[] {
         await agents.ask(
           target,
           'transfer.verify',
-          { ...both(context), transport, label, treeBytes, treeFiles },
+          { ...both(context), copy, label, treeBytes, treeFiles },
           context,
           { timeoutMs: 600_000 },
         );
