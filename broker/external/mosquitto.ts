@@ -21,6 +21,7 @@ export interface MosquittoOptions {
 type Limits = Pick<
   Settings,
   | 'BASE_TOPIC'
+  | 'HOMEASSISTANT_PREFIX'
   | 'BROKER_SESSION_HOURS'
   | 'BROKER_QUEUE_MESSAGES'
   | 'BROKER_QUEUE_BYTES'
@@ -82,9 +83,9 @@ function conf(options: MosquittoOptions, limits: Limits): string {
 }
 
 /** What each user may do; nobody else, and nothing else. */
-function access(base: string, users: Record<string, User>): string {
+function access(base: string, users: Record<string, User>, homeassistant: string): string {
   const blocks = Object.entries(users).map(([name, user]) => {
-    const { publish, read } = narrowFilters(base, { name, ...rightsOf(user) });
+    const { publish, read } = narrowFilters(base, { name, ...rightsOf(user) }, homeassistant);
     return [
       `user ${name}`,
       ...publish.map((filter) => `topic write ${filter}`),
@@ -107,7 +108,7 @@ export function mosquittoConfig(
   return {
     files: [
       { path: `${options.out}/mosquitto.conf`, text: conf(options, limits) },
-      { path: `${options.out}/access`, text: access(limits.BASE_TOPIC, sorted) },
+      { path: `${options.out}/access`, text: access(limits.BASE_TOPIC, sorted, limits.HOMEASSISTANT_PREFIX) },
       { path: `${options.out}/passwords`, text: `${[mark, ...lines].join('\n')}\n` },
     ],
     without: Object.entries(sorted)

@@ -1,5 +1,6 @@
 import { channels } from '../../shared/contract/channels.ts';
 import { covers } from '../access.ts';
+import { discoveryFilters } from '../discovery-access.ts';
 import { type Person, levelToSay, replyFilters, roleFilters } from '../rights.ts';
 
 /** The filter of what both filters match; undefined when that is nothing. */
@@ -42,11 +43,12 @@ export interface NarrowFilters {
 
 /**
  * The rights of a user without exceptions, for brokers that know none: where a filter is wider than what is allowed, the
- * parts of it that the contract knows stand in its place. A user hears the replies to its name, not to its client id.
+ * parts of it that the contract knows stand in its place; `homeassistant` is HOMEASSISTANT_PREFIX. A user hears the replies to its name, not to its client id.
  */
-export function narrowFilters(base: string, who: Person): NarrowFilters {
+export function narrowFilters(base: string, who: Person, homeassistant = ''): NarrowFilters {
   const replies = (area: string) => repliesArea(base).some((one) => covers(one, area));
   const own = replyFilters(base, who.name);
+  const discovery = discoveryFilters(homeassistant, who.role);
   const unique = (filters: string[]) => [...new Set(filters)];
   if (who.role === 'custom') {
     const said = (filter: string) => (area: string) => {
@@ -65,10 +67,12 @@ export function narrowFilters(base: string, who: Person): NarrowFilters {
     publish: unique([
       ...publish.flatMap((filter) => parts(base, filter, (area) => !refused(area))),
       ...clear,
+      ...discovery.publish,
     ]),
     read: unique([
       ...read.flatMap((filter) => parts(base, filter, (area) => !replies(area))),
       ...(read.includes('#') ? ['$SYS/broker/#'] : []),
+      ...discovery.read,
       ...own,
     ]),
   };

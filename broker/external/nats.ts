@@ -23,7 +23,11 @@ export interface NatsOptions {
 }
 type Limits = Pick<
   Settings,
-  'BASE_TOPIC' | 'BROKER_SESSION_HOURS' | 'BROKER_CONNECTIONS' | 'BROKER_PACKET_BYTES'
+  | 'BASE_TOPIC'
+  | 'HOMEASSISTANT_PREFIX'
+  | 'BROKER_SESSION_HOURS'
+  | 'BROKER_CONNECTIONS'
+  | 'BROKER_PACKET_BYTES'
 >;
 
 const quoted = (text: string): string => JSON.stringify(text);
@@ -42,11 +46,11 @@ const allow = (subjects: string[]): string =>
   subjects.length > 0 ? `{ allow: ${list(subjects)} }` : '{ deny: ">" }';
 
 /** Users by the subject of their certificate; the broker asks for no passwords. */
-function userFile(base: string, users: Record<string, User>): string {
+function userFile(base: string, users: Record<string, User>, homeassistant: string): string {
   const lines = Object.entries(users)
     .sort(([a], [b]) => a.localeCompare(b))
     .map(([name, user]) => {
-      const { publish, read } = narrowFilters(base, { name, ...rightsOf(user) });
+      const { publish, read } = narrowFilters(base, { name, ...rightsOf(user) }, homeassistant);
       const readable = read.filter((filter) => !filter.startsWith('$')).flatMap(subjectsOf);
       return [
         '  {',
@@ -127,7 +131,10 @@ export function natsConfig(users: Record<string, User>, options: NatsOptions, li
     { path: `${options.out}/cluster.secret`, text: `${mark}\n${options.secret}\n` },
     ...options.nodes.flatMap((node) => [
       { path: `${options.out}/${node.name}/nats.conf`, text: conf(node, options, limits) },
-      { path: `${options.out}/${node.name}/users.conf`, text: userFile(limits.BASE_TOPIC, users) },
+      {
+        path: `${options.out}/${node.name}/users.conf`,
+        text: userFile(limits.BASE_TOPIC, users, limits.HOMEASSISTANT_PREFIX),
+      },
     ]),
   ];
 }

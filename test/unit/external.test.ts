@@ -94,6 +94,7 @@ test('MQTT filters as NATS subjects', () => {
 
 const limits = {
   BASE_TOPIC: 'vs/1',
+  HOMEASSISTANT_PREFIX: 'homeassistant',
   BROKER_SESSION_HOURS: 24,
   BROKER_QUEUE_MESSAGES: 1000,
   BROKER_QUEUE_BYTES: 8_388_608,
@@ -118,6 +119,8 @@ test('mosquitto: a user without rights has none, one whose password it cannot ch
   expect(text['/o/passwords']?.split('\n').slice(1)).toEqual(['anna:$7$1$AA==$AA==', '']);
   expect(text['/o/access']).toMatch(/user bert\ntopic read /);
   expect(text['/o/access']).not.toMatch(/pattern/);
+  expect(text['/o/access']).toMatch(/topic read homeassistant\//);
+  expect(text['/o/access']).not.toMatch(/topic write homeassistant\//); // only the master does
   const conf = text['/o/mosquitto.conf'] ?? '';
   expect(conf.match(/^listener .*$/gm)).toEqual(['listener 8883 10.0.0.1', 'listener 8884']);
   expect(conf.match(/^certfile /gm)).toHaveLength(2);
