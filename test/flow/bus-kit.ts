@@ -50,7 +50,10 @@ export async function realBroker(more: Record<string, string> = {}) {
     ...broker.environment(user),
     VS_BROKER_URL: proxy === undefined ? broker.url(user) : `mqtt://127.0.0.1:${proxy}`,
   });
-  await broker.start();
+  await broker.start().catch(async (error: unknown) => {
+    await broker.kill(); // or nobody would
+    throw error;
+  });
 
   return {
     directory,
