@@ -1,4 +1,5 @@
 import { matches } from '../shared/contract/topics.ts';
+import { levelToSay, replyFilters, roleFilters } from './rights.ts';
 import type { Rights } from './users.ts';
 
 export type Identity = Rights & {
@@ -7,7 +8,6 @@ export type Identity = Rights & {
   /** From where it came. */
   address?: string | undefined;
 };
-type NamedRole = Exclude<Identity['role'], 'custom'>;
 
 /** Does every topic that `filter` covers lie within one that `allowed` covers? Both may hold + and #. */
 export function covers(allowed: string, filter: string): boolean {
@@ -22,15 +22,10 @@ export function covers(allowed: string, filter: string): boolean {
   return want.length === have.length;
 }
 
-/**
- * Does a filter of a user's own list give it this topic? Commands only if the filter says `commands` in so many words,
- * replies and $SYS never by + or #: a wide filter for reading states is not one for commanding hosts.
- */
+/** Does a filter of a user's own list give it this topic? */
 function listed(base: string, filters: string[], topic: string): boolean {
+  const said = levelToSay(base, topic);
   const levels = topic.split('/');
-  const place = base.split('/').length + (matches(`${base}/master/#`, topic) ? 1 : 2);
-  const inOurs = matches(`${base}/master/#`, topic) || matches(`${base}/hosts/+/#`, topic);
-  const said = inOurs && levels[place] === 'commands' ? place : topic.startsWith('$') ? 0 : undefined;
   return filters.some(
     (filter) => matches(filter, topic) && (said === undefined || filter.split('/')[said] === levels[said]),
   );
@@ -38,65 +33,35 @@ function listed(base: string, filters: string[], topic: string): boolean {
 const isReply = (base: string, topic: string): boolean =>
   matches(`${base}/hosts/+/replies/#`, topic) || matches(`${base}/master/replies/#`, topic);
 
-/** What is retained of a host; the master clears it when the host is removed from the pool. */
-const cleared = (base: string): string[] =>
-  ['status', 'info', 'vservers/+/state', 'alerts/+/+'].map((topic) => `${base}/hosts/+/${topic}`);
-
-const writable = (base: string, who: Identity): Record<NamedRole, string[]> => ({
-  agent: [`${base}/hosts/${who.name}/#`],
-  master: [`${base}/master/#`, `${base}/sagas/#`, `${base}/backups/#`, `${base}/hosts/+/commands/+/+`],
-  operator: [`${base}/hosts/+/commands/+/+`, `${base}/master/commands/+/+`],
-  viewer: [],
-});
-const readable = (base: string, who: Identity): Record<NamedRole, string[]> => ({
-  agent: [
-    `${base}/hosts/${who.name}/commands/#`,
-    `${base}/hosts/+/status`,
-    `${base}/hosts/+/vservers/+/state`,
-  ],
-  master: ['#'],
-  operator: ['#'],
-  viewer: [
-    `${base}/hosts/+/status`,
-    `${base}/hosts/+/info`,
-    `${base}/hosts/+/metrics`,
-    `${base}/hosts/+/vservers/+/state`,
-    `${base}/hosts/+/vservers/+/metrics`,
-    `${base}/hosts/+/alerts/#`,
-    `${base}/master/status`,
-    `${base}/master/alerts/#`,
-    `${base}/sagas/#`,
-    `${base}/backups/#`,
-    '$SYS/broker/#',
-  ],
-});
-
-const repliesOf = (base: string, who: Identity): string[] => [
-  `${base}/hosts/+/replies/${who.clientId}`,
-  `${base}/master/replies/${who.clientId}`,
-];
+/** The replies to this client, whatever its role. */
+const repliesOf = (base: string, who: Identity): string[] => replyFilters(base, who.clientId);
 
 /** A filter, made ready: one whose only wildcard is a # at its end is a prefix; the others are levels. */
 type Ready = string | string[];
 /** Those of a named role are made once for a client, since each message is looked at. */
 interface Rules {
   base: string;
-  role: NamedRole;
-  write: Ready[];
+  role: Exclude<Identity['role'], 'custom'>;
+  publish: Ready[];
+  never: Ready[];
+  clear: Ready[];
   read: Ready[];
 }
 const made = new WeakMap<Identity, Rules>();
 const ready = (filter: string): Ready =>
   filter.endsWith('#') && !filter.includes('+') ? filter.slice(0, -1) : filter.split('/');
 
-function rulesFor(base: string, who: Identity, role: NamedRole): Rules {
+function rulesFor(base: string, who: Identity, role: Rules['role']): Rules {
   const known = made.get(who);
   if (known?.role === role && known.base === base) return known;
+  const { publish, never, clear, read } = roleFilters(base, { role, name: who.name });
   const rules = {
     base,
     role,
-    write: writable(base, who)[role].map(ready),
-    read: readable(base, who)[role].map(ready),
+    publish: publish.map(ready),
+    never: never.map(ready),
+    clear: clear.map(ready),
+    read: read.map(ready),
   };
   made.set(who, rules);
   return rules;
@@ -123,14 +88,9 @@ function fits(filter: string[], levels: string[]): boolean {
 export function mayPublish(base: string, who: Identity, topic: string, empty = false): boolean {
   if (who.role === 'custom')
     return !topic.startsWith('$') && !isReply(base, topic) && listed(base, who.write, topic);
-  if (
-    who.role === 'agent' &&
-    topic.includes('/commands') &&
-    matches(`${base}/hosts/${who.name}/commands/#`, topic)
-  )
-    return false;
-  if (who.role === 'master' && empty && cleared(base).some((filter) => matches(filter, topic))) return true;
-  return anyFits(rulesFor(base, who, who.role).write, topic);
+  const { publish, never, clear } = rulesFor(base, who, who.role);
+  if (anyFits(never, topic)) return false;
+  return anyFits(publish, topic) || (empty && anyFits(clear, topic));
 }
 
 /** May this client get this message? Replies reach only the client they are for, whatever its role. */

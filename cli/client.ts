@@ -1,7 +1,14 @@
 import mqtt, { type Packet } from 'mqtt-packet';
 import type { Args, CommandName, Data } from '../shared/contract/commands.ts';
 import type { Reply } from '../shared/contract/command.ts';
-import { MAX_PAYLOAD, type RequestOptions, TIMEOUT_MS, openSocket } from '../shared/bus/wire.ts';
+import {
+  MAX_PAYLOAD,
+  type RequestOptions,
+  TIMEOUT_MS,
+  brokerUrls,
+  openSocket,
+  replyName,
+} from '../shared/bus/wire.ts';
 import { type Topics, matches, topicsFor } from '../shared/contract/topics.ts';
 import { VsError } from '../shared/errors.ts';
 import { type ClientSettings, clientSettings } from './settings.ts';
@@ -50,14 +57,42 @@ interface Pending {
   progress: ((progress: Record<string, unknown>) => void) | undefined;
   resolve(data: unknown): void;
   reject(error: VsError): void;
+  again(): void;
 }
 
-/** Connects by the settings; returns at once, what fails shows in the requests. */
+/** How long one node of a cluster may take before the next is tried. */
+const NODE_MS = 3000;
+
+/** Connects by the settings; returns at once, what fails shows in the requests. Of a cluster: the first node that answers. */
 export async function connect(given?: ClientSettings): Promise<Client> {
   const settings = given ?? (await clientSettings());
+  const urls = brokerUrls(settings.url);
+  const last = urls.pop() ?? settings.url;
+  for (const url of urls) {
+    const client = await connectOne({ ...settings, url });
+    const there = client.ready.then(
+      () => true,
+      () => false,
+    );
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<false>((resolve) => (timer = setTimeout(resolve, NODE_MS, false)));
+    if (await Promise.race([there, late])) {
+      clearTimeout(timer);
+      return client;
+    }
+    clearTimeout(timer);
+    client.close();
+  }
+  return connectOne({ ...settings, url: last });
+}
+
+async function connectOne(settings: ClientSettings): Promise<Client & { ready: Promise<void> }> {
   const topics = topicsFor(settings.base);
   const who = settings.user || 'operator';
   const clientId = `${who}-${uniqueId()}`;
+  // A cluster of NATS takes half a second to prepare each subscription of QoS 1, which is for longer lives than this one.
+  const qos = settings.kind === 'nats' ? 0 : 1;
+  const hears = replyName(settings.kind ?? 'embedded', who, clientId);
   const socket = settings.url.startsWith('mqtts:')
     ? (await import('../shared/bus/tls.ts')).openTls(settings.url, settings)
     : openSocket(settings.url);
@@ -70,6 +105,8 @@ export async function connect(given?: ClientSettings): Promise<Client> {
   let connected = false;
   const { promise: lost, reject: lose } = Promise.withResolvers<never>();
   lost.catch(() => undefined);
+  const { promise: ready, resolve: isReady, reject: notReady } = Promise.withResolvers<void>();
+  ready.catch(() => undefined);
 
   const send = (packet: Packet) => void (socket.destroyed || socket.write(mqtt.generate(packet)));
   const nextId = () => (messageId = (messageId % 65_535) + 1);
@@ -88,6 +125,7 @@ export async function connect(given?: ClientSettings): Promise<Client> {
     for (const one of pending.values()) one.reject(over);
     pending.clear();
     lose(over);
+    notReady(over);
     socket.destroy();
   }
   const unavailable = (message: string) => end(new VsError('unavailable', message, { retryable: true }));
@@ -113,7 +151,8 @@ export async function connect(given?: ClientSettings): Promise<Client> {
     if (packet.cmd === 'connack') {
       clearTimeout(slow);
       connected = packet.returnCode === 0;
-      if (!connected)
+      if (connected) isReady();
+      else
         unavailable(
           `The broker at ${settings.url} refuses the user "${settings.user}": ${whyRefused(packet.returnCode ?? 0)}. ${hint}`,
         );
@@ -126,7 +165,7 @@ export async function connect(given?: ClientSettings): Promise<Client> {
   });
 
   function take(topic: string, payload: unknown, retained: boolean): void {
-    if (topic.endsWith(`/replies/${clientId}`)) {
+    if (topic.endsWith(`/replies/${hears}`)) {
       const answer = payload as Reply | null | undefined;
       const one = answer ? pending.get(answer.id) : undefined;
       if (!answer || !one) return;
@@ -156,7 +195,7 @@ export async function connect(given?: ClientSettings): Promise<Client> {
     send({
       cmd: 'subscribe',
       messageId: number,
-      subscriptions: filters.map((topic) => ({ topic, qos: 1 as const })),
+      subscriptions: filters.map((topic) => ({ topic, qos })),
     });
     return Promise.race([done, lost]);
   }
@@ -205,7 +244,7 @@ export async function connect(given?: ClientSettings): Promise<Client> {
     const deadline = Date.now() + timeoutMs;
     const payload = JSON.stringify({
       id,
-      replyTo: topics.reply(target, clientId),
+      replyTo: topics.reply(target, hears),
       issuer: who,
       deadline,
       args,
@@ -247,6 +286,7 @@ export async function connect(given?: ClientSettings): Promise<Client> {
           resolve(data);
         },
         reject: fail,
+        again: () => publish(payload),
       });
       watchTarget(target, fail, () => publish(payload));
       publish(payload);
@@ -262,11 +302,19 @@ export async function connect(given?: ClientSettings): Promise<Client> {
     keepalive: 60,
     ...(settings.user ? { username: settings.user, password: Buffer.from(settings.password) } : {}),
   });
-  subscribe(topics.replies(clientId)).catch(() => undefined);
+  /** A cluster that looks for its leader refuses for some seconds (measured.md); what was answered meanwhile is asked again. */
+  function hearReplies(before: boolean): void {
+    subscribe(topics.replies(hears)).then(
+      () => before && pending.forEach((one) => one.again()),
+      () => over ?? void setTimeout(hearReplies, 500, true).unref(),
+    );
+  }
+  hearReplies(false);
 
   return {
     topics,
     lost,
+    ready,
     call,
     request: (target, command, args, options) => call(target, command, args as object, options) as never,
     subscribe,

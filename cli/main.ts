@@ -35,6 +35,7 @@ const verbs: Record<string, Verb> = {
     load: () => import('./verbs/lab.ts'),
   },
   user: { summary: 'who may speak to the broker (on the master)', load: () => import('./verbs/user.ts') },
+  broker: { summary: 'set up an external broker (on the master)', load: () => import('./verbs/broker.ts') },
   service: { summary: 'run services in this process', load: () => import('./verbs/service.ts') },
   version: { summary: 'the version of vs-tools', load: () => import('./verbs/version.ts') },
 };

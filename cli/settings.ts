@@ -1,10 +1,13 @@
 import { accessSync, constants, existsSync, readFileSync } from 'node:fs';
+import { brokerUrl } from '../shared/bus/wire.ts';
 import { emptyCore } from '../shared/core-files.ts';
 import { VsError } from '../shared/errors.ts';
 
 /** What the command line needs of the settings. Read without zod, which would double the time of `vs scan`. */
 export interface ClientSettings {
   url: string;
+  /** BROKER_KIND; embedded unless given. */
+  kind?: string;
   /** PEM files for mqtts:// */
   ca?: string;
   cert?: string;
@@ -37,11 +40,12 @@ export async function clientSettings(env: NodeJS.ProcessEnv = process.env): Prom
   const isOperator = !get('BROKER_USER', '') && !get('BROKER_PASSWORD_FILE', '') && !get('BROKER_CERT', '');
   const operator = isOperator && mayUse(own);
   const base = get('BASE_TOPIC', 'vs/1');
-  if (doubtful || !/^(mqtts?:\/\/[^/]+|unix:\/\/\/.+)$/.test(url) || !/^[A-Za-z0-9_/-]+$/.test(base)) {
+  if (doubtful || !brokerUrl.test(url) || !/^[A-Za-z0-9_/-]+$/.test(base)) {
     (await import('../config/settings.ts')).loadSettings({ env }); // names every fault by file and line
   }
   return {
     url,
+    kind: get('BROKER_KIND', 'embedded'),
     base,
     ca: get('BROKER_CA', url.startsWith('mqtts:') && mayUse(`${tls}/ca.pem`) ? `${tls}/ca.pem` : ''),
     cert: get('BROKER_CERT', ''),

@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { hostname, networkInterfaces } from 'node:os';
 import { z } from 'zod';
+import { brokerUrl } from '../shared/bus/wire.ts';
 import { VsError } from '../shared/errors.ts';
 
 const seconds = (value: number) => z.coerce.number().min(0).max(86_400).default(value);
@@ -21,8 +22,12 @@ const schema = z.strictObject({
   ROLE: z.enum(['host', 'master']).default('host'),
   BROKER_URL: z
     .string()
-    .regex(/^(mqtts?:\/\/[^/]+|unix:\/\/\/.+)$/, 'mqtts://host:port, mqtt://host:port or unix:///path')
+    .regex(
+      brokerUrl,
+      'mqtts://host:port (more of them with commas between), mqtt://host:port or unix:///path',
+    )
     .default('mqtt://127.0.0.1:1883'),
+  BROKER_KIND: z.enum(['embedded', 'mosquitto', 'nats']).default('embedded'),
   BROKER_USER: z.string().default(''),
   BROKER_PASSWORD_FILE: z.string().default(''),
   BROKER_CA: z.string().default(''),

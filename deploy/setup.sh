@@ -12,7 +12,7 @@ command -v apt-get >/dev/null && command -v dpkg-query >/dev/null ||
 command -v npm >/dev/null || fail "npm is missing; install it first: apt-get install npm"
 
 packages="lxc mmdebstrap rsync nftables iproute2 btrfs-progs e2fsprogs uidmap mosquitto mosquitto-clients iputils-arping
-  iputils-ping openssh-client openssh-server acl attr libcap2-bin openssl zstd xz-utils busybox-static perl procps util-linux mount libatomic1 jq"
+  iputils-ping openssh-client openssh-server acl attr libcap2-bin openssl zstd xz-utils busybox-static perl procps util-linux mount libatomic1 jq nats-server"
 policy=/usr/sbin/policy-rc.d
 mark="vs-tools setup, temporary"
 dropPolicy() { if grep -qs "$mark" "$policy"; then rm -f "$policy"; fi; }
@@ -49,6 +49,10 @@ if [ "${#missing[@]}" -gt 0 ]; then
     fail "apt-get could not install them; is a Debian mirror reachable? The last lines of its output stand above"
   fi
   rm -f "$log"
+  # The tests start brokers of their own; those of the packages shall not start at the next boot either.
+  for unit in mosquitto nats-server; do
+    case " ${missing[*]} " in *" $unit "*) systemctl disable "$unit.service" >/dev/null 2>&1 || true ;; esac
+  done
   say "packages are installed; no service was started"
 fi
 

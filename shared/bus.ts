@@ -8,7 +8,7 @@ import { openRetained } from './bus/retained.ts';
 import { openServing } from './bus/serve.ts';
 import { openSessions } from './bus/sessions.ts';
 import { type OnMessage, openSubscriptions } from './bus/subscriptions.ts';
-import type { RequestOptions } from './bus/wire.ts';
+import { type RequestOptions, replyName } from './bus/wire.ts';
 import type { Args, CommandName, Data } from './contract/commands.ts';
 import type { Alert } from './contract/host.ts';
 import { type Topics, matches, topicsFor } from './contract/topics.ts';
@@ -93,7 +93,8 @@ export function connectBus(options: {
     },
     onMessage: take,
   });
-  const own = [...topics.replies(clientId), topics.commands(target)];
+  const hears = replyName(settings.BROKER_KIND, issuer, clientId);
+  const own = [...topics.replies(hears), topics.commands(target)];
   const subscriptions = openSubscriptions(connection, own, log);
   const onDisk =
     options.keep === undefined
@@ -121,7 +122,7 @@ export function connectBus(options: {
     }),
   });
   const replies = openOutbox(connection, { limit: REPLIES_KEPT, bytes: REPLIES_BYTES, ordered: false, log });
-  const requests = openRequests({ connection, topics, target, clientId, issuer, url, dispatcher, log });
+  const requests = openRequests({ connection, topics, target, hears, issuer, url, dispatcher, log });
   const sessions = openSessions();
   const serve = openServing({
     topics,

@@ -54,6 +54,11 @@ function storage(text: string): 'btrfs' | 'dir' | 'mixed' {
   throw new InvalidArgumentError('It is btrfs, dir or mixed.');
 }
 
+function external(text: string): 'mosquitto' | 'nats' {
+  if (text === 'mosquitto' || text === 'nats') return text;
+  throw new InvalidArgumentError('It is mosquitto or nats.');
+}
+
 /** ADDRESS:PORT, [ADDRESS6]:PORT, or with --icmp an address alone (a port is then left out). */
 function probeTarget(text: string, icmp: boolean): string {
   const match = /^(?:\[(.+)\]|([^[\]:]+)):(\d{1,5})$/.exec(text);
@@ -86,6 +91,11 @@ function runVerbs(lab: Command): void {
       storage,
     )
     .option('--networks <n>', 'how many networks for vservers (2 unless told)', count(20))
+    .option(
+      '--broker <kind>',
+      'mosquitto, or nats (three nodes), on the master instead of the embedded broker',
+      external,
+    )
     .option('--bare', 'nodes without services, to try things in')
     .action(async (options: Named & UpOptions) => {
       const { up } = await load.lab();
@@ -191,9 +201,15 @@ function lookVerbs(lab: Command): void {
       const found = await requireLab(options.name);
       const at = paths(found.name);
       const values = {
-        VS_BROKER_URL: `unix://${at.socket}`,
+        VS_BROKER_URL: found.broker ? `mqtts://127.0.0.1:${found.port}` : `unix://${at.socket}`,
+        VS_BROKER_KIND: found.broker ?? 'embedded',
         VS_BROKER_USER: 'operator',
-        VS_BROKER_PASSWORD_FILE: at.secret('operator'),
+        ...(found.broker === 'nats'
+          ? { VS_BROKER_CERT: `${at.secret('operator')}.pem`, VS_BROKER_KEY: `${at.secret('operator')}.key` }
+          : { VS_BROKER_PASSWORD_FILE: at.secret('operator') }),
+        ...(found.broker
+          ? { VS_BROKER_CA: (await import('../../deploy/lab/certificates.ts')).authorityFile(found.name) }
+          : {}),
         VS_LAB: found.name,
       };
       for (const [key, value] of Object.entries(values)) console.log(`export ${key}=${value}`);

@@ -91,6 +91,15 @@ export function register(program: Command): void {
     .command('user')
     .description('who may speak to the embedded broker (on the master, as root)')
     .addHelpText('after', '\nExamples:\n  vs user list\n  vs user add anna --role operator');
+  user.hook('postAction', async (_user, verb) => {
+    if (verb.name() === 'list') return;
+    const { loadSettings } = await import('../../config/settings.ts');
+    const kind = loadSettings().BROKER_KIND;
+    if (kind !== 'embedded')
+      process.stderr.write(
+        `vs: ${kind} does not know of it yet: run "vs broker config ${kind}" as before, and let it read its files again (SIGHUP)\n`,
+      );
+  });
   user
     .command('list')
     .description('the users and their roles')

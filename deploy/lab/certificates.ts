@@ -2,6 +2,7 @@ import { authorityIn, createAuthority, openAuthority, altNamesOf } from '../../s
 import { checkIdentity, installIdentity, readIdentity } from '../../shared/identity.ts';
 import { makeRequest, newKey } from '../../shared/openssl.ts';
 import { writeFileDurable } from '../../shared/store.ts';
+import { existsSync } from 'node:fs';
 import { mkdir, rm } from 'node:fs/promises';
 import { type Lab, type LabNode, paths } from './model.ts';
 
@@ -36,6 +37,18 @@ export async function certify(lab: Lab, node: LabNode): Promise<void> {
   const certificate = await authority.issue({ request, name: node.name, names, days: 90 });
   await installIdentity(directory, { authority: authority.pem, certificate, key });
   await rm(`${state}/lab-key`, { recursive: true });
+}
+
+/** Certificates for this machine's clients, where the broker takes no passwords: secrets/USER.pem and USER.key. */
+export async function certifyClients(lab: Lab, users: string[]): Promise<void> {
+  const authority = await openAuthority(`${paths(lab.name).node('master')}/state`);
+  for (const user of users) {
+    const [file, keyFile] = [`${paths(lab.name).secret(user)}.pem`, `${paths(lab.name).secret(user)}.key`];
+    if (existsSync(file)) continue;
+    await writeFileDurable(keyFile, newKey());
+    const request = await makeRequest(keyFile, user);
+    await writeFileDurable(file, await authority.issue({ request, name: user, names: [], days: 90 }));
+  }
 }
 
 /** PEM file of the lab's authority. */

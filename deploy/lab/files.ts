@@ -1,7 +1,8 @@
 import { existsSync } from 'node:fs';
 import { mkdir, open, writeFile } from 'node:fs/promises';
 import { run } from '../../shared/run.ts';
-import { certify } from './certificates.ts';
+import { brokerServices, brokerUrlOf, writeBroker } from './broker.ts';
+import { certify, certifyClients } from './certificates.ts';
 import {
   type Lab,
   type LabNode,
@@ -34,17 +35,17 @@ export function networksConf(lab: Lab): string {
 /** vs-tools.conf of a node. */
 export function toolsConf(lab: Lab, node: LabNode): string {
   const at = paths(lab.name);
-  const [master] = nodesOf(lab);
   const lines: Record<string, string> = {
     HOST: node.name,
     ROLE: node.role,
-    BROKER_URL: `mqtts://${master?.address}:8883`,
+    BROKER_URL: brokerUrlOf(lab),
+    ...(lab.broker ? { BROKER_KIND: lab.broker } : {}),
     MANAGEMENT_ADDRESS: node.address,
   };
   if (node.role === 'master') {
     lines['BROKER_LISTEN'] = ''; // but the socket that it inherits
     lines['BROKER_TLS_LISTEN'] = `${node.address}:8883`;
-    lines['BROKER_SOCKET'] = at.socket;
+    if (!lab.broker) lines['BROKER_SOCKET'] = at.socket;
     lines['TEMPLATE_DIR'] = templates;
     lines['TEMPLATE_NETNS'] = '/run/vslab-node/machine-net';
     const mirror = process.env['VS_TEMPLATE_MIRROR'];
@@ -67,7 +68,7 @@ export function servicesOf(lab: Lab, node: LabNode): Record<string, string[]> {
   if (lab.bare) return { sleep: ['/usr/bin/sleep', 'infinity'] };
   if (node.role === 'master')
     return {
-      broker: service('broker'),
+      ...(lab.broker ? brokerServices(lab) : { broker: service('broker') }),
       master: service('orchestrator', 'template', 'authority', 'exporter', 'discovery'),
     };
   return { agent: service('host-agent', 'network', 'snapshot', 'transfer', 'firewall', 'monitor') };
@@ -95,7 +96,10 @@ export async function writeFiles(lab: Lab, node: LabNode): Promise<void> {
   if (node.role === 'host') return;
   const hosts = nodesOf(lab).filter((one) => one.role === 'host');
   await writeFile(`${etc}/slaves.conf`, hosts.map((host) => `${host.name}\n`).join(''));
-  if (!lab.bare) await writeUsers(lab, `${etc}/broker-users.json`);
+  if (lab.bare) return;
+  await writeUsers(lab, `${etc}/broker-users.json`);
+  if (lab.broker) await writeBroker(lab, etc);
+  if (lab.broker === 'nats') await certifyClients(lab, ['operator', 'viewer']);
 }
 
 /** The disk of a host: a sparse image with a file system, made once. */

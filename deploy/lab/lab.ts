@@ -4,6 +4,7 @@ import { createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { VsError } from '../../shared/errors.ts';
 import { run } from '../../shared/run.ts';
+import { authorityFile } from './certificates.ts';
 import { writeFiles } from './files.ts';
 import {
   checkLabName,
@@ -26,6 +27,7 @@ export interface UpOptions {
   storage?: Lab['storage'];
   networks?: number;
   bare?: boolean;
+  broker?: Lab['broker'];
   say?: (line: string) => void;
 }
 
@@ -51,23 +53,30 @@ function needRoot(): void {
 
 /** The options of a client of this machine for the broker of the lab. */
 export async function mqttOptions(lab: Lab, user: 'operator' | 'viewer'): Promise<string[]> {
-  const word = await password(lab.name, user);
-  return [...place(lab, user), '-u', user, '-P', word];
+  return [...place(lab, user), ...(await login(lab, user))];
 }
 const place = (lab: Lab, user: string): string[] => {
   const id = `${user}-${process.pid.toString(36)}${Date.now().toString(36)}`;
-  return ['-h', '127.0.0.1', '-p', String(lab.port), '-i', id];
+  const options = ['-h', '127.0.0.1', '-p', String(lab.port), '-i', id];
+  if (!lab.broker) return options;
+  const file = paths(lab.name).secret(user);
+  const own = lab.broker === 'nats' ? ['--cert', `${file}.pem`, '--key', `${file}.key`] : [];
+  return [...options, '--cafile', authorityFile(lab.name), ...own];
 };
+/** NATS takes a certificate, and with it no password. */
+const login = async (lab: Lab, user: string): Promise<string[]> =>
+  lab.broker === 'nats' ? ['-u', user] : ['-u', user, '-P', await password(lab.name, user)];
 
 /** The same for mosquitto_sub, with the password in a file and not in its command line: options and environment. */
 export async function hearing(
   lab: Lab,
   user: 'operator' | 'viewer',
 ): Promise<{ options: string[]; env: { XDG_CONFIG_HOME: string } }> {
-  const word = await password(lab.name, user);
   const directory = `${paths(lab.name).secret(user)}.mosquitto`;
   await mkdir(directory, { recursive: true, mode: 0o700 });
-  await writeFile(`${directory}/mosquitto_sub`, `-u ${user}\n-P ${word}\n`, { mode: 0o600 });
+  const words = await login(lab, user);
+  const lines = words.flatMap((word, index) => (index % 2 ? [] : [`${word} ${words[index + 1]}\n`]));
+  await writeFile(`${directory}/mosquitto_sub`, lines.join(''), { mode: 0o600 });
   return { options: place(lab, user), env: { XDG_CONFIG_HOME: directory } };
 }
 
@@ -87,7 +96,16 @@ export async function awaitOnline(
     ]);
     const count = ['-C', String(waiting.size), '-W', '3'];
     const { stdout } = await run(
-      ['mosquitto_sub', ...options, '-q', '1', ...topics, '-F', '%t %p', ...count],
+      [
+        'mosquitto_sub',
+        ...options,
+        '-q',
+        lab.broker === 'nats' ? '0' : '1',
+        ...topics,
+        '-F',
+        '%t %p',
+        ...count,
+      ],
       {
         okCodes: [0, 1, 2, 5, 7, 14, 15, 27, 255],
         timeoutMs: 10_000,
@@ -118,7 +136,7 @@ async function clearRuntime(name: string): Promise<void> {
 async function recordFor(options: UpOptions): Promise<Lab> {
   const kept = await readLab(options.name);
   const running = kept !== undefined && existsSync(paths(options.name).ready);
-  for (const key of ['storage', 'networks', 'bare'] as const) {
+  for (const key of ['storage', 'networks', 'bare', 'broker'] as const) {
     const value = options[key];
     if (kept && value !== undefined && value !== kept[key]) {
       throw new VsError(
@@ -141,6 +159,7 @@ async function recordFor(options: UpOptions): Promise<Lab> {
     vlan: kept?.vlan ?? false,
     port: running ? kept.port : await freePort(kept?.port ?? 0),
     bare: kept?.bare ?? options.bare ?? false,
+    ...((kept ? kept.broker : options.broker) ? { broker: kept ? kept.broker : options.broker } : {}),
   };
 }
 
@@ -171,7 +190,7 @@ export async function up(options: UpOptions): Promise<Lab> {
   for (const result of booted) if (result.status === 'rejected') throw result.reason;
   for (const node of nodes) say(`${node.name.padEnd(9)} ${node.address}`);
   if (lab.bare) return lab;
-  const missing = await awaitOnline(lab, 30);
+  const missing = await awaitOnline(lab, lab.broker === 'nats' ? 60 : 30);
   if (missing.length > 0) {
     throw new VsError(
       'unavailable',

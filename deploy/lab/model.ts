@@ -15,6 +15,8 @@ export interface Lab {
   port: number;
   /** Nodes without services, to try things in. */
   bare: boolean;
+  /** An external broker on the master instead of the embedded one; of NATS three nodes. */
+  broker?: 'mosquitto' | 'nats';
 }
 
 export interface LabNetwork {

@@ -3,7 +3,7 @@ import { VsError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { backoffMs } from './backoff.ts';
 import { type TlsFiles, certificateRefused, openTls } from './tls.ts';
-import { MAX_PAYLOAD, openSocket } from './wire.ts';
+import { MAX_PAYLOAD, brokerUrls, openSocket } from './wire.ts';
 
 /** A broker without its majority takes a message and says nothing for ever (measured.md, NATS): what waits longer is lost. */
 const ACK_MS = 15_000;
@@ -24,6 +24,7 @@ export interface Connection {
 
 /** The MQTT client of a bus: the only importer of mqtt. Connects at once and again after each loss. */
 export function openConnection(options: {
+  /** BROKER_URL: one broker, or the nodes of a cluster, of which one will do. */
   url: string;
   /** For mqtts:// */
   tls: TlsFiles;
@@ -38,8 +39,15 @@ export function openConnection(options: {
   onLost: () => void;
   onMessage: (topic: string, payload: Buffer, retained: boolean) => void;
 }): Connection {
-  const { url, clientId, log } = options;
-  const open = () => (url.startsWith('mqtts:') ? openTls(url, options.tls) : openSocket(url));
+  const { clientId, log } = options;
+  const urls = brokerUrls(options.url);
+  let tries = 0;
+  /** Of the node that is tried now. */
+  let url = urls[0] ?? '';
+  function open() {
+    url = urls[tries++ % urls.length] ?? url;
+    return url.startsWith('mqtts:') ? openTls(url, options.tls) : openSocket(url);
+  }
   const client = new MqttClient(open, {
     clientId,
     clean: options.kept !== true,
@@ -112,6 +120,7 @@ export function openConnection(options: {
         if (!silent) log.warn({ url }, message); // once, until it speaks again
         silent = true;
         fail(new VsError('deadline', message, { retryable: true }));
+        if (urls.length > 1) client.stream.destroy(); // this node may have lost the others: the next one has not
       }, ACK_MS);
       inFlight.add(fail);
       begin((error, value) => {

@@ -36,13 +36,14 @@ export function openRequests(parts: {
   connection: Connection;
   topics: Topics;
   target: string;
-  clientId: string;
+  /** The level on which replies are heard. */
+  hears: string;
   issuer: string;
   url: string;
   dispatcher: Dispatcher;
   log: Log;
 }) {
-  const { connection, topics, target, clientId, issuer, url, dispatcher, log } = parts;
+  const { connection, topics, target, hears, issuer, url, dispatcher, log } = parts;
   const pending = new Set<Pending>();
   const cancels = openCancels(connection, issuer, log);
   /** Targets that were heard of before replies can be heard. */
@@ -134,7 +135,7 @@ export function openRequests(parts: {
       const id = request.id ?? randomUUID();
       const [service = '', command = ''] = name.split('.');
       const deadline = Date.now() + (request.timeoutMs ?? TIMEOUT_MS);
-      const envelope = { id, replyTo: topics.reply(to, clientId), issuer, deadline, args };
+      const envelope = { id, replyTo: topics.reply(to, hears), issuer, deadline, args };
       const message = { topic: topics.command(to, service, command), text: JSON.stringify(envelope) };
       if (!connection.connected)
         throw new VsError('unavailable', `the broker at ${url} is not reachable, so ${to} cannot be asked`, {
@@ -152,7 +153,7 @@ export function openRequests(parts: {
       if ('ok' in parsed.data) cancels.forget(parsed.data.id);
       for (const one of pending)
         // only who was asked may answer
-        if (one.message && one.id === parsed.data.id && topic === topics.reply(one.target, clientId))
+        if (one.message && one.id === parsed.data.id && topic === topics.reply(one.target, hears))
           one.finish(parsed.data);
     },
     /**

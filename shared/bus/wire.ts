@@ -8,6 +8,24 @@ export const MAX_PAYLOAD = 1_000_000;
 /** How long an answer is waited for unless the caller says otherwise. */
 export const TIMEOUT_MS = 60_000;
 
+/** What BROKER_URL may be: one broker, or the nodes of a cluster with commas between. */
+export const brokerUrl = /^(mqtts?:\/\/[^/,\s]+(,mqtts?:\/\/[^/,\s]+)*|unix:\/\/\/.+)$/;
+
+/** The brokers of BROKER_URL. Any of them will do: each client begins with another, so that all have about as many. */
+export function brokerUrls(text: string, random: () => number = Math.random): string[] {
+  if (text.startsWith('unix:')) return [text];
+  const urls = text.split(',');
+  const first = Math.floor(random() * urls.length);
+  return [...urls.slice(first), ...urls.slice(0, first)];
+}
+
+/**
+ * The level on which a client hears replies. Brokers other than the embedded one know no client ids in their rules, so
+ * there it is the user's name, which only that user can hear.
+ */
+export const replyName = (kind: string, user: string, clientId: string): string =>
+  kind === 'embedded' ? clientId : user;
+
 export interface RequestOptions {
   /** The same id is carried out once; who asks again by it joins the work, or gets the answer again. */
   id?: string;

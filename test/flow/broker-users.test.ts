@@ -10,7 +10,7 @@ import { cli, realBroker, until } from './bus-kit.ts';
 const events = 'vs/1/master/events/broker';
 let broker: Awaited<ReturnType<typeof realBroker>>;
 let hearer: Awaited<ReturnType<typeof broker.raw>>;
-const file = () => join(broker.directory, 'users.json');
+const file = () => join(broker.directory, 'broker-users.json');
 const told = (event: string) =>
   hearer.heard.filter((one) => one.body['event'] === event).map((one) => one.body);
 

@@ -1,20 +1,28 @@
-import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { type Server, type Socket, connect, createServer } from 'node:net';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { type Server, type Socket, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import mqtt, { type Packet } from 'mqtt-packet';
 import { type MqttClient, connectAsync } from 'mqtt';
-import { hashPassword } from '../../broker/users.ts';
+import { clientSettings } from '../../cli/settings.ts';
 import { loadSettings } from '../../config/settings.ts';
 import { type Bus, connectBus } from '../../shared/bus.ts';
 import { type Handlers, createDispatcher } from '../../shared/dispatch.ts';
 import { createLog } from '../../shared/log.ts';
+import { kind, openBroker, patience } from './brokers.ts';
 
 export const cli = new URL('../../cli/main.ts', import.meta.url).pathname;
-const roles = { master: 'master', host1: 'agent', host2: 'agent', operator: 'operator', viewer: 'viewer' };
+/** An ear needs no QoS 1, for which a cluster prepares each subscription on three nodes. */
+const ears = kind === 'nats' ? 0 : 1;
+/** NATS refuses a filter that is wider than what its user may hear. */
+const parts = (filter: string): string[] =>
+  kind === 'nats' && /\/hosts\/[^/]+\/#$/.test(filter)
+    ? ['status', 'info', 'metrics', 'vservers/#', 'alerts/#', 'events/#', 'commands/#'].map(
+        (below) => `${filter.slice(0, -1)}${below}`,
+      )
+    : [filter];
 
-export async function until(what: () => boolean, why: string, ms = 8000): Promise<void> {
+export async function until(what: () => boolean, why: string, ms = 8000 * patience): Promise<void> {
   const end = Date.now() + ms;
   while (!what()) {
     if (Date.now() > end) throw new Error(`waited in vain: ${why}`);
@@ -29,70 +37,47 @@ const listening = (server: Server) =>
     });
   });
 
-/** A broker process of its own, which can be killed and started again on its port, and clients of it. */
+/** A broker of its own, which can be killed and started again on its ports, and clients of it. */
 export async function realBroker(more: Record<string, string> = {}) {
   const directory = mkdtempSync(join(tmpdir(), 'vslab-bus-'));
-  const secret = await hashPassword('right');
-  const users = Object.fromEntries(Object.entries(roles).map(([name, role]) => [name, { role, ...secret }]));
-  writeFileSync(join(directory, 'users.json'), JSON.stringify({ users }), { mode: 0o600 });
-  writeFileSync(join(directory, 'password'), 'right', { mode: 0o600 });
-  const probe = createServer();
-  const port = await listening(probe);
-  await new Promise((resolve) => probe.close(resolve));
+  const broker = await openBroker(directory, more);
   const opened: Bus[] = [];
   const raws: MqttClient[] = [];
-  let broker: ChildProcess | undefined;
-
-  async function start(): Promise<void> {
-    broker = spawn(process.execPath, [cli, 'service', 'broker'], {
-      stdio: ['ignore', 'ignore', 'inherit'],
-      env: {
-        ...process.env,
-        VS_CONFIG_DIR: directory,
-        VS_STATE_DIR: directory,
-        VS_BROKER_LISTEN: `127.0.0.1:${port}`,
-        VS_BROKER_USERS: join(directory, 'users.json'),
-        VS_LOG_LEVEL: 'error',
-        ...more,
-      },
-    });
-    for (let reached = false; !reached;) {
-      await new Promise((resolve) => setTimeout(resolve, 50));
-      reached = await new Promise<boolean>((resolve) => {
-        const socket = connect(port, '127.0.0.1', () => resolve(true));
-        socket.on('error', () => resolve(false)).on('connect', () => socket.destroy());
-      });
-    }
-  }
-  async function kill(): Promise<void> {
-    const gone = new Promise((resolve) => broker?.once('exit', resolve));
-    broker?.kill('SIGKILL');
-    await gone;
-  }
-  const environment = (user: string, at = port) => ({
+  /** Of a process of this user; `proxy`: the port of one. */
+  const environment = (user: string, proxy?: number) => ({
     VS_HOST: user === 'host2' ? 'host2' : 'host1',
     VS_CONFIG_DIR: directory,
-    VS_BROKER_URL: `mqtt://127.0.0.1:${at}`,
-    VS_BROKER_USER: user,
-    VS_BROKER_PASSWORD_FILE: join(directory, 'password'),
+    ...broker.environment(user),
+    VS_BROKER_URL: proxy === undefined ? broker.url(user) : `mqtt://127.0.0.1:${proxy}`,
   });
-  await start();
+  await broker.start().catch(async (error: unknown) => {
+    await broker.kill(); // or nobody would
+    throw error;
+  });
 
   return {
-    port,
-    /** Of the broker that runs now. */
-    pid: () => broker?.pid ?? 0,
+    /** Of the embedded broker that runs now. */
+    pid: broker.pid,
     directory,
-    start,
-    kill,
+    /** Of the embedded broker. */
+    port: Number(new URL(broker.url('host1').split(',')[0] ?? '').port),
+    start: broker.start,
+    kill: broker.kill,
+    killNode: broker.killNode,
+    startNode: broker.startNode,
+    dial: broker.dial,
+    options: broker.options,
+    certificate: broker.certificate,
     environment,
-    /** A bus of a user, connected; `at`: the port, of a proxy for instance; `log` gets its lines. */
-    async bus(user: string, handlers: Handlers = {}, at = port, lines: string[] = []): Promise<Bus> {
+    /** What the command line's own client takes. */
+    settings: (user: string) => clientSettings(environment(user)),
+    /** A bus of a user, connected; `proxy`: the port of one, and then it may not be; `log` gets its lines. */
+    async bus(user: string, handlers: Handlers = {}, proxy?: number, lines: string[] = []): Promise<Bus> {
       const log = createLog('fatal', user);
       for (const level of ['warn', 'error'] as const)
         log[level] = ((facts: unknown, text: string) => void lines.push(text)) as never;
       const bus = connectBus({
-        settings: loadSettings({ file: '/nonexistent', env: environment(user, at) }),
+        settings: loadSettings({ file: '/nonexistent', env: environment(user, proxy) }),
         target: user,
         dispatcher: createDispatcher(handlers, () => undefined),
         log,
@@ -100,18 +85,15 @@ export async function realBroker(more: Record<string, string> = {}) {
       opened.push(bus);
       let ready = false;
       bus.onConnect(() => (ready = true));
-      if (at === port) await until(() => ready, `${user} is connected`);
+      if (proxy === undefined) await until(() => ready, `${user} is connected`);
       return bus;
     },
     /** A bare client, which hears `filters` into `heard`. */
     async raw(clientId: string, filters: string[] = [], will?: { topic: string; text: string }) {
       const heard: { topic: string; text: string; body: Record<string, unknown> }[] = [];
       const client = await connectAsync({
-        host: '127.0.0.1',
-        port,
+        ...broker.options(clientId.split('-')[0] ?? ''),
         clientId,
-        username: clientId.split('-')[0],
-        password: 'right',
         ...(will
           ? { will: { topic: will.topic, payload: Buffer.from(will.text), qos: 1 as const, retain: true } }
           : {}),
@@ -121,13 +103,16 @@ export async function realBroker(more: Record<string, string> = {}) {
         const text = payload.toString();
         heard.push({ topic, text, body: text ? (JSON.parse(text) as Record<string, unknown>) : {} });
       });
-      if (filters.length > 0) {
-        await client.subscribeAsync(filters, { qos: 1 });
-        client.on('connect', () => void client.subscribeAsync(filters, { qos: 1 }).catch(() => undefined));
+      const asked = filters.flatMap(parts);
+      if (asked.length > 0) {
+        await client.subscribeAsync(asked, { qos: ears });
+        client.on('connect', () => void client.subscribeAsync(asked, { qos: ears }).catch(() => undefined));
       }
       return {
         heard,
         client,
+        /** Subscribes once more. */
+        again: () => client.subscribeAsync(asked, { qos: ears }),
         on: (topic: string) => heard.filter((one) => one.topic === topic),
         send: (topic: string, body: object | string) =>
           client.publishAsync(topic, typeof body === 'string' ? body : JSON.stringify(body), { qos: 1 }),
@@ -136,14 +121,14 @@ export async function realBroker(more: Record<string, string> = {}) {
     async close(): Promise<void> {
       for (const client of raws) await client.endAsync(true);
       await Promise.all(opened.map((bus) => bus.close()));
-      await kill();
+      await broker.kill();
       rmSync(directory, { recursive: true });
     },
   };
 }
 
 /** Stands between a client and the broker and does what bad networks and other brokers do. */
-export async function badProxy(port: number) {
+export async function badProxy(dial: (user: string) => Socket) {
   const rules = {
     /** Filters that are refused (SUBACK 0x80). */
     refused: new Set<string>(),
@@ -165,14 +150,28 @@ export async function badProxy(port: number) {
       client.destroy();
       return;
     }
-    const broker = connect({ port, host: '127.0.0.1', noDelay: true });
+    const parser = mqtt.parser();
+    const early: Buffer[] = [];
+    const first = (chunk: Buffer) => {
+      early.push(chunk);
+      parser.parse(Buffer.from(chunk));
+    };
+    client.on('data', first).on('error', () => client.destroy());
+    parser.once('packet', (packet: Packet) => {
+      client.off('data', first);
+      relay(client, dial(packet.cmd === 'connect' ? (packet.username ?? '') : ''), Buffer.concat(early));
+    });
+  });
+  /** Between the two, from the client's CONNECT on. */
+  function relay(client: Socket, broker: Socket, early: Buffer): void {
     const pair: [Socket, Socket] = [client, broker];
     pairs.add(pair);
     const end = () => {
       for (const one of pair) one.destroy();
       pairs.delete(pair);
     };
-    const asked = new Map<number, string[]>();
+    /** Which filters of a SUBSCRIBE were kept from the broker. */
+    const asked = new Map<number, boolean[]>();
     const pass = (from: Socket, to: Socket, change: (packet: Packet) => Packet | undefined) => {
       const parser = mqtt.parser();
       from.on('data', (chunk) => void parser.parse(Buffer.from(chunk)));
@@ -181,13 +180,15 @@ export async function badProxy(port: number) {
         const changed = change(packet);
         if (changed && !to.destroyed) to.write(mqtt.generate(changed));
       });
+      return parser;
     };
-    pass(client, broker, (packet) => {
+    const begin = pass(client, broker, (packet) => {
       if (packet.cmd === 'subscribe') {
         const filters = packet.subscriptions.map((one) => one.topic);
         const { messageId = 0 } = packet;
-        asked.set(messageId, filters);
-        const subscriptions = packet.subscriptions.filter((one) => !rules.refused.has(one.topic));
+        const kept = filters.map((one) => rules.refused.has(one));
+        asked.set(messageId, kept);
+        const subscriptions = packet.subscriptions.filter((_one, index) => !kept[index]);
         if (subscriptions.length > 0) return { ...packet, subscriptions };
         client.write(mqtt.generate({ cmd: 'suback', messageId, granted: filters.map(() => 0x80) }));
         return undefined;
@@ -202,12 +203,13 @@ export async function badProxy(port: number) {
     pass(broker, client, (packet) => {
       if (packet.cmd === 'puback') inFlight--;
       if (packet.cmd !== 'suback') return packet;
-      const filters = asked.get(packet.messageId ?? 0) ?? [];
+      const kept = asked.get(packet.messageId ?? 0) ?? [];
       const codes = [...(packet.granted as number[])];
-      const granted = filters.map((filter) => (rules.refused.has(filter) ? 0x80 : codes.shift()));
+      const granted = kept.map((one) => (one ? 0x80 : codes.shift()));
       return { ...packet, granted } as Packet;
     });
-  });
+    begin.parse(early);
+  }
   return {
     rules,
     sent,

@@ -2,12 +2,13 @@ import { spawn, spawnSync } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { backoffMs } from '../../shared/bus/backoff.ts';
+import { replyLevel } from './brokers.ts';
 import { badProxy, cli, realBroker, until } from './bus-kit.ts';
 
 let net: Awaited<ReturnType<typeof realBroker>>;
 const proxies: Awaited<ReturnType<typeof badProxy>>[] = [];
 async function proxied() {
-  const proxy = await badProxy(net.port);
+  const proxy = await badProxy(net.dial);
   proxies.push(proxy);
   return proxy;
 }
@@ -99,7 +100,7 @@ test('events of an outage arrive afterwards, in order; alerts and state as they 
   ears.heard.length = 0;
   await net.start();
   await until(() => ears.client.connected, 'the listener is back');
-  await ears.client.subscribeAsync('vs/1/hosts/host2/#', { qos: 1 });
+  await ears.again();
   proxy.rules.down = false;
   await until(() => bus.connected, 'the bus is back', 16_000);
   bus.event('test', 'n', 'after');
@@ -207,7 +208,7 @@ test('an answer that was ready while the link of its host was down arrives when 
   let ready = false;
   bus.onConnect(() => (ready = true));
   await until(() => ready, 'the connection');
-  const replyTo = 'vs/1/hosts/host1/replies/operator-link';
+  const replyTo = `vs/1/hosts/host1/replies/${replyLevel('operator-link')}`;
   const ears = await net.raw('operator-link', [replyTo]);
   const args = { name: 'web1', command: ['true'] };
   await ears.send('vs/1/hosts/host1/commands/host-agent/exec', { id: 'link', replyTo, args });

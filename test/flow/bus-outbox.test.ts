@@ -123,7 +123,7 @@ test('the broker is killed while an agent speaks: afterwards its state is the la
 
 test('more than the limit over two lives: the oldest are dropped, counted, and told ahead of the others', async () => {
   const host = hostOf('host2', { VS_OUTBOX_MESSAGES: '10' });
-  const proxy = await badProxy(net.port);
+  const proxy = await badProxy(net.dial);
   onTestFinished(() => proxy.close());
   proxy.rules.down = true;
   const away = hostOf('host2', {
@@ -180,7 +180,7 @@ test('alerts of a former life that fire no more are cleared, those that fire sta
 });
 
 test('after a connect state is said again, a bounded number at once, first what changed meanwhile', async () => {
-  const proxy = await badProxy(net.port);
+  const proxy = await badProxy(net.dial);
   onTestFinished(() => proxy.close());
   const bus = await net.bus('host2', {}, proxy.port);
   const topic = (number: number) => `vs/1/hosts/host2/vservers/v${number}/state`;

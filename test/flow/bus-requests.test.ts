@@ -3,6 +3,7 @@ import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { connect } from '../../cli/client.ts';
 import type { Bus } from '../../shared/bus.ts';
 import type { Handlers } from '../../shared/dispatch.ts';
+import { replyLevel } from './brokers.ts';
 import { badProxy, realBroker, until } from './bus-kit.ts';
 
 let net: Awaited<ReturnType<typeof realBroker>>;
@@ -45,7 +46,10 @@ afterAll(() => net.close());
 beforeEach(() => void (runs.length = 0));
 
 test('a command carries its deadline; a minute past it is forgiven for the clocks, more is refused, and not remembered', async () => {
-  const ears = await net.raw('operator-deadline', [topic, 'vs/1/hosts/host1/replies/operator-deadline']);
+  const ears = await net.raw('operator-deadline', [
+    topic,
+    `vs/1/hosts/host1/replies/${replyLevel('operator-deadline')}`,
+  ]);
   const before = Date.now();
   const asked = exec(master, { timeoutMs: 5000 });
   await until(() => runs.length === 1, 'the run');
@@ -55,7 +59,7 @@ test('a command carries its deadline; a minute past it is forgiven for the clock
   expect(deadline - before).toBeGreaterThanOrEqual(5000);
   expect(deadline - Date.now()).toBeLessThanOrEqual(5000);
 
-  const replyTo = 'vs/1/hosts/host1/replies/operator-deadline';
+  const replyTo = `vs/1/hosts/host1/replies/${replyLevel('operator-deadline')}`;
   await ears.send(topic, { id: 'late', replyTo, deadline: Date.now() - 65_000, args });
   await until(() => ears.on(replyTo).length === 1, 'the refusal');
   expect(ears.on(replyTo)[0]?.body).toMatchObject({ ok: false, error: { code: 'deadline' } });
@@ -116,12 +120,7 @@ test('a timeout cancels; another issuer cannot, and is told so', async () => {
 
 test("the command line's own client says a deadline and cancels as well", async () => {
   const heard = await net.raw('operator-cli', [topic]);
-  const client = await connect({
-    url: `mqtt://127.0.0.1:${net.port}`,
-    user: 'operator',
-    password: 'right',
-    base: 'vs/1',
-  });
+  const client = await connect(await net.settings('operator'));
   const abort = new AbortController();
   const given = client.request('host1', 'host-agent.exec', args, { id: 'cli1', signal: abort.signal });
   const outcome = given.catch((error: Error) => error.message);
@@ -158,7 +157,7 @@ test('calls inside a process know timeout, signal and joining too', async () => 
 });
 
 test('a message that comes twice is carried out once and answered twice', async () => {
-  const replyTo = 'vs/1/hosts/host1/replies/operator-twice';
+  const replyTo = `vs/1/hosts/host1/replies/${replyLevel('operator-twice')}`;
   const ears = await net.raw('operator-twice', [replyTo]);
   const command = { id: 'twice', replyTo, issuer: 'operator', args: { name: 'web1', saga: 's1' } };
   const unlock = 'vs/1/hosts/host1/commands/host-agent/unlock';
@@ -212,7 +211,7 @@ test('the broker dies while a command runs: the bus asks again by the id, and so
 });
 
 test('the host is back before its caller: what waits is asked again all the same', async () => {
-  const proxy = await badProxy(net.port);
+  const proxy = await badProxy(net.dial);
   const far = await net.bus('master', {}, proxy.port);
   let ready = 0;
   far.onConnect(() => ready++);
@@ -235,12 +234,15 @@ test('the host is back before its caller: what waits is asked again all the same
 });
 
 test('a host that began another life while its caller was away is not asked again: the caller learns it', async () => {
-  const proxy = await badProxy(net.port);
+  const proxy = await badProxy(net.dial);
   const far = await net.bus('master', {}, proxy.port);
   let ready = 0;
   far.onConnect(() => ready++);
   await until(() => ready === 1, 'the connection');
+  let seen = false;
+  await far.subscribe('vs/1/hosts/host2/status', () => void (seen = true));
   const host = await net.bus('host2', handlers);
+  await until(() => seen, 'the caller knows this life');
   const asked = far.request('host2', 'host-agent.exec', args, { id: 'lives', timeoutMs: 20_000 });
   const outcome = asked.catch((error: Error) => error.message);
   await until(() => runs.length === 1, 'the run');

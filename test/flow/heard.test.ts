@@ -7,7 +7,7 @@ let broker: Awaited<ReturnType<typeof realBroker>>;
 let proxy: Awaited<ReturnType<typeof badProxy>>;
 beforeAll(async () => {
   broker = await realBroker();
-  proxy = await badProxy(broker.port);
+  proxy = await badProxy(broker.dial);
 });
 afterAll(async () => {
   await broker.close();
