@@ -22,7 +22,9 @@ export const users = {
 export const patience = { embedded: 1, mosquitto: 2, nats: 4 }[kind];
 
 const program = { embedded: process.execPath, mosquitto: 'mosquitto', nats: 'nats-server' }[kind];
-export const installed = spawnSync(program, ['-v']).error === undefined;
+/** mosquitto has no flag for its version alone, and -v would start it. */
+export const installed =
+  spawnSync(program, [kind === 'mosquitto' ? '-h' : '-v'], { timeout: 20_000 }).error === undefined;
 if (!installed) console.log(`skipped: ${program} is not installed (deploy/setup.sh does that)`);
 
 export interface Broker {
