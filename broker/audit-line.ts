@@ -1,3 +1,4 @@
+import { parseJson } from '../shared/json.ts';
 const SECRET = /^(secret|password|stdin|token)$/i;
 const MOST = 2048;
 const bytesOf = (text: string): number => Buffer.byteLength(text);
@@ -52,7 +53,7 @@ export function readResult(payload: string) {
 
 function parse(text: string): Record<string, unknown> | undefined {
   try {
-    const value: unknown = JSON.parse(text);
+    const value = parseJson(text);
     return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : undefined;
   } catch {
     return undefined;

@@ -13,6 +13,7 @@ import type { Args, CommandName, Data } from './contract/commands.ts';
 import type { Alert } from './contract/host.ts';
 import { type Topics, matches, topicsFor } from './contract/topics.ts';
 import type { Dispatcher } from './dispatch.ts';
+import { parseJson } from './json.ts';
 import type { Log } from './log.ts';
 
 export interface Bus {
@@ -163,7 +164,7 @@ export function connectBus(options: {
   function take(topic: string, buffer: Buffer, retain: boolean): void {
     let payload: unknown = null;
     try {
-      payload = buffer.length === 0 ? null : JSON.parse(buffer.toString());
+      payload = buffer.length === 0 ? null : parseJson(buffer.toString());
     } catch (error) {
       if (topic.startsWith(commands))
         event('bus', 'refused', `a message on ${topic} is not valid JSON: ${(error as Error).message}`);

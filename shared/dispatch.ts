@@ -45,9 +45,12 @@ export function toReplyError(error: unknown): Extract<Reply, { ok: false }>['err
   };
 }
 
-/** `message` and `path` of every fault of a value, as one sentence. */
-const faultsOf = (error: z.ZodError): string =>
-  error.issues.map((issue) => `${issue.path.join('.') || 'the value'}: ${issue.message}`).join('; ');
+/** `message` and `path` of every fault of a value, as one sentence; what a stranger sent may be in it, so it is cut. */
+function faultsOf(error: z.ZodError): string {
+  const all = error.issues.map((issue) => `${issue.path.join('.') || 'the value'}: ${issue.message}`);
+  const text = all.join('; ');
+  return text.length > 500 ? `${text.slice(0, 500)}...` : text;
+}
 
 /**
  * Carries out commands of one target: parses by schema, refuses what is late or unknown, carries an id out once

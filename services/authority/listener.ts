@@ -4,6 +4,7 @@ import { addressOf } from '../../broker/addresses.ts';
 import { type JoinAnswer, type JoinRequest, MAX_JOIN, joinRequest } from '../../shared/contract/authority.ts';
 import { VsError } from '../../shared/errors.ts';
 import type { Identity } from '../../shared/identity.ts';
+import { parseJson } from '../../shared/json.ts';
 import type { Log } from '../../shared/log.ts';
 
 /** A whole join, with the handshake. */
@@ -50,7 +51,7 @@ function serve(socket: TLSSocket, answer: Answer, log: Log): void {
 }
 function parse(line: string): JoinRequest | undefined {
   try {
-    return joinRequest.safeParse(JSON.parse(line)).data;
+    return joinRequest.safeParse(parseJson(line)).data;
   } catch {
     return undefined;
   }

@@ -40,12 +40,16 @@ export function openServing(parts: {
     const raw = (payload ?? {}) as { replyTo?: unknown; id?: unknown; issuer?: unknown; cancel?: unknown };
     if (raw.cancel !== undefined) return cancel(service, command, payload);
     const replyTo = typeof raw.replyTo === 'string' ? raw.replyTo : undefined;
-    const id = typeof raw.id === 'string' && raw.id ? raw.id : randomUUID();
+    const id = typeof raw.id === 'string' && raw.id ? raw.id.slice(0, 100) : randomUUID();
+    const issuer = typeof raw.issuer === 'string' ? raw.issuer.slice(0, 64) : undefined;
     const own = replyTo !== undefined && matches(topics.reply(target, '+'), replyTo);
     let result: Reply;
     try {
       if (replyTo !== undefined && !own)
-        throw new VsError('usage', `replyTo must be ${topics.reply(target, 'CLIENT')}, not ${replyTo}`);
+        throw new VsError(
+          'usage',
+          `replyTo must be ${topics.reply(target, 'CLIENT')}, not ${replyTo.slice(0, 200)}`,
+        );
       const envelope = dispatcher.parse(payload);
       result = await dispatcher.call(name, envelope, id, (progress) => {
         if (own) parts.progress(replyTo, { id, progress });
@@ -54,7 +58,7 @@ export function openServing(parts: {
       result = { id, ok: false, error: toReplyError(error) };
     }
     if (own) return parts.reply(replyTo, result);
-    const about = { id, issuer: raw.issuer };
+    const about = { id, issuer };
     if ('ok' in result && result.ok) event(service, command, `${name} was carried out`, about);
     else if ('ok' in result)
       event(service, 'failed', `${name} failed: ${result.error.message}`, {

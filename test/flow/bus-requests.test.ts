@@ -258,3 +258,26 @@ test('a host that began another life while its caller was away is not asked agai
   expect(runs).toHaveLength(1);
   proxy.close();
 }, 40_000);
+
+test('JSON that is deep or huge is refused in a sentence, and the agent goes on', async () => {
+  const ears = await net.raw('operator-deep', ['vs/1/hosts/host1/events/+']);
+  const say = (text: string) => ears.client.publishAsync(topic, text, { qos: 1 });
+  const events = () => ears.heard.filter((one) => one.topic.startsWith('vs/1/hosts/host1/events/'));
+  await say(`{"args":${'['.repeat(400_000)}${']'.repeat(400_000)}}`);
+  await until(() => events().length === 1, 'the deep one');
+  expect(events()[0]?.body['message']).toBe(
+    `a message on ${topic} is not valid JSON: it is nested deeper than 32 levels`,
+  );
+  const long = 'x'.repeat(300_000);
+  await say(JSON.stringify({ issuer: long, args }));
+  await say(JSON.stringify({ id: long, args }));
+  await say(JSON.stringify({ replyTo: long, args }));
+  await say(JSON.stringify({ issuer: { deep: long }, args }));
+  await say(JSON.stringify({ args: { [long]: long, name: long } }));
+  await until(() => events().length === 6, 'all of them');
+  for (const { text } of events()) expect(text.length).toBeLessThan(2000);
+  const done = exec(master, { timeoutMs: 5000 });
+  await until(() => runs.length === 1, 'the run');
+  runs[0]?.end();
+  expect(await done).toEqual({ code: 7 });
+});
