@@ -1,3 +1,4 @@
+import { whileAlone } from '../shared/file-lock.ts';
 import { readJson, writeJson } from '../shared/store.ts';
 import { VsError } from '../shared/errors.ts';
 import { type Rights, type User, hashPassword, rightsOf, usersFile } from './users.ts';
@@ -23,26 +24,34 @@ export function usersIn(file: string) {
         .sort((a, b) => a.name.localeCompare(b.name));
     },
     async add(name: string, rights: Rights, password: string): Promise<void> {
-      const users = await read();
-      if (Object.hasOwn(users, name))
-        throw new VsError('conflict', `there is a user ${name} already (${users[name]?.role})`);
-      await write({ ...users, [name]: { ...rights, ...(await hashPassword(password)) } });
+      const secret = await hashPassword(password);
+      await whileAlone(file, async () => {
+        const users = await read();
+        if (Object.hasOwn(users, name))
+          throw new VsError('conflict', `there is a user ${name} already (${users[name]?.role})`);
+        await write({ ...users, [name]: { ...rights, ...secret } });
+      });
     },
     /** A user that its certificate alone makes known: added, or from now on without a password. Another role is a conflict. */
-    async certify(name: string, rights: Rights): Promise<void> {
-      const users = await read();
-      const before = Object.hasOwn(users, name) ? users[name] : undefined;
-      if (before && before.role !== rights.role)
-        throw new VsError('conflict', `there is a user ${name} already, with role ${before.role}`);
-      if (!before || before.hash !== undefined) await write({ ...users, [name]: rights });
-    },
+    certify: (name: string, rights: Rights): Promise<void> =>
+      whileAlone(file, async () => {
+        const users = await read();
+        const before = Object.hasOwn(users, name) ? users[name] : undefined;
+        if (before && before.role !== rights.role)
+          throw new VsError('conflict', `there is a user ${name} already, with role ${before.role}`);
+        if (!before || before.hash !== undefined) await write({ ...users, [name]: rights });
+      }),
     async setPassword(name: string, password: string): Promise<void> {
-      const { users, one } = await known(name);
-      await write({ ...users, [name]: { ...rightsOf(one), ...(await hashPassword(password)) } });
+      const secret = await hashPassword(password);
+      await whileAlone(file, async () => {
+        const { users, one } = await known(name);
+        await write({ ...users, [name]: { ...rightsOf(one), ...secret } });
+      });
     },
-    async remove(name: string): Promise<void> {
-      const { users } = await known(name);
-      await write(Object.fromEntries(Object.entries(users).filter(([other]) => other !== name)));
-    },
+    remove: (name: string): Promise<void> =>
+      whileAlone(file, async () => {
+        const { users } = await known(name);
+        await write(Object.fromEntries(Object.entries(users).filter(([other]) => other !== name)));
+      }),
   };
 }

@@ -96,12 +96,15 @@ export interface Signing {
   /** The common name; what the request says of its own is not taken over. */
   name: string;
   names: AltName[];
+  /** A person or program is no server. */
+  clientOnly?: boolean;
   from: Date;
   to: Date;
 }
 
-/** Signs the public key of a request for a server and client; nothing else of the request is taken. The certificate, PEM. */
-export async function sign({ request, authority, serial, name, names, from, to }: Signing): Promise<string> {
+/** Signs the public key of a request, for a server and client unless told; nothing else of the request is taken. The certificate, PEM. */
+export async function sign(wanted: Signing): Promise<string> {
+  const { request, authority, serial, name, names, from, to } = wanted;
   await publicKeyOf(request);
   for (const { value } of names)
     if (!altName.test(value)) throw new VsError('usage', `"${value}" is no name or address of a machine`);
@@ -126,7 +129,7 @@ commonName=supplied
 [extensions]
 basicConstraints=critical,CA:FALSE
 keyUsage=critical,digitalSignature
-extendedKeyUsage=serverAuth,clientAuth
+extendedKeyUsage=${wanted.clientOnly ? '' : 'serverAuth,'}clientAuth
 subjectKeyIdentifier=hash
 authorityKeyIdentifier=keyid
 ${names.length > 0 ? `subjectAltName=${names.map(({ kind, value }) => `${kind}:${value}`).join(',')}` : ''}

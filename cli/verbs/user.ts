@@ -85,7 +85,7 @@ function rowsOf(one: { name: string } & Rights): string[][] {
   return [[one.name, one.role, filters[0] ?? 'nothing'], ...filters.slice(1).map((text) => ['', '', text])];
 }
 
-/** `vs user add|passwd|remove|list`: who may speak to the embedded broker; on the master, as root. */
+/** `vs user add|passwd|certificate|remove|list`: who may speak to the embedded broker; on the master, as root. */
 export function register(program: Command): void {
   const user = program
     .command('user')
@@ -155,6 +155,29 @@ export function register(program: Command): void {
       console.log(options.generate ? password : `${name} has a new password.`);
     });
   user
+    .command('certificate')
+    .description('a certificate of the pool for a person or a program, beside or in the place of a password')
+    .argument('<name>', 'its name')
+    .requiredOption('--out <directory>', 'where NAME.pem, NAME.key and ca.pem come')
+    .option('--request <file>', 'a certificate request (PEM, EC P-256): the key stays with its owner')
+    .option('--days <n>', 'how long it counts, 1 to 825', '365')
+    .addHelpText(
+      'after',
+      '\nThe same line again renews it, with the key that lies there.\n\nExamples:' +
+        '\n  vs user certificate anna --out anna\n  vs user certificate grafana --request grafana.csr --out .',
+    )
+    .action(async (name: string, options: { out: string; request?: string; days: string }) => {
+      checkName(name, 'user');
+      const days = Number(options.days);
+      if (!(Number.isInteger(days) && days >= 1 && days <= 825))
+        throw new VsError('usage', `--days is a whole number from 1 to 825, not ${quoted(options.days)}.`);
+      const { loadSettings } = await import('../../config/settings.ts');
+      const { certifyPerson } = await import('../../services/authority/person.ts');
+      const { out: directory, request } = options;
+      const wrote = await certifyPerson(loadSettings(), { name, directory, request, days });
+      console.log(`Wrote ${wrote.join(', ')}; good for ${days} ${days === 1 ? 'day' : 'days'}.`);
+    });
+  user
     .command('remove')
     .description('remove a user')
     .argument('<name>', 'its name')
@@ -162,6 +185,9 @@ export function register(program: Command): void {
     .action(async (name: string) => {
       checkName(name, 'user');
       await (await usersOfBroker()).remove(name);
+      const { loadSettings } = await import('../../config/settings.ts');
+      const { revokePerson } = await import('../../services/authority/person.ts');
+      await revokePerson(loadSettings(), name);
       console.log(`${name} is no user any more.`);
     });
 }

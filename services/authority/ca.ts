@@ -96,7 +96,13 @@ export async function openAuthority(stateDir: string) {
     fingerprint: fingerprintOf(new X509Certificate(pem)),
     issued,
     /** Signs the key of a request for this name, and keeps the certificate before it is given out. */
-    async issue(wanted: { request: string; name: string; names: AltName[]; days: number }): Promise<string> {
+    async issue(wanted: {
+      request: string;
+      name: string;
+      names: AltName[];
+      clientOnly?: boolean;
+      days: number;
+    }): Promise<string> {
       const serial = `7${randomBytes(16).toString('hex').slice(1)}`.toUpperCase(); // positive, of 16 bytes
       const now = Date.now();
       const from = new Date(now - Math.min(EARLIER_MS, (wanted.days * DAY) / 10));

@@ -1,3 +1,4 @@
+import { usersIn } from '../../broker/users-file.ts';
 import { infoOf, readIdentity } from '../../shared/identity.ts';
 import { VsError } from '../../shared/errors.ts';
 import { openRevoked } from '../../shared/revoked.ts';
@@ -46,9 +47,13 @@ export function service(context: Context): Service {
       'authority.list': async () => {
         const authority = await openAuthority(settings.STATE_DIR);
         const revoked = openRevoked(`${directory}/revoked.json`);
+        // people and programs may have certificates of this authority, too
+        const users = new Map(
+          (await usersIn(settings.BROKER_USERS).list()).map((one) => [one.name, one.role]),
+        );
         const newest = new Map(
           valid(await authority.issued(), revoked)
-            .filter((one) => one.name !== 'master')
+            .filter((one) => users.get(one.name) === 'agent')
             .map((one) => [one.name, infoOf(one.certificate)]),
         );
         const hosts = [...newest].map(([host, certificate]) => ({ host, certificate }));
