@@ -85,7 +85,12 @@ export async function openListeners(
     return server;
   }
 
-  async function listen(server: Server, where: object, name: string): Promise<void> {
+  async function listen(
+    server: Server,
+    where: object,
+    name: string,
+    allowed: () => void = () => undefined,
+  ): Promise<void> {
     server.maxConnections = settings.BROKER_CONNECTIONS;
     server.on('drop', () =>
       stats.count('clientsDenied', { listen: name }, 'as many connections as BROKER_CONNECTIONS allows'),
@@ -110,6 +115,7 @@ export async function openListeners(
       server.listen(where, resolve);
     });
     servers.push(server);
+    allowed();
     const address = server.address();
     if (address && typeof address === 'object') listeners.ports.push(address.port);
     log.info({ listen: name }, 'listening');
@@ -134,10 +140,11 @@ export async function openListeners(
     }
     if (process.env['LISTEN_FDS'] === '1') {
       const inherited = plain();
-      await listen(inherited, { fd: 3 }, 'the inherited socket');
-      const address = inherited.address();
-      if (address && typeof address === 'object')
-        mayBePlain(address.address, `the inherited socket ${address.address}:${address.port}`);
+      await listen(inherited, { fd: 3 }, 'the inherited socket', () => {
+        const address = inherited.address();
+        if (address && typeof address === 'object')
+          mayBePlain(address.address, `the inherited socket ${address.address}:${address.port}`);
+      });
     }
     for (const one of settings.BROKER_TLS_LISTEN)
       await listen(tls(), addressOf(one, settings.BROKER_TLS_LISTEN), one);

@@ -15,7 +15,7 @@ export async function openHeard<T extends z.ZodType>(
   options: {
     limit: number;
     /** With what the topic held before, and holds now. */
-    changed?: (before: z.infer<T> | undefined, now: z.infer<T> | undefined) => void;
+    changed?: (before: z.infer<T> | undefined, now: z.infer<T> | undefined, topic: string) => void;
     repeatMs?: number;
   },
 ) {
@@ -31,13 +31,13 @@ export async function openHeard<T extends z.ZodType>(
     if (now === undefined) entries.delete(topic);
     else if (before !== undefined || entries.size < limit) entries.set(topic, { value: now, life });
     else leftOut++;
-    if (before !== undefined || entries.has(topic)) changed(before, now);
+    if (before !== undefined || entries.has(topic)) changed(before, now, topic);
   };
   function sweep(): void {
     for (const [topic, { value, life: heardIn }] of entries)
       if (heardIn < life) {
         entries.delete(topic);
-        changed(value, undefined);
+        changed(value, undefined, topic);
       }
   }
 

@@ -1,30 +1,37 @@
-import type { z } from 'zod';
+import { z } from 'zod';
 import { loadSlaves } from '../../config/slaves.ts';
 import { type HostInfo, hostInfo, status } from '../../shared/contract/host.ts';
 import type { ScanRow } from '../../shared/contract/saga.ts';
 import { type VserverState, vserverState } from '../../shared/contract/vserver.ts';
 import { VsError } from '../../shared/errors.ts';
+import { openHeard } from '../../shared/heard.ts';
 import type { Context } from '../../shared/service.ts';
 
+/** So many hosts, and so many vservers, are taken in. */
+const MOST = 100_000;
+
 /** The pool as its hosts publish it: who is online, what they are, which vservers they have. */
-export function openPool(context: Context) {
+export function openPool(context: Pick<Context, 'bus' | 'settings'>, repeatMs?: number) {
   const { bus } = context;
   const online = new Map<string, boolean>();
   const infos = new Map<string, HostInfo>();
   const vservers = new Map<string, VserverState>();
 
-  const listen = async <T extends z.ZodType>(
+  const listen = <T extends z.ZodType>(
     filter: string,
     schema: T,
     take: (host: string, name: string, value: z.infer<T> | undefined) => void,
-  ) => {
-    await bus.subscribe(filter, (topic, payload) => {
-      const levels = topic.slice(bus.topics.base.length + 1).split('/');
-      const parsed = payload === null ? undefined : schema.safeParse(payload);
-      if (parsed && !parsed.success) return;
-      take(levels[1] ?? '', levels[3] ?? '', parsed?.data as z.infer<T> | undefined);
+  ) =>
+    openHeard(bus, filter, z.unknown(), {
+      limit: MOST,
+      ...(repeatMs === undefined ? {} : { repeatMs }),
+      changed(_before, now, topic) {
+        const levels = topic.slice(bus.topics.base.length + 1).split('/');
+        const parsed = now === undefined ? undefined : schema.safeParse(now);
+        if (parsed && !parsed.success) return; // of a newer agent: what was known before is better than nothing
+        take(levels[1] ?? '', levels[3] ?? '', parsed?.data as z.infer<T> | undefined);
+      },
     });
-  };
   const isOnline = (host: string) => online.get(host) === true;
   const row = (one: VserverState): ScanRow => ({
     host: one.host,
