@@ -2,6 +2,7 @@ import { VsError } from '../../shared/errors.ts';
 import type { Call, Context, Service } from '../../shared/service.ts';
 import type { SagaState } from '../../shared/contract/saga.ts';
 import { readAudit } from './audit.ts';
+import { openHeardAudit } from './heard-audit.ts';
 import { openHistory } from './history.ts';
 import { planner } from './plans.ts';
 import { openPool } from './pool.ts';
@@ -13,6 +14,7 @@ export function service(context: Context): Service {
   const plan = planner(context, pool);
   const sagas = sagaRunner(context, pool);
   const history = openHistory(context);
+  const audit = openHeardAudit(context);
   let connected = false;
   /** Before the sagas of a former life hold their vservers, no other may begin, and a list would not be true. */
   const resumed = Promise.withResolvers<void>();
@@ -88,6 +90,7 @@ export function service(context: Context): Service {
     async start() {
       await pool.start();
       await history.start();
+      await audit?.start();
       context.bus.onConnect(() => {
         if (connected) return;
         connected = true;
@@ -97,6 +100,9 @@ export function service(context: Context): Service {
         }, 500); // the hosts' retained states arrive first
       });
     },
-    stop: () => history.stop(),
+    async stop() {
+      await history.stop();
+      await audit?.close();
+    },
   };
 }
