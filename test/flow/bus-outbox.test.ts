@@ -3,6 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { connectAsync } from 'mqtt';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { badProxy, realBroker, until } from './bus-kit.ts';
 
@@ -96,29 +97,39 @@ test('the broker is killed while an agent speaks: afterwards its state is the la
   const host = hostOf('host1');
   const life = host.begin();
   await life.connected();
-  const before = await net.raw('operator-before', ['vs/1/hosts/host1/events/+']);
-  const heard: unknown[] = [];
+  // A session: the broker keeps for it what comes while it is not back yet, after the restart, too.
+  const session = await connectAsync({
+    ...net.options('operator'),
+    clientId: 'operator-before',
+    clean: false,
+    reconnectPeriod: 100,
+  });
+  const heard: string[] = [];
+  session.on('message', (_topic, payload) =>
+    heard.push((JSON.parse(payload.toString()) as { message: string }).message),
+  );
+  await session.subscribeAsync('vs/1/hosts/host1/events/+', { qos: 1 });
   for (let number = 0; number < 50; number++) {
     if (number === 10) await net.kill();
     await life.call('event', 'test', 'n', String(number));
     await life.call('retain', 'vs/1/hosts/host1/vservers/web1/state', { number });
     await sleep(number < 10 ? 5 : 50);
   }
-  heard.push(...messages(before.heard));
-  before.heard.length = 0;
   await net.start();
-  await until(() => before.client.connected, 'the listener is back');
   await life.connected(2);
   await life.call('event', 'test', 'n', 'end');
-  await until(() => messages(before.heard).includes('end'), 'all of them', 15_000);
+  await until(() => heard.includes('end'), 'all of them', 15_000);
   const late = await net.raw('operator-late', ['vs/1/hosts/host1/vservers/+/state']);
   await until(() => late.heard.length > 0, 'the state');
   expect(late.heard.at(-1)?.body).toEqual({ number: 49 });
   await life.kill();
-  const numbers = [...heard, ...messages(before.heard)].slice(0, -1).map(Number);
-  // The listener may itself have missed what came before it was back: then the first of the second part.
-  expect(numbers).toEqual([...new Set(numbers)].sort((a, b) => a - b));
-  expect(numbers.slice(-39)).toEqual(Array.from({ length: 39 }, (_one, index) => index + 11));
+  await session.endAsync(true);
+  // What was on its way when the broker was killed may come twice, in its place; all else once.
+  expect([...new Set(heard)]).toEqual([
+    ...Array.from({ length: 50 }, (_one, number) => String(number)),
+    'end',
+  ]);
+  expect(heard.length).toBeLessThanOrEqual(53);
 });
 
 test('more than the limit over two lives: the oldest are dropped, counted, and told ahead of the others', async () => {
