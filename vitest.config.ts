@@ -17,6 +17,7 @@ const onBroker = (broker: 'mosquitto' | 'nats') => ({
 
 export default defineConfig({
   test: {
+    maxWorkers: 2, // the tests wait more than they compute
     projects: [
       { test: { ...common, name: 'unit', include: ['test/unit/**/*.test.ts'] } },
       {
