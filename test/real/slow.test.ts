@@ -20,7 +20,7 @@ vs() { ${new URL('../../vs', import.meta.url).pathname} "$@"; }
 ${script}`,
     );
   const lost = () =>
-    Number(/(\d+)% packet loss/.exec(lab.on('host2', 'ping -q -c 40 -i 0.05 10.98.0.1', null))?.[1]);
+    Number(/([\d.]+)% packet loss/.exec(lab.on('host2', 'ping -q -c 40 -i 0.05 10.98.0.1', null))?.[1]);
 
   beforeAll(() => {
     lab.up('--storage', storage);
