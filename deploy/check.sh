@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The fast checks, in order: types, lint, format, unit, flow. Needs nothing but `npm ci`.
+# The checks, in order: types, lint, format, unit, flow. Need what deploy/setup.sh installs.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # a shell that was pointed at a lab (vs lab env) must not lend its settings

@@ -49,9 +49,11 @@ if [ "${#missing[@]}" -gt 0 ]; then
     fail "apt-get could not install them; is a Debian mirror reachable? The last lines of its output stand above"
   fi
   rm -f "$log"
-  # The tests start brokers of their own; those of the packages shall not start at the next boot either.
-  for unit in mosquitto nats-server; do
-    case " ${missing[*]} " in *" $unit "*) systemctl disable "$unit.service" >/dev/null 2>&1 || true ;; esac
+  # The tests start brokers and an ssh server of their own; those that came now shall not start at the next boot either.
+  for package in mosquitto nats-server openssh-server; do
+    case " ${missing[*]} " in
+      *" $package "*) systemctl disable "${package/openssh-server/ssh}.service" >/dev/null 2>&1 || true ;;
+    esac
   done
   say "packages are installed; no service was started"
 fi
