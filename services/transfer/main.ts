@@ -21,6 +21,8 @@ export function service(context: Context): Service {
   const paths = pathsFor(settings);
   const endpoints = new Map<string, Set<Endpoint>>();
   const work = openWork();
+  /** By saga: what rsync said on this side when it could not write; behind a stream its sender does not hear it. */
+  const full = new Map<string, string>();
 
   async function received(staging: string): Promise<string[]> {
     return (await readdir(staging).catch(() => []))
@@ -49,7 +51,13 @@ export function service(context: Context): Service {
         await mkdir(settings.RUN_DIR, { recursive: true, mode: 0o700 });
         const secret = randomBytes(24).toString('base64url');
         const tree = paths.stagingTree(name, saga);
-        const serving = { runDir: settings.RUN_DIR, onLog: (line: string) => log.debug({ saga }, line) };
+        full.delete(saga);
+        const onLog = (line: string) => {
+          log.debug({ saga }, line);
+          const said = /^.*(?:No space left on device|Disk quota exceeded).*$/m.exec(line)?.[0];
+          if (said) full.set(saga, said.slice(0, 300));
+        };
+        const serving = { runDir: settings.RUN_DIR, onLog };
         const atWork = (what: (signal: AbortSignal) => Promise<void>) =>
           work.run(saga, what).catch((error: unknown) => {
             log.warn({ saga, error: String(error) }, 'a transfer failed');
@@ -151,7 +159,9 @@ export function service(context: Context): Service {
       },
       'transfer.close': async ({ saga }) => {
         await close(saga);
-        return {};
+        const said = full.get(saga);
+        full.delete(saga);
+        return said === undefined ? {} : { full: said };
       },
     },
     async start() {

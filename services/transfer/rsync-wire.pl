@@ -13,10 +13,12 @@ for my $handle (*STDIN, *STDOUT, $wire) {    # rsync hands over a stdout that do
 sub carry {
     my ($from, $to) = @_;
     my $bytes;
+    my $lost = 0;    # what nobody takes any more is read all the same, so that rsync comes to the words about why
     while (sysread($from, $bytes, 262144)) {
         my $done = 0;
-        while ($done < length $bytes) {
-            $done += syswrite($to, $bytes, length($bytes) - $done, $done) // exit 1;
+        while (!$lost && $done < length $bytes) {
+            my $now = syswrite($to, $bytes, length($bytes) - $done, $done);
+            defined $now ? ($done += $now) : ($lost = 1);
         }
     }
 }
@@ -30,4 +32,14 @@ if ($pid == 0) {
 }
 carry($wire, \*STDOUT);
 kill 'KILL', $pid;    # rsync waits for this process, not for the end of what it reads
+waitpid($pid, 0);
+
+# The other side has ended. While rsync is still writing it has not read why: it must not fail by a broken pipe before.
+close STDOUT;
+while (1) {
+    my $ready = '';
+    vec($ready, fileno(STDIN), 1) = 1;
+    last unless select($ready, undef, undef, 0.02);
+    last unless sysread(STDIN, my $ignored, 262144);
+}
 exit 0;

@@ -17,13 +17,20 @@ export const throughWire = 'vs-transfer::tree/';
 /** A side that says nothing for that long is gone; rsync itself sends signs of life (rsyncd.conf(5), timeout). */
 const QUIET_SECONDS = 120;
 
+/** So long a process may take to read the end of what came for it (ms). */
+const LAST_WORDS_MS = 2000;
+
 /** Carries a stream to and from a process. Its end in one direction leaves what still goes in the other; its loss ends both. */
 function carry(wire: Duplex, input: Writable, output: Readable): void {
   for (const one of [input, output]) one.on('error', () => undefined); // the process has ended, and says why itself
   wire.pipe(input);
   output.pipe(wire);
-  wire.once('close', () => input.destroy());
-  if (wire.destroyed) input.destroy(); // it was lost before the process began
+  const end = () => {
+    input.end(); // its last words, about a full disk maybe, still get through
+    setTimeout(() => input.destroy(), LAST_WORDS_MS).unref();
+  };
+  wire.once('close', end);
+  if (wire.destroyed) end(); // it was lost before the process began
 }
 
 interface Serving {

@@ -94,7 +94,8 @@ export const transferCommands = {
     z.strictObject({ name, saga: id }),
   ),
   'transfer.close': hostCommand(
-    'close every endpoint of a saga and end its copies',
+    'close every endpoint of a saga and end its copies; tells why this host could not keep what came, if that was so',
     z.strictObject({ name, saga: id }),
+    z.object({ full: z.string().optional() }),
   ),
 } satisfies Record<string, CommandSpec>;

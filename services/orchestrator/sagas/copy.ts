@@ -54,14 +54,21 @@ export async function pass(
       });
     } catch (error) {
       if (!(error instanceof VsError) || context.signal.aborted) throw error;
-      if (!error.retryable || attempt >= TRIES) {
-        if (error.details?.['side'] !== 'target') throw error;
-        throw new VsError(error.code, error.message, { details: { host: route.target }, cause: error });
-      }
-      for (const host of [route.source, route.target])
-        await agents.ask(host, 'transfer.close', { name: route.name, saga: context.id }, context, {
-          tag: `${options.tag}_${attempt}`,
-        });
+      const onTarget = (message: string) =>
+        new VsError(error.code, message, { details: { host: route.target }, cause: error });
+      if (error.details?.['side'] === 'target') throw onTarget(error.message);
+      if (!error.retryable && error.code !== 'failed') throw error;
+      const both = { name: route.name, saga: context.id };
+      const close = (host: string) =>
+        agents
+          .ask(host, 'transfer.close', both, context, { tag: `${options.tag}_${attempt}` })
+          .catch((closing: unknown) => {
+            throw error.retryable ? closing : error;
+          });
+      await close(route.source);
+      const { full } = await close(route.target);
+      if (full !== undefined) throw onTarget(`no space left for the copy: ${full}`);
+      if (!error.retryable || attempt >= TRIES) throw error;
     }
   }
 }
