@@ -6,7 +6,7 @@ const common = { experimental: { viteModuleRunner: false }, environment: 'node' 
 const bus = ['access', 'bus-requests'].map((name) => `test/flow/${name}.test.ts`);
 const outages = ['bus-outage', 'cluster'].map((name) => `test/flow/${name}.test.ts`);
 const full = process.env['VS_TEST_FULL'] === '1';
-if (!full) console.log('outages of mosquitto and NATS only with VS_TEST_FULL=1: minutes more');
+if (!full) process.stdout.write('outages of mosquitto and NATS only with VS_TEST_FULL=1: minutes more\n');
 const onBroker = (broker: 'mosquitto' | 'nats') => ({
   test: {
     ...common,
