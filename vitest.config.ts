@@ -3,7 +3,7 @@ import { defineConfig } from 'vitest/config';
 const common = { experimental: { viteModuleRunner: false }, environment: 'node' as const };
 
 /** The tests of the bus once more, with an external broker; VS_TEST_FULL=1: also those that wait for outages, minutes more. */
-const bus = ['access', 'bus-requests'].map((name) => `test/flow/${name}.test.ts`);
+const bus = ['access', 'bus-requests', 'heard', 'pool'].map((name) => `test/flow/${name}.test.ts`);
 const outages = ['bus-outage', 'cluster'].map((name) => `test/flow/${name}.test.ts`);
 const full = process.env['VS_TEST_FULL'] === '1';
 if (!full) process.stdout.write('outages of mosquitto and NATS only with VS_TEST_FULL=1: minutes more\n');
