@@ -3,7 +3,7 @@ import { createTopicTree } from './persistence/topic-tree.ts';
 interface Packet {
   topic: string;
 }
-type Listener = (packet: Packet, done: () => void) => void;
+export type Listener = (packet: Packet, done: () => void) => void;
 
 /**
  * Who hears what, as aedes asks for it (mqemitter's interface). mqemitter itself takes 200 messages at a time and calls
@@ -15,6 +15,8 @@ export function openEmitter() {
   let closed = false;
   const emitter = {
     concurrency: 0,
+    /** Who hears a topic, by the filters that cover it. */
+    hearers: (topic: string) => tree.over(topic),
     on(filter: string, listener: Listener, done?: () => void) {
       const listeners = tree.get(filter);
       if (listeners) listeners.add(listener);
@@ -58,3 +60,4 @@ export function openEmitter() {
   };
   return emitter;
 }
+export type Emitter = ReturnType<typeof openEmitter>;

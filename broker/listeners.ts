@@ -9,7 +9,7 @@ import type { Log } from '../shared/log.ts';
 import { addressOf, isLoopback } from './addresses.ts';
 import { noteCertificate } from './certificates.ts';
 import type { Stats } from './stats.ts';
-import { guardStream } from './stream.ts';
+import { type TakeShort, guardStream } from './stream.ts';
 import { openTlsFiles } from './tls-files.ts';
 import { createWebSocketServer } from './websocket.ts';
 
@@ -29,7 +29,7 @@ function letWait(socket: TLSSocket): void {
 /** Opens what the settings name: plain TCP, a unix socket, a listener inherited as fd 3 (LISTEN_FDS=1, as systemd does), TLS, WebSocket. */
 export async function openListeners(
   settings: Settings,
-  { log, stats, take }: { log: Log; stats: Stats; take: (stream: Duplex) => void },
+  { log, stats, take, short }: { log: Log; stats: Stats; take: (stream: Duplex) => void; short: TakeShort },
 ): Promise<{ ports: number[]; close(): void; cut(): void }> {
   const servers: Server[] = [];
   const sockets = new Set<Socket>();
@@ -56,6 +56,7 @@ export async function openListeners(
       settings.BROKER_PACKET_BYTES,
       () => stats.count('received'),
       (reason) => log.warn({ from: socket.remoteAddress }, reason),
+      short,
     );
     stats.follow(socket);
     take(stream);

@@ -17,6 +17,7 @@ import { persistenceOf } from './persistence/persistence.ts';
 import { type Store, openStore } from './persistence/store.ts';
 import { openQueueAlerts } from './queue-alerts.ts';
 import { rulesOf } from './rules.ts';
+import { type ShortWay, openShortWay } from './short-way.ts';
 import { type Stats, createStats } from './stats.ts';
 import { openTeller } from './tell.ts';
 import { openUsers, rightsOf } from './users.ts';
@@ -25,7 +26,7 @@ async function createBroker(
   settings: Settings,
   log: Log,
   { count }: Stats,
-): Promise<{ aedes: Aedes; store: Store; stop: () => Promise<void> }> {
+): Promise<{ aedes: Aedes; store: Store; shortWay: ShortWay; stop: () => Promise<void> }> {
   const base = settings.BASE_TOPIC;
   const discovery = discoveryAccess(settings.HOMEASSISTANT_PREFIX);
   const eventTopic = topicsFor(base).events('master', 'broker');
@@ -83,22 +84,40 @@ async function createBroker(
     ),
   );
   const limits = openLimits(settings, store);
+  const emitter = openEmitter();
+  const rules = rulesOf({
+    base,
+    discovery,
+    limits,
+    identities,
+    store,
+    audit,
+    count,
+    tell,
+    log,
+    publish: send,
+  });
   aedes = await Aedes.createBroker({
     id: store.id, // new at each start and sortable by time
     persistence: persistenceOf(store),
-    mq: openEmitter(),
+    mq: emitter,
     concurrency: 200, // listeners of a connection before Node warns of a leak
     heartbeatInterval: 10_000,
     connectTimeout: 10_000,
     drainTimeout: 10_000,
     maxTopicLevels: settings.BROKER_TOPIC_LEVELS,
     ...loginOf({ base, users, revoked, identities, limits, live, count, tell, log }),
-    ...rulesOf({ base, discovery, limits, identities, store, audit, count, tell, log, publish: send }),
+    ...rules,
   });
+  const levels = settings.BROKER_TOPIC_LEVELS;
+  const forward = rules.authorizeForward;
+  const shortWay = openShortWay({ base, levels, emitter, identities, count, forward });
+  aedes.on('client', (client) => shortWay.know(client));
   aedes.on('unsubscribe', (gone, client) => limits.unsubscribed(client, gone));
   return {
     aedes,
     store,
+    shortWay,
     stop() {
       live.stop();
       stopTelling();
@@ -112,7 +131,7 @@ async function createBroker(
 export async function runBroker(settings: Settings): Promise<{ ports: number[]; close(): Promise<void> }> {
   const log = createLog(settings.LOG_LEVEL, 'broker');
   const stats = createStats(log);
-  const { aedes, store, stop: stopBroker } = await createBroker(settings, log, stats);
+  const { aedes, store, shortWay, stop: stopBroker } = await createBroker(settings, log, stats);
   const endBroker = async () => {
     keepWills(aedes);
     await new Promise<void>((resolve) => aedes.close(() => resolve()));
@@ -121,10 +140,12 @@ export async function runBroker(settings: Settings): Promise<{ ports: number[]; 
     log.flush();
   };
   const take = (stream: Duplex) => void aedes.handle(stream);
-  const listeners = await openListeners(settings, { log, stats, take }).catch(async (error: unknown) => {
-    await endBroker();
-    throw error;
-  });
+  const listeners = await openListeners(settings, { log, stats, take, short: shortWay.take }).catch(
+    async (error: unknown) => {
+      await endBroker();
+      throw error;
+    },
+  );
   const ends = [
     stats.start(aedes, store, settings.BROKER_STATS_SECONDS),
     publishOldWills(aedes, store, log, settings.BROKER_WILL_SECONDS),

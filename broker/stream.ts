@@ -9,13 +9,15 @@ const CONNECT = 1;
  * Follows the packets of an MQTT stream by their fixed headers (MQTT 3.1.1, 2.2): tells what is wrong with a chunk,
  * as soon as the length of a packet is known and before anything of it is taken in.
  */
-export function watchPackets(later: number, onPacket: () => void): (chunk: Buffer) => string | undefined {
+export function watchPackets(later: number, onPacket: () => void) {
   let left = 0; // bytes of the present packet that are still to come
   let type: number | undefined; // the header of the next packet has begun
   let length = 0;
   let shift = 0;
   let first = true;
-  return (chunk) => {
+  /** Is the next byte the first of a packet, and not that of CONNECT? */
+  const between = () => left === 0 && type === undefined && !first;
+  function wrongWith(chunk: Buffer): string | undefined {
     for (let at = 0; at < chunk.length;) {
       if (left > 0) {
         const taken = Math.min(left, chunk.length - at);
@@ -41,7 +43,31 @@ export function watchPackets(later: number, onPacket: () => void): (chunk: Buffe
       [left, type, length, shift, first] = [length, undefined, 0, 0, false];
     }
     return undefined;
-  };
+  }
+  return { between, wrongWith };
+}
+
+/** Takes a whole PUBLISH of QoS 0 with so many bytes before its topic, or not. */
+export type TakeShort = (stream: object, packet: Buffer, head: number) => boolean;
+const PUBLISH_0 = 0x30;
+
+/** What is left of the packets once those at the front that `take` takes are gone: nothing overtakes what was not taken. */
+function withoutShort(packets: Buffer, take: (packet: Buffer, head: number) => boolean): Buffer {
+  let at = 0;
+  while (packets[at] === PUBLISH_0) {
+    let length = 0;
+    let head = 1;
+    for (let more = true; more; head++) {
+      const byte = packets[at + head];
+      if (byte === undefined) return packets.subarray(at);
+      length += (byte & 127) * 2 ** (7 * (head - 1));
+      more = (byte & 128) !== 0;
+    }
+    const end = at + head + length;
+    if (end > packets.length || !take(packets.subarray(at, end), head)) break;
+    at = end;
+  }
+  return packets.subarray(at);
 }
 
 /** So much leaves at once, though the turn has not ended: what waits here counts as not read by the client. */
@@ -91,17 +117,20 @@ export function guardStream(
   later: number,
   onPacket: () => void,
   onRefused: (reason: string) => void,
+  short: TakeShort = () => false,
 ): void {
   if (stream instanceof Socket) {
     stream.setNoDelay(true);
     joinPieces(stream);
   }
-  const wrongWith = watchPackets(later, onPacket);
+  const { between, wrongWith } = watchPackets(later, onPacket);
+  const take = (packet: Buffer, head: number) => short(stream, packet, head);
   joinWrites(stream);
   const readOne = stream.read.bind(stream) as (size?: number) => Buffer | null;
   stream.read = (size?: number | null): Buffer | null => {
     if (size !== undefined && size !== null) return readOne(size);
     const chunks: Buffer[] = [];
+    const aligned = between();
     for (let chunk = readOne(); chunk !== null; chunk = readOne()) {
       const wrong = wrongWith(chunk);
       if (wrong) {
@@ -112,6 +141,9 @@ export function guardStream(
       chunks.push(chunk);
     }
     if (chunks.length === 0) return null;
-    return chunks.length === 1 ? (chunks[0] ?? null) : Buffer.concat(chunks);
+    const all = chunks.length === 1 ? chunks[0] : Buffer.concat(chunks);
+    if (!all || !aligned || all[0] !== PUBLISH_0) return all ?? null;
+    const rest = withoutShort(all, take);
+    return rest.length > 0 ? rest : null;
   };
 }
