@@ -111,8 +111,8 @@ async function createBroker(
   });
   const levels = settings.BROKER_TOPIC_LEVELS;
   const forward = rules.authorizeForward;
-  const shortWay = openShortWay({ base, levels, emitter, identities, count, forward });
-  aedes.on('client', (client) => shortWay.know(client));
+  const clients = () => Object.values((aedes as unknown as { clients: Record<string, object> }).clients);
+  const shortWay = openShortWay({ base, levels, emitter, identities, count, forward, clients });
   aedes.on('unsubscribe', (gone, client) => limits.unsubscribed(client, gone));
   return {
     aedes,

@@ -6,10 +6,9 @@ import type { Count } from './stats.ts';
 /** What the contract says with QoS 0; all else goes the long way, so that order and audit are as aedes has them. */
 const ENDS = /\/(metrics|progress)$/;
 
-type Inner = Client & {
+type Inner = Omit<Client, 'subscriptions'> & {
   connackSent: boolean;
-  deliver0: Listener;
-  deliverQoS: Listener;
+  subscriptions: Record<string, { func?: Listener }>;
   _keepaliveInterval: number;
   _keepaliveTimer: { refresh(): void };
 };
@@ -25,17 +24,23 @@ export function openShortWay(options: {
   identities: WeakMap<object, Identity>;
   count: Count;
   forward: Required<AedesOptions>['authorizeForward'];
+  /** Those that are connected. */
+  clients: () => object[];
 }) {
-  const { base, levels, emitter, identities, count, forward } = options;
+  const { base, levels, emitter, identities, count, forward, clients } = options;
   /** By the function with which aedes subscribes it. */
   const owners = new WeakMap<Listener, Inner>();
 
+  /** Whose it is; looked for once, after its SUBSCRIBE. */
+  function ownerOf(listener: Listener): Inner | undefined {
+    const known = owners.get(listener);
+    if (known) return known;
+    for (const client of clients() as Inner[])
+      for (const { func } of Object.values(client.subscriptions)) if (func) owners.set(func, client);
+    return owners.get(listener);
+  }
+
   return {
-    /** A client came in. */
-    know(client: Client): void {
-      const inner = client as Inner;
-      owners.set(inner.deliver0, inner).set(inner.deliverQoS, inner);
-    },
     /** A whole PUBLISH of QoS 0, not retained, of `head` bytes before its topic. False: aedes must take it. */
     take(stream: object, packet: Buffer, head: number): boolean {
       const client = (stream as { client?: Inner }).client;
@@ -50,7 +55,7 @@ export function openShortWay(options: {
       const hearers = new Set<Inner>();
       for (const listeners of emitter.hearers(topic)) {
         for (const listener of listeners) {
-          const hearer = owners.get(listener);
+          const hearer = ownerOf(listener);
           if (!hearer) return false;
           hearers.add(hearer);
         }
@@ -58,7 +63,7 @@ export function openShortWay(options: {
       count('publishReceived');
       if (client._keepaliveInterval > 0) client._keepaliveTimer.refresh();
       for (const hearer of hearers)
-        if (hearer.connected && !hearer.closed && forward(hearer, { topic, qos: 0 } as never))
+        if (hearer.connected && !hearer.closed && forward(hearer as never, { topic, qos: 0 } as never))
           hearer.conn.write(packet);
       return true;
     },
