@@ -111,8 +111,15 @@ async function createBroker(
   });
   const levels = settings.BROKER_TOPIC_LEVELS;
   const forward = rules.authorizeForward;
-  const clients = () => Object.values((aedes as unknown as { clients: Record<string, object> }).clients);
-  const shortWay = openShortWay({ base, levels, emitter, identities, count, forward, clients });
+  const shortWay = openShortWay({ base, levels, emitter, identities, count, forward });
+  aedes.on('subscribe', (subscriptions, client) =>
+    shortWay.know(
+      client,
+      subscriptions.map(({ topic }) => topic),
+    ),
+  );
+  // those of a session that was kept
+  aedes.on('clientReady', (client) => shortWay.know(client));
   aedes.on('unsubscribe', (gone, client) => limits.unsubscribed(client, gone));
   return {
     aedes,

@@ -24,23 +24,21 @@ export function openShortWay(options: {
   identities: WeakMap<object, Identity>;
   count: Count;
   forward: Required<AedesOptions>['authorizeForward'];
-  /** Those that are connected. */
-  clients: () => object[];
 }) {
-  const { base, levels, emitter, identities, count, forward, clients } = options;
+  const { base, levels, emitter, identities, count, forward } = options;
   /** By the function with which aedes subscribes it. */
   const owners = new WeakMap<Listener, Inner>();
 
-  /** Whose it is; looked for once, after its SUBSCRIBE. */
-  function ownerOf(listener: Listener): Inner | undefined {
-    const known = owners.get(listener);
-    if (known) return known;
-    for (const client of clients() as Inner[])
-      for (const { func } of Object.values(client.subscriptions)) if (func) owners.set(func, client);
-    return owners.get(listener);
-  }
-
   return {
+    /** A client subscribed to these filters, or to all that it has; until that is known messages for it go the long way. */
+    know(client: Client, filters?: string[]): void {
+      const inner = client as unknown as Inner;
+      filters ??= Object.keys(inner.subscriptions);
+      for (const filter of filters) {
+        const listener = inner.subscriptions[filter]?.func;
+        if (listener) owners.set(listener, inner);
+      }
+    },
     /** A whole PUBLISH of QoS 0, not retained, of `head` bytes before its topic. False: aedes must take it. */
     take(stream: object, packet: Buffer, head: number): boolean {
       const client = (stream as { client?: Inner }).client;
@@ -55,7 +53,7 @@ export function openShortWay(options: {
       const hearers = new Set<Inner>();
       for (const listeners of emitter.hearers(topic)) {
         for (const listener of listeners) {
-          const hearer = ownerOf(listener);
+          const hearer = owners.get(listener);
           if (!hearer) return false;
           hearers.add(hearer);
         }

@@ -1,4 +1,10 @@
+import { createServer } from 'node:net';
+import { Aedes } from 'aedes';
+import { connectAsync } from 'mqtt';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { openEmitter } from '../../broker/emitter.ts';
+import { openShortWay } from '../../broker/short-way.ts';
+import { guardStream } from '../../broker/stream.ts';
 import { realBroker, until } from './bus-kit.ts';
 
 let net: Awaited<ReturnType<typeof realBroker>>;
@@ -37,4 +43,62 @@ test('of another host they are refused and counted, wildcards and retained ones 
   const late = await net.raw('operator-4', [metrics('host1')]);
   await until(() => late.heard.length > 0, 'the retained one');
   expect(late.heard[0]?.body).toEqual({ retained: 1 });
+});
+
+test('it is taken once the SUBSCRIBE of all who hear is known, also that of a session which was kept', async () => {
+  const emitter = openEmitter();
+  const identities = { get: () => ({ name: 'host1', clientId: 'a', role: 'agent' }) } as never;
+  const forward = (_client: unknown, packet: object) => packet as never;
+  const options = { base: 'vs/1', levels: 12, emitter, identities, count: () => undefined, forward };
+  const { know, take } = openShortWay(options);
+  const aedes = await Aedes.createBroker({ mq: emitter });
+  aedes.on('subscribe', (all, client) =>
+    know(
+      client,
+      all.map(({ topic }) => topic),
+    ),
+  );
+  aedes.on('clientReady', (client) => know(client));
+  const taken: boolean[] = [];
+  const server = createServer((socket) => {
+    const short = (...packet: Parameters<typeof take>) => {
+      taken.push(take(...packet));
+      return taken.at(-1) === true;
+    };
+    guardStream(
+      socket,
+      100_000,
+      () => undefined,
+      () => undefined,
+      short,
+    );
+    void aedes.handle(socket);
+  }).listen(0, '127.0.0.1');
+  await new Promise((resolve) => server.once('listening', resolve));
+  const { port } = server.address() as { port: number };
+  const enter = (clientId: string) =>
+    connectAsync({ host: '127.0.0.1', port, clientId, clean: false, reconnectPeriod: 0 });
+  const sender = await enter('sender');
+  const heard: string[] = [];
+  const hear = async () => {
+    const ears = await enter('ears');
+    ears.on('message', (_topic, payload) => heard.push(payload.toString()));
+    return ears;
+  };
+  const first = await hear();
+  await first.subscribeAsync('vs/1/hosts/+/metrics', { qos: 1 });
+  for (const text of ['a', 'b']) sender.publish(metrics('host1'), text);
+  sender.publish('vs/1/hosts/host1/info', 'c');
+  await until(() => heard.length === 2, 'both');
+  await first.endAsync();
+  await hear();
+  sender.publish(metrics('host1'), 'd');
+  await until(() => heard.length === 3, 'the third');
+  expect([heard, taken]).toEqual([
+    ['a', 'b', 'd'],
+    [true, true, false, true],
+  ]);
+  await sender.endAsync(true);
+  await new Promise<void>((resolve) => aedes.close(resolve));
+  server.close();
 });
