@@ -41,6 +41,7 @@ export async function verifyClient(
   const one = shown.get(client.conn);
   if (!one) return users.verify(name, password);
   users.reload(); // who just joined comes at once
+  revoked.reload();
   const wrong =
     'wrong' in one
       ? one.wrong

@@ -9,7 +9,8 @@ import type { Log } from '../shared/log.ts';
 import { addressOf, isLoopback } from './addresses.ts';
 import { noteCertificate } from './certificates.ts';
 import type { Stats } from './stats.ts';
-import { type TakeShort, guardStream } from './stream.ts';
+import type { TakeShort } from './packets.ts';
+import { guardStream } from './stream.ts';
 import { openTlsFiles } from './tls-files.ts';
 import { createWebSocketServer } from './websocket.ts';
 

@@ -23,6 +23,7 @@ export function followUsers(users: Users, revoked: RevokedList, log: Log, tell: 
 
   function check(): void {
     users.reload();
+    revoked.reload(); // once for all of them
     for (const [client, { who, mark }] of live) {
       const now = users.find(who.name);
       const lost = revokedOf(client, revoked);

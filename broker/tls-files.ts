@@ -1,9 +1,10 @@
 import { X509Certificate, constants } from 'node:crypto';
-import { readFileSync, statSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { type Server, type TlsOptions, createSecureContext } from 'node:tls';
 import type { Settings } from '../config/settings.ts';
 import { VsError } from '../shared/errors.ts';
 import type { Log } from '../shared/log.ts';
+import { fileMark } from '../shared/store.ts';
 
 const DAY = 86_400_000;
 /** TLS 1.3, and of TLS 1.2 what has forward secrecy and authenticates what it encrypts. */
@@ -64,10 +65,7 @@ export function openTlsFiles(settings: Files, log: Log) {
     log.warn(about, left > 0 ? "the broker's certificate ends soon" : "the broker's certificate has expired");
   }
   function mark(): string {
-    return keys
-      .map((key) => settings[key] && statSync(settings[key], { throwIfNoEntry: false }))
-      .map((stat) => (stat ? `${stat.ino} ${stat.mtimeMs} ${stat.size}` : 'none'))
-      .join(' ');
+    return keys.map((key) => (settings[key] ? fileMark(settings[key]) : 'none')).join(' ');
   }
 
   let before = mark();

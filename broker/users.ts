@@ -1,8 +1,9 @@
 import { createHmac, pbkdf2, randomBytes, scrypt, timingSafeEqual } from 'node:crypto';
 import { promisify } from 'node:util';
-import { readFileSync, statSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { z } from 'zod';
 import { VsError } from '../shared/errors.ts';
+import { fileMark } from '../shared/store.ts';
 
 /** A topic filter as MQTT has it: + is a whole level, # is the last one. */
 export const filter = z
@@ -74,13 +75,13 @@ export function openUsers(file: string, onFault: (message: string) => void) {
   const verified = new Map<string, string>();
 
   function reload(): void {
-    const stat = statSync(file, { throwIfNoEntry: false });
-    const now = stat ? `${stat.ino} ${stat.mtimeMs} ${stat.ctimeMs} ${stat.size}` : 'none';
+    const now = fileMark(file);
     if (now === mark) return;
     mark = now;
+    const there = now !== 'none';
     try {
-      if (!stat && users) throw new Error('it is gone');
-      users = stat ? usersFile.parse(JSON.parse(readFileSync(file, 'utf8'))).users : {};
+      if (!there && users) throw new Error('it is gone');
+      users = there ? usersFile.parse(JSON.parse(readFileSync(file, 'utf8'))).users : {};
       verified.clear();
     } catch (error) {
       const why = error instanceof z.ZodError ? z.prettifyError(error) : (error as Error).message;

@@ -1,6 +1,6 @@
-import { readFileSync, statSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { z } from 'zod';
-import { readJson, writeJson } from './store.ts';
+import { fileMark, readJson, writeJson } from './store.ts';
 
 const DAY = 86_400_000;
 
@@ -28,18 +28,17 @@ export async function revokeIn(file: string, more: Revoked[]): Promise<void> {
   await writeJson(file, revokedFile, { revoked: [...kept, ...fresh] });
 }
 
-/** The list as it is now, read again when the file changes. A damaged one: `fault` says so, and no certificate counts. */
+/** The list, read now and again by `reload` when the file has changed. A damaged one: `fault` says so, and no certificate counts. */
 export function openRevoked(file: string) {
   let mark: string | undefined;
   let serials = new Set<string>();
   let fault: string | undefined;
   function reload(): void {
-    const stat = statSync(file, { throwIfNoEntry: false });
-    const now = stat ? `${stat.ino} ${stat.mtimeMs} ${stat.ctimeMs} ${stat.size}` : 'none';
+    const now = fileMark(file);
     if (now === mark) return;
     mark = now;
     try {
-      const list = stat ? revokedFile.parse(JSON.parse(readFileSync(file, 'utf8'))).revoked : [];
+      const list = now !== 'none' ? revokedFile.parse(JSON.parse(readFileSync(file, 'utf8'))).revoked : [];
       serials = new Set(list.map((one) => one.serial));
       fault = undefined;
     } catch (error) {
@@ -47,15 +46,13 @@ export function openRevoked(file: string) {
       fault = `the list of revoked certificates ${file} cannot be used (${why}); until it can, no certificate counts`;
     }
   }
+  reload();
   return {
+    /** Looks whether the file changed. */
+    reload,
     /** Why a certificate with this serial does not count; undefined when it does. */
     why(serial: string): string | undefined {
-      reload();
       return fault ?? (serials.has(serial.toUpperCase()) ? 'it was revoked' : undefined);
-    },
-    /** What is wrong with the file. */
-    get fault(): string | undefined {
-      return fault;
     },
   };
 }

@@ -1,9 +1,16 @@
+import { statSync } from 'node:fs';
 import { mkdir, open, readFile, rename, unlink } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { randomBytes } from 'node:crypto';
 import { Low } from 'lowdb';
 import { z } from 'zod';
 import { VsError } from './errors.ts';
+
+/** Changes whenever a file is written or put in the place of another; the same for one that is not there. */
+export function fileMark(path: string): string {
+  const stat = statSync(path, { throwIfNoEntry: false });
+  return stat ? `${stat.ino} ${stat.mtimeMs} ${stat.ctimeMs} ${stat.size}` : 'none';
+}
 
 /** fsync of a directory: what was renamed in it stays so after a power cut. */
 export async function syncDirectory(directory: string): Promise<void> {
