@@ -1,21 +1,12 @@
-import mqtt, { type Packet } from 'mqtt-packet';
 import type { Args, CommandName, Data } from '../shared/contract/commands.ts';
 import type { Reply } from '../shared/contract/command.ts';
-import {
-  MAX_PAYLOAD,
-  type RequestOptions,
-  TIMEOUT_MS,
-  brokerUrls,
-  openSocket,
-  replyName,
-} from '../shared/bus/wire.ts';
-import { type Topics, matches, topicsFor } from '../shared/contract/topics.ts';
+import { MAX_PAYLOAD, type RequestOptions, TIMEOUT_MS, brokerUrls, replyName } from '../shared/bus/wire.ts';
+import { type Topics, topicsFor } from '../shared/contract/topics.ts';
 import { VsError } from '../shared/errors.ts';
+import { type OnMessage, openConnection } from './connection.ts';
 import { type ClientSettings, clientSettings } from './settings.ts';
 
-type OnMessage = (topic: string, payload: unknown, retained: boolean) => void;
-
-/** A client for the life of one command: everything is written at once, without waiting for acknowledgements. */
+/** A client for the life of one command. */
 export interface Client {
   topics: Topics;
   request<K extends CommandName>(
@@ -32,22 +23,6 @@ export interface Client {
   lost: Promise<never>;
   close(): void;
 }
-
-/** A broker that says nothing for that long is not there (ms); a slow link that loses packets may take seconds. */
-const SLOW_MS = 10_000;
-const hint =
-  'Set BROKER_URL, BROKER_USER and BROKER_PASSWORD_FILE in vs-tools.conf; for a lab: eval "$(./vs lab env)"';
-
-function parseJson(text: string): unknown {
-  try {
-    return text === '' ? null : JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-}
-
-// Without this mqtt-packet makes 65536 buffers before the first packet, 100 ms of every command.
-mqtt.writeToStream.cacheNumbers = false;
 
 /** Unique, no secret: node:crypto would cost the 70 ms in which OpenSSL starts. */
 const uniqueId = (): string =>
@@ -90,114 +65,26 @@ async function connectOne(settings: ClientSettings): Promise<Client & { ready: P
   const topics = topicsFor(settings.base);
   const who = settings.user || 'operator';
   const clientId = `${who}-${uniqueId()}`;
-  // A cluster of NATS takes half a second to prepare each subscription of QoS 1, which is for longer lives than this one.
-  const qos = settings.kind === 'nats' ? 0 : 1;
   const hears = replyName(settings.kind ?? 'embedded', who, clientId);
-  const socket = settings.url.startsWith('mqtts:')
-    ? (await import('../shared/bus/tls.ts')).openTls(settings.url, settings)
-    : openSocket(settings.url);
-  const parser = mqtt.parser();
   const pending = new Map<string, Pending>();
-  const listeners: { filters: string[]; onMessage: OnMessage }[] = [];
-  const granted = new Map<number, (codes: readonly unknown[]) => void>();
-  let messageId = 1;
-  let over: VsError | undefined;
-  let connected = false;
-  const { promise: lost, reject: lose } = Promise.withResolvers<never>();
-  lost.catch(() => undefined);
-  const { promise: ready, resolve: isReady, reject: notReady } = Promise.withResolvers<void>();
-  ready.catch(() => undefined);
-
-  const send = (packet: Packet) => void (socket.destroyed || socket.write(mqtt.generate(packet)));
-  const nextId = () => (messageId = (messageId % 65_535) + 1);
-
-  function whyRefused(code: number): string {
-    if (code === 4 || code === 5)
-      return settings.cert ? `it refuses the client certificate ${settings.cert}` : 'wrong user or password';
-    return code === 2 && settings.cert
-      ? 'BROKER_USER must be the common name of the client certificate'
-      : `return code ${code}`;
-  }
-  function end(error: VsError): void {
-    over ??= error;
-    clearTimeout(slow);
-    clearInterval(alive);
-    for (const one of pending.values()) one.reject(over);
+  const connection = await openConnection(settings, clientId, reply);
+  const { ready, lost, over, publish, subscribe } = connection;
+  lost.catch((error: VsError) => {
+    for (const one of pending.values()) one.reject(error);
     pending.clear();
-    lose(over);
-    notReady(over);
-    socket.destroy();
-  }
-  const unavailable = (message: string) => end(new VsError('unavailable', message, { retryable: true }));
-
-  const slow = setTimeout(
-    () => unavailable(`The broker at ${settings.url} does not answer. ${hint}`),
-    SLOW_MS,
-  );
-  const alive = setInterval(() => send({ cmd: 'pingreq' }), 20_000);
-  alive.unref();
-  socket.on('error', (error: NodeJS.ErrnoException) => {
-    if (error instanceof VsError) return end(error); // a sentence already
-    unavailable(
-      connected
-        ? `The connection to the broker at ${settings.url} broke: ${error.code ?? error.message}.`
-        : `No broker answers at ${settings.url} (${error.code ?? error.message}). ${hint}`,
-    );
-  });
-  socket.on('close', () => unavailable(`The broker at ${settings.url} closed the connection. ${hint}`));
-  socket.on('data', (chunk) => parser.parse(Buffer.from(chunk)));
-  parser.on('error', () => unavailable(`What answers at ${settings.url} is no MQTT broker. ${hint}`));
-  parser.on('packet', (packet: Packet) => {
-    if (packet.cmd === 'connack') {
-      clearTimeout(slow);
-      connected = packet.returnCode === 0;
-      if (connected) isReady();
-      else
-        unavailable(
-          `The broker at ${settings.url} refuses the user "${settings.user}": ${whyRefused(packet.returnCode ?? 0)}. ${hint}`,
-        );
-    } else if (packet.cmd === 'suback') {
-      granted.get(packet.messageId ?? 0)?.(packet.granted);
-    } else if (packet.cmd === 'publish') {
-      if (packet.qos === 1) send({ cmd: 'puback', messageId: packet.messageId ?? 0 });
-      take(packet.topic, parseJson(packet.payload.toString()), packet.retain);
-    }
   });
 
-  function take(topic: string, payload: unknown, retained: boolean): void {
-    if (topic.endsWith(`/replies/${hears}`)) {
-      const answer = payload as Reply | null | undefined;
-      const one = answer ? pending.get(answer.id) : undefined;
-      if (!answer || !one) return;
-      if ('progress' in answer) one.progress?.(answer.progress);
-      else if (answer.ok) one.resolve(answer.data);
-      else
-        one.reject(
-          new VsError(answer.error.code, answer.error.message, { retryable: answer.error.retryable }),
-        );
-      return;
-    }
-    for (const { filters, onMessage } of listeners) {
-      if (filters.some((filter) => matches(filter, topic))) onMessage(topic, payload, retained);
-    }
-  }
-
-  function subscribe(filters: string[], onMessage?: OnMessage): Promise<void> {
-    if (onMessage) listeners.push({ filters, onMessage });
-    const number = nextId();
-    const done = new Promise<void>((resolve, reject) =>
-      granted.set(number, (codes) => {
-        const refused = filters.filter((_, index) => codes[index] === 128);
-        if (refused.length === 0) resolve();
-        else reject(new VsError('refused', `The broker lets ${who} not hear ${refused.join(', ')}.`));
-      }),
-    );
-    send({
-      cmd: 'subscribe',
-      messageId: number,
-      subscriptions: filters.map((topic) => ({ topic, qos })),
-    });
-    return Promise.race([done, lost]);
+  /** Was it a reply to this client? */
+  function reply(topic: string, payload: unknown): boolean {
+    if (!topic.endsWith(`/replies/${hears}`)) return false;
+    const answer = payload as Reply | null | undefined;
+    const one = answer ? pending.get(answer.id) : undefined;
+    if (!answer || !one) return true;
+    if ('progress' in answer) one.progress?.(answer.progress);
+    else if (answer.ok) one.resolve(answer.data);
+    else
+      one.reject(new VsError(answer.error.code, answer.error.message, { retryable: answer.error.retryable }));
+    return true;
   }
 
   /**
@@ -237,7 +124,8 @@ async function connectOne(settings: ClientSettings): Promise<Client & { ready: P
   }
 
   function call(target: string, name: string, args: object, options: RequestOptions = {}): Promise<unknown> {
-    if (over) return Promise.reject(over);
+    const ended = over();
+    if (ended) return Promise.reject(ended);
     const { id = uniqueId(), timeoutMs = TIMEOUT_MS, signal } = options;
     const [service = '', command = ''] = name.split('.');
     const topic = topics.command(target, service, command);
@@ -256,13 +144,12 @@ async function connectOne(settings: ClientSettings): Promise<Client & { ready: P
       );
     const abandoned = () => new VsError('failed', `${name} on ${target} was given up.`);
     if (signal?.aborted) return Promise.reject(abandoned());
-    const publish = (text: string) =>
-      send({ cmd: 'publish', topic, payload: text, qos: 1, messageId: nextId(), dup: false, retain: false });
+    const say = (text: string) => publish(topic, text);
     return new Promise((resolve, reject) => {
       /** Where it runs the work is told to end, too. */
       const giveUp = (error: VsError) => {
         fail(error);
-        publish(JSON.stringify({ id, cancel: true, issuer: who }));
+        say(JSON.stringify({ id, cancel: true, issuer: who }));
       };
       const aborted = () => giveUp(abandoned());
       const timer = setTimeout(() => {
@@ -286,27 +173,18 @@ async function connectOne(settings: ClientSettings): Promise<Client & { ready: P
           resolve(data);
         },
         reject: fail,
-        again: () => publish(payload),
+        again: () => say(payload),
       });
-      watchTarget(target, fail, () => publish(payload));
-      publish(payload);
+      watchTarget(target, fail, () => say(payload));
+      say(payload);
     });
   }
 
-  send({
-    cmd: 'connect',
-    protocolId: 'MQTT',
-    protocolVersion: 4,
-    clean: true,
-    clientId,
-    keepalive: 60,
-    ...(settings.user ? { username: settings.user, password: Buffer.from(settings.password) } : {}),
-  });
   /** A cluster that looks for its leader refuses for some seconds (measured.md); what was answered meanwhile is asked again. */
   function hearReplies(before: boolean): void {
     subscribe(topics.replies(hears)).then(
       () => before && pending.forEach((one) => one.again()),
-      () => over ?? void setTimeout(hearReplies, 500, true).unref(),
+      () => over() ?? void setTimeout(hearReplies, 500, true).unref(),
     );
   }
   hearReplies(false);
@@ -318,15 +196,7 @@ async function connectOne(settings: ClientSettings): Promise<Client & { ready: P
     call,
     request: (target, command, args, options) => call(target, command, args as object, options) as never,
     subscribe,
-    close() {
-      over ??= new VsError('unavailable', 'The connection was closed.');
-      clearTimeout(slow);
-      clearInterval(alive);
-      send({ cmd: 'disconnect' });
-      socket.removeAllListeners('close');
-      socket.end();
-      socket.unref();
-    },
+    close: connection.close,
   };
 }
 
