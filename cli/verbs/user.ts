@@ -184,10 +184,12 @@ export function register(program: Command): void {
     .addHelpText('after', '\nExamples:\n  vs user remove anna')
     .action(async (name: string) => {
       checkName(name, 'user');
-      await (await usersOfBroker()).remove(name);
+      const users = await usersOfBroker();
       const { loadSettings } = await import('../../config/settings.ts');
       const { revokePerson } = await import('../../services/authority/person.ts');
-      await revokePerson(loadSettings(), name);
+      // first, so that the same line ends what was cut off between
+      if ((await users.list()).some((one) => one.name === name)) await revokePerson(loadSettings(), name);
+      await users.remove(name);
       console.log(`${name} is no user any more.`);
     });
 }

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { loadSettings } from '../../config/settings.ts';
 import { openPool } from '../../services/orchestrator/pool.ts';
+import { channels } from '../../shared/contract/channels.ts';
 import { badProxy, realBroker, until } from './bus-kit.ts';
 
 let broker: Awaited<ReturnType<typeof realBroker>>;
@@ -14,18 +15,6 @@ afterAll(async () => {
   proxy.close();
 });
 
-const example = {
-  state: 'running',
-  enabled: true,
-  address: '10.0.0.5',
-  mac: '02:00:00:00:00:01',
-  network: 'blue',
-  epoch: 1,
-  uuid: '9b2f6a52-6f43-4f0f-9d51-7a2d0f7c9a11',
-  limits: {},
-  ts: 1,
-};
-
 test('a vserver that went while the master heard nothing is gone, one that cannot be read stays', async () => {
   const bus = await broker.bus('master', {}, proxy.port);
   const pool = openPool({ bus, settings: loadSettings({ env: broker.environment('master') }) }, 300);
@@ -33,7 +22,8 @@ test('a vserver that went while the master heard nothing is gone, one that canno
   const agent = await broker.raw('host1-a');
   const say = (name: string, text: string) =>
     agent.client.publishAsync(`vs/1/hosts/host1/vservers/${name}/state`, text, { qos: 1, retain: true });
-  const state = (name: string) => JSON.stringify({ ...example, name, host: 'host1' });
+  const state = (name: string) =>
+    JSON.stringify({ ...channels['vserverState']?.example, name, host: 'host1' });
   await say('web1', state('web1'));
   await say('web2', state('web2'));
   await until(() => pool.all().length === 2, 'both');
