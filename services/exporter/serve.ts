@@ -1,6 +1,6 @@
-import { createHash, timingSafeEqual } from 'node:crypto';
 import { type RequestListener, type Server, createServer } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
+import { same } from '../../shared/same.ts';
 
 export interface Page {
   /** What the page holds now. */
@@ -11,10 +11,6 @@ export interface Page {
   tls?: { cert: Buffer; key: Buffer };
   onFault(error: unknown): void;
 }
-
-const digest = (text: string) => createHash('sha256').update(text).digest();
-/** Constant time, also when the lengths differ. */
-const same = (given: string, wanted: string) => timingSafeEqual(digest(given), digest(wanted));
 
 /** One page at /metrics, to be read only. Scrapes that come at the same time get the same text. */
 export function createPage(page: Page): Server {

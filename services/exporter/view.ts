@@ -53,8 +53,8 @@ async function openFigures({ bus }: Context, keepMs: number) {
   const timer = setInterval(drop, keepMs).unref(); // also when nobody scrapes
   return {
     get(topic: string): Metrics | undefined {
-      drop();
-      return last.get(topic)?.value;
+      const one = last.get(topic);
+      return one && one.at >= performance.now() - keepMs ? one.value : undefined;
     },
     leftOut: () => leftOut,
     async close(): Promise<void> {

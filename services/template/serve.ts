@@ -1,9 +1,10 @@
-import { randomBytes, timingSafeEqual } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { type Server, createServer } from 'node:http';
 import { type AddressInfo, isIPv6 } from 'node:net';
 import { pipeline } from 'node:stream/promises';
 import { VsError } from '../../shared/errors.ts';
+import { same } from '../../shared/same.ts';
 
 export interface Offer {
   path: string;
@@ -16,12 +17,6 @@ export interface Offer {
 
 const plain = (address: string | undefined): string => (address ?? '').replace(/^::ffff:/i, '').toLowerCase();
 
-function sameSecret(header: string | undefined, secret: string): boolean {
-  const given = Buffer.from(header ?? '');
-  const wanted = Buffer.from(`Bearer ${secret}`);
-  return given.length === wanted.length && timingSafeEqual(given, wanted);
-}
-
 /** Offers one file to one address once, for at most `ttl` ms. */
 export async function offer(
   address: string,
@@ -33,7 +28,7 @@ export async function offer(
   const server = createServer((request, response) => {
     const refuse = (status: number): void => void response.writeHead(status, { connection: 'close' }).end();
     if (plain(request.socket.remoteAddress) !== plain(what.to)) return refuse(403);
-    if (!sameSecret(request.headers.authorization, secret)) return refuse(401);
+    if (!same(request.headers.authorization ?? '', `Bearer ${secret}`)) return refuse(401);
     if (request.method !== 'GET' || request.url !== `/${what.file}`) return refuse(404);
     if (used) return refuse(410);
     used = true;

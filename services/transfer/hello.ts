@@ -1,15 +1,9 @@
-import { timingSafeEqual } from 'node:crypto';
 import type { Duplex } from 'node:stream';
 import { VsError } from '../../shared/errors.ts';
+import { same } from '../../shared/same.ts';
 
 /** How long the other side may take to prove who it is (ms); a link that loses 5 % of its packets may take seconds. */
 export const HELLO_MS = 10_000;
-
-/** Are two secrets the same? In constant time. */
-function same(a: string, b: string): boolean {
-  const [left, right] = [Buffer.from(a), Buffer.from(b)];
-  return left.length === right.length && timingSafeEqual(left, right);
-}
 
 /** Reads one line (at most 4 kB) and pauses the stream; what came after the line is put back. */
 export function readLine(wire: Duplex, timeoutMs?: number): Promise<string> {

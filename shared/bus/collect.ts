@@ -1,4 +1,5 @@
 import { type Settings, brokerPassword } from '../../config/settings.ts';
+import { parseJson } from '../json.ts';
 import type { Log } from '../log.ts';
 import { openConnection } from './connection.ts';
 import { openSubscriptions } from './subscriptions.ts';
@@ -28,7 +29,7 @@ export function openCollector(options: {
     onLost: () => subscriptions.lost(),
     onMessage(topic, buffer) {
       try {
-        options.onMessage(topic, JSON.parse(buffer.toString()));
+        options.onMessage(topic, parseJson(buffer.toString()));
       } catch {
         log.debug({ topic }, 'a message that is not valid JSON');
       }
