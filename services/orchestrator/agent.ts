@@ -1,3 +1,4 @@
+import type { Clock } from '../../shared/clock.ts';
 import type { Args, CommandName, Data } from '../../shared/contract/commands.ts';
 import { VsError } from '../../shared/errors.ts';
 import type { Bus } from '../../shared/bus.ts';
@@ -25,13 +26,13 @@ const cancelled = new Set<CommandName>(['host-agent.install', 'template.ensure']
  * Asks agents with ids that stay the same over a restart of the orchestrator, so that work in flight is joined.
  * A host that is away is waited for: 30 s, for it may just restart; its answer is asked for again after that.
  */
-export function agentsOf(bus: Bus, pool: Pool): Agents {
+export function agentsOf(bus: Bus, pool: Pool, clock: Clock): Agents {
   async function online(host: string, signal: AbortSignal): Promise<void> {
-    const end = Date.now() + 30_000;
+    const end = clock.now() + 30_000;
     while (!pool.isOnline(host)) {
-      if (Date.now() > end || signal.aborted)
+      if (clock.now() > end || signal.aborted)
         throw new VsError('unavailable', `${host} is offline`, { retryable: true });
-      await new Promise((resolve) => setTimeout(resolve, 200));
+      await clock.sleep(200);
     }
   }
   /** What is still at work when a saga is aborted would go on behind the back of the undo: it is ended, and waited for. */
@@ -71,7 +72,7 @@ export function agentsOf(bus: Bus, pool: Pool): Agents {
             throw error;
           // what ran out of time was cancelled, and is remembered as failed; else the same id joins what is at work
           if (error.details?.['timedOut']) id = `${first.slice(-60)}_r${attempt + 1}`;
-          await new Promise((resolve) => setTimeout(resolve, 500));
+          await clock.sleep(500);
         } finally {
           context.signal.removeEventListener('abort', aborted);
         }

@@ -6,20 +6,25 @@ import { type CreatePlan, createSteps, createTexts } from './sagas/create.ts';
 import { type MovePlan, moveSteps, moveTexts } from './sagas/move.ts';
 import { removeSteps, removeTexts } from './sagas/remove.ts';
 
-/** What a saga is made from; it stands in the first line of its journal, so that a later life can go on. */
-export type Plan =
-  | { kind: 'move'; plan: MovePlan }
-  | { kind: 'create'; plan: CreatePlan }
-  | { kind: 'remove'; plan: VserverState };
+type Made = Pick<Saga, 'steps' | 'closing' | 'failed'>;
 
-/** Steps and closing sentences of a saga from its plan. */
+/** Every kind of saga: steps and closing sentences from its plan. */
+const kinds = {
+  move: (plan: MovePlan, agents: Agents) => ({ steps: moveSteps(plan, agents), ...moveTexts(plan) }),
+  create: (plan: CreatePlan, agents: Agents) => ({ steps: createSteps(plan, agents), ...createTexts(plan) }),
+  remove: (plan: VserverState, agents: Agents) => ({
+    steps: removeSteps(plan, agents),
+    ...removeTexts(plan),
+  }),
+} satisfies Record<SagaState['kind'], (plan: never, agents: Agents) => Made>;
+type Kind = keyof typeof kinds;
+
+/** What a saga is made from; it stands in the first line of its journal, so that a later life can go on. */
+export type Plan = { [K in Kind]: { kind: K; plan: Parameters<(typeof kinds)[K]>[0] } }[Kind];
+
+/** A saga from its plan. */
 export function buildSaga(what: Plan, state: SagaState, agents: Agents): Saga {
-  const made =
-    what.kind === 'move'
-      ? { steps: moveSteps(what.plan, agents), ...moveTexts(what.plan) }
-      : what.kind === 'create'
-        ? { steps: createSteps(what.plan, agents), ...createTexts(what.plan) }
-        : { steps: removeSteps(what.plan, agents), ...removeTexts(what.plan) };
+  const made = (kinds[what.kind] as (plan: unknown, agents: Agents) => Made)(what.plan, agents);
   if (state.steps.length === 0) {
     state.steps = made.steps.map((step) => ({
       step: step.name,

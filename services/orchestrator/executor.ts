@@ -1,3 +1,4 @@
+import type { Clock } from '../../shared/clock.ts';
 import type { SagaState } from '../../shared/contract/saga.ts';
 import { VsError } from '../../shared/errors.ts';
 import type { Journals, Line } from './journal.ts';
@@ -44,15 +45,15 @@ export interface ExecutorParts {
   /** How often and how long (ms) a step past the point of no return, or an undo, is tried. */
   retry: { times: number; waitMs: number };
   log(message: string, facts: object): void;
+  clock: Clock;
 }
 
-const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 const sentence = (error: unknown) => (error instanceof Error ? error.message : String(error));
 
 /** Carries a saga to its end: done, undone or stuck. Resumes from what its journal says; each do and undo may run again. */
 export async function execute(saga: Saga, parts: ExecutorParts): Promise<SagaState> {
   const { state, steps } = saga;
-  const { journals, publish } = parts;
+  const { journals, publish, clock } = parts;
   const lines = journals.read(state.id);
   const past = replay(lines);
   const outputs = past.outputs;
@@ -82,7 +83,7 @@ export async function execute(saga: Saga, parts: ExecutorParts): Promise<SagaSta
         endRow(current, 'done');
         const at = state.steps.findIndex((row) => row.step === current);
         current = name;
-        const row = { step: name, host: step.host, state: 'running' as const, started: Date.now() };
+        const row = { step: name, host: step.host, state: 'running' as const, started: clock.now() };
         const known = rowOf(name);
         if (known) Object.assign(known, row);
         else state.steps.splice(at + 1, 0, row);
@@ -95,7 +96,7 @@ export async function execute(saga: Saga, parts: ExecutorParts): Promise<SagaSta
     if (row?.state !== 'running') return;
     Object.assign(row, {
       state: to,
-      ms: Date.now() - (row.started ?? Date.now()),
+      ms: clock.now() - (row.started ?? clock.now()),
       ...(message ? { message } : {}),
     });
   }
@@ -110,7 +111,7 @@ export async function execute(saga: Saga, parts: ExecutorParts): Promise<SagaSta
     publish(state);
   }
   function end(result: 'done' | 'undone' | 'stuck', message: string): SagaState {
-    Object.assign(state, { result, message, ended: Date.now() });
+    Object.assign(state, { result, message, ended: clock.now() });
     journals.append(state.id, { kind: 'end', result, message, state });
     publish(state);
     return state;
@@ -120,7 +121,7 @@ export async function execute(saga: Saga, parts: ExecutorParts): Promise<SagaSta
     for (let attempt = 0; ; attempt++) {
       try {
         if (saga.abortReason && !pnr) throw new VsError('refused', saga.abortReason);
-        const begun = Date.now();
+        const begun = clock.now();
         mark(step, 'running', { started: begun });
         journals.append(state.id, { kind: 'started', step: step.name });
         if (step.pnr && !pnr) {
@@ -131,7 +132,7 @@ export async function execute(saga: Saga, parts: ExecutorParts): Promise<SagaSta
         const output = (await step.do(context(step, 'do', attempt))) ?? {};
         outputs[step.name] = output;
         journals.append(state.id, { kind: 'succeeded', step: step.name, output });
-        if (output['up'] && downSince !== undefined) state.downtimeMs = Date.now() - downSince;
+        if (output['up'] && downSince !== undefined) state.downtimeMs = clock.now() - downSince;
         if (typeof output['bytes'] === 'number') state.bytes = (state.bytes ?? 0) + output['bytes'];
         endRows('done');
         return;
@@ -139,7 +140,7 @@ export async function execute(saga: Saga, parts: ExecutorParts): Promise<SagaSta
         parts.log(sentence(error), { saga: state.id, step: step.name, attempt });
         if (saga.abortReason && !pnr) throw new VsError('refused', saga.abortReason, { cause: error });
         if (!pnr || attempt >= parts.retry.times) throw error;
-        await sleep(parts.retry.waitMs);
+        await clock.sleep(parts.retry.waitMs);
       }
     }
   }
@@ -156,7 +157,7 @@ export async function execute(saga: Saga, parts: ExecutorParts): Promise<SagaSta
         } catch (error) {
           parts.log(sentence(error), { saga: state.id, undo: step.name, attempt });
           if (attempt < parts.retry.times) {
-            await sleep(parts.retry.waitMs);
+            await clock.sleep(parts.retry.waitMs);
             continue;
           }
           state.error = {
@@ -170,7 +171,7 @@ export async function execute(saga: Saga, parts: ExecutorParts): Promise<SagaSta
       }
       journals.append(state.id, { kind: 'undone', step: step.name });
       if (step.resumes && downSince !== undefined && state.downtimeMs === undefined)
-        state.downtimeMs = Date.now() - downSince;
+        state.downtimeMs = clock.now() - downSince;
       mark(step, 'undone');
     }
     return true;

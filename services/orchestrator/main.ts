@@ -4,14 +4,14 @@ import type { SagaState } from '../../shared/contract/saga.ts';
 import { readAudit } from './audit.ts';
 import { openHeardAudit } from './heard-audit.ts';
 import { openHistory } from './history.ts';
-import { planner } from './plans.ts';
+import { planners } from './planner.ts';
+import type { Deciding, Planned } from './plans/planned.ts';
 import { openPool } from './pool.ts';
 import { sagaRunner } from './runner.ts';
 
 /** The orchestrator: knows the pool, and moves, creates and removes vservers by sagas. */
 export function service(context: Context): Service {
   const pool = openPool(context);
-  const plan = planner(context, pool);
   const sagas = sagaRunner(context, pool);
   const history = openHistory(context);
   const audit = openHeardAudit(context);
@@ -28,15 +28,15 @@ export function service(context: Context): Service {
       throw new VsError('stuck', state.message ?? 'stuck', { details: { saga: state.id } });
     return { saga: state.id, state };
   }
-  async function begin(
-    kind: 'move' | 'create' | 'remove',
-    args: { dryRun?: boolean; wait?: boolean },
-    call: Call,
-  ) {
-    await resumed.promise;
-    const planned = await (plan[kind] as (args: object) => ReturnType<typeof plan.move>)(args);
-    return answer(sagas.begin(planned, { ...args }, call.issuer, args.dryRun === true), args.wait);
-  }
+  /** The handler of a command that becomes a saga. */
+  const begin =
+    <K extends keyof typeof planners>(kind: K) =>
+    async (args: Parameters<(typeof planners)[K]>[1] & { dryRun?: boolean; wait?: boolean }, call: Call) => {
+      await resumed.promise;
+      const plan = planners[kind] as (deciding: Deciding, args: object) => Promise<Planned>;
+      const planned = await plan({ context, pool }, args);
+      return answer(sagas.begin(planned, { ...args }, call.issuer, args.dryRun === true), args.wait);
+    };
 
   return {
     name: 'orchestrator',
@@ -64,9 +64,9 @@ export function service(context: Context): Service {
         const { host, state } = pool.locate(name);
         return { host, state, online: pool.isOnline(host) };
       },
-      'orchestrator.move': (args, call) => begin('move', args, call),
-      'orchestrator.create': (args, call) => begin('create', args, call),
-      'orchestrator.remove': (args, call) => begin('remove', args, call),
+      'orchestrator.move': begin('move'),
+      'orchestrator.create': begin('create'),
+      'orchestrator.remove': begin('remove'),
       'orchestrator.events': async ({ limit }) => ({ events: history.list(limit ?? 50) }),
       'orchestrator.audit': async (args) => ({ entries: await readAudit(context.settings.STATE_DIR, args) }),
       'orchestrator.sagas': async ({ limit }) => {

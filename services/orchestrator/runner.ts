@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { z } from 'zod';
+import { systemClock } from '../../shared/clock.ts';
 import { type SagaState, sagaState } from '../../shared/contract/saga.ts';
 import { VsError } from '../../shared/errors.ts';
 import type { Context } from '../../shared/service.ts';
@@ -14,10 +15,13 @@ const KEPT = 200;
 const begun = z.looseObject({ plan: z.custom<Plan>(), state: sagaState });
 
 /** Runs sagas: one on a vserver at a time, several side by side; goes on with what a former life left. */
-export function sagaRunner(context: Context, pool: Pool) {
-  const { bus, settings, log } = context;
-  const journals = openJournals(`${settings.STATE_DIR}/sagas`);
-  const agents = agentsOf(bus, pool);
+export function sagaRunner(
+  context: Pick<Context, 'bus' | 'settings' | 'log'>,
+  pool: Pool,
+  { clock = systemClock, journals = openJournals(`${context.settings.STATE_DIR}/sagas`) } = {},
+) {
+  const { bus, log } = context;
+  const agents = agentsOf(bus, pool, clock);
   const running = new Map<string, { saga: Saga; ended: Promise<SagaState> }>();
   const states = new Map<string, SagaState>();
   const held = new Set<string>();
@@ -27,7 +31,7 @@ export function sagaRunner(context: Context, pool: Pool) {
     bus.retain(bus.topics.sagaState(state.id), structuredClone(state));
     if (state.result === 'stuck')
       bus.alert(state.vserver, 'saga', {
-        ts: Date.now(),
+        ts: clock.now(),
         severity: 'critical',
         message: state.message ?? 'stuck',
         saga: state.id,
@@ -46,12 +50,13 @@ export function sagaRunner(context: Context, pool: Pool) {
       },
       retry: { times: 60, waitMs: 2000 },
       log: (message, facts) => log.warn(facts, message),
+      clock,
     })
       .catch((error: unknown) => {
         // its journal cannot be written: what happened is not on disk, so nobody else may touch the vserver
         log.error({ err: error, saga: state.id }, 'a saga ended in an error of its own');
         const message = `${state.vserver}: the saga could not go on: ${error instanceof Error ? error.message : String(error)}. Mend that, then restart the orchestrator`;
-        Object.assign(state, { result: 'stuck', message, ended: Date.now() });
+        Object.assign(state, { result: 'stuck', message, ended: clock.now() });
         publish(state);
         return state;
       })
@@ -108,7 +113,7 @@ export function sagaRunner(context: Context, pool: Pool) {
             retryable: true,
           },
         );
-      const id = `${plan.kind}-${Date.now().toString(36)}${randomBytes(2).toString('hex')}`;
+      const id = `${plan.kind}-${clock.now().toString(36)}${randomBytes(2).toString('hex')}`;
       const state: SagaState = {
         id,
         kind: plan.kind,
@@ -118,7 +123,7 @@ export function sagaRunner(context: Context, pool: Pool) {
         title: plan.title,
         steps: [],
         issuer,
-        started: Date.now(),
+        started: clock.now(),
       };
       const saga = buildSaga({ kind: plan.kind, plan: plan.plan } as Plan, state, agents);
       if (dryRun) return { state, ended: Promise.resolve(state) };
@@ -143,7 +148,7 @@ export function sagaRunner(context: Context, pool: Pool) {
           }
         } catch (error) {
           log.error({ saga: id, error: String(error) }, 'a journal cannot be used');
-          bus.alert(id, 'journal', { ts: Date.now(), severity: 'critical', message: String(error) });
+          bus.alert(id, 'journal', { ts: clock.now(), severity: 'critical', message: String(error) });
         }
       }
     },

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import type { SagaState } from '../../shared/contract/saga.ts';
 import { VsError } from '../../shared/errors.ts';
+import { systemClock } from '../../shared/clock.ts';
 import type { Agents } from '../../services/orchestrator/agent.ts';
 import { buildSaga } from '../../services/orchestrator/build.ts';
 import { execute } from '../../services/orchestrator/executor.ts';
@@ -100,6 +101,7 @@ function life(journals: Journals, agents: Agents): Promise<SagaState> {
     progress: () => undefined,
     retry: { times: 2, waitMs: 0 },
     log: () => undefined,
+    clock: systemClock,
   });
 }
 /** A journal that dies with (or just after) its line number `last`. */

@@ -1,0 +1,43 @@
+import type { Args } from '../../../shared/contract/commands.ts';
+import { checkMove } from '../sagas/move.ts';
+import { groups, size } from '../text.ts';
+import { carriageText, chooseTransport } from '../transport.ts';
+import type { Deciding, Planned } from './planned.ts';
+import { ready, wire } from './wire.ts';
+
+/** Decides a move; refuses with a sentence before anything is journaled or changed. */
+export async function planMove(deciding: Deciding, args: Args<'orchestrator.move'>): Promise<Planned> {
+  const { context, pool } = deciding;
+  const vserver = pool.locate(args.name);
+  const target = pool.requireHost(args.host);
+  checkMove(vserver, target, pool.of(args.name));
+  const source = pool.requireHost(vserver.host);
+  const { bytes, files, nested } = await context.bus.request(
+    vserver.host,
+    'snapshot.usage',
+    { name: args.name },
+    { timeoutMs: 600_000 },
+  );
+  const { wish, ...wired } = await wire(deciding, vserver.host, args.host);
+  const carriage = chooseTransport(args.transport, wish, source, target, nested);
+  await ready(deciding, carriage, vserver.host, args.host);
+  const plan = {
+    name: args.name,
+    source: vserver.host,
+    target: args.host,
+    sourceAddress: source.address,
+    ...carriage,
+    bytes,
+    files,
+    running: vserver.state === 'running',
+    epoch: vserver.epoch,
+    network: vserver.network,
+    ...wired,
+  };
+  return {
+    kind: 'move',
+    plan,
+    vserver: args.name,
+    title: `${args.name}: ${vserver.host} -> ${args.host}, ${size(bytes)} in ${groups(files)} files, ${carriageText(carriage)}`,
+  };
+}

@@ -1,0 +1,16 @@
+import type { Context } from '../../../shared/service.ts';
+import type { Plan } from '../build.ts';
+import type { Pool } from '../pool.ts';
+
+/** What a command became once it was decided: what its journal begins with, and what people read. */
+export type Planned = Plan & {
+  title: string;
+  /** The vserver it is about. */
+  vserver: string;
+};
+
+/** What decisions about the pool look at; they change nothing. */
+export interface Deciding {
+  context: Context;
+  pool: Pool;
+}
