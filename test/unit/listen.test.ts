@@ -39,7 +39,7 @@ describe('what the contract says of a message', async () => {
     [topic, { ...state, limits: { cpu: -1 } }, true, /^limits\.cpu: /],
     [topic, [], false, /^the payload: /],
     [topic, undefined, false, /^it is not JSON$/],
-    ['hosts/host1/status', null, false, /^it is empty$/],
+    ['hosts/host1/metrics', null, false, /^it is empty$/],
     ['hosts/host1/metrics', { cpu: { user: 1 } }, false, /^cpu: /],
     ['hosts/host1/metrics', { cpu_pct: 1 }, true, /^it is retained/],
     ['hosts/host1/nosuch', {}, false, /no such topic/],
