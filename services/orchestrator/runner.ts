@@ -8,10 +8,12 @@ import { agentsOf } from './agent.ts';
 import { type Plan, buildSaga } from './build.ts';
 import { type Saga, execute } from './executor.ts';
 import { openJournals } from './journal.ts';
+import type { Planned } from './plans/planned.ts';
 import type { Pool } from './pool.ts';
 import { replay } from './replay.ts';
 
 const KEPT = 200;
+const holds = (state: SagaState): string[] => [state.vserver, ...(state.also ?? [])];
 const begun = z.looseObject({ plan: z.custom<Plan>(), state: sagaState });
 
 /** Runs sagas: one on a vserver at a time, several side by side; goes on with what a former life left. */
@@ -40,7 +42,7 @@ export function sagaRunner(
   }
   function run(saga: Saga): Promise<SagaState> {
     const { state } = saga;
-    held.add(state.vserver);
+    for (const name of holds(state)) held.add(name);
     const ended = execute(saga, {
       journals,
       publish,
@@ -62,7 +64,7 @@ export function sagaRunner(
       })
       .finally(() => {
         running.delete(state.id);
-        if (state.result !== 'stuck') held.delete(state.vserver);
+        if (state.result !== 'stuck') for (const name of holds(state)) held.delete(name);
         bus.event('orchestrator', state.result, state.message ?? state.title, {
           saga: state.id,
           vserver: state.vserver,
@@ -86,18 +88,20 @@ export function sagaRunner(
   return {
     /** The saga's state at its beginning; `ended` is its end. */
     begin(
-      plan: Plan & { title: string; vserver: string },
+      plan: Planned,
       args: Record<string, unknown>,
       issuer: string,
       dryRun: boolean,
     ): { state: SagaState; ended: Promise<SagaState> } {
-      if (held.has(plan.vserver)) {
+      const wanted = [plan.vserver, ...(plan.also ?? [])];
+      const taken = wanted.find((name) => held.has(name));
+      if (taken !== undefined) {
         const other = [...states.values()].find(
-          (one) => one.vserver === plan.vserver && (one.result === 'running' || one.result === 'stuck'),
+          (one) => (one.result === 'running' || one.result === 'stuck') && holds(one).includes(taken),
         );
         throw new VsError(
           'conflict',
-          `a saga has ${plan.vserver} already (${other?.kind} ${other?.id}); see it with: vs saga show ${other?.id}`,
+          `a saga has ${taken} already (${other?.kind} ${other?.id}); see it with: vs saga show ${other?.id}`,
           { retryable: true },
         );
       }
@@ -118,6 +122,7 @@ export function sagaRunner(
         id,
         kind: plan.kind,
         vserver: plan.vserver,
+        ...(plan.also ? { also: plan.also } : {}),
         args,
         result: 'running',
         title: plan.title,
@@ -139,7 +144,7 @@ export function sagaRunner(
           if (journals.read(id).length === 0) continue; // a power cut before its first line: nothing was done
           const { saga, ended } = load(id);
           states.set(id, saga.state);
-          if (saga.state.result === 'stuck') held.add(saga.state.vserver);
+          if (saga.state.result === 'stuck') for (const name of holds(saga.state)) held.add(name);
           if (saga.state.result === 'stuck') publish(saga.state);
           else if (ended) bus.retain(bus.topics.sagaState(id), saga.state);
           else {

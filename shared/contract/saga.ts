@@ -20,6 +20,7 @@ export const sagaState = z.looseObject({
   id,
   kind: z.enum(['move', 'create', 'remove']),
   vserver: name,
+  also: z.array(name).optional(), // other names that it holds
   args: z.record(z.string(), z.unknown()),
   result: sagaResult,
   title: z.string(), // "web1: host1 -> host2, 874 MB in 111204 files, btrfs-send"

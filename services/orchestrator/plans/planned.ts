@@ -7,6 +7,8 @@ export type Planned = Plan & {
   title: string;
   /** The vserver it is about. */
   vserver: string;
+  /** Other names that it holds while it runs: no other saga has them then. */
+  also?: string[];
 };
 
 /** What decisions about the pool look at; they change nothing. */

@@ -6,7 +6,7 @@ import { VsError } from '../../../shared/errors.ts';
 import type { Agents } from '../agent.ts';
 import type { Step, StepContext } from '../executor.ts';
 import { groups, size } from '../text.ts';
-import { type Route, pass } from './copy.ts';
+import { type Route, pass } from '../passes.ts';
 import { adoptStep, stageStep } from './steps.ts';
 
 export interface CreatePlan {

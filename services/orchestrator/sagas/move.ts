@@ -4,7 +4,7 @@ import { VsError } from '../../../shared/errors.ts';
 import type { Agents } from '../agent.ts';
 import type { Step } from '../executor.ts';
 import { day, groups, seconds, size } from '../text.ts';
-import { type Route, livePasses, pass } from './copy.ts';
+import { type Route, livePasses, pass } from '../passes.ts';
 import { adoptStep, stageStep } from './steps.ts';
 
 export interface MovePlan extends Route {

@@ -1,8 +1,8 @@
-import type { Channel, CopyWay } from '../../../shared/contract/transfer.ts';
-import { VsError } from '../../../shared/errors.ts';
-import type { Agents } from '../agent.ts';
-import type { StepContext } from '../executor.ts';
-import { size } from '../text.ts';
+import type { Channel, CopyWay } from '../../shared/contract/transfer.ts';
+import { VsError } from '../../shared/errors.ts';
+import type { Agents } from './agent.ts';
+import type { StepContext } from './executor.ts';
+import { size } from './text.ts';
 
 export interface Route {
   name: string;
