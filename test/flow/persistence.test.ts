@@ -294,7 +294,7 @@ describe('what was acknowledged', () => {
         again.socket.destroy();
       }
       expect(lost).toEqual([]);
-      expect(sent).toBeGreaterThan(1000);
+      expect(sent).toBeGreaterThan(ROUNDS * 50); // each life had its load, however slow the machine
       await broker.end('SIGKILL');
     },
   );
