@@ -1,19 +1,27 @@
 import { parseArgs } from 'node:util';
 import { benchBroker } from './bench/broker.ts';
 import { benchCli } from './bench/cli.ts';
+import { benchFair } from './bench/fair.ts';
 import { benchMove, sources } from './bench/move.ts';
 import { benchTransfer } from './bench/transfer.ts';
 import { storages } from './bench/report.ts';
 import { say } from './bench/kit.ts';
 
-/** `npm run bench -- cli|move|transfer|broker`: figures as ratios within one run. docs/bench.md says what they mean. */
+/** `npm run bench -- cli|move|transfer|fair|broker`: figures as ratios within one run. docs/bench.md says what they mean. */
 const usage = `usage: npm run bench -- cli [--rounds N] [--json]
        npm run bench -- move [--storage btrfs|dir|both] [--source busybox|bookworm|trixie] [--rounds N] [--json]
        npm run bench -- transfer [--rounds N] [--json]
+       npm run bench -- fair [--storage btrfs|dir|both] [--rounds N] [--json]
        npm run bench -- broker [--quick] [--json]
-cli, move and transfer take --name LAB for the name of their lab (bench unless told).`;
+cli, move, transfer and fair take --name LAB for the name of their lab (bench unless told).`;
 
-const ways = { cli: benchCli, move: benchMove, transfer: benchTransfer, broker: benchBroker };
+const ways = {
+  cli: benchCli,
+  move: benchMove,
+  transfer: benchTransfer,
+  fair: benchFair,
+  broker: benchBroker,
+};
 
 function words() {
   const { values, positionals } = parseArgs({
@@ -28,13 +36,13 @@ function words() {
     },
   });
   const [what, ...more] = positionals;
-  const rounds = Number(values.rounds ?? (what === 'cli' ? 15 : 3));
+  const rounds = Number(values.rounds ?? (what === 'cli' ? 15 : what === 'fair' ? 1 : 3));
   const source = sources.find((one) => one === values.source);
   const storage = values.storage === 'both' ? storages : storages.filter((one) => one === values.storage);
   if (!what || !Object.hasOwn(ways, what) || more.length > 0 || !source || storage.length === 0)
     throw new Error(
       positionals.length === 0
-        ? 'cli, move, transfer or broker?'
+        ? 'cli, move, transfer, fair or broker?'
         : 'that is none of its ways, sources or storages',
     );
   if (!Number.isInteger(rounds) || rounds < 1 || rounds > 1000)
