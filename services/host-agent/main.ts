@@ -50,8 +50,8 @@ export function service(context: Context): Service {
       'host-agent.start': ({ name, saga, epoch }) => commands.start(name, saga, epoch),
       'host-agent.stop': (args) => commands.stop(args),
       'host-agent.restart': ({ name, timeout }) => commands.restart(name, timeout),
-      'host-agent.enable': ({ name }) => commands.enable(name, true),
-      'host-agent.disable': ({ name }) => commands.enable(name, false),
+      'host-agent.enable': ({ name, saga }) => commands.enable(name, true, saga),
+      'host-agent.disable': ({ name, saga }) => commands.enable(name, false, saga),
       'host-agent.exec': async (args, call) => {
         await loadVserver(paths, host, args.name);
         if (!(await lxc.alive()).has(args.name))

@@ -1,4 +1,4 @@
-import type { Channel, CopyWay } from '../../shared/contract/transfer.ts';
+import type { Channel, CopyWay, OtherTree } from '../../shared/contract/transfer.ts';
 import { VsError } from '../../shared/errors.ts';
 import type { Agents } from './agent.ts';
 import type { StepContext } from './executor.ts';
@@ -14,6 +14,8 @@ export interface Route {
   copy: CopyWay;
   channel: Channel;
   bytes: number;
+  /** rsync: not the live tree. */
+  tree?: OtherTree;
   /** Bytes a second, and compression, by slaves.conf. */
   bwlimit?: number;
   compress?: boolean;
@@ -117,6 +119,7 @@ async function once(agents: Agents, route: Route, context: StepContext, options:
     final: options.final,
     ...(options.suspects ? { suspects: true } : {}),
     ...(label ? { label } : {}),
+    ...(route.tree ? { tree: route.tree } : {}),
     ...(parent ? { parent } : {}),
     ...(route.bwlimit ? { bwlimit: route.bwlimit } : {}),
     ...(route.compress ? { compress: true } : {}),

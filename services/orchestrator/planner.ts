@@ -1,5 +1,9 @@
 import { planCreate } from './plans/create.ts';
+import { planForget } from './plans/forget.ts';
+import { planGet } from './plans/get.ts';
 import { planMove } from './plans/move.ts';
+import { planPut } from './plans/put.ts';
+import { planRecover } from './plans/recover.ts';
 import { planRemove } from './plans/remove.ts';
 
 /** The commands that become sagas, and who decides them: one file each. */
@@ -7,4 +11,8 @@ export const planners = {
   move: planMove,
   create: planCreate,
   remove: planRemove,
+  get: planGet,
+  put: planPut,
+  recover: planRecover,
+  forget: planForget,
 } satisfies Record<string, unknown>;

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { type CommandSpec, masterCommand } from './command.ts';
 import { pastEvent } from './host.ts';
 import { bytes, empty, hostName, id, ipv4, ipv6, name, ts } from './names.ts';
+import { copyInfo } from './snapshot.ts';
 import { transport } from './transfer.ts';
 import { limits, runState } from './vserver.ts';
 
@@ -18,7 +19,7 @@ export const sagaStepState = z.object({
 /** `vs/1/sagas/{id}/state`, retained until pruned. */
 export const sagaState = z.looseObject({
   id,
-  kind: z.enum(['move', 'create', 'remove']),
+  kind: z.enum(['move', 'create', 'remove', 'get', 'put', 'recover', 'forget']),
   vserver: name,
   also: z.array(name).optional(), // other names that it holds
   args: z.record(z.string(), z.unknown()),
@@ -63,7 +64,7 @@ export type ScanRow = z.infer<typeof scanRow>;
 
 const started = z.object({ saga: id, state: sagaState });
 
-/** move, create and remove answer as soon as the saga is journaled; with wait: once it has ended (the reply carries the final state). dryRun answers the plan only. */
+/** What becomes a saga answers as soon as the saga is journaled; with wait: once it has ended (the reply carries the final state). dryRun answers the plan only. */
 export const orchestratorCommands = {
   'orchestrator.scan': masterCommand(
     'every vserver of every host',
@@ -130,6 +131,49 @@ export const orchestratorCommands = {
       dryRun: z.boolean().optional(),
       wait: z.boolean().optional(),
     }),
+    started,
+  ),
+  'orchestrator.get': masterCommand(
+    'copy a vserver to the master, hot when it runs; the copy is disabled, and replaces the one before once it is whole',
+    z.strictObject({
+      name,
+      host: hostName.optional(),
+      dryRun: z.boolean().optional(),
+      wait: z.boolean().optional(),
+    }),
+    started,
+  ),
+  'orchestrator.put': masterCommand(
+    "make a stopped, disabled vserver from the master's copy on a host; refused while the name lives anywhere in the pool",
+    z.strictObject({ name, host: hostName, dryRun: z.boolean().optional(), wait: z.boolean().optional() }),
+    started,
+  ),
+  'orchestrator.recover': masterCommand(
+    "bring back a vserver whose host is dead, from the newest copy (or that of the master, or in the trash of a host). A person confirms by the vserver's name that the host is dead",
+    z
+      .strictObject({
+        name,
+        host: hostName,
+        from: name.optional(), // `master` or a host
+        start: z.boolean().optional(),
+        confirm: z.string().max(64).optional(),
+        dryRun: z.boolean().optional(),
+        wait: z.boolean().optional(),
+      })
+      .refine((args) => args.dryRun === true || args.confirm === args.name, {
+        path: ['confirm'],
+        message: 'it must be the name of the vserver: a person confirms that its host is dead',
+      }),
+    started,
+  ),
+  'orchestrator.copies': masterCommand(
+    'the copies of vservers that the master keeps',
+    empty,
+    z.object({ copies: z.array(copyInfo) }),
+  ),
+  'orchestrator.forget': masterCommand(
+    "put the master's copy of a vserver into the trash of the copies",
+    z.strictObject({ name, dryRun: z.boolean().optional(), wait: z.boolean().optional() }),
     started,
   ),
   'orchestrator.events': masterCommand(

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { type CommandSpec, hostCommand } from './command.ts';
-import { bytes, hostName, id, label, name, ts } from './names.ts';
+import { bytes, id, label, name, ts } from './names.ts';
 
 /** How a vserver travels, as people name it. btrfs-send goes through what the two hosts want (slaves.conf), TLS unless told. */
 export const transport = z.enum(['rsyncd-tls', 'rsyncd', 'ssh', 'btrfs-send']);
@@ -13,6 +13,10 @@ export type CopyWay = z.infer<typeof copyWay>;
 /** What a copy goes through: TLS with the pool's certificates, nothing, or ssh. */
 export const channel = z.enum(['tls', 'plain', 'ssh']);
 export type Channel = z.infer<typeof channel>;
+
+/** What rsync copies in the place of the live tree: a snapshot of this saga, or an old copy that a saga has put into the trash. */
+export const otherTree = z.union([z.strictObject({ label }), z.strictObject({ trash: id })]);
+export type OtherTree = z.infer<typeof otherTree>;
 
 /** The progress of a copy, about once a second. rate in bytes/s, eta in ms. */
 export const copyProgress = z.object({
@@ -37,7 +41,7 @@ export const transferCommands = {
       saga: id,
       copy: copyWay,
       channel,
-      fromHost: hostName,
+      fromHost: name, // or `master`
       from: z.union([z.ipv4(), z.ipv6()]),
       ttl: z.int().min(1000).max(86_400_000),
     }),
@@ -50,12 +54,13 @@ export const transferCommands = {
       saga: id,
       copy: copyWay,
       channel,
-      toHost: hostName,
+      toHost: name, // or `master`
       address: z.union([z.ipv4(), z.ipv6()]),
       port: z.int().min(1).max(65_535),
       secret: z.string(), // sealed for the source
       label: label.optional(),
       parent: label.optional(),
+      tree: otherTree.optional(),
       final: z.boolean(),
       /** rsync: only the files that `transfer.suspects` found, and whatever their times say. */
       suspects: z.boolean().optional(),

@@ -1,5 +1,6 @@
 import type { Context } from '../../../shared/service.ts';
 import type { Plan } from '../build.ts';
+import type { Epochs } from '../epochs.ts';
 import type { Pool } from '../pool.ts';
 
 /** What a command became once it was decided: what its journal begins with, and what people read. */
@@ -15,4 +16,5 @@ export type Planned = Plan & {
 export interface Deciding {
   context: Context;
   pool: Pool;
+  epochs: Epochs;
 }
