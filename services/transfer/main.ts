@@ -30,9 +30,10 @@ export function service(context: Context): Service {
       .filter((label) => /^p\d+$/.test(label))
       .sort((a, b) => Number(a.slice(1)) - Number(b.slice(1)));
   }
-  function treeOf({ name, saga, tree }: Args<'transfer.send'>): string {
-    if (!tree) return paths.vserver(name);
-    return 'label' in tree ? paths.snapshot(name, saga, tree.label) : paths.trashed(name, tree.trash);
+  /** What rsync copies. */
+  function treeOf({ name, saga, label, trash }: Args<'transfer.send'>): string {
+    if (trash) return paths.trashed(name, trash);
+    return label ? paths.snapshot(name, saga, label) : paths.vserver(name);
   }
   async function close(saga: string): Promise<void> {
     for (const endpoint of endpoints.get(saga) ?? []) endpoint.close();

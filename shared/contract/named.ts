@@ -8,7 +8,7 @@ import { attachment, network } from './network.ts';
 import { sagaProgress, sagaResult, sagaState, sagaStepState, scanRow } from './saga.ts';
 import { copyInfo, copyKind, copyRecord, storageInfo } from './snapshot.ts';
 import { template, templateName } from './template.ts';
-import { copyProgress, otherTree, transport } from './transfer.ts';
+import { copyProgress, transport } from './transfer.ts';
 import { installSource, limits, ownership, runState, vserverConfig, vserverState } from './vserver.ts';
 
 interface Named {
@@ -70,7 +70,6 @@ export const named: Record<string, Named> = {
   CopyKind: { schema: copyKind, description: 'how a copy on the master was taken' },
   CopyRecord: { schema: copyRecord, description: 'copy.json: what a copy on the master is of' },
   CopyInfo: { schema: copyInfo, description: 'a copy that the master keeps' },
-  OtherTree: { schema: otherTree, description: 'what is copied in the place of the live tree' },
   CopyProgress: { schema: copyProgress, description: 'how far a copy is; rate in bytes/s, eta in ms' },
   TemplateName: { schema: templateName, description: 'a suite such as bookworm, or the name of an import' },
   Template: { schema: template, description: 'what vservers are created from' },

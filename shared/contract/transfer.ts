@@ -14,10 +14,6 @@ export type CopyWay = z.infer<typeof copyWay>;
 export const channel = z.enum(['tls', 'plain', 'ssh']);
 export type Channel = z.infer<typeof channel>;
 
-/** What rsync copies in the place of the live tree: a snapshot of this saga, or an old copy that a saga has put into the trash. */
-export const otherTree = z.union([z.strictObject({ label }), z.strictObject({ trash: id })]);
-export type OtherTree = z.infer<typeof otherTree>;
-
 /** The progress of a copy, about once a second. rate in bytes/s, eta in ms. */
 export const copyProgress = z.object({
   bytes,
@@ -48,7 +44,7 @@ export const transferCommands = {
     z.object({ address: z.string(), port: z.int(), secret: z.string(), received: z.array(label) }),
   ),
   'transfer.send': hostCommand(
-    'source: copy to an endpoint of a host. btrfs-send: snapshot `label`, incremental to `parent`. rsync: the live tree, strict (final) or tolerant of vanished files; progress is copyProgress',
+    'source: copy to an endpoint of a host. btrfs-send: snapshot `label`, incremental to `parent`. rsync: the live tree, or snapshot `label`, or one in the trash, strict (final) or tolerant of vanished files; progress is copyProgress',
     z.strictObject({
       name,
       saga: id,
@@ -60,7 +56,7 @@ export const transferCommands = {
       secret: z.string(), // sealed for the source
       label: label.optional(),
       parent: label.optional(),
-      tree: otherTree.optional(),
+      trash: id.optional(), // rsync: the tree that this saga has put into the trash
       final: z.boolean(),
       /** rsync: only the files that `transfer.suspects` found, and whatever their times say. */
       suspects: z.boolean().optional(),

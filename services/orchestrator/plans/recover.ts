@@ -79,7 +79,7 @@ export async function planRecover(deciding: Deciding, args: Args<'orchestrator.r
     mac,
     taken: source.taken,
     ...wired,
-    ...(entry === undefined ? {} : { tree: { trash: entry } }),
+    ...(entry === undefined ? {} : { trash: entry }),
     ...(here && entry !== undefined ? { recall: entry } : {}),
     dead: dead.host,
     start: args.start ?? dead.state === 'running',

@@ -40,7 +40,7 @@ export function getSteps(plan: GetPlan, agents: Agents): Step[] {
         let taken = Date.now();
         if (bySnapshot)
           await agents.ask(source, 'snapshot.renew', { ...both(context), label: LABEL }, context);
-        const route = { ...plan, ...(bySnapshot ? { tree: { label: LABEL } } : {}) };
+        const route = { ...plan, ...(bySnapshot ? { label: LABEL } : {}) };
         if (kind === 'live') {
           const { bytes, began } = await livePasses(agents, route, context);
           return { bytes, taken: began };
@@ -63,12 +63,18 @@ export function getSteps(plan: GetPlan, agents: Agents): Step[] {
       name: 'verify',
       host: 'master',
       async do(context) {
-        const { label, treeBytes, treeFiles, taken } = context.outputs['copy'] as {
+        const {
+          label: sent,
+          treeBytes,
+          treeFiles,
+          taken,
+        } = context.outputs['copy'] as {
           label?: string;
           treeBytes?: number;
           treeFiles?: number;
           taken: number;
         };
+        const label = copy === 'btrfs-send' ? sent : undefined;
         if (kind !== 'live') {
           const whole = { ...both(context), copy, label, treeBytes, treeFiles };
           await agents.ask('master', 'transfer.verify', whole, context, { timeoutMs: 600_000 });

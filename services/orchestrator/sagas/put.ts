@@ -94,11 +94,16 @@ export function carrySteps(plan: PutPlan, agents: Agents): Step[] {
       name: 'verify',
       host: target,
       async do(context) {
-        const { label, treeBytes, treeFiles } = context.outputs['copy'] as {
+        const {
+          label: sent,
+          treeBytes,
+          treeFiles,
+        } = context.outputs['copy'] as {
           label?: string;
           treeBytes?: number;
           treeFiles?: number;
         };
+        const label = copy === 'btrfs-send' ? sent : undefined;
         const whole = { ...both(context), copy, label, treeBytes, treeFiles };
         await agents.ask(target, 'transfer.verify', whole, context, { timeoutMs: 600_000 });
         if (label) await agents.ask(target, 'snapshot.promote', { ...both(context), label }, context);
