@@ -22,6 +22,12 @@ const verbs: Record<string, Verb> = {
   disable: { summary: 'do not start vservers at boot', load: life },
   exec: { summary: 'run a command in a vserver', load: () => import('./verbs/exec.ts') },
   move: { summary: 'move a vserver to another host', load: () => import('./verbs/move.ts') },
+  copy: { summary: 'make a new vserver from another', load: () => import('./verbs/copy.ts') },
+  rename: { summary: 'give a vserver another name', load: () => import('./verbs/rename.ts') },
+  trash: {
+    summary: 'what was removed or moved: list, restore, empty',
+    load: () => import('./verbs/trash.ts'),
+  },
   remove: { summary: 'remove a stopped vserver (to the trash)', load: () => import('./verbs/remove.ts') },
   template: { summary: 'what vservers are created from', load: () => import('./verbs/template.ts') },
   saga: { summary: 'moves and other long work: see, follow, abort', load: () => import('./verbs/saga.ts') },

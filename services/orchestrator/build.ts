@@ -1,10 +1,12 @@
 import type { SagaState } from '../../shared/contract/saga.ts';
-import type { VserverState } from '../../shared/contract/vserver.ts';
 import type { Agents } from './agent.ts';
 import type { Saga } from './executor.ts';
+import { copyTexts } from './sagas/copy.ts';
 import { type CreatePlan, createSteps, createTexts } from './sagas/create.ts';
 import { type MovePlan, moveSteps, moveTexts } from './sagas/move.ts';
-import { removeSteps, removeTexts } from './sagas/remove.ts';
+import { type RemovePlan, removeSteps, removeTexts } from './sagas/remove.ts';
+import { type RenamePlan, renameSteps, renameTexts } from './sagas/rename.ts';
+import { type RestorePlan, restoreSteps, restoreTexts } from './sagas/restore.ts';
 
 type Made = Pick<Saga, 'steps' | 'closing' | 'failed'>;
 
@@ -12,7 +14,13 @@ type Made = Pick<Saga, 'steps' | 'closing' | 'failed'>;
 const kinds = {
   move: (plan: MovePlan, agents: Agents) => ({ steps: moveSteps(plan, agents), ...moveTexts(plan) }),
   create: (plan: CreatePlan, agents: Agents) => ({ steps: createSteps(plan, agents), ...createTexts(plan) }),
-  remove: (plan: VserverState, agents: Agents) => ({
+  copy: (plan: CreatePlan, agents: Agents) => ({ steps: createSteps(plan, agents), ...copyTexts(plan) }),
+  rename: (plan: RenamePlan, agents: Agents) => ({ steps: renameSteps(plan, agents), ...renameTexts(plan) }),
+  restore: (plan: RestorePlan, agents: Agents) => ({
+    steps: restoreSteps(plan, agents),
+    ...restoreTexts(plan),
+  }),
+  remove: (plan: RemovePlan, agents: Agents) => ({
     steps: removeSteps(plan, agents),
     ...removeTexts(plan),
   }),

@@ -8,6 +8,7 @@ import { planners } from './planner.ts';
 import type { Deciding, Planned } from './plans/planned.ts';
 import { openPool } from './pool.ts';
 import { sagaRunner } from './runner.ts';
+import { trashOf } from './trash.ts';
 
 /** The orchestrator: knows the pool, and moves, creates and removes vservers by sagas. */
 export function service(context: Context): Service {
@@ -34,7 +35,7 @@ export function service(context: Context): Service {
     async (args: Parameters<(typeof planners)[K]>[1] & { dryRun?: boolean; wait?: boolean }, call: Call) => {
       await resumed.promise;
       const plan = planners[kind] as (deciding: Deciding, args: object) => Promise<Planned>;
-      const planned = await plan({ context, pool }, args);
+      const planned = await plan({ context, pool, past: () => sagas.list(200) }, args);
       return answer(sagas.begin(planned, { ...args }, call.issuer, args.dryRun === true), args.wait);
     };
 
@@ -67,6 +68,10 @@ export function service(context: Context): Service {
       'orchestrator.move': begin('move'),
       'orchestrator.create': begin('create'),
       'orchestrator.remove': begin('remove'),
+      'orchestrator.copy': begin('copy'),
+      'orchestrator.rename': begin('rename'),
+      'orchestrator.restore': begin('restore'),
+      'orchestrator.trash': (args) => trashOf({ context, pool }, args),
       'orchestrator.events': async ({ limit }) => ({ events: history.list(limit ?? 50) }),
       'orchestrator.audit': async (args) => ({ entries: await readAudit(context.settings.STATE_DIR, args) }),
       'orchestrator.sagas': async ({ limit }) => {

@@ -1,10 +1,16 @@
+import { planCopy } from './plans/copy.ts';
 import { planCreate } from './plans/create.ts';
 import { planMove } from './plans/move.ts';
 import { planRemove } from './plans/remove.ts';
+import { planRename } from './plans/rename.ts';
+import { planRestore } from './plans/restore.ts';
 
 /** The commands that become sagas, and who decides them: one file each. */
 export const planners = {
   move: planMove,
   create: planCreate,
   remove: planRemove,
+  copy: planCopy,
+  rename: planRename,
+  restore: planRestore,
 } satisfies Record<string, unknown>;

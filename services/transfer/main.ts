@@ -110,7 +110,7 @@ export function service(context: Context): Service {
           const began = Date.now();
           const count = meter(args.total, (progress) => call.progress(progress));
           if (args.copy === 'rsync') {
-            const tree = paths.vserver(name);
+            const tree = label ? paths.snapshot(name, saga, label) : paths.vserver(name);
             const list = args.suspects ? suspectsFile(settings.RUN_DIR, saga) : undefined;
             const result = await sendRsync(
               { tree, way, final: final && !list, bwlimit, compress, list },

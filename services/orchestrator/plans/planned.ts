@@ -1,3 +1,4 @@
+import type { SagaState } from '../../../shared/contract/saga.ts';
 import type { Context } from '../../../shared/service.ts';
 import type { Plan } from '../build.ts';
 import type { Pool } from '../pool.ts';
@@ -9,10 +10,14 @@ export type Planned = Plan & {
   vserver: string;
   /** Other names that it holds while it runs: no other saga has them then. */
   also?: string[];
+  /** What else its state shows from the beginning. */
+  shows?: Pick<SagaState, 'way' | 'estimateMs'>;
 };
 
 /** What decisions about the pool look at; they change nothing. */
 export interface Deciding {
   context: Context;
   pool: Pool;
+  /** Sagas of the past, the newest first: how fast they were tells how long the next one takes. */
+  past?: () => SagaState[];
 }
