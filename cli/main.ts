@@ -29,6 +29,12 @@ const verbs: Record<string, Verb> = {
     load: () => import('./verbs/recover.ts'),
   },
   copies: { summary: 'the copies that the master keeps', load: () => import('./verbs/copies.ts') },
+  copy: { summary: 'make a new vserver from another', load: () => import('./verbs/copy.ts') },
+  rename: { summary: 'give a vserver another name', load: () => import('./verbs/rename.ts') },
+  trash: {
+    summary: 'what was removed or moved: list, restore, empty',
+    load: () => import('./verbs/trash.ts'),
+  },
   remove: { summary: 'remove a stopped vserver (to the trash)', load: () => import('./verbs/remove.ts') },
   template: { summary: 'what vservers are created from', load: () => import('./verbs/template.ts') },
   saga: { summary: 'moves and other long work: see, follow, abort', load: () => import('./verbs/saga.ts') },

@@ -48,6 +48,7 @@ const schema = z.strictObject({
   COPY_DIR: z.union([z.literal(''), absolute]).default(''),
   BOOT_POOL_WAIT: z.coerce.number().min(0).max(600).default(10),
   TRASH_DAYS: z.coerce.number().min(0).max(3650).default(7),
+  TRASH_MIN_FREE: z.coerce.number().min(0).max(90).default(10),
   METRICS_INTERVAL: z.coerce.number().min(1).max(3600).default(10),
   OUTBOX_MESSAGES: z.coerce.number().int().min(10).max(100_000).default(1000),
   OUTBOX_BYTES: z.coerce

@@ -1,3 +1,5 @@
+import { readdir } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import type { Settings } from '../config/settings.ts';
 import { type Ownership, ownership } from './contract/vserver.ts';
 import { pathsFor } from './paths.ts';
@@ -14,3 +16,18 @@ export const readOwnership = (settings: Where, name: string): Promise<Ownership 
 
 export const isOwner = async (settings: Where, name: string): Promise<boolean> =>
   (await readOwnership(settings, name))?.owner === true;
+
+/** Every record of this host, of a name or of a uuid (that of another name, too); also what it gave up long ago. */
+export async function ownershipsOf(
+  settings: Where,
+  of: { name?: string | undefined; uuid?: string | undefined },
+): Promise<Ownership[]> {
+  const directory = dirname(ownershipPath(settings, 'any'));
+  const files = (await readdir(directory).catch(() => [])).filter(
+    (file) => file.endsWith('.json') && !file.startsWith('.'),
+  );
+  const records = await Promise.all(files.map((file) => readJson(join(directory, file), ownership)));
+  return records.filter(
+    (one) => one !== undefined && (one.name === of.name || one.uuid === of.uuid),
+  ) as Ownership[];
+}

@@ -1,6 +1,6 @@
 import { mkdir } from 'node:fs/promises';
 import { VsError } from '../../shared/errors.ts';
-import { readOwnership } from '../../shared/ownership.ts';
+import { ownershipsOf, readOwnership } from '../../shared/ownership.ts';
 import { pathsFor } from '../../shared/paths.ts';
 import type { Context, Service } from '../../shared/service.ts';
 import { autostart } from './boot.ts';
@@ -9,7 +9,7 @@ import { createCommands } from './commands.ts';
 import { exec } from './exec.ts';
 import { loadVserver, vserverNames } from './files.ts';
 import { publishInfo } from './host-info.ts';
-import { install } from './install.ts';
+import { adapt, install } from './install.ts';
 import { openLocks } from './locks.ts';
 import { lxcDriver } from './lxc.ts';
 import { createRuntime } from './runtime.ts';
@@ -67,6 +67,8 @@ export function service(context: Context): Service {
       },
       'host-agent.unlock': ({ name, saga }) => nothing(commands.unlock(name, saga)),
       'host-agent.install': (args, call) => install(context, paths, args, call),
+      'host-agent.adapt': (args) => adapt(context, paths, args),
+      'host-agent.ownership': async (args) => ({ records: await ownershipsOf(settings, args) }),
       'host-agent.prepare': ({ name, saga, label }) => nothing(commands.prepare(name, saga, label)),
       'host-agent.configure': ({ name, saga }) => nothing(commands.configure(name, saga)),
       'host-agent.detach': ({ name, saga }) => nothing(commands.detach(name, saga)),

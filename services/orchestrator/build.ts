@@ -1,14 +1,16 @@
 import type { SagaState } from '../../shared/contract/saga.ts';
-import type { VserverState } from '../../shared/contract/vserver.ts';
 import type { Agents } from './agent.ts';
 import type { Saga } from './executor.ts';
+import { copyTexts } from './sagas/copy.ts';
 import { type CreatePlan, createSteps, createTexts } from './sagas/create.ts';
 import { type ForgetPlan, forgetSteps, forgetTexts } from './sagas/forget.ts';
 import { type GetPlan, getSteps, getTexts } from './sagas/get.ts';
 import { type MovePlan, moveSteps, moveTexts } from './sagas/move.ts';
 import { type PutPlan, putSteps, putTexts } from './sagas/put.ts';
 import { type RecoverPlan, recoverSteps, recoverTexts } from './sagas/recover.ts';
-import { removeSteps, removeTexts } from './sagas/remove.ts';
+import { type RemovePlan, removeSteps, removeTexts } from './sagas/remove.ts';
+import { type RenamePlan, renameSteps, renameTexts } from './sagas/rename.ts';
+import { type RestorePlan, restoreSteps, restoreTexts } from './sagas/restore.ts';
 
 type Made = Pick<Saga, 'steps' | 'closing' | 'failed'>;
 
@@ -16,7 +18,13 @@ type Made = Pick<Saga, 'steps' | 'closing' | 'failed'>;
 const kinds = {
   move: (plan: MovePlan, agents: Agents) => ({ steps: moveSteps(plan, agents), ...moveTexts(plan) }),
   create: (plan: CreatePlan, agents: Agents) => ({ steps: createSteps(plan, agents), ...createTexts(plan) }),
-  remove: (plan: VserverState, agents: Agents) => ({
+  copy: (plan: CreatePlan, agents: Agents) => ({ steps: createSteps(plan, agents), ...copyTexts(plan) }),
+  rename: (plan: RenamePlan, agents: Agents) => ({ steps: renameSteps(plan, agents), ...renameTexts(plan) }),
+  restore: (plan: RestorePlan, agents: Agents) => ({
+    steps: restoreSteps(plan, agents),
+    ...restoreTexts(plan),
+  }),
+  remove: (plan: RemovePlan, agents: Agents) => ({
     steps: removeSteps(plan, agents),
     ...removeTexts(plan),
   }),

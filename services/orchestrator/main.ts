@@ -9,6 +9,7 @@ import { planners } from './planner.ts';
 import type { Deciding, Planned } from './plans/planned.ts';
 import { openPool } from './pool.ts';
 import { sagaRunner } from './runner.ts';
+import { trashOf } from './trash.ts';
 
 /** The orchestrator: knows the pool, and moves, creates and removes vservers by sagas. */
 export function service(context: Context): Service {
@@ -36,7 +37,7 @@ export function service(context: Context): Service {
     async (args: Parameters<(typeof planners)[K]>[1] & { dryRun?: boolean; wait?: boolean }, call: Call) => {
       await resumed.promise;
       const plan = planners[kind] as (deciding: Deciding, args: object) => Promise<Planned>;
-      const planned = await plan({ context, pool, epochs }, args);
+      const planned = await plan({ context, pool, epochs, past: () => sagas.list(200) }, args);
       return answer(sagas.begin(planned, { ...args }, call.issuer, args.dryRun === true), args.wait);
     };
 
@@ -74,6 +75,10 @@ export function service(context: Context): Service {
       'orchestrator.recover': begin('recover'),
       'orchestrator.forget': begin('forget'),
       'orchestrator.copies': () => context.bus.request('master', 'snapshot.copies', {}),
+      'orchestrator.copy': begin('copy'),
+      'orchestrator.rename': begin('rename'),
+      'orchestrator.restore': begin('restore'),
+      'orchestrator.trash': (args) => trashOf({ context, pool, epochs }, args),
       'orchestrator.events': async ({ limit }) => ({ events: history.list(limit ?? 50) }),
       'orchestrator.audit': async (args) => ({ entries: await readAudit(context.settings.STATE_DIR, args) }),
       'orchestrator.sagas': async ({ limit }) => {

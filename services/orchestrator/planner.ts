@@ -1,3 +1,4 @@
+import { planCopy } from './plans/copy.ts';
 import { planCreate } from './plans/create.ts';
 import { planForget } from './plans/forget.ts';
 import { planGet } from './plans/get.ts';
@@ -5,6 +6,8 @@ import { planMove } from './plans/move.ts';
 import { planPut } from './plans/put.ts';
 import { planRecover } from './plans/recover.ts';
 import { planRemove } from './plans/remove.ts';
+import { planRename } from './plans/rename.ts';
+import { planRestore } from './plans/restore.ts';
 
 /** The commands that become sagas, and who decides them: one file each. */
 export const planners = {
@@ -15,4 +18,7 @@ export const planners = {
   put: planPut,
   recover: planRecover,
   forget: planForget,
+  copy: planCopy,
+  rename: planRename,
+  restore: planRestore,
 } satisfies Record<string, unknown>;

@@ -128,6 +128,7 @@ export function sagaRunner(
         args,
         result: 'running',
         title: plan.title,
+        ...plan.shows,
         steps: [],
         issuer,
         started: clock.now(),

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { type CommandSpec, masterCommand } from './command.ts';
 import { pastEvent } from './host.ts';
 import { bytes, empty, hostName, id, ipv4, ipv6, name, ts } from './names.ts';
-import { copyInfo } from './snapshot.ts';
+import { copyInfo, trashEntry } from './snapshot.ts';
 import { transport } from './transfer.ts';
 import { limits, runState } from './vserver.ts';
 
@@ -19,7 +19,7 @@ export const sagaStepState = z.object({
 /** `vs/1/sagas/{id}/state`, retained until pruned. */
 export const sagaState = z.looseObject({
   id,
-  kind: z.enum(['move', 'create', 'remove', 'get', 'put', 'recover', 'forget']),
+  kind: z.enum(['move', 'create', 'remove', 'copy', 'rename', 'restore', 'get', 'put', 'recover', 'forget']),
   vserver: name,
   also: z.array(name).optional(), // other names that it holds
   args: z.record(z.string(), z.unknown()),
@@ -30,6 +30,8 @@ export const sagaState = z.looseObject({
   started: ts,
   ended: ts.optional(),
   bytes: bytes.optional(), // sent
+  way: z.string().optional(), // what copies: "btrfs-send over TLS"
+  estimateMs: z.number().optional(), // how long it should take, at its beginning
   downtimeMs: z.number().optional(),
   message: z.string().optional(), // the closing sentence
   error: z.object({ code: z.string(), step: z.string(), host: z.string(), message: z.string() }).optional(),
@@ -128,10 +130,61 @@ export const orchestratorCommands = {
     z.strictObject({
       name,
       host: hostName.optional(),
+      purge: z.boolean().optional(), // not even in the trash
       dryRun: z.boolean().optional(),
       wait: z.boolean().optional(),
     }),
     started,
+  ),
+  'orchestrator.copy': masterCommand(
+    'a new vserver that is a copy of another, running or not; that one stays as it is',
+    z.strictObject({
+      name,
+      to: name,
+      address: ipv4,
+      address6: ipv6.optional(),
+      prefix: z.int().min(1).max(32).optional(),
+      host: hostName.optional(), // by free resources unless given
+      enable: z.boolean().optional(),
+      start: z.boolean().optional(),
+      dryRun: z.boolean().optional(),
+      wait: z.boolean().optional(),
+    }),
+    started,
+  ),
+  'orchestrator.rename': masterCommand(
+    'give a vserver another name; one that runs is stopped and started, if restart says so',
+    z.strictObject({
+      name,
+      to: name,
+      restart: z.boolean().optional(),
+      dryRun: z.boolean().optional(),
+      wait: z.boolean().optional(),
+    }),
+    started,
+  ),
+  'orchestrator.restore': masterCommand(
+    'a vserver from the trash of a host, there; `as`: under another name',
+    z.strictObject({
+      name,
+      host: hostName.optional(),
+      entry: id.optional(),
+      as: name.optional(),
+      address: ipv4.optional(),
+      address6: ipv6.optional(),
+      start: z.boolean().optional(),
+      dryRun: z.boolean().optional(),
+      wait: z.boolean().optional(),
+    }),
+    started,
+  ),
+  'orchestrator.trash': masterCommand(
+    'what lies in the trash of the hosts that can be asked, the oldest first',
+    z.strictObject({ host: hostName.optional(), name: name.optional() }),
+    z.object({
+      entries: z.array(trashEntry.extend({ host: hostName })),
+      away: z.array(hostName), // did not answer
+    }),
   ),
   'orchestrator.get': masterCommand(
     'copy a vserver to the master, hot when it runs; the copy is disabled, and replaces the one before once it is whole',

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { type CommandSpec, hostCommand, masterCommand } from './command.ts';
-import { bytes, empty, hostName, id, ipv4, ipv6, label, name, ts } from './names.ts';
+import { bytes, empty, epoch, hostName, id, ipv4, ipv6, label, name, ts } from './names.ts';
+import { vserverConfig } from './vserver.ts';
 
 /** What a storage driver can do; choices are made by these flags, never by its name. */
 export const storageInfo = z.object({
@@ -11,6 +12,24 @@ export const storageInfo = z.object({
   trash: bytes.optional(),
 });
 export type StorageInfo = z.infer<typeof storageInfo>;
+
+/** A tree in the trash of a host. `only`: when it came there, no other copy was meant to exist. */
+export const trashEntry = z.looseObject({
+  name,
+  entry: id, // the saga that brought it there
+  uuid: z.string(),
+  epoch: epoch.optional(), // the last one that this host had of it
+  address: ipv4.optional(),
+  address6: ipv6.optional(),
+  ts,
+  until: ts,
+  why: z.string(), // "removed", "moved to host2", for people
+  only: z.boolean(),
+  bytes: bytes.optional(), // absent until they are counted; on btrfs the most that it gives back
+  files: z.int().optional(),
+});
+export type TrashEntry = z.infer<typeof trashEntry>;
+const entryOf = z.strictObject({ name, entry: id });
 
 const sagaStep = z.strictObject({ name, saga: id });
 
@@ -63,9 +82,32 @@ export const snapshotCommands = {
   'snapshot.adopt': hostCommand('staging tree -> /var/lib/vservers/NAME; refuses when that exists', sagaStep),
   'snapshot.evict': hostCommand('undo of adopt; refuses when this host owns the vserver', sagaStep),
   'snapshot.trash': hostCommand(
-    '/var/lib/vservers/NAME -> trash; refuses when this host owns it or it is mounted',
-    sagaStep,
+    '/var/lib/vservers/NAME -> trash; refuses when this host owns it or it is mounted. why: for people, in the place of what the ownership record tells',
+    z.strictObject({ name, saga: id, why: z.string().min(1).max(100).optional() }),
     z.object({ until: ts }),
+  ),
+  'snapshot.trashed': hostCommand(
+    'what lies in the trash, the oldest first; with name and entry: this one, with its configuration',
+    z.strictObject({ name: name.optional(), entry: id.optional() }),
+    z.object({ entries: z.array(trashEntry.extend({ config: vserverConfig.optional() })) }),
+  ),
+  'snapshot.empty': hostCommand(
+    'destroy entries of the trash for good; one that is not there is no error',
+    z.strictObject({ entries: z.array(entryOf).min(1).max(1000) }),
+    z.object({ emptied: z.int(), freed: bytes }),
+  ),
+  'snapshot.recall': hostCommand(
+    'an entry of the trash becomes the staging tree of a saga',
+    z.strictObject({ name, saga: id, of: name, entry: id }),
+  ),
+  'snapshot.return': hostCommand('undo of recall', z.strictObject({ name, saga: id, of: name, entry: id })),
+  'snapshot.restage': hostCommand(
+    'a rename: the tree of NAME becomes the staging tree of the new name TO, its snapshots go along; refuses when this host owns it or it is mounted',
+    z.strictObject({ name, saga: id, to: name }),
+  ),
+  'snapshot.fork': hostCommand(
+    'the staging tree of a saga becomes a writable snapshot of another vserver of this host, as it is now',
+    z.strictObject({ name, saga: id, of: name }),
   ),
   'snapshot.create': hostCommand(
     'read-only snapshot of a vserver for a saga; one that is there stays as it is',

@@ -1,3 +1,4 @@
+import type { SagaState } from '../../../shared/contract/saga.ts';
 import type { Context } from '../../../shared/service.ts';
 import type { Plan } from '../build.ts';
 import type { Epochs } from '../epochs.ts';
@@ -10,6 +11,8 @@ export type Planned = Plan & {
   vserver: string;
   /** Other names that it holds while it runs: no other saga has them then. */
   also?: string[];
+  /** What else its state shows from the beginning. */
+  shows?: Pick<SagaState, 'way' | 'estimateMs'>;
 };
 
 /** What decisions about the pool look at; they change nothing. */
@@ -17,4 +20,6 @@ export interface Deciding {
   context: Context;
   pool: Pool;
   epochs: Epochs;
+  /** Sagas of the past, the newest first: how fast they were tells how long the next one takes. */
+  past?: () => SagaState[];
 }
