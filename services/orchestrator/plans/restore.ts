@@ -47,11 +47,12 @@ async function nextEpoch({ context, pool }: Deciding, uuid: string, entries: Ent
   for (const one of pool.all()) if (one.uuid === uuid) see(one.epoch);
   await Promise.all(
     pool.hosts().map(async (host) => {
-      if (!pool.isOnline(host)) return void (unseen = UNSEEN);
-      await context.bus.request(host, 'host-agent.ownership', { uuid }, { timeoutMs: 10_000 }).then(
-        ({ records }) => records.forEach((one) => see(one.epoch)),
-        () => (unseen = UNSEEN),
-      );
+      const asked = pool.isOnline(host)
+        ? context.bus.request(host, 'host-agent.ownership', { uuid }, { timeoutMs: 10_000 })
+        : undefined;
+      const answer = await asked?.catch(() => undefined);
+      if (!answer) unseen = UNSEEN;
+      for (const one of answer?.records ?? []) see(one.epoch);
     }),
   );
   return highest + 1 + unseen;
