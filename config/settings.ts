@@ -44,6 +44,7 @@ const schema = z.strictObject({
   TLS_DIR: z.string().default(''),
   MANAGEMENT_ADDRESS: z.string().default(ownAddress),
   STOP_TIMEOUT: seconds(30),
+  SAGAS_PER_HOST: z.coerce.number().int().min(1).max(100).default(2),
   TRASH_DAYS: z.coerce.number().min(0).max(3650).default(7),
   TRASH_MIN_FREE: z.coerce.number().min(0).max(90).default(10),
   METRICS_INTERVAL: z.coerce.number().min(1).max(3600).default(10),
