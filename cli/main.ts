@@ -22,6 +22,13 @@ const verbs: Record<string, Verb> = {
   disable: { summary: 'do not start vservers at boot', load: life },
   exec: { summary: 'run a command in a vserver', load: () => import('./verbs/exec.ts') },
   move: { summary: 'move a vserver to another host', load: () => import('./verbs/move.ts') },
+  get: { summary: 'copy a vserver to the master', load: () => import('./verbs/get.ts') },
+  put: { summary: "bring the master's copy of a vserver to a host", load: () => import('./verbs/put.ts') },
+  recover: {
+    summary: 'bring back a vserver whose host is dead',
+    load: () => import('./verbs/recover.ts'),
+  },
+  copies: { summary: 'the copies that the master keeps', load: () => import('./verbs/copies.ts') },
   copy: { summary: 'make a new vserver from another', load: () => import('./verbs/copy.ts') },
   rename: { summary: 'give a vserver another name', load: () => import('./verbs/rename.ts') },
   trash: {

@@ -50,8 +50,8 @@ export function service(context: Context): Service {
       'host-agent.start': ({ name, saga, epoch }) => commands.start(name, saga, epoch),
       'host-agent.stop': (args) => commands.stop(args),
       'host-agent.restart': ({ name, timeout }) => commands.restart(name, timeout),
-      'host-agent.enable': ({ name }) => commands.enable(name, true),
-      'host-agent.disable': ({ name }) => commands.enable(name, false),
+      'host-agent.enable': ({ name, saga }) => commands.enable(name, true, saga),
+      'host-agent.disable': ({ name, saga }) => commands.enable(name, false, saga),
       'host-agent.exec': async (args, call) => {
         await loadVserver(paths, host, args.name);
         if (!(await lxc.alive()).has(args.name))
@@ -84,10 +84,11 @@ export function service(context: Context): Service {
       states.start();
       // nothing here is awaited: the other services of this process may still be about to start, and a broker that
       // does not answer must not keep vservers from their start
-      void autostart(context, paths, locks, commands, ended.signal).catch((error: unknown) =>
+      const owners = watchOwners(context, commands);
+      void autostart(context, paths, locks, commands, owners.compared, ended.signal).catch((error: unknown) =>
         log.error({ err: error }, 'autostart'),
       );
-      for (const watch of [watchOwners(context, commands), clearStale(context, paths)])
+      for (const watch of [owners.subscribed, clearStale(context, paths)])
         watch.catch((error: unknown) => log.error({ err: error }, 'watching the pool'));
       info = publishInfo(context, lxc);
       context.bus.onConnect(() => info?.now()); // it may have come with another certificate

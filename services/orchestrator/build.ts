@@ -5,7 +5,11 @@ import type { Children } from './children.ts';
 import type { Saga } from './executor.ts';
 import { copyTexts } from './sagas/copy.ts';
 import { type CreatePlan, createSteps, createTexts } from './sagas/create.ts';
+import { type ForgetPlan, forgetSteps, forgetTexts } from './sagas/forget.ts';
+import { type GetPlan, getSteps, getTexts } from './sagas/get.ts';
 import { type MovePlan, moveSteps, moveTexts } from './sagas/move.ts';
+import { type PutPlan, putSteps, putTexts } from './sagas/put.ts';
+import { type RecoverPlan, recoverSteps, recoverTexts } from './sagas/recover.ts';
 import { type RemovePlan, removeSteps, removeTexts } from './sagas/remove.ts';
 import { type RenamePlan, renameSteps, renameTexts } from './sagas/rename.ts';
 import { type RestorePlan, restoreSteps, restoreTexts } from './sagas/restore.ts';
@@ -26,6 +30,16 @@ const kinds = {
   remove: (plan: RemovePlan, agents: Agents) => ({
     steps: removeSteps(plan, agents),
     ...removeTexts(plan),
+  }),
+  get: (plan: GetPlan, agents: Agents) => ({ steps: getSteps(plan, agents), ...getTexts(plan) }),
+  put: (plan: PutPlan, agents: Agents) => ({ steps: putSteps(plan, agents), ...putTexts(plan) }),
+  recover: (plan: RecoverPlan, agents: Agents) => ({
+    steps: recoverSteps(plan, agents),
+    ...recoverTexts(plan),
+  }),
+  forget: (plan: ForgetPlan, agents: Agents) => ({
+    steps: forgetSteps(plan, agents),
+    ...forgetTexts(plan),
   }),
 } satisfies Record<SagaState['kind'], (plan: never, agents: Agents, children: Children) => Made>;
 type Kind = keyof typeof kinds;

@@ -2,6 +2,7 @@ import { VsError } from '../../shared/errors.ts';
 import type { Call, Context, Service } from '../../shared/service.ts';
 import type { SagaState } from '../../shared/contract/saga.ts';
 import { readAudit } from './audit.ts';
+import { openEpochs } from './epochs.ts';
 import { openHeardAudit } from './heard-audit.ts';
 import { openHistory } from './history.ts';
 import { planners } from './planner.ts';
@@ -14,6 +15,7 @@ import { trashOf } from './trash.ts';
 export function service(context: Context): Service {
   const pool = openPool(context);
   const sagas = sagaRunner(context, pool);
+  const epochs = openEpochs(context);
   const history = openHistory(context);
   const audit = openHeardAudit(context);
   let connected = false;
@@ -35,7 +37,7 @@ export function service(context: Context): Service {
     async (args: Parameters<(typeof planners)[K]>[1] & { dryRun?: boolean; wait?: boolean }, call: Call) => {
       await resumed.promise;
       const plan = planners[kind] as (deciding: Deciding, args: object) => Promise<Planned>;
-      const planned = await plan({ context, pool, past: () => sagas.list(200) }, args);
+      const planned = await plan({ context, pool, epochs, past: () => sagas.list(200) }, args);
       return answer(sagas.begin(planned, { ...args }, call.issuer, args.dryRun === true), args.wait);
     };
 
@@ -68,10 +70,15 @@ export function service(context: Context): Service {
       'orchestrator.move': begin('move'),
       'orchestrator.create': begin('create'),
       'orchestrator.remove': begin('remove'),
+      'orchestrator.get': begin('get'),
+      'orchestrator.put': begin('put'),
+      'orchestrator.recover': begin('recover'),
+      'orchestrator.forget': begin('forget'),
+      'orchestrator.copies': () => context.bus.request('master', 'snapshot.copies', {}),
       'orchestrator.copy': begin('copy'),
       'orchestrator.rename': begin('rename'),
       'orchestrator.restore': begin('restore'),
-      'orchestrator.trash': (args) => trashOf({ context, pool }, args),
+      'orchestrator.trash': (args) => trashOf({ context, pool, epochs }, args),
       'orchestrator.events': async ({ limit }) => ({ events: history.list(limit ?? 50) }),
       'orchestrator.audit': async (args) => ({ entries: await readAudit(context.settings.STATE_DIR, args) }),
       'orchestrator.sagas': async ({ limit }) => {
@@ -95,6 +102,7 @@ export function service(context: Context): Service {
     async start() {
       await pool.start();
       await history.start();
+      await epochs.start();
       await audit?.start();
       context.bus.onConnect(() => {
         if (connected) return;
@@ -107,6 +115,7 @@ export function service(context: Context): Service {
     },
     async stop() {
       await history.stop();
+      await epochs.stop();
       await audit?.close();
     },
   };

@@ -19,6 +19,8 @@ export interface Route {
   compress?: boolean;
   /** rsync: this snapshot of the source, which is there already, and not its live tree. */
   label?: string;
+  /** rsync: the tree that this saga has put into the trash of the source. */
+  trash?: string;
 }
 interface Pass {
   bytes: number;
@@ -120,6 +122,7 @@ async function once(agents: Agents, route: Route, context: StepContext, options:
     final: options.final,
     ...(options.suspects ? { suspects: true } : {}),
     ...(label ? { label } : {}),
+    ...(route.trash ? { trash: route.trash } : {}),
     ...(parent ? { parent } : {}),
     ...(route.bwlimit ? { bwlimit: route.bwlimit } : {}),
     ...(route.compress ? { compress: true } : {}),

@@ -1,8 +1,10 @@
 import { randomBytes } from 'node:crypto';
 import { z } from 'zod';
+import { copySettings } from '../../config/settings.ts';
 import { systemClock } from '../../shared/clock.ts';
 import { type SagaState, sagaState } from '../../shared/contract/saga.ts';
 import { VsError } from '../../shared/errors.ts';
+import { sealKey } from '../../shared/seal.ts';
 import type { Context } from '../../shared/service.ts';
 import { agentsOf } from './agent.ts';
 import { type Plan, buildSaga } from './build.ts';
@@ -43,7 +45,7 @@ export function sagaRunner(
   } = {},
 ) {
   const { bus, log, settings } = context;
-  const agents = agentsOf(bus, pool, clock);
+  const agents = agentsOf(bus, pool, clock, () => sealKey(copySettings(context.settings)));
   /** In the order in which they began. */
   const running = new Map<string, Running>();
   const states = new Map<string, SagaState>();

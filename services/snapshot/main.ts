@@ -10,6 +10,7 @@ import { run } from '../../shared/run.ts';
 import type { Context, Service } from '../../shared/service.ts';
 import { readJson, removeFileDurable, renameDurable, writeJson } from '../../shared/store.ts';
 import { createTurns } from '../../shared/turns.ts';
+import { describe, listCopies } from './copies.ts';
 import { type Driver, driverOf } from './drivers.ts';
 import { openRoom } from './room.ts';
 import { trashHandlers } from './trash-commands.ts';
@@ -64,6 +65,16 @@ export function service(context: Context): Service {
       () => true,
       () => false,
     );
+
+  /** What only the master keeps: copies that never run. */
+  const copies: Service['handlers'] = {
+    'snapshot.describe': ({ name, saga, copy }) =>
+      inTurn(name, async () => {
+        await describe(paths, name, saga, copy);
+        return {};
+      }),
+    'snapshot.copies': async ({ name }) => ({ copies: await listCopies(settings.VSERVER_DIR, name) }),
+  };
 
   return {
     name: 'snapshot',
@@ -215,6 +226,7 @@ export function service(context: Context): Service {
           }
           return {};
         }),
+      ...(host === 'master' ? copies : {}),
     },
     async start() {
       const tidy = () => {

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { type CommandSpec, masterCommand } from './command.ts';
 import { pastEvent } from './host.ts';
 import { bytes, empty, hostName, id, ipv4, ipv6, name, ts } from './names.ts';
-import { trashEntry } from './snapshot.ts';
+import { copyInfo, trashEntry } from './snapshot.ts';
 import { transport } from './transfer.ts';
 import { limits, runState } from './vserver.ts';
 
@@ -19,7 +19,7 @@ export const sagaStepState = z.object({
 /** `vs/1/sagas/{id}/state`, retained until pruned. */
 export const sagaState = z.looseObject({
   id,
-  kind: z.enum(['move', 'create', 'remove', 'copy', 'rename', 'restore']),
+  kind: z.enum(['move', 'create', 'remove', 'copy', 'rename', 'restore', 'get', 'put', 'recover', 'forget']),
   vserver: name, // the host, where it is about a whole one
   host: hostName.optional(), // of a saga about a whole host
   parent: id.optional(), // the saga that began it
@@ -69,7 +69,7 @@ export type ScanRow = z.infer<typeof scanRow>;
 
 const started = z.object({ saga: id, state: sagaState });
 
-/** move, create and remove answer as soon as the saga is journaled; with wait: once it has ended (the reply carries the final state). dryRun answers the plan only. */
+/** What becomes a saga answers as soon as the saga is journaled; with wait: once it has ended (the reply carries the final state). dryRun answers the plan only. */
 export const orchestratorCommands = {
   'orchestrator.scan': masterCommand(
     'every vserver of every host',
@@ -188,6 +188,49 @@ export const orchestratorCommands = {
       entries: z.array(trashEntry.extend({ host: hostName })),
       away: z.array(hostName), // did not answer
     }),
+  ),
+  'orchestrator.get': masterCommand(
+    'copy a vserver to the master, hot when it runs; the copy is disabled, and replaces the one before once it is whole',
+    z.strictObject({
+      name,
+      host: hostName.optional(),
+      dryRun: z.boolean().optional(),
+      wait: z.boolean().optional(),
+    }),
+    started,
+  ),
+  'orchestrator.put': masterCommand(
+    "make a stopped, disabled vserver from the master's copy on a host; refused while the name lives anywhere in the pool",
+    z.strictObject({ name, host: hostName, dryRun: z.boolean().optional(), wait: z.boolean().optional() }),
+    started,
+  ),
+  'orchestrator.recover': masterCommand(
+    "bring back a vserver whose host is dead, from the newest copy (or that of the master, or in the trash of a host). A person confirms by the vserver's name that the host is dead",
+    z
+      .strictObject({
+        name,
+        host: hostName,
+        from: name.optional(), // `master` or a host
+        start: z.boolean().optional(),
+        confirm: z.string().max(64).optional(),
+        dryRun: z.boolean().optional(),
+        wait: z.boolean().optional(),
+      })
+      .refine((args) => args.dryRun === true || args.confirm === args.name, {
+        path: ['confirm'],
+        message: 'it must be the name of the vserver: a person confirms that its host is dead',
+      }),
+    started,
+  ),
+  'orchestrator.copies': masterCommand(
+    'the copies of vservers that the master keeps',
+    empty,
+    z.object({ copies: z.array(copyInfo) }),
+  ),
+  'orchestrator.forget': masterCommand(
+    "put the master's copy of a vserver into the trash of the copies",
+    z.strictObject({ name, dryRun: z.boolean().optional(), wait: z.boolean().optional() }),
+    started,
   ),
   'orchestrator.events': masterCommand(
     'what happened in the pool, the oldest first',

@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { type CommandSpec, hostCommand } from './command.ts';
-import { bytes, empty, epoch, id, ipv4, ipv6, label, name, ts } from './names.ts';
+import { type CommandSpec, hostCommand, masterCommand } from './command.ts';
+import { bytes, empty, epoch, hostName, id, ipv4, ipv6, label, name, ts } from './names.ts';
 import { vserverConfig } from './vserver.ts';
 
 /** What a storage driver can do; choices are made by these flags, never by its name. */
@@ -32,6 +32,34 @@ export type TrashEntry = z.infer<typeof trashEntry>;
 const entryOf = z.strictObject({ name, entry: id });
 
 const sagaStep = z.strictObject({ name, saga: id });
+
+/** How a copy was taken: at one moment, from what ran meanwhile, or from what did not run. */
+export const copyKind = z.enum(['snapshot', 'live', 'stopped']);
+
+/**
+ * `copy.json`, beside the vserver.json of a copy on the master. `epoch` is the one that its host had when it was taken (0: it
+ * did not own it); it gives no right to anything. Tolerant of new keys.
+ */
+export const copyRecord = z.looseObject({
+  version: z.literal(1),
+  name,
+  uuid: z.uuid(),
+  host: hostName,
+  epoch: z.int().min(0),
+  kind: copyKind,
+  /** How its vserver was then; the copy itself is never enabled. */
+  running: z.boolean(),
+  enabled: z.boolean(),
+  taken: ts,
+  saga: id,
+  bytes,
+  files: z.int(),
+});
+export type CopyRecord = z.infer<typeof copyRecord>;
+
+/** A copy as the master lists it. */
+export const copyInfo = copyRecord.extend({ network: name, address: ipv4, address6: ipv6.optional() });
+export type CopyInfo = z.infer<typeof copyInfo>;
 
 /** The snapshot service owns the storage below /var/lib/vservers: trees, staging, snapshots and trash. */
 export const snapshotCommands = {
@@ -97,5 +125,14 @@ export const snapshotCommands = {
   'snapshot.remove': hostCommand(
     'drop the snapshots of a saga, or one of them',
     z.strictObject({ name, saga: id, label: label.optional() }),
+  ),
+  'snapshot.describe': masterCommand(
+    'the staged tree becomes a copy that is kept: disabled, and with its copy.json. The master asks this of itself alone',
+    z.strictObject({ name, saga: id, copy: copyRecord }),
+  ),
+  'snapshot.copies': masterCommand(
+    'the copies that the master keeps, or that of one vserver. The master asks this of itself alone',
+    z.strictObject({ name: name.optional() }),
+    z.object({ copies: z.array(copyInfo) }),
   ),
 } satisfies Record<string, CommandSpec>;

@@ -120,8 +120,16 @@ export const hostAgentCommands = {
     z.strictObject({ name, timeout: z.int().min(0).max(600_000).optional() }),
     vserverState,
   ),
-  'host-agent.enable': hostCommand('start it at boot', named, vserverState),
-  'host-agent.disable': hostCommand('do not start it at boot', named, vserverState),
+  'host-agent.enable': hostCommand(
+    'start it at boot',
+    z.strictObject({ name, saga: id.optional() }),
+    vserverState,
+  ),
+  'host-agent.disable': hostCommand(
+    'do not start it at boot',
+    z.strictObject({ name, saga: id.optional() }),
+    vserverState,
+  ),
   'host-agent.exec': hostCommand(
     'run a command inside; progress {stream: stdout|stderr, data: base64}',
     z.strictObject({

@@ -1,6 +1,7 @@
 import type { SagaState } from '../../../shared/contract/saga.ts';
 import type { Context } from '../../../shared/service.ts';
 import type { Plan } from '../build.ts';
+import type { Epochs } from '../epochs.ts';
 import type { Pool } from '../pool.ts';
 
 /** What a command became once it was decided: what its journal begins with, and what people read. */
@@ -20,6 +21,7 @@ export type Planned = Plan & {
 export interface Deciding {
   context: Context;
   pool: Pool;
+  epochs: Epochs;
   /** Sagas of the past, the newest first: how fast they were tells how long the next one takes. */
   past?: () => SagaState[];
 }
