@@ -45,6 +45,7 @@ const schema = z.strictObject({
   TLS_DIR: z.string().default(''),
   MANAGEMENT_ADDRESS: z.string().default(ownAddress),
   STOP_TIMEOUT: seconds(30),
+  SAGAS_PER_HOST: z.coerce.number().int().min(1).max(100).default(2),
   COPY_DIR: z.union([z.literal(''), absolute]).default(''),
   BOOT_POOL_WAIT: z.coerce.number().min(0).max(600).default(10),
   TRASH_DAYS: z.coerce.number().min(0).max(3650).default(7),

@@ -13,11 +13,6 @@ interface Options extends SagaOptions {
 
 /** Asks with what the plan says; without the trash the name must be typed. */
 async function agree(name: string, title: string, purge: boolean): Promise<void> {
-  if (!process.stdin.isTTY)
-    throw new VsError(
-      'usage',
-      `vs remove asks before it removes ${name}, and here is no terminal: give --yes.`,
-    );
   process.stderr.write(`${title}\n`);
   const lines = createInterface({ input: process.stdin, output: process.stderr });
   const question = purge
@@ -48,6 +43,12 @@ export function register(program: Command): void {
     .action(async (name: string, options: Options) => {
       checkName(name);
       if (options.host !== undefined) checkHost(options.host);
+      const asks = !options.yes && !options.dryRun;
+      if (asks && !process.stdin.isTTY)
+        throw new VsError(
+          'usage',
+          `vs remove asks before it removes ${name}, and here is no terminal: give --yes.`,
+        );
       await withClient(async (client) => {
         const ask = (dryRun: boolean) =>
           client.request(
@@ -61,8 +62,7 @@ export function register(program: Command): void {
             },
             { timeoutMs: 600_000 },
           );
-        if (!options.yes && !options.dryRun)
-          await agree(name, (await ask(true)).state.title, options.purge === true);
+        if (asks) await agree(name, (await ask(true)).state.title, options.purge === true);
         const started = await ask(options.dryRun === true);
         await present(client, started, options);
       });

@@ -5,7 +5,7 @@ import { confirm } from '../ask.ts';
 import { type Client, withClient } from '../client.ts';
 import { checkHost, checkId, checkName, parseAddress, quoted } from '../names.ts';
 import { type SagaOptions, present } from '../sagas.ts';
-import { size, span, table } from '../table.ts';
+import { size, table } from '../table.ts';
 
 type Entry = Data<'orchestrator.trash'>['entries'][number];
 const UNITS: Record<string, number> = { m: 60_000, h: 3_600_000, d: 86_400_000, w: 604_800_000 };
@@ -18,12 +18,15 @@ export function parseAge(text: string): number {
   return Number(number) * one;
 }
 
+const DAY = 86_400_000;
 const two = (value: number) => String(value).padStart(2, '0');
 /** 26-11-26 05:12, short, so that the table fits. */
 function short(ts: number): string {
   const date = new Date(ts);
   return `${two(date.getFullYear() % 100)}-${two(date.getMonth() + 1)}-${two(date.getDate())} ${two(date.getHours())}:${two(date.getMinutes())}`;
 }
+const left = (ms: number) =>
+  ms > 2 * DAY ? `${Math.floor(ms / DAY)} days` : `${Math.max(0, Math.floor(ms / 3_600_000))} h`;
 const bytesOf = (entries: Entry[]) => entries.reduce((sum, one) => sum + (one.bytes ?? 0), 0);
 
 async function ask(client: Client, args: { host?: string; name?: string }): Promise<Entry[]> {
@@ -39,7 +42,7 @@ function lines(entries: Entry[]): string {
     short(one.ts),
     one.why.slice(0, 20),
     one.bytes === undefined ? '-' : size(one.bytes),
-    span(Math.max(0, one.until - Date.now())).replace(/ min.*/, ' min'),
+    left(one.until - Date.now()),
     one.entry,
   ]);
   return table(['NAME', 'HOST', 'WHEN', 'WHY', 'SIZE', 'LEFT', 'ENTRY'], rows);

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { vserverState } from '../../shared/contract/vserver.ts';
-import { readOwnership } from '../../shared/ownership.ts';
+import { ownedNames, readOwnership } from '../../shared/ownership.ts';
 import type { Context } from '../../shared/service.ts';
 import type { Commands } from './commands.ts';
 
@@ -13,6 +13,7 @@ const QUIET_MS = 500;
  */
 export function watchOwners(context: Context, commands: Commands) {
   const { bus, host, settings, log } = context;
+  const owned = ownedNames(settings);
   const yielding = new Set<Promise<void>>();
   let heard = 0;
 
@@ -20,12 +21,15 @@ export function watchOwners(context: Context, commands: Commands) {
     const parsed = vserverState.safeParse(payload);
     if (!parsed.success || parsed.data.host === host || parsed.data.epoch === 0) return;
     const other = parsed.data;
-    const own = await readOwnership(settings, other.name);
+    // it may have been renamed since this host had it
+    const name = await owned(other.uuid);
+    if (name === undefined) return;
+    const own = await readOwnership(settings, name);
     if (!own?.owner || own.uuid !== other.uuid || own.epoch >= other.epoch) return;
-    if (!(await commands.yield(other.name, other.host, other.epoch))) return;
-    const message = `${other.name} was stopped and given up on ${host}: ${other.host} owns it with epoch ${other.epoch}, this host had ${own.epoch}`;
-    bus.event('host-agent', 'yielded', message, { vserver: other.name });
-    bus.alert(other.name, 'ownership', { ts: Date.now(), severity: 'critical', message });
+    if (!(await commands.yield(name, other.host, other.epoch))) return;
+    const message = `${name} was stopped and given up on ${host}: ${other.host} owns it${name === other.name ? '' : ` as ${other.name}`} with epoch ${other.epoch}, this host had ${own.epoch}`;
+    bus.event('host-agent', 'yielded', message, { vserver: name });
+    bus.alert(name, 'ownership', { ts: Date.now(), severity: 'critical', message });
   }
   const connected = new Promise<void>((resolve) => bus.onConnect(resolve));
   const subscribed = bus.subscribe(bus.topics.all.vserverState, (_topic, payload) => {

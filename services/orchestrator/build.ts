@@ -1,5 +1,7 @@
 import type { SagaState } from '../../shared/contract/saga.ts';
+import { VsError } from '../../shared/errors.ts';
 import type { Agents } from './agent.ts';
+import type { Children } from './children.ts';
 import type { Saga } from './executor.ts';
 import { copyTexts } from './sagas/copy.ts';
 import { type CreatePlan, createSteps, createTexts } from './sagas/create.ts';
@@ -12,7 +14,8 @@ import { type RemovePlan, removeSteps, removeTexts } from './sagas/remove.ts';
 import { type RenamePlan, renameSteps, renameTexts } from './sagas/rename.ts';
 import { type RestorePlan, restoreSteps, restoreTexts } from './sagas/restore.ts';
 
-type Made = Pick<Saga, 'steps' | 'closing' | 'failed'>;
+/** A saga whose steps are other sagas has no places of its own: it would take them from those that it waits for. */
+type Made = Pick<Saga, 'steps' | 'closing' | 'failed'> & { places?: string[] };
 
 /** Every kind of saga: steps and closing sentences from its plan. */
 const kinds = {
@@ -38,15 +41,20 @@ const kinds = {
     steps: forgetSteps(plan, agents),
     ...forgetTexts(plan),
   }),
-} satisfies Record<SagaState['kind'], (plan: never, agents: Agents) => Made>;
+} satisfies Record<SagaState['kind'], (plan: never, agents: Agents, children: Children) => Made>;
 type Kind = keyof typeof kinds;
 
 /** What a saga is made from; it stands in the first line of its journal, so that a later life can go on. */
 export type Plan = { [K in Kind]: { kind: K; plan: Parameters<(typeof kinds)[K]>[0] } }[Kind];
 
+const childless: Children = {
+  run: () => Promise.reject(new VsError('internal', 'this saga has no way to begin others')),
+};
+
 /** A saga from its plan. */
-export function buildSaga(what: Plan, state: SagaState, agents: Agents): Saga {
-  const made = (kinds[what.kind] as (plan: unknown, agents: Agents) => Made)(what.plan, agents);
+export function buildSaga(what: Plan, state: SagaState, agents: Agents, children = childless): Saga {
+  const make = kinds[what.kind] as (plan: unknown, agents: Agents, children: Children) => Made;
+  const made = make(what.plan, agents, children);
   if (state.steps.length === 0) {
     state.steps = made.steps.map((step) => ({
       step: step.name,
@@ -55,5 +63,6 @@ export function buildSaga(what: Plan, state: SagaState, agents: Agents): Saga {
       ...(step.downtime ? { downtime: true } : {}),
     }));
   }
-  return { state, abort: new AbortController(), ...made };
+  const places = [...new Set(made.steps.map((step) => step.host))].filter((host) => host !== 'master');
+  return { state, abort: new AbortController(), places, ...made };
 }

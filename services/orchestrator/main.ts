@@ -94,9 +94,9 @@ export function service(context: Context): Service {
         await resumed.promise;
         return sagas.abort(id, call.issuer);
       },
-      'orchestrator.resume': async ({ id }) => {
+      'orchestrator.resume': async ({ id }, call) => {
         await resumed.promise;
-        return sagas.again(id);
+        return sagas.again(id, call.issuer);
       },
     },
     async start() {

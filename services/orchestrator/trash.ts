@@ -15,13 +15,16 @@ export async function trashOf(
   const away: string[] = [];
   await Promise.all(
     (host ? [host] : pool.hosts()).map(async (one) => {
-      if (!pool.isOnline(one)) return void away.push(one);
+      if (!pool.isOnline(one)) {
+        away.push(one);
+        return;
+      }
       const asked = context.bus.request(one, 'snapshot.trashed', name ? { name } : {}, {
         timeoutMs: WAIT_MS,
       });
       await asked.then(
-        (answer) => void entries.push(...answer.entries.map((entry) => ({ ...entry, host: one }))),
-        () => void away.push(one),
+        (answer) => entries.push(...answer.entries.map((entry) => ({ ...entry, host: one }))),
+        () => away.push(one),
       );
     }),
   );

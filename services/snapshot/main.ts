@@ -30,10 +30,10 @@ export function service(context: Context): Service {
   let timer: NodeJS.Timeout | undefined;
   let busy: Promise<void> | undefined;
   const driver = async () => (known ??= await driverOf(settings.VSERVER_DIR));
-  let bin: Trash | undefined;
+  let opened: Trash | undefined;
   const trash = async () => {
     const storage = await driver();
-    return (bin ??= openTrash(paths.trash, storage, settings.TRASH_DAYS, (file, error) =>
+    return (opened ??= openTrash(paths.trash, storage, settings.TRASH_DAYS, (file, error) =>
       log.error({ file, error: String(error) }, 'an entry of the trash cannot be read'),
     ));
   };

@@ -20,7 +20,10 @@ export const sagaStepState = z.object({
 export const sagaState = z.looseObject({
   id,
   kind: z.enum(['move', 'create', 'remove', 'copy', 'rename', 'restore', 'get', 'put', 'recover', 'forget']),
-  vserver: name,
+  vserver: name, // the host, where it is about a whole one
+  host: hostName.optional(), // of a saga about a whole host
+  parent: id.optional(), // the saga that began it
+  waits: z.string().optional(), // it runs, but waits: for a free place, or for the disk of the master
   also: z.array(name).optional(), // other names that it holds
   args: z.record(z.string(), z.unknown()),
   result: sagaResult,

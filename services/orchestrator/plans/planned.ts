@@ -7,8 +7,10 @@ import type { Pool } from '../pool.ts';
 /** What a command became once it was decided: what its journal begins with, and what people read. */
 export type Planned = Plan & {
   title: string;
-  /** The vserver it is about. */
+  /** The vserver it is about; the host, where it is about a whole one. */
   vserver: string;
+  /** The host it is about, which no other such saga has then: it holds that, and no vserver. */
+  host?: string;
   /** Other names that it holds while it runs: no other saga has them then. */
   also?: string[];
   /** What else its state shows from the beginning. */

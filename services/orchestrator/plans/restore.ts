@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { Args } from '../../../shared/contract/commands.ts';
 import type { TrashEntry } from '../../../shared/contract/snapshot.ts';
 import { VsError } from '../../../shared/errors.ts';
+import { nextEpoch } from '../epochs.ts';
 import { estimate } from '../estimate.ts';
 import { randomMac } from '../sagas/create.ts';
 import { day, size } from '../text.ts';
@@ -9,8 +10,6 @@ import { trashOf } from '../trash.ts';
 import { checkAddresses, placeIn, requireFree } from './address.ts';
 import type { Deciding, Planned } from './planned.ts';
 
-/** So many moves a host may have seen that cannot be asked (it is offline). */
-const UNSEEN = 1000;
 type Entry = TrashEntry & { host: string };
 
 /** The entry that is meant: the one that was named, else the newest copy. Throws when that is not one vserver. */
@@ -37,24 +36,6 @@ export function choose(
       `the trash has more than one vserver that was called ${args.name}; name one: ${some.map((one) => `--entry ${one.entry} (${one.host}, ${day(one.ts)})`).join(', ')}`,
     );
   return newest;
-}
-
-/** An epoch above every one that any host has seen of a uuid. Hosts that cannot be asked may have seen more. */
-async function nextEpoch({ context, pool }: Deciding, uuid: string, entries: Entry[]): Promise<number> {
-  let [highest, unseen] = [0, 0];
-  const see = (epoch: number | undefined) => (highest = Math.max(highest, epoch ?? 0));
-  for (const one of entries) if (one.uuid === uuid) see(one.epoch);
-  for (const one of pool.all()) if (one.uuid === uuid) see(one.epoch);
-  await Promise.all(
-    pool.hosts().map(async (host) => {
-      if (!pool.isOnline(host)) return void (unseen = UNSEEN);
-      await context.bus.request(host, 'host-agent.ownership', { uuid }, { timeoutMs: 10_000 }).then(
-        ({ records }) => records.forEach((one) => see(one.epoch)),
-        () => (unseen = UNSEEN),
-      );
-    }),
-  );
-  return highest + 1 + unseen;
 }
 
 /** Decides a restore from the trash; refuses with a sentence before anything is journaled or changed. */
@@ -89,6 +70,7 @@ export async function planRestore(deciding: Deciding, args: Args<'orchestrator.r
     ...placeIn(network, address, address6, args.address ? undefined : was.prefix),
     ...(living ? { uuid: randomUUID(), mac: randomMac(), created: Date.now() } : {}),
   };
+  const seen = entries.filter((one) => one.uuid === was.uuid).map((one) => one.epoch ?? 0);
   const work = {
     bytes: 0,
     files: 0,
@@ -104,7 +86,7 @@ export async function planRestore(deciding: Deciding, args: Args<'orchestrator.r
       host,
       of,
       entry,
-      epoch: living ? 1 : await nextEpoch(deciding, was.uuid, entries),
+      epoch: living ? 1 : await nextEpoch(deciding, was, ...seen),
       config,
       was,
       fresh: living !== undefined,
