@@ -25,8 +25,9 @@ const cancelled = new Set<CommandName>(['host-agent.install', 'template.ensure']
 /**
  * Asks agents with ids that stay the same over a restart of the orchestrator, so that work in flight is joined.
  * A host that is away is waited for: 30 s, for it may just restart; its answer is asked for again after that.
+ * `ownKey`: that of the master, whose copies come and go like those of a host.
  */
-export function agentsOf(bus: Bus, pool: Pool, clock: Clock): Agents {
+export function agentsOf(bus: Bus, pool: Pool, clock: Clock, ownKey: () => string): Agents {
   async function online(host: string, signal: AbortSignal): Promise<void> {
     const end = clock.now() + 30_000;
     while (!pool.isOnline(host)) {
@@ -42,7 +43,7 @@ export function agentsOf(bus: Bus, pool: Pool, clock: Clock): Agents {
   }
   return {
     seal(host, secret) {
-      const key = pool.info(host)?.seal;
+      const key = host === bus.target ? ownKey() : pool.info(host)?.seal;
       if (!key) throw new VsError('unavailable', `${host} has not told its key yet`, { retryable: true });
       return seal(secret, key);
     },
