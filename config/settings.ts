@@ -45,6 +45,8 @@ const schema = z.strictObject({
   MANAGEMENT_ADDRESS: z.string().default(ownAddress),
   STOP_TIMEOUT: seconds(30),
   SAGAS_PER_HOST: z.coerce.number().int().min(1).max(100).default(2),
+  SAGAS_KEPT: z.coerce.number().int().min(1).max(100_000).default(1000),
+  SAGAS_KEPT_DAYS: z.coerce.number().min(1).max(36_500).default(365),
   TRASH_DAYS: z.coerce.number().min(0).max(3650).default(7),
   METRICS_INTERVAL: z.coerce.number().min(1).max(3600).default(10),
   OUTBOX_MESSAGES: z.coerce.number().int().min(10).max(100_000).default(1000),

@@ -21,6 +21,7 @@ const kinds = {
   }),
 } satisfies Record<SagaState['kind'], (plan: never, agents: Agents, children: Children) => Made>;
 type Kind = keyof typeof kinds;
+export const isKind = (kind: unknown): kind is Kind => Object.hasOwn(kinds, String(kind));
 
 /** What a saga is made from; it stands in the first line of its journal, so that a later life can go on. */
 export type Plan = { [K in Kind]: { kind: K; plan: Parameters<(typeof kinds)[K]>[0] } }[Kind];

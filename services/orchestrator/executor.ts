@@ -2,6 +2,7 @@ import type { Clock } from '../../shared/clock.ts';
 import type { SagaState } from '../../shared/contract/saga.ts';
 import { VsError } from '../../shared/errors.ts';
 import type { Entry, Journals, Line } from './journal.ts';
+import { migrate } from './migrate.ts';
 import { type Output, replay } from './replay.ts';
 
 export interface StepContext {
@@ -66,7 +67,7 @@ const sentence = (error: unknown) => (error instanceof Error ? error.message : S
 export async function execute(saga: Saga, parts: ExecutorParts): Promise<SagaState> {
   const { state, steps } = saga;
   const { journals, publish, clock } = parts;
-  const lines = journals.read(state.id);
+  const lines = migrate(journals.read(state.id));
   const past = replay(lines);
   const outputs = past.outputs;
   let pnr = past.pnr;

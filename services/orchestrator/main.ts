@@ -38,6 +38,14 @@ export function service(context: Context): Service {
       return answer(sagas.begin(planned, { ...args }, call.issuer, args.dryRun === true), args.wait);
     };
 
+  /** Clears the topics of sagas that were pruned while the broker was away: it says all that it has once. */
+  async function clearPruned(): Promise<void> {
+    const off = await context.bus.subscribe(context.bus.topics.all.sagaState, (topic, payload) => {
+      if (payload && !sagas.knows(topic.split('/').at(-2) ?? '')) context.bus.retain(topic, null);
+    });
+    setTimeout(() => void off(), 30_000).unref();
+  }
+
   return {
     name: 'orchestrator',
     handlers: {
@@ -69,9 +77,9 @@ export function service(context: Context): Service {
       'orchestrator.remove': begin('remove'),
       'orchestrator.events': async ({ limit }) => ({ events: history.list(limit ?? 50) }),
       'orchestrator.audit': async (args) => ({ entries: await readAudit(context.settings.STATE_DIR, args) }),
-      'orchestrator.sagas': async ({ limit }) => {
+      'orchestrator.sagas': async (args) => {
         await resumed.promise;
-        return { sagas: sagas.list(limit ?? 50) };
+        return { sagas: sagas.list({ ...args, limit: args.limit ?? 50 }), damaged: sagas.damaged() };
       },
       'orchestrator.saga': async ({ id }) => {
         await resumed.promise;
@@ -97,12 +105,14 @@ export function service(context: Context): Service {
         setTimeout(() => {
           sagas.resume();
           resumed.resolve();
+          void clearPruned();
         }, 500); // the hosts' retained states arrive first
       });
     },
     async stop() {
       await history.stop();
       await audit?.close();
+      sagas.close();
     },
   };
 }

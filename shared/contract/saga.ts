@@ -141,9 +141,17 @@ export const orchestratorCommands = {
     z.object({ events: z.array(pastEvent) }),
   ),
   'orchestrator.sagas': masterCommand(
-    'the sagas, newest first',
-    z.strictObject({ limit: z.int().min(1).max(1000).optional() }),
-    z.object({ sagas: z.array(sagaState) }),
+    'the sagas, newest first: of one vserver, or only those that have not ended; as many as fit into a reply',
+    z.strictObject({
+      limit: z.int().min(1).max(1000).optional(),
+      vserver: name.optional(),
+      running: z.boolean().optional(),
+    }),
+    z.object({
+      sagas: z.array(sagaState),
+      // journals that cannot be read; as long as it is not known what one of them holds, nothing begins
+      damaged: z.array(z.object({ id: z.string(), message: z.string(), known: z.boolean() })).optional(),
+    }),
   ),
   'orchestrator.saga': masterCommand(
     'one saga',
