@@ -10,6 +10,8 @@ export interface StepContext {
   /** Outputs of the steps before, by step name. */
   outputs: Record<string, Output>;
   signal: AbortSignal;
+  /** Who began the saga. */
+  issuer?: string | undefined;
   /** The same for each try of the same do or undo, so that an agent joins or repeats its answer. */
   command: (what: string) => string;
   progress(data: Record<string, unknown>): void;
@@ -107,6 +109,7 @@ export async function execute(saga: Saga, parts: ExecutorParts): Promise<SagaSta
       id: state.id,
       outputs,
       signal: saga.abort.signal,
+      issuer: state.issuer,
       command: (name) =>
         `${state.id}-${step.name}-${what}-${name}-${past.lives > 0 ? `${past.lives}_` : ''}${attempt}`
           .replace(/[^A-Za-z0-9_-]/g, '_')

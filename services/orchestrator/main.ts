@@ -5,6 +5,7 @@ import { readAudit } from './audit.ts';
 import { openHeardAudit } from './heard-audit.ts';
 import { openHistory } from './history.ts';
 import { planners } from './planner.ts';
+import { openMarks } from './marks.ts';
 import type { Deciding, Planned } from './plans/planned.ts';
 import { openPool } from './pool.ts';
 import { sagaRunner } from './runner.ts';
@@ -12,7 +13,8 @@ import { sagaRunner } from './runner.ts';
 /** The orchestrator: knows the pool, and moves, creates and removes vservers by sagas. */
 export function service(context: Context): Service {
   const pool = openPool(context);
-  const sagas = sagaRunner(context, pool);
+  const marks = openMarks(context.settings);
+  const sagas = sagaRunner(context, pool, { marks });
   const history = openHistory(context);
   const audit = openHeardAudit(context);
   let connected = false;
@@ -34,7 +36,13 @@ export function service(context: Context): Service {
     async (args: Parameters<(typeof planners)[K]>[1] & { dryRun?: boolean; wait?: boolean }, call: Call) => {
       await resumed.promise;
       const plan = planners[kind] as (deciding: Deciding, args: object) => Promise<Planned>;
-      const planned = await plan({ context, pool }, args);
+      await marks.load();
+      const planned = await plan({ context, pool, marks }, args);
+      if (planned.onto !== undefined && marks.get(planned.onto))
+        throw new VsError(
+          'refused',
+          `${planned.onto} is evacuated, so nothing new is placed there; end that with: vs restore-host ${planned.onto}`,
+        );
       return answer(sagas.begin(planned, { ...args }, call.issuer, args.dryRun === true), args.wait);
     };
 
@@ -59,12 +67,14 @@ export function service(context: Context): Service {
         hosts: pool.hosts().map((host) => {
           const here = pool.all().filter((one) => one.host === host);
           const running = here.filter((one) => one.state === 'running').length;
+          const mark = marks.get(host);
           return {
             ...pool.info(host),
             host,
             state: pool.isOnline(host) ? ('online' as const) : ('offline' as const),
             vservers: here.length,
             running,
+            ...(mark ? { evacuated: { since: mark.since, by: mark.by, left: mark.left } } : {}),
           };
         }),
       }),
@@ -75,6 +85,8 @@ export function service(context: Context): Service {
       'orchestrator.move': begin('move'),
       'orchestrator.create': begin('create'),
       'orchestrator.remove': begin('remove'),
+      'orchestrator.evacuate': begin('evacuate'),
+      'orchestrator.restore-host': begin('restore-host'),
       'orchestrator.events': async ({ limit }) => ({ events: history.list(limit ?? 50) }),
       'orchestrator.audit': async (args) => ({ entries: await readAudit(context.settings.STATE_DIR, args) }),
       'orchestrator.sagas': async (args) => {
@@ -96,6 +108,9 @@ export function service(context: Context): Service {
       },
     },
     async start() {
+      await marks
+        .load()
+        .catch((error: unknown) => context.log.error({ error: String(error) }, 'evacuated hosts'));
       await pool.start();
       await history.start();
       await audit?.start();

@@ -12,6 +12,7 @@ import { openDamaged } from './damaged.ts';
 import { keepFinished } from './finished.ts';
 import { openHolds } from './holds.ts';
 import { type Entry, openJournals } from './journal.ts';
+import { openMarks } from './marks.ts';
 import type { Planned } from './plans/planned.ts';
 import type { Pool } from './pool.ts';
 import { recall, replay } from './replay.ts';
@@ -36,6 +37,7 @@ export function sagaRunner(
     archive = openArchive(`${context.settings.STATE_DIR}/sagas/archive.db`, (message) =>
       context.log.error(message),
     ),
+    marks = openMarks(context.settings),
     newId = (kind: string) => `${kind}-${clock.now().toString(36)}${randomBytes(2).toString('hex')}`,
   } = {},
 ) {
@@ -56,6 +58,7 @@ export function sagaRunner(
   function publish(state: SagaState): void {
     states.set(state.id, state);
     bus.retain(bus.topics.sagaState(state.id), structuredClone(state));
+    watchers.get(state.id)?.(state);
     if (state.result === 'stuck')
       bus.alert(state.vserver, 'saga', {
         ts: clock.now(),
@@ -98,6 +101,7 @@ export function sagaRunner(
       })
       .finally(() => {
         running.delete(state.id);
+        watchers.delete(state.id);
         if (state.result !== 'stuck') holds.free(state.id);
         bus.event('orchestrator', state.result, state.message ?? state.title, {
           saga: state.id,
@@ -169,12 +173,16 @@ export function sagaRunner(
       if (found) goOn(found);
     }
   }
+  const watchers = new Map<string, (state: SagaState) => void>();
   const children: Children = {
+    deciding: { context, pool, marks },
+    clock,
     async run(parent, child) {
       const id = childId(parent.id, child);
       const go = () => {
         if (parent.signal.aborted) throw new VsError('failed', 'the saga was aborted');
       };
+      if (child.watch) watchers.set(id, child.watch);
       const join = () => running.get(id)?.ended ?? states.get(id) ?? archive.get(id)?.state;
       if (join()) return (await join()) as SagaState;
       go();

@@ -115,6 +115,8 @@ export const examples: { [K in CommandName]: z.input<(typeof commands)[K]['args'
   'orchestrator.move': { name, host: 'host2' },
   'orchestrator.create': { name, address, source: 'bookworm', host: 'host1', start: true },
   'orchestrator.remove': { name },
+  'orchestrator.evacuate': { host: 'host1', to: ['host2', 'host3'], parallel: 2 },
+  'orchestrator.restore-host': { host: 'host1' },
   'orchestrator.events': { limit: 10 },
   'orchestrator.sagas': { limit: 10 },
   'orchestrator.saga': { id: saga },

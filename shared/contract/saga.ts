@@ -18,7 +18,7 @@ export const sagaStepState = z.object({
 /** `vs/1/sagas/{id}/state`, retained until pruned. */
 export const sagaState = z.looseObject({
   id,
-  kind: z.enum(['move', 'create', 'remove']),
+  kind: z.enum(['move', 'create', 'remove', 'evacuate', 'restore-host']),
   vserver: name, // the host, where it is about a whole one
   host: hostName.optional(), // of a saga about a whole host
   parent: id.optional(), // the saga that began it
@@ -86,6 +86,14 @@ export const orchestratorCommands = {
           state: z.enum(['online', 'offline']),
           vservers: z.int(),
           running: z.int(),
+          // since when, by whom, and where its vservers went; nothing new is placed there
+          evacuated: z
+            .object({
+              since: ts,
+              by: z.string(),
+              left: z.array(z.object({ name, to: hostName })),
+            })
+            .optional(),
         }),
       ),
     }),
@@ -130,6 +138,27 @@ export const orchestratorCommands = {
     z.strictObject({
       name,
       host: hostName.optional(),
+      dryRun: z.boolean().optional(),
+      wait: z.boolean().optional(),
+    }),
+    started,
+  ),
+  'orchestrator.evacuate': masterCommand(
+    'move every vserver of a host to others, by their free memory and disk; nothing new is placed there then',
+    z.strictObject({
+      host: hostName,
+      to: z.array(hostName).min(1).max(200).optional(), // any that slaves.conf does not leave out, unless given
+      parallel: z.int().min(1).max(16).optional(), // 2
+      dryRun: z.boolean().optional(),
+      wait: z.boolean().optional(),
+    }),
+    started,
+  ),
+  'orchestrator.restore-host': masterCommand(
+    'bring back what was evacuated from a host, and place new things there again',
+    z.strictObject({
+      host: hostName,
+      parallel: z.int().min(1).max(16).optional(),
       dryRun: z.boolean().optional(),
       wait: z.boolean().optional(),
     }),

@@ -22,7 +22,11 @@ export async function planCreate(deciding: Deciding, args: Args<'orchestrator.cr
   const skipped = new Set(
     (await loadSlaves(context.settings)).filter((one) => one.noselect).map((one) => one.host),
   );
-  const online = pool.hosts().filter((host) => pool.isOnline(host) && pool.info(host) && !skipped.has(host));
+  const online = pool
+    .hosts()
+    .filter(
+      (host) => pool.isOnline(host) && pool.info(host) && !skipped.has(host) && !deciding.marks.get(host),
+    );
   const original = await originalOf(deciding, source);
   const host =
     args.host ?? defaults.host ?? original?.host ?? online.sort((a, b) => free(pool, b) - free(pool, a))[0];
@@ -79,6 +83,7 @@ export async function planCreate(deciding: Deciding, args: Args<'orchestrator.cr
     kind: 'create',
     plan,
     vserver: args.name,
+    onto: host,
     title: `${args.name}: new on ${host}, ${args.address} in network ${network.name}, from ${source}`,
   };
 }

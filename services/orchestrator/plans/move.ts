@@ -38,6 +38,7 @@ export async function planMove(deciding: Deciding, args: Args<'orchestrator.move
     kind: 'move',
     plan,
     vserver: args.name,
+    onto: args.host,
     title: `${args.name}: ${vserver.host} -> ${args.host}, ${size(bytes)} in ${groups(files)} files, ${carriageText(carriage)}`,
   };
 }

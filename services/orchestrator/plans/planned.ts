@@ -1,5 +1,6 @@
 import type { Context } from '../../../shared/service.ts';
 import type { Plan } from '../build.ts';
+import type { Marks } from '../marks.ts';
 import type { Pool } from '../pool.ts';
 
 /** What a command became once it was decided: what its journal begins with, and what people read. */
@@ -11,10 +12,14 @@ export type Planned = Plan & {
   host?: string;
   /** Other names that it holds while it runs: no other saga has them then. */
   also?: string[];
+  /** The host that gets something new by it; refused while that host is evacuated. */
+  onto?: string;
 };
 
 /** What decisions about the pool look at; they change nothing. */
 export interface Deciding {
-  context: Context;
+  context: Pick<Context, 'bus' | 'settings' | 'log'>;
   pool: Pool;
+  /** Hosts on which nothing new is placed. */
+  marks: Marks;
 }
