@@ -6,6 +6,7 @@ import { openEpochs } from './epochs.ts';
 import { openHeardAudit } from './heard-audit.ts';
 import { openHistory } from './history.ts';
 import { planners } from './planner.ts';
+import { openMarks } from './marks.ts';
 import type { Deciding, Planned } from './plans/planned.ts';
 import { openPool } from './pool.ts';
 import { sagaRunner } from './runner.ts';
@@ -14,8 +15,9 @@ import { trashOf } from './trash.ts';
 /** The orchestrator: knows the pool, and moves, creates and removes vservers by sagas. */
 export function service(context: Context): Service {
   const pool = openPool(context);
-  const sagas = sagaRunner(context, pool);
   const epochs = openEpochs(context);
+  const marks = openMarks(context.settings);
+  const sagas = sagaRunner(context, pool, { marks, epochs });
   const history = openHistory(context);
   const audit = openHeardAudit(context);
   let connected = false;
@@ -37,9 +39,26 @@ export function service(context: Context): Service {
     async (args: Parameters<(typeof planners)[K]>[1] & { dryRun?: boolean; wait?: boolean }, call: Call) => {
       await resumed.promise;
       const plan = planners[kind] as (deciding: Deciding, args: object) => Promise<Planned>;
-      const planned = await plan({ context, pool, epochs, past: () => sagas.list(200) }, args);
+      await marks.load();
+      const planned = await plan(
+        { context, pool, epochs, marks, past: () => sagas.list({ limit: 200 }) },
+        args,
+      );
+      if (planned.onto !== undefined && marks.get(planned.onto))
+        throw new VsError(
+          'refused',
+          `${planned.onto} is evacuated, so nothing new is placed there; end that with: vs restore-host ${planned.onto}`,
+        );
       return answer(sagas.begin(planned, { ...args }, call.issuer, args.dryRun === true), args.wait);
     };
+
+  /** Clears the topics of sagas that were pruned while the broker was away: it says all that it has once. */
+  async function clearPruned(): Promise<void> {
+    const off = await context.bus.subscribe(context.bus.topics.all.sagaState, (topic, payload) => {
+      if (payload && !sagas.knows(topic.split('/').at(-2) ?? '')) context.bus.retain(topic, null);
+    });
+    setTimeout(() => void off(), 30_000).unref();
+  }
 
   return {
     name: 'orchestrator',
@@ -54,12 +73,14 @@ export function service(context: Context): Service {
         hosts: pool.hosts().map((host) => {
           const here = pool.all().filter((one) => one.host === host);
           const running = here.filter((one) => one.state === 'running').length;
+          const mark = marks.get(host);
           return {
             ...pool.info(host),
             host,
             state: pool.isOnline(host) ? ('online' as const) : ('offline' as const),
             vservers: here.length,
             running,
+            ...(mark ? { evacuated: { since: mark.since, by: mark.by, left: mark.left } } : {}),
           };
         }),
       }),
@@ -78,12 +99,14 @@ export function service(context: Context): Service {
       'orchestrator.copy': begin('copy'),
       'orchestrator.rename': begin('rename'),
       'orchestrator.restore': begin('restore'),
-      'orchestrator.trash': (args) => trashOf({ context, pool, epochs }, args),
+      'orchestrator.trash': (args) => trashOf({ context, pool, epochs, marks }, args),
+      'orchestrator.evacuate': begin('evacuate'),
+      'orchestrator.restore-host': begin('restore-host'),
       'orchestrator.events': async ({ limit }) => ({ events: history.list(limit ?? 50) }),
       'orchestrator.audit': async (args) => ({ entries: await readAudit(context.settings.STATE_DIR, args) }),
-      'orchestrator.sagas': async ({ limit }) => {
+      'orchestrator.sagas': async (args) => {
         await resumed.promise;
-        return { sagas: sagas.list(limit ?? 50) };
+        return { sagas: sagas.list({ ...args, limit: args.limit ?? 50 }), damaged: sagas.damaged() };
       },
       'orchestrator.saga': async ({ id }) => {
         await resumed.promise;
@@ -100,6 +123,9 @@ export function service(context: Context): Service {
       },
     },
     async start() {
+      await marks
+        .load()
+        .catch((error: unknown) => context.log.error({ error: String(error) }, 'evacuated hosts'));
       await pool.start();
       await history.start();
       await epochs.start();
@@ -110,6 +136,7 @@ export function service(context: Context): Service {
         setTimeout(() => {
           sagas.resume();
           resumed.resolve();
+          void clearPruned();
         }, 500); // the hosts' retained states arrive first
       });
     },
@@ -117,6 +144,7 @@ export function service(context: Context): Service {
       await history.stop();
       await epochs.stop();
       await audit?.close();
+      sagas.close();
     },
   };
 }

@@ -166,6 +166,8 @@ export const examples: { [K in CommandName]: z.input<(typeof commands)[K]['args'
   'orchestrator.rename': { name, to: 'web3', restart: true },
   'orchestrator.restore': { name, start: true },
   'orchestrator.trash': {},
+  'orchestrator.evacuate': { host: 'host1', to: ['host2', 'host3'], parallel: 2 },
+  'orchestrator.restore-host': { host: 'host1' },
   'orchestrator.events': { limit: 10 },
   'orchestrator.sagas': { limit: 10 },
   'orchestrator.saga': { id: saga },

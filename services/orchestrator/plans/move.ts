@@ -41,6 +41,7 @@ export async function planMove(deciding: Deciding, args: Args<'orchestrator.move
     kind: 'move',
     plan,
     vserver: args.name,
+    onto: args.host,
     shows: {
       way,
       estimateMs: estimate({ ...work, restarts: plan.running }, deciding.past?.() ?? []),
