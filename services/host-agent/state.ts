@@ -135,6 +135,11 @@ export function createStates(
       seen.set(name, { ...seen.get(name), state, since: Date.now(), asked: 0 });
       publish(await stateOf(name, await loadVserver(paths, host, name)));
     },
+    /** What the runtime just said of it need not be asked again. */
+    saw(name: string, info: { state: VserverState['state']; pid: number | undefined }): void {
+      const now = Date.now();
+      seen.set(name, { ...info, since: now, asked: now });
+    },
     start(): void {
       let busy = false;
       timer = setInterval(() => {

@@ -106,9 +106,10 @@ export const hostAgentCommands = {
     vserverState,
   ),
   'host-agent.stop': hostCommand(
-    'stop in order, by force after timeout (ms); answers once it is proved stopped',
+    'stop in order, by force after timeout (ms); answers once it is proved stopped, with early (for sagas) once no process of it lives, while its monitor still clears away',
     z.strictObject({
       name,
+      early: z.boolean().optional(),
       timeout: z.int().min(0).max(600_000).optional(),
       force: z.boolean().optional(),
       saga: id.optional(),

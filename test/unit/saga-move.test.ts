@@ -140,8 +140,11 @@ test('each call failing once: done or undone, and the world agrees', { timeout: 
     begin(journals);
     const { result } = await life(journals, one.agents);
     const past = at > dry.calls.indexOf('host-agent.release@host1');
-    expect([at, result]).toEqual([at, past ? 'done' : 'undone']);
-    expect(one.view(), `call ${at}: ${dry.calls[at - 1]}`).toEqual(past ? after : before);
+    // without a connection made before, the final pass makes its own
+    const connect = dry.calls.indexOf('transfer.connect@host1') + 1;
+    const done = past || at === connect || at === connect - 1;
+    expect([at, result]).toEqual([at, done ? 'done' : 'undone']);
+    expect(one.view(), `call ${at}: ${dry.calls[at - 1]}`).toEqual(done ? after : before);
   }
 });
 

@@ -2,10 +2,10 @@ import type { HostInfo } from '../../../shared/contract/host.ts';
 import type { VserverState } from '../../../shared/contract/vserver.ts';
 import { VsError } from '../../../shared/errors.ts';
 import type { Agents } from '../agent.ts';
-import type { Step } from '../executor.ts';
+import type { Step, StepContext } from '../executor.ts';
 import { day, groups, seconds, size } from '../text.ts';
-import { type Route, livePasses, pass } from '../passes.ts';
-import { adoptStep, stageStep } from './steps.ts';
+import { type Route, arm, livePasses, pass } from '../passes.ts';
+import { stageStep } from './steps.ts';
 
 export interface MovePlan extends Route {
   running: boolean;
@@ -33,6 +33,12 @@ export function checkMove(vserver: VserverState, target: HostInfo, others: Vserv
 export function moveSteps(plan: MovePlan, agents: Agents): Step[] {
   const { name, source, target, copy, running, epoch, network } = plan;
   const both = (context: { id: string }) => ({ name, saga: context.id });
+  /** The endpoint of the final pass; a later life of the orchestrator opens another. */
+  let armed: Awaited<ReturnType<typeof arm>>;
+  const labelOf = (context: StepContext): { label?: string } => {
+    const { label } = context.outputs['final'] as { label?: string };
+    return label ? { label } : {};
+  };
   const steps: (Step | false)[] = [
     {
       name: 'lock',
@@ -76,6 +82,7 @@ export function moveSteps(plan: MovePlan, agents: Agents): Step[] {
           { ...both(context), ...(label ? { label } : {}) },
           context,
         );
+        if (running) armed = await arm(agents, plan, context);
         context.say(`network ${network} is up, rules are ready`);
       },
       async undo(context) {
@@ -89,9 +96,8 @@ export function moveSteps(plan: MovePlan, agents: Agents): Step[] {
       downtime: true,
       resumes: true,
       async do(context) {
-        await agents.ask(source, 'host-agent.stop', { ...both(context), epoch }, context, {
-          timeoutMs: 120_000,
-        });
+        const early = { ...both(context), epoch, early: true };
+        await agents.ask(source, 'host-agent.stop', early, context, { timeoutMs: 120_000 });
         context.say('stopped');
       },
       undo: async (context) =>
@@ -105,7 +111,10 @@ export function moveSteps(plan: MovePlan, agents: Agents): Step[] {
       downtime: running,
       async do(context) {
         const { began } = context.outputs['seed'] as { began?: number };
-        const last = await pass(agents, plan, context, { final: true, tag: 'final', since: began });
+        const last = await pass(agents, plan, context, {
+          ...{ final: true, tag: 'final', since: began, armed },
+        });
+        armed = undefined;
         context.say(size(last.bytes));
         return { ...last };
       },
@@ -115,8 +124,8 @@ export function moveSteps(plan: MovePlan, agents: Agents): Step[] {
       host: target,
       downtime: running,
       async do(context) {
-        const { label, treeBytes, treeFiles } = context.outputs['final'] as {
-          label?: string;
+        const { label } = labelOf(context);
+        const { treeBytes, treeFiles } = context.outputs['final'] as {
           treeBytes?: number;
           treeFiles?: number;
         };
@@ -127,11 +136,24 @@ export function moveSteps(plan: MovePlan, agents: Agents): Step[] {
           context,
           { timeoutMs: 600_000 },
         );
-        if (label) await agents.ask(target, 'snapshot.promote', { ...both(context), label }, context);
         context.say(label ? 'received whole' : `${groups(treeFiles ?? 0)} files agree`);
       },
     },
-    adoptStep(agents, { name, host: target, downtime: running, configure: !running }),
+    {
+      name: 'adopt',
+      host: target,
+      downtime: running,
+      async do(context) {
+        const { id: saga } = context;
+        await agents.ask(target, 'snapshot.adopt', { name, saga, ...labelOf(context) }, context);
+        await agents.ask(target, 'host-agent.configure', both(context), context);
+        context.say('in its place, ready to start');
+      },
+      async undo(context) {
+        await agents.ask(target, 'host-agent.detach', both(context), context);
+        await agents.ask(target, 'snapshot.evict', both(context), context);
+      },
+    },
     {
       name: 'give up',
       host: source,
@@ -181,6 +203,9 @@ export function moveSteps(plan: MovePlan, agents: Agents): Step[] {
       name: 'clean up',
       host: source,
       async do(context) {
+        // of a connection that a former life made ready and nobody used
+        await agents.ask(source, 'transfer.close', both(context), context);
+        await agents.ask(target, 'transfer.close', both(context), context, { tag: 'target' });
         await agents.ask(source, 'host-agent.detach', both(context), context);
         const { until } = await agents.ask(source, 'snapshot.trash', both(context), context, {
           timeoutMs: 600_000,
