@@ -160,12 +160,41 @@ export function createCommands({ context, paths, lxc, locks, runtime, states }: 
         await locks.require(name, saga);
         await runtime.detach(name);
       }),
-    release: (args: { name: string; saga: string; epoch: number; to: string }) =>
+    /** What is stopped already counts as frozen: its host may have lost its power since. */
+    freeze: ({ name, saga, epoch }: Args<'host-agent.freeze'>) =>
+      inTurn(name, async () => {
+        await locks.require(name, saga);
+        await requireOwner(settings, host, name, epoch);
+        if ((await lxc.alive()).has(name)) await runtime.freeze(name);
+        return states.again(name);
+      }),
+    /** The undo of a freeze; what this host does not own is never thawed. */
+    thaw: ({ name, saga, epoch }: Args<'host-agent.thaw'>) =>
+      inTurn(name, async () => {
+        await locks.require(name, saga);
+        await requireOwner(settings, host, name, epoch);
+        if ((await lxc.alive()).has(name)) await runtime.thaw(await loadVserver(paths, host, name));
+        else await runtime.stop(name, 0); // its monitor was killed: what is left of it cannot go on
+        return states.again(name);
+      }),
+    /** Ends what still lives although it was given up, by force: it was frozen for a move when its owner changed. */
+    endGivenUp: (name: string) =>
+      inTurn(name, async () => {
+        const own = await readOwnership(settings, name);
+        const { uuid } = await loadVserver(paths, host, name);
+        if (own?.owner !== false || own.uuid !== uuid) return;
+        context.log.warn({ vserver: name, releasedTo: own.releasedTo }, 'what was given up is ended');
+        await stop(name, 0);
+      }),
+    release: ({ frozen, ...args }: Args<'host-agent.release'>) =>
       inTurn(args.name, async () => {
         await locks.require(args.name, args.saga);
         const config = await loadVserver(paths, host, args.name);
-        await runtime.requireStopped(args.name, ENDS_WITHIN);
+        if (frozen) runtime.requireFrozen(args.name);
+        else await runtime.requireStopped(args.name, ENDS_WITHIN);
         const { epoch } = await release(settings, args);
+        // the target may start it only once this one can never run again
+        if (frozen) await runtime.doom(args.name);
         await states.of(args.name);
         return { epoch, enabled: config.enabled };
       }),

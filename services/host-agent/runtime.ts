@@ -8,6 +8,7 @@ import type { Paths } from '../../shared/paths.ts';
 import { run } from '../../shared/run.ts';
 import type { Context } from '../../shared/service.ts';
 import { readJson, writeFileIfChanged } from '../../shared/store.ts';
+import { doom, notFrozen, thawDoomed } from './freezer.ts';
 import type { Lxc } from './lxc.ts';
 import { type Init, lxcConfig } from './lxc-config.ts';
 import { hasEnded, livingOf, payloadOf, stillThere } from './proof.ts';
@@ -177,6 +178,7 @@ export function createRuntime(context: Context, paths: Paths, lxc: Lxc) {
         if (left) throw new VsError('failed', `${name} could not be proved stopped on ${host}: ${left}`);
       };
       if (!(await lxc.alive()).has(name)) {
+        if (seconds === 0) await thawDoomed(name); // its monitor was killed
         await prove({});
         return {};
       }
@@ -184,6 +186,7 @@ export function createRuntime(context: Context, paths: Paths, lxc: Lxc) {
       const payload = pid
         ? payloadOf(await readFile(`/proc/${pid}/cgroup`, 'utf8').catch(() => ''))
         : undefined;
+      if (seconds === 0) await thawDoomed(name); // what is frozen must not run again on its way to its end
       const stopping = lxc.stop(name, seconds);
       const rest = async (): Promise<void> => {
         await stopping;
@@ -202,6 +205,26 @@ export function createRuntime(context: Context, paths: Paths, lxc: Lxc) {
       await rest();
       return {};
     },
+    /** Takes it from the network and freezes it: its kernel side would answer ARP and ping. Answers with proof. */
+    async freeze(name: string): Promise<void> {
+      await Promise.all([lxc.freeze(name), bus.request(host, 'network.link', { name, up: false })]);
+      this.requireFrozen(name);
+    },
+    /** All of it is frozen, or nothing of it lives; else 'refused'. */
+    requireFrozen(name: string): void {
+      const left = notFrozen(name);
+      if (left) throw new VsError('refused', `${name} is not frozen on ${host}: ${left}`);
+    },
+    /** The undo of a freeze. Only for what this host owns: the caller has made sure. */
+    async thaw(config: VserverConfig): Promise<void> {
+      const { name } = config;
+      await bus.request(host, 'network.link', { name, up: true });
+      await lxc.unfreeze(name);
+      const { pid } = await lxc.info(name);
+      if (pid) this.announce(config, pid);
+    },
+    /** Seals the end of what is frozen and given up: whoever thaws it now, nothing of it runs again. */
+    doom,
     /** Removes mount, generated configuration and rule files of a stopped vserver. */
     async detach(name: string): Promise<void> {
       await this.requireStopped(name);

@@ -117,6 +117,16 @@ export const hostAgentCommands = {
     }),
     vserverState,
   ),
+  'host-agent.freeze': hostCommand(
+    'freeze a vserver of epoch for a saga and take it from the network; answers with proof. One that is stopped stays so',
+    z.strictObject({ name, saga: id, epoch }),
+    vserverState,
+  ),
+  'host-agent.thaw': hostCommand(
+    'undo of freeze; refused when this host does not own it',
+    z.strictObject({ name, saga: id, epoch }),
+    vserverState,
+  ),
   'host-agent.restart': hostCommand(
     'stop and start',
     z.strictObject({ name, timeout: z.int().min(0).max(600_000).optional() }),
@@ -158,8 +168,8 @@ export const hostAgentCommands = {
     sagaStep,
   ),
   'host-agent.release': hostCommand(
-    'give up ownership of epoch, with proof that it is stopped; durable, cannot be undone',
-    z.strictObject({ name, saga: id, epoch, to: z.string() }),
+    'give up ownership of epoch, with proof that it is stopped (frozen: that all of it is frozen; then a SIGKILL waits for each of its processes, so that nobody can thaw it); durable, cannot be undone',
+    z.strictObject({ name, saga: id, epoch, to: z.string(), frozen: z.boolean().optional() }),
     z.object({ epoch, enabled: z.boolean() }),
   ),
   'host-agent.claim': hostCommand(

@@ -32,12 +32,13 @@ export async function planMove(deciding: Deciding, args: Args<'orchestrator.move
     running: vserver.state === 'running',
     epoch: vserver.epoch,
     network: vserver.network,
+    ...(args.crashConsistent ? { crashConsistent: true } : {}),
     ...wired,
   };
   return {
     kind: 'move',
     plan,
     vserver: args.name,
-    title: `${args.name}: ${vserver.host} -> ${args.host}, ${size(bytes)} in ${groups(files)} files, ${carriageText(carriage)}`,
+    title: `${args.name}: ${vserver.host} -> ${args.host}, ${size(bytes)} in ${groups(files)} files, ${carriageText(carriage)}${args.crashConsistent ? ', crash-consistent' : ''}`,
   };
 }

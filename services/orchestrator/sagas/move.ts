@@ -12,6 +12,8 @@ export interface MovePlan extends Route {
   epoch: number;
   network: string;
   files: number;
+  /** Frozen instead of stopped: what it has not written is lost as in a power cut. */
+  crashConsistent?: boolean;
 }
 
 /** Refusals of a move, before anything is journaled or changed. */
@@ -32,6 +34,7 @@ export function checkMove(vserver: VserverState, target: HostInfo, others: Vserv
 /** The steps of a move (docs/sagas.md). */
 export function moveSteps(plan: MovePlan, agents: Agents): Step[] {
   const { name, source, target, copy, running, epoch, network } = plan;
+  const freezes = running && plan.crashConsistent === true;
   const both = (context: { id: string }) => ({ name, saga: context.id });
   /** The endpoint of the final pass; a later life of the orchestrator opens another. */
   let armed: Awaited<ReturnType<typeof arm>>;
@@ -90,21 +93,39 @@ export function moveSteps(plan: MovePlan, agents: Agents): Step[] {
         await agents.ask(target, 'network.down', { network }, context);
       },
     },
-    running && {
-      name: 'stop',
+    freezes && {
+      name: 'freeze',
       host: source,
       downtime: true,
       resumes: true,
       async do(context) {
-        const early = { ...both(context), epoch, early: true };
-        await agents.ask(source, 'host-agent.stop', early, context, { timeoutMs: 120_000 });
-        context.say('stopped');
+        await agents.ask(source, 'host-agent.freeze', { ...both(context), epoch }, context);
+        context.say('frozen, and off the network');
       },
-      undo: async (context) =>
-        void (await agents.ask(source, 'host-agent.start', { ...both(context), epoch }, context, {
+      async undo(context) {
+        await agents.ask(source, 'host-agent.thaw', { ...both(context), epoch }, context);
+        // its host may have lost its power since; one that runs is left as it is
+        await agents.ask(source, 'host-agent.start', { ...both(context), epoch }, context, {
           timeoutMs: 120_000,
-        })),
+        });
+      },
     },
+    running &&
+      !freezes && {
+        name: 'stop',
+        host: source,
+        downtime: true,
+        resumes: true,
+        async do(context) {
+          const early = { ...both(context), epoch, early: true };
+          await agents.ask(source, 'host-agent.stop', early, context, { timeoutMs: 120_000 });
+          context.say('stopped');
+        },
+        undo: async (context) =>
+          void (await agents.ask(source, 'host-agent.start', { ...both(context), epoch }, context, {
+            timeoutMs: 120_000,
+          })),
+      },
     {
       name: 'final',
       host: source,
@@ -160,7 +181,8 @@ export function moveSteps(plan: MovePlan, agents: Agents): Step[] {
       downtime: running,
       pnr: true,
       async do(context) {
-        await agents.ask(source, 'host-agent.release', { ...both(context), epoch, to: target }, context);
+        const args = { ...both(context), epoch, to: target, ...(freezes ? { frozen: true } : {}) };
+        await agents.ask(source, 'host-agent.release', args, context);
         context.say(`${source} owns it no more`);
       },
     },
@@ -206,6 +228,8 @@ export function moveSteps(plan: MovePlan, agents: Agents): Step[] {
         // of a connection that a former life made ready and nobody used
         await agents.ask(source, 'transfer.close', both(context), context);
         await agents.ask(target, 'transfer.close', both(context), context, { tag: 'target' });
+        // what was frozen can run no more, and ends now
+        if (freezes) await agents.ask(source, 'host-agent.stop', { ...both(context), force: true }, context);
         await agents.ask(source, 'host-agent.detach', both(context), context);
         const { until } = await agents.ask(source, 'snapshot.trash', both(context), context, {
           timeoutMs: 600_000,
