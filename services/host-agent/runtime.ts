@@ -5,7 +5,7 @@ import type { Attachment } from '../../shared/contract/network.ts';
 import { type VserverConfig, vserverConfig } from '../../shared/contract/vserver.ts';
 import { VsError } from '../../shared/errors.ts';
 import type { Paths } from '../../shared/paths.ts';
-import { run } from '../../shared/run.ts';
+import { run, start } from '../../shared/run.ts';
 import type { Context } from '../../shared/service.ts';
 import { readJson, writeFileIfChanged } from '../../shared/store.ts';
 import { doom, notFrozen, thawDoomed } from './freezer.ts';
@@ -29,15 +29,47 @@ async function initOf(rootfs: string): Promise<Init> {
   return target.endsWith('busybox') ? 'busybox' : 'other';
 }
 
+/** A mount that waits for its word: what can be done before is done. */
+interface Mounting {
+  /** False: it is not there any more, or could not. */
+  go(): Promise<boolean>;
+  drop(): void;
+}
+function mountWaiting(rootfs: string, mount: string, idmap: number): Mounting {
+  const child = start(['perl', idmapMount, rootfs, mount, String(idmap), '65536', 'wait'], {
+    stdio: ['pipe', 'ignore', 'ignore'],
+  });
+  const ended = new Promise<boolean>((resolve) => {
+    child.once('error', () => resolve(false));
+    child.once('close', (code) => resolve(code === 0));
+  });
+  child.stdin?.on('error', () => undefined);
+  let over = false;
+  void ended.then(() => (over = true));
+  return {
+    async go() {
+      if (over) return false;
+      child.stdin?.end('go\n');
+      return ended;
+    },
+    drop: () => void child.stdin?.end(),
+  };
+}
+
 /** Starting and stopping of vservers, once it is decided that they may. */
 export function createRuntime(context: Context, paths: Paths, lxc: Lxc) {
   const { settings, bus, host } = context;
   const logs = join(settings.STATE_DIR, 'log');
 
   /** What a saga found in a staged copy: true for the tree in place too as long as these files are the same in it. */
-  const rehearsed = new Map<string, { saga: string; files: string; net: Attachment }>();
+  const rehearsed = new Map<string, { saga: string; files: string; net: Attachment; mount: Mounting }>();
   /** What a saga has made ready to be started. */
   const ready = new Map<string, { saga: string; at: number }>();
+
+  function forget(name: string): void {
+    rehearsed.get(name)?.mount.drop();
+    rehearsed.delete(name);
+  }
 
   /** The files of a tree on which network, rules and runtime configuration depend. */
   const filesOf = async (tree: string): Promise<string> =>
@@ -98,15 +130,15 @@ export function createRuntime(context: Context, paths: Paths, lxc: Lxc) {
     const known = rehearsed.get(name);
     const same = known?.saga === saga && known?.files === (await filesOf(paths.vserver(name)));
     const mounting = async () => {
-      if (same && (await exists(mount)) && !(await isMounted(mount)))
-        await run(['perl', idmapMount, rootfs, mount, String(idmap), '65536']);
-      else await run([join(hooks, 'mount-root'), rootfs, mount, String(idmap)]);
+      if (same && !(await isMounted(mount)) && (await known.mount.go())) return;
+      await run([join(hooks, 'mount-root'), rootfs, mount, String(idmap)]);
     };
     const configuring = async () => {
       const net = same ? known.net : await attach(config);
       await writeFileIfChanged(paths.lxcConfig(name), await configOf(config, net, rootfs));
     };
-    await Promise.all([openToGuest(config), mounting(), configuring()]);
+    // the copy of a tree that ran has its ACL; were it not so, the start would fail, and be tried again without a rehearsal
+    await Promise.all([same ? undefined : openToGuest(config), mounting(), configuring()]);
   }
 
   async function waitGone(
@@ -138,8 +170,11 @@ export function createRuntime(context: Context, paths: Paths, lxc: Lxc) {
       const files = await filesOf(tree);
       const net = await attach(config, { saga, label });
       const place = run([join(hooks, 'mount-place'), paths.mount(name), String(config.idmap)]);
-      await Promise.all([configOf(config, net, join(tree, 'rootfs')), place]);
-      rehearsed.set(name, { saga, files, net });
+      const pass = run(['setfacl', '-m', `u:${config.idmap}:--x`, settings.VSERVER_DIR]);
+      await Promise.all([configOf(config, net, join(tree, 'rootfs')), place, pass]);
+      const mount = mountWaiting(paths.rootfs(name), paths.mount(name), config.idmap);
+      forget(name);
+      rehearsed.set(name, { saga, files, net, mount });
     },
     /** Nothing of it lives, or 'refused'; what is just ending may take so long (ms). */
     async requireStopped(name: string, ms = 0): Promise<void> {
@@ -151,7 +186,7 @@ export function createRuntime(context: Context, paths: Paths, lxc: Lxc) {
       const { name } = config;
       const made = ready.get(name);
       ready.delete(name);
-      rehearsed.delete(name);
+      forget(name);
       if (!made || made.saga !== saga || Date.now() - made.at > READY_MS) await prepare(config);
       const log = join(logs, `${name}.log`);
       await rm(log, { force: true });
@@ -229,7 +264,7 @@ export function createRuntime(context: Context, paths: Paths, lxc: Lxc) {
     async detach(name: string): Promise<void> {
       await this.requireStopped(name);
       ready.delete(name);
-      rehearsed.delete(name);
+      forget(name);
       const mount = paths.mount(name);
       for (let tries = 0; (await isMounted(mount)) && tries < 10; tries++) await run(['umount', mount]);
       await rmdir(mount).catch(() => undefined);

@@ -58,6 +58,12 @@ export function createStates(
     }
   }
 
+  /** A command is just starting or stopping it, and tells its state itself: asking meanwhile would only slow it down. */
+  function isChanging(name: string): boolean {
+    const now = seen.get(name);
+    return (now?.state === 'starting' || now?.state === 'stopping') && Date.now() - now.since < ASK_AGAIN_MS;
+  }
+
   async function stateOf(name: string, config: VserverConfig): Promise<VserverState> {
     const own = await readOwnership(settings, name);
     const saga = await locks.holder(name);
@@ -94,7 +100,7 @@ export function createStates(
     for (const name of names) {
       try {
         const config = await loadVserver(paths, host, name);
-        await ask(name, config, alive.has(name));
+        if (!isChanging(name)) await ask(name, config, alive.has(name));
         publish(await stateOf(name, config));
         if (alive.has(name)) {
           const own = await readOwnership(settings, name);

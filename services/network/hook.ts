@@ -10,10 +10,10 @@ nsenter -t "$LXC_PID" -n sh -euc '
   echo "0 2147483647" > /proc/sys/net/ipv4/ping_group_range
   echo 1 > /proc/sys/net/ipv4/conf/eth0/arp_notify
   ! [ -d /proc/sys/net/ipv6/conf/eth0 ] || echo 1 > /proc/sys/net/ipv6/conf/eth0/ndisc_notify
-  nft -f ${rules}/guest.nft'
+  nft -f ${rules}/guest.nft
+  # the neighbours hear of it before its first process runs
+  ip -force -batch ${rules}/announce.ip >/dev/null 2>&1 || true'
 wait "$check"
-# the neighbours hear of it before its first process runs
-nsenter -t "$LXC_PID" -n ip -force -batch ${rules}/announce.ip >/dev/null 2>&1 || true
 `;
 }
 

@@ -204,12 +204,12 @@ export function moveSteps(plan: MovePlan, agents: Agents): Step[] {
           timeoutMs: 120_000,
         });
         context.say('started');
+        return { up: true };
       },
     },
     running && {
       name: 'answer',
       host: target,
-      downtime: true,
       async do(context) {
         // its host may have lost its power since it was started; one that runs is left as it is
         const mine = { ...both(context), epoch: epoch + 1 };
@@ -218,7 +218,6 @@ export function moveSteps(plan: MovePlan, agents: Agents): Step[] {
           timeoutMs: 90_000,
         });
         context.say('answers');
-        return { up: true };
       },
     },
     {
