@@ -14,25 +14,36 @@ export function register(program: Command): void {
     .argument('<name>', 'name of the vserver')
     .argument('<host>', 'the host it shall run on')
     .addOption(new Option('--transport <way>', 'how to copy (chosen unless told)').choices(transports))
+    .option(
+      '--crash-consistent',
+      'freeze it instead of stopping it: down for less, but its programs see a power cut',
+    )
     .option('--dry-run', 'check and show the steps, change nothing')
     .option('--follow', 'show it until it ends (as it is unless told)')
     .option('--no-follow', 'return as soon as it is begun')
     .option('--json', 'the last state, for programs')
     .addHelpText(
       'after',
-      '\nExamples:\n  vs move web1 host2\n  vs move web1 host2 --dry-run\n  vs move web1 host2 --no-follow --json',
+      '\nExamples:\n  vs move web1 host2\n  vs move web1 host2 --dry-run\n  vs move web1 host2 --no-follow --json\n  vs move web1 host2 --crash-consistent\n\nWith --crash-consistent it is frozen where it is, the rest is copied, and it boots on the other host as after a power cut:\nfiles are as they were at that moment, what programs had only in memory is lost. The frozen one can never run again.',
     )
-    .action(async (name: string, host: string, options: SagaOptions & { transport?: Transport }) => {
-      checkName(name);
-      checkHost(host);
-      await withClient(async (client) => {
-        const started = await client.request('master', 'orchestrator.move', {
-          name,
-          host,
-          ...(options.transport ? { transport: options.transport } : {}),
-          ...(options.dryRun ? { dryRun: true } : {}),
+    .action(
+      async (
+        name: string,
+        host: string,
+        options: SagaOptions & { transport?: Transport; crashConsistent?: boolean },
+      ) => {
+        checkName(name);
+        checkHost(host);
+        await withClient(async (client) => {
+          const started = await client.request('master', 'orchestrator.move', {
+            name,
+            host,
+            ...(options.transport ? { transport: options.transport } : {}),
+            ...(options.crashConsistent ? { crashConsistent: true } : {}),
+            ...(options.dryRun ? { dryRun: true } : {}),
+          });
+          await present(client, started, options);
         });
-        await present(client, started, options);
-      });
-    });
+      },
+    );
 }

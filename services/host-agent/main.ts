@@ -24,7 +24,13 @@ export function service(context: Context): Service {
   const lxc = lxcDriver(settings.VSERVER_DIR);
   const locks = openLocks(settings.STATE_DIR);
   const runtime = createRuntime(context, paths, lxc);
-  const states = createStates(context, paths, lxc, locks, (config, pid) => runtime.announce(config, pid));
+  const states = createStates(context, paths, lxc, locks, {
+    restart: (config, pid) => runtime.announce(config, pid),
+    givenUp: (name) =>
+      void commands
+        .endGivenUp(name)
+        .catch((error: unknown) => log.error({ err: error, vserver: name }, 'what was given up lives on')),
+  });
   const commands = createCommands({ context, paths, lxc, locks, runtime, states });
   const certificates = ownCertificate(context, () => info?.now());
   const ended = new AbortController();
@@ -49,6 +55,8 @@ export function service(context: Context): Service {
       }),
       'host-agent.start': ({ name, saga, epoch }) => commands.start(name, saga, epoch),
       'host-agent.stop': (args) => commands.stop(args),
+      'host-agent.freeze': (args) => commands.freeze(args),
+      'host-agent.thaw': (args) => commands.thaw(args),
       'host-agent.restart': ({ name, timeout }) => commands.restart(name, timeout),
       'host-agent.enable': ({ name, saga }) => commands.enable(name, true, saga),
       'host-agent.disable': ({ name, saga }) => commands.enable(name, false, saga),

@@ -1,4 +1,5 @@
 import type { Channel, CopyWay } from '../../shared/contract/transfer.ts';
+import type { Data } from '../../shared/contract/commands.ts';
 import { VsError } from '../../shared/errors.ts';
 import type { Agents } from './agent.ts';
 import type { StepContext } from './executor.ts';
@@ -36,7 +37,7 @@ const TTL = 12 * 3_600_000;
 /** A connection that broke is tried again so often before the saga is undone. */
 const TRIES = 3;
 /** A pass that took less (ms) is enough: what is left then costs less than another pass would save. */
-const QUICK = 1000;
+const QUICK = 250;
 /** How many further passes there are at most. rsync's second one costs a scan of all files, as the final one does. */
 const MOST: Record<CopyWay, number> = { 'btrfs-send': 5, rsync: 1 };
 
@@ -55,6 +56,7 @@ export async function pass(
       return await once(agents, route, context, {
         ...options,
         tag: attempt === 1 ? options.tag : `${options.tag}_${attempt}`,
+        ...(attempt > 1 ? { armed: undefined } : {}),
       });
     } catch (error) {
       if (!(error instanceof VsError) || context.signal.aborted) throw error;
@@ -84,10 +86,50 @@ interface Options {
   /** When the pass before began: what changed since and hides it is sent whatever its times say (rsync). */
   since?: number | undefined;
   suspects?: boolean;
+  /** What `arm` has opened for it; a second try opens its own. */
+  armed?: Armed | undefined;
+}
+/** An endpoint to which the source is connected already. It has a secret in it: in memory only. */
+type Armed = Data<'transfer.open'>;
+
+const open = (agents: Agents, route: Route, context: StepContext, tag: string): Promise<Armed> =>
+  agents.ask(
+    route.target,
+    'transfer.open',
+    {
+      ...{ name: route.name, saga: context.id, copy: route.copy, channel: route.channel },
+      ...{ fromHost: route.source, from: route.sourceAddress, ttl: TTL },
+    },
+    context,
+    { tag },
+  );
+
+/** The label of the pass after the one that arrived last. */
+const nextLabel = (copy: CopyWay, last: string | undefined): string | undefined =>
+  copy === 'btrfs-send' ? `p${last ? Number(last.slice(1)) + 1 : 0}` : undefined;
+
+/**
+ * Opens the endpoint of the final pass and connects the source to it, while the vserver still runs. When that fails,
+ * or a later life of the orchestrator knows nothing of it, the final pass opens its own, and says what is wrong.
+ */
+export async function arm(agents: Agents, route: Route, context: StepContext): Promise<Armed | undefined> {
+  const { name, source, target, copy, channel } = route;
+  try {
+    const opened = await open(agents, route, context, 'arm');
+    const { address, port } = opened;
+    const label = nextLabel(copy, opened.received.at(-1));
+    const secret = agents.seal(source, opened.secret);
+    const args = { name, saga: context.id, copy, channel, toHost: target, address, port, secret };
+    await agents.ask(source, 'transfer.connect', { ...args, ...(label ? { label } : {}) }, context);
+    return opened;
+  } catch (error) {
+    if (context.signal.aborted) throw error;
+    return undefined;
+  }
 }
 
 async function once(agents: Agents, route: Route, context: StepContext, options: Options): Promise<Pass> {
-  const { name, source, target, copy, channel } = route;
+  const { name, source, copy, channel, target } = route;
   const { tag, since } = options;
   if (copy === 'rsync' && since !== undefined) {
     const asked = { name: route.of ?? name, saga: context.id, since };
@@ -96,20 +138,9 @@ async function once(agents: Agents, route: Route, context: StepContext, options:
       await once(agents, route, context, { final: options.final, tag: `${tag}-s`, suspects: true });
   }
   const saga = context.id;
-  const opened = await agents.ask(
-    target,
-    'transfer.open',
-    { name, saga, copy, channel, fromHost: source, from: route.sourceAddress, ttl: TTL },
-    context,
-    { tag },
-  );
+  const opened = options.armed ?? (await open(agents, route, context, tag));
   const parent = opened.received.at(-1);
-  const label = copy === 'btrfs-send' ? `p${parent ? Number(parent.slice(1)) + 1 : 0}` : route.label;
-  if (label && copy === 'btrfs-send') {
-    // a snapshot of a try that did not arrive is older than what we want to send now
-    const taken = { name: route.of ?? name, saga, label };
-    await agents.ask(source, 'snapshot.renew', taken, context, { tag: tag + label });
-  }
+  const label = copy === 'btrfs-send' ? nextLabel(copy, parent) : route.label;
   const args = {
     name: route.of ?? name,
     saga,
@@ -121,7 +152,8 @@ async function once(agents: Agents, route: Route, context: StepContext, options:
     secret: agents.seal(source, opened.secret),
     final: options.final,
     ...(options.suspects ? { suspects: true } : {}),
-    ...(label ? { label } : {}),
+    // a snapshot of a try that did not arrive is older than what we want to send now
+    ...(label ? { label, ...(copy === 'btrfs-send' ? { renew: true } : {}) } : {}),
     ...(route.trash ? { trash: route.trash } : {}),
     ...(parent ? { parent } : {}),
     ...(route.bwlimit ? { bwlimit: route.bwlimit } : {}),

@@ -120,7 +120,7 @@ export function service(context: Context): Service {
             ).promote(`${paths.staging(name, saga)}/${label}`, paths.stagingTree(name, saga));
           return {};
         }),
-      'snapshot.adopt': ({ name, saga }) =>
+      'snapshot.adopt': ({ name, saga, label }) =>
         inTurn(name, async () => {
           const target = paths.vserver(name);
           const tree = paths.stagingTree(name, saga);
@@ -129,7 +129,10 @@ export function service(context: Context): Service {
             throw new VsError('conflict', `${host} has a vserver ${name} already`);
           }
           await writeJson(marker(name), adopted, { version: 1, saga });
-          await moveTree(tree, target);
+          // a tree that was put back by an undo is what there is; else one step makes the snapshot the tree in its place
+          if (label && !(await there(tree)))
+            await (await driver()).place(`${paths.staging(name, saga)}/${label}`, target);
+          else await moveTree(tree, target);
           return {};
         }),
       'snapshot.evict': ({ name, saga }) =>

@@ -10,10 +10,12 @@ import { admitPlain, admitTls } from './admission.ts';
 import { receive, send } from './btrfs-send.ts';
 import { type Endpoint, openEndpoint } from './endpoint.ts';
 import { ownIdentity } from './identity.ts';
+import { openHeld } from './held.ts';
 import { meter } from './progress.ts';
 import { endOrphans } from './orphans.ts';
 import { sendRsync, serveRsync, serveRsyncOn } from './rsyncd.ts';
 import { listSuspects, suspectsFile } from './suspects.ts';
+import { openWire } from './wire.ts';
 import { openWork } from './work.ts';
 
 /** The transfer service: one-time endpoints on the target, copies from the source. */
@@ -22,6 +24,7 @@ export function service(context: Context): Service {
   const paths = pathsFor(settings);
   const endpoints = new Map<string, Set<Endpoint>>();
   const work = openWork();
+  const held = openHeld();
   /** By saga: what rsync said on this side when it could not write; behind a stream its sender does not hear it. */
   const full = new Map<string, string>();
 
@@ -38,6 +41,7 @@ export function service(context: Context): Service {
   async function close(saga: string): Promise<void> {
     for (const endpoint of endpoints.get(saga) ?? []) endpoint.close();
     endpoints.delete(saga);
+    held.drop(saga);
     await work.end(saga);
     await rm(suspectsFile(settings.RUN_DIR, saga), { force: true }); // of a pass that failed
   }
@@ -112,7 +116,10 @@ export function service(context: Context): Service {
             args;
           const secret = unseal(settings, args.secret);
           const identity = channel === 'tls' ? ownIdentity(settings.TLS_DIR, host) : undefined;
-          const way = { channel, toHost, address, port, secret, identity, signal };
+          const way = {
+            ...{ channel, toHost, address, port, secret, identity, signal },
+            held: held.take(saga, port),
+          };
           const began = Date.now();
           const count = meter(args.total, (progress) => call.progress(progress));
           if (args.copy === 'rsync') {
@@ -128,11 +135,22 @@ export function service(context: Context): Service {
             return { bytes: result.sent, files, treeBytes, treeFiles, ms: count.end().ms, began };
           }
           if (!label) throw new VsError('usage', 'btrfs-send needs the label of a snapshot');
+          if (args.renew) await context.bus.request(host, 'snapshot.renew', { name, saga, label });
           const snapshot = paths.snapshot(name, saga, label);
           const snapshotName = `${saga}.${label}`;
           const older = parent ? { parent: paths.snapshot(name, saga, parent) } : {};
           await send(way, { snapshot, snapshotName, label, bwlimit, ...older }, count);
           return { ...count.end(), began };
+        }),
+      'transfer.connect': ({ saga, copy, channel, toHost, address, port, label, secret }) =>
+        work.run(saga, async (signal) => {
+          const identity = channel === 'tls' ? ownIdentity(settings.TLS_DIR, host) : undefined;
+          const opening = { channel, toHost, address, port, identity, signal };
+          // in the clear rsync connects by itself
+          if (copy === 'rsync' && channel === 'plain') return {};
+          const words = copy === 'rsync' ? ['rsync'] : ['btrfs-send', `${saga}.${label}`, label ?? ''];
+          held.keep(saga, port, await openWire({ ...opening, secret: unseal(settings, secret) }, words));
+          return {};
         }),
       'transfer.suspects': ({ name, saga, since }) =>
         work.run(saga, async () => ({
@@ -175,6 +193,7 @@ export function service(context: Context): Service {
       if (left > 0) log.warn({ copies: left }, 'copies of a former life were ended');
     },
     async stop() {
+      held.dropAll();
       for (const open of endpoints.values()) for (const endpoint of open) endpoint.close();
       await work.endAll();
     },

@@ -19,6 +19,8 @@ export interface Way {
   /** Of this host; for TLS. */
   identity?: Identity | undefined;
   signal: AbortSignal;
+  /** A connection that was made before, and has been taken by the other side. */
+  held?: Duplex | undefined;
 }
 
 /** How long a connection and the answer to the first line may take (ms). */
@@ -85,6 +87,14 @@ async function openTls(way: Way): Promise<Duplex> {
 
 /** Source: a stream to the endpoint of a host that has taken the secret; `words` say what comes. */
 export async function openWire(way: Way, words: string[]): Promise<Duplex> {
+  const { held } = way;
+  if (held) {
+    const end = () => held.destroy();
+    way.signal.addEventListener('abort', end, { once: true });
+    held.once('close', () => way.signal.removeEventListener('abort', end));
+    if (way.signal.aborted) end();
+    return held;
+  }
   const wire =
     way.channel === 'tls'
       ? await openTls(way)

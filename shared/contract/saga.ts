@@ -125,6 +125,8 @@ export const orchestratorCommands = {
       name,
       host: hostName,
       transport: transport.optional(),
+      /** Frozen instead of stopped; its programs see a power cut. */
+      crashConsistent: z.boolean().optional(),
       dryRun: z.boolean().optional(),
       wait: z.boolean().optional(),
     }),

@@ -55,6 +55,8 @@ export const transferCommands = {
       port: z.int().min(1).max(65_535),
       secret: z.string(), // sealed for the source
       label: label.optional(),
+      /** btrfs-send: make the snapshot first, in the place of one that is there. */
+      renew: z.boolean().optional(),
       parent: label.optional(),
       trash: id.optional(), // rsync: the tree that this saga has put into the trash
       final: z.boolean(),
@@ -71,6 +73,20 @@ export const transferCommands = {
       treeFiles: z.int().optional(),
       ms: z.int(),
       began: ts, // by the clock of the source
+    }),
+  ),
+  'transfer.connect': hostCommand(
+    'source: connect to an endpoint now and keep the connection for the next transfer.send to its port; it goes with transfer.close. What is lost until then is made anew by another transfer.open',
+    z.strictObject({
+      name,
+      saga: id,
+      copy: copyWay,
+      channel,
+      toHost: hostName,
+      address: z.union([z.ipv4(), z.ipv6()]),
+      port: z.int().min(1).max(65_535),
+      secret: z.string(), // sealed for the source
+      label: label.optional(),
     }),
   ),
   'transfer.suspects': hostCommand(

@@ -33,6 +33,7 @@ export async function planMove(deciding: Deciding, args: Args<'orchestrator.move
     running: vserver.state === 'running',
     epoch: vserver.epoch,
     network: vserver.network,
+    ...(args.crashConsistent ? { crashConsistent: true } : {}),
     ...wired,
   };
   const way = carriageText(carriage);
@@ -46,6 +47,6 @@ export async function planMove(deciding: Deciding, args: Args<'orchestrator.move
       way,
       estimateMs: estimate({ ...work, restarts: plan.running }, deciding.past?.() ?? []),
     },
-    title: `${args.name}: ${vserver.host} -> ${args.host}, ${size(bytes)} in ${groups(files)} files, ${way}`,
+    title: `${args.name}: ${vserver.host} -> ${args.host}, ${size(bytes)} in ${groups(files)} files, ${way}${args.crashConsistent ? ', crash-consistent' : ''}`,
   };
 }
