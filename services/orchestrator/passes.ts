@@ -1,4 +1,4 @@
-import type { Channel, CopyWay } from '../../shared/contract/transfer.ts';
+import type { Channel, CopyWay, PassKind } from '../../shared/contract/transfer.ts';
 import { VsError } from '../../shared/errors.ts';
 import type { Agents } from './agent.ts';
 import type { StepContext } from './executor.ts';
@@ -17,6 +17,8 @@ export interface Route {
   /** Bytes a second, and compression, by slaves.conf. */
   bwlimit?: number;
   compress?: boolean;
+  /** rsync compares both trees in every pass, whatever is known of what changed. */
+  full?: true;
 }
 interface Pass {
   bytes: number;
@@ -26,6 +28,8 @@ interface Pass {
   treeBytes?: number;
   treeFiles?: number;
   label?: string;
+  /** Why a pass of what changed became one of everything. */
+  full?: string;
 }
 
 const TTL = 12 * 3_600_000;
@@ -33,8 +37,22 @@ const TTL = 12 * 3_600_000;
 const TRIES = 3;
 /** A pass that took less (ms) is enough: what is left then costs less than another pass would save. */
 const QUICK = 1000;
-/** How many further passes there are at most. rsync's second one costs a scan of all files, as the final one does. */
-const MOST: Record<CopyWay, number> = { 'btrfs-send': 5, rsync: 1 };
+/** How many further passes there are at most. Of rsync each walks over all files of the source (some microseconds a file). */
+const MOST: Record<CopyWay, number> = { 'btrfs-send': 5, rsync: 3 };
+
+/** What a pass did, as people read it. */
+export const passText = ({ bytes, full }: { bytes: number; full?: string }): string =>
+  full === undefined ? size(bytes) : `${size(bytes)}; all files were compared, for ${full}`;
+
+/**
+ * How rsync takes a pass: the first one by a stream, into an empty tree; what has been begun once, and a copy without a pass
+ * before it, by comparing both trees; else by a list of what changed.
+ */
+function kindOf(route: Route, options: Options, attempt: number): PassKind {
+  if (route.full) return 'full';
+  if (options.since !== undefined) return 'list';
+  return options.final || attempt > 1 ? 'full' : 'stream';
+}
 
 /**
  * One pass: snapshot where the transport needs it, an endpoint, the copy. Secrets stay in memory. The ids of its
@@ -51,6 +69,7 @@ export async function pass(
       return await once(agents, route, context, {
         ...options,
         tag: attempt === 1 ? options.tag : `${options.tag}_${attempt}`,
+        kind: kindOf(route, options, attempt),
       });
     } catch (error) {
       if (!(error instanceof VsError) || context.signal.aborted) throw error;
@@ -77,25 +96,26 @@ interface Options {
   final: boolean;
   tag: string;
   total?: number;
-  /** When the pass before began: what changed since and hides it is sent whatever its times say (rsync). */
+  /** When the pass before began: what changed since is sent whatever its size and times say (rsync). */
   since?: number | undefined;
-  suspects?: boolean;
 }
 
-async function once(agents: Agents, route: Route, context: StepContext, options: Options): Promise<Pass> {
+async function once(
+  agents: Agents,
+  route: Route,
+  context: StepContext,
+  options: Options & { kind: PassKind },
+): Promise<Pass> {
   const { name, source, target, copy, channel } = route;
-  const { tag, since } = options;
-  if (copy === 'rsync' && since !== undefined) {
-    const asked = { name: route.of ?? name, saga: context.id, since };
-    const { files } = await agents.ask(source, 'transfer.suspects', asked, context, { tag, timeoutMs: TTL });
-    if (files > 0)
-      await once(agents, route, context, { final: options.final, tag: `${tag}-s`, suspects: true });
-  }
+  const { tag, since, kind } = options;
   const saga = context.id;
   const opened = await agents.ask(
     target,
     'transfer.open',
-    { name, saga, copy, channel, fromHost: source, from: route.sourceAddress, ttl: TTL },
+    {
+      ...{ name, saga, copy, channel, fromHost: source, from: route.sourceAddress, ttl: TTL },
+      ...(copy === 'rsync' ? { kind: since === undefined ? kind : ('list' as const) } : {}),
+    },
     context,
     { tag },
   );
@@ -115,7 +135,7 @@ async function once(agents: Agents, route: Route, context: StepContext, options:
     port: opened.port,
     secret: agents.seal(source, opened.secret),
     final: options.final,
-    ...(options.suspects ? { suspects: true } : {}),
+    ...(copy === 'rsync' ? { kind, ...(since === undefined ? {} : { since }) } : {}),
     ...(label ? { label } : {}),
     ...(parent ? { parent } : {}),
     ...(route.bwlimit ? { bwlimit: route.bwlimit } : {}),
@@ -141,14 +161,14 @@ export async function livePasses(
     agents.ask(route.target, 'transfer.flush', both, context, { tag, timeoutMs: 600_000 });
   const seed = await pass(agents, route, context, { final: false, tag: 'seed', total: route.bytes });
   await flush('flush0');
-  context.say(size(seed.bytes));
+  context.say(passText(seed));
   let { bytes, label, began } = seed;
   let before = Infinity;
   for (let count = 1; count <= MOST[route.copy]; count++) {
     context.next(`delta ${count}`);
     const delta = await pass(agents, route, context, { final: false, tag: `delta${count}`, since: began });
     await flush(`flush${count}`); // the start on the target must not wait for the disk
-    context.say(size(delta.bytes));
+    context.say(passText(delta));
     bytes += delta.bytes;
     ({ label, began } = delta);
     if (delta.ms < QUICK || delta.ms > before * 0.7) break;

@@ -1,4 +1,5 @@
 import type { ChildProcess } from 'node:child_process';
+import { createWriteStream } from 'node:fs';
 import { type Duplex, type Readable, Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createZstdCompress, createZstdDecompress } from 'node:zlib';
@@ -87,6 +88,49 @@ export async function sendFramed(
   else await pipeline(from, frames, wire, how);
 }
 
+/** Target: takes frames up to the end mark into a file that holds at most `most` bytes, and leaves the wire open for what comes then. */
+export async function takeFramed(wire: Duplex, file: string, most: number): Promise<void> {
+  const into = createWriteStream(file, { mode: 0o600 });
+  try {
+    await new Promise<void>((resolve, reject) => {
+      let buffer: Buffer = Buffer.alloc(0);
+      let taken = 0;
+      const cut = () => settle(() => reject(new VsError('failed', 'the list of a copy was cut off')));
+      function settle(outcome: () => void): void {
+        wire.pause();
+        wire.off('data', take).off('end', cut).off('close', cut);
+        outcome();
+      }
+      function take(chunk: Buffer): void {
+        buffer = buffer.length === 0 ? chunk : Buffer.concat([buffer, chunk]);
+        while (buffer.length >= 4) {
+          const length = buffer.readUInt32BE(0);
+          taken += length;
+          if (length > LONGEST || taken > most)
+            return settle(() => reject(new VsError('refused', 'the list of a copy is too long')));
+          if (length === 0) {
+            if (buffer.length > 4) wire.unshift(buffer.subarray(4));
+            return settle(resolve);
+          }
+          if (buffer.length < 4 + length) break;
+          if (!into.write(buffer.subarray(4, 4 + length))) {
+            wire.pause();
+            into.once('drain', () => wire.resume());
+          }
+          buffer = buffer.subarray(4 + length);
+        }
+      }
+      into.once('error', (error) => settle(() => reject(error)));
+      wire.on('data', take).on('end', cut).on('close', cut);
+      if (wire.destroyed) cut();
+      else wire.resume();
+    });
+    await new Promise<void>((resolve, reject) => into.end((error?: Error | null) => (error ? reject(error) : resolve())));
+  } finally {
+    into.destroy();
+  }
+}
+
 /** Target: feeds a stream to a tool; what went wrong, or nothing when the tool took all of it. */
 export async function feed(
   wire: Duplex,
@@ -105,8 +149,13 @@ export async function feed(
     torn = true;
     stdin.destroy();
   });
-  if (unpack) wire.pipe(frames.stream).pipe(unpack).pipe(stdin);
-  else wire.pipe(frames.stream).pipe(stdin);
+  const last = unpack ? wire.pipe(frames.stream).pipe(unpack) : wire.pipe(frames.stream);
+  last.pipe(stdin);
+  stdin.once('close', () => void last.unpipe(stdin).resume()); // a tool may have enough before the end, of padding
+  const over = new Promise<void>((resolve) => {
+    frames.stream.once('finish', resolve);
+    wire.once('close', resolve);
+  });
   const cutOff = () => stdin.destroy(); // the tool must not wait for ever
   wire.once('close', cutOff);
   if (signal.aborted || wire.destroyed) cutOff();
@@ -116,6 +165,7 @@ export async function feed(
     const full = lines.find((line) => /No space left|Disk quota exceeded/i.test(line));
     return full ?? (lines.at(-1) || `${tool} ended with ${code}`);
   }
+  await over;
   return frames.whole() && !torn ? undefined : 'the copy was cut off before its end';
 }
 

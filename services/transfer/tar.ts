@@ -1,4 +1,5 @@
-import { readdir } from 'node:fs/promises';
+import { readdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import { VsError } from '../../shared/errors.ts';
 import { start } from '../../shared/run.ts';
 import type { Admitted } from './admission.ts';
@@ -42,25 +43,24 @@ export async function sendTar(
 /** Target: unpacks a stream into an empty tree, out of which nothing in it leads; the last answer is one line {ok, error?}. */
 export async function receiveTar(
   { wire, words }: Admitted,
-  options: { tree: string; runDir: string; signal: AbortSignal },
+  options: { tree: string; runDir: string; signal: AbortSignal; onLog: (line: string) => void },
 ): Promise<void> {
-  const { tree, runDir, signal } = options;
+  const { tree, runDir, signal, onLog } = options;
   const giveUp = () => wire.destroy();
   signal.addEventListener('abort', giveUp, { once: true });
   try {
     const [kind, packing] = words;
     if (kind !== 'tar') throw new VsError('refused', 'a transfer came that is none of tar');
+    for (const left of await readdir(tree)) await rm(join(tree, left), { recursive: true }); // of a try that was cut off
     wire.write(answer());
-    if ((await readdir(tree)).length > 0) {
-      wire.end(answer('there is a part of it already')); // the source takes rsync then
-      return;
-    }
     const argv = ['tar', '--extract', '--preserve-permissions', '--delay-directory-restore', ...keep, '-f', '-'];
     await confined({ runDir, tree, write: true }, argv, async (confinedArgv) => {
       const child = start(confinedArgv, { stdio: ['pipe', 'ignore', 'pipe'] });
       const end = () => child.kill('SIGTERM');
       signal.addEventListener('abort', end, { once: true });
-      wire.end(answer(await feed(wire, child, 'tar', { packed: packing === PACKED, signal })));
+      const error = await feed(wire, child, 'tar', { packed: packing === PACKED, signal });
+      if (error) onLog(error);
+      wire.end(answer(error));
     });
   } catch (error) {
     wire.destroy();

@@ -100,7 +100,6 @@ export const examples: { [K in CommandName]: z.input<(typeof commands)[K]['args'
     final: true,
   },
   'transfer.verify': { name, saga, copy: 'btrfs-send', label },
-  'transfer.suspects': { name, saga, since: 1764086400000 },
   'transfer.flush': { name, saga },
   'transfer.close': { name, saga },
   'template.list': {},

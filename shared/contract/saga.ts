@@ -98,6 +98,7 @@ export const orchestratorCommands = {
       name,
       host: hostName,
       transport: transport.optional(),
+      full: z.boolean().optional(), // rsync: every pass compares both trees
       dryRun: z.boolean().optional(),
       wait: z.boolean().optional(),
     }),

@@ -3,8 +3,8 @@ import type { VserverState } from '../../../shared/contract/vserver.ts';
 import { VsError } from '../../../shared/errors.ts';
 import type { Agents } from '../agent.ts';
 import type { Step } from '../executor.ts';
-import { day, groups, seconds, size } from '../text.ts';
-import { type Route, livePasses, pass } from '../passes.ts';
+import { day, groups, seconds } from '../text.ts';
+import { type Route, livePasses, pass, passText } from '../passes.ts';
 import { adoptStep, stageStep } from './steps.ts';
 
 export interface MovePlan extends Route {
@@ -106,7 +106,7 @@ export function moveSteps(plan: MovePlan, agents: Agents): Step[] {
       async do(context) {
         const { began } = context.outputs['seed'] as { began?: number };
         const last = await pass(agents, plan, context, { final: true, tag: 'final', since: began });
-        context.say(size(last.bytes));
+        context.say(passText(last));
         return { ...last };
       },
     },
