@@ -23,18 +23,24 @@ export function register(program: Command): void {
       'after',
       '\nExamples:\n  vs move web1 host2\n  vs move web1 host2 --dry-run\n  vs move web1 host2 --no-follow --json\n  vs move web1 host2 --transport rsync --full',
     )
-    .action(async (name: string, host: string, options: SagaOptions & { transport?: Transport; full?: boolean }) => {
-      checkName(name);
-      checkHost(host);
-      await withClient(async (client) => {
-        const started = await client.request('master', 'orchestrator.move', {
-          name,
-          host,
-          ...(options.transport ? { transport: options.transport } : {}),
-          ...(options.full ? { full: true } : {}),
-          ...(options.dryRun ? { dryRun: true } : {}),
+    .action(
+      async (
+        name: string,
+        host: string,
+        options: SagaOptions & { transport?: Transport; full?: boolean },
+      ) => {
+        checkName(name);
+        checkHost(host);
+        await withClient(async (client) => {
+          const started = await client.request('master', 'orchestrator.move', {
+            name,
+            host,
+            ...(options.transport ? { transport: options.transport } : {}),
+            ...(options.full ? { full: true } : {}),
+            ...(options.dryRun ? { dryRun: true } : {}),
+          });
+          await present(client, started, options);
         });
-        await present(client, started, options);
-      });
-    });
+      },
+    );
 }

@@ -62,7 +62,12 @@ export function openChanges(runDir: string, watch: () => Watch = watchClock) {
      * Walks a tree. `since` (epoch ms): lists the files that changed from then on; 'last': all that changed since the last
      * pass, names and directories too; undefined: only counts. `committed` makes it the last pass.
      */
-    async walk(saga: string, tree: string, since: number | 'last' | undefined, signal: AbortSignal): Promise<Walked> {
+    async walk(
+      saga: string,
+      tree: string,
+      since: number | 'last' | undefined,
+      signal: AbortSignal,
+    ): Promise<Walked> {
       pending.get(saga)?.stop();
       pending.set(saga, watch());
       const from = since === 'last' ? (known.get(saga)?.mark ?? 0) : since;

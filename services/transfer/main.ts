@@ -44,11 +44,21 @@ export function service(context: Context): Service {
     counts.delete(saga);
   }
   /** Target: one pass into the tree of a saga, and what the tree holds after it, as far as the pass tells. */
-  async function receiveTree(saga: string, admitted: Admitted, serving: Parameters<typeof serveRsyncOn>[2], tree: string) {
+  async function receiveTree(
+    saga: string,
+    admitted: Admitted,
+    serving: Parameters<typeof serveRsyncOn>[2],
+    tree: string,
+  ) {
     const before = counts.get(saga);
     counts.delete(saga); // until the pass has ended well
     if (admitted.words[0] === 'tar')
-      return receiveTar(admitted, { tree, runDir: settings.RUN_DIR, signal: serving.signal, onLog: serving.onLog });
+      return receiveTar(admitted, {
+        tree,
+        runDir: settings.RUN_DIR,
+        signal: serving.signal,
+        onLog: serving.onLog,
+      });
     const more = await serveRsyncOn(admitted, tree, serving);
     if (before && more)
       counts.set(saga, { files: before.files + more.files, bytes: before.bytes + more.bytes });

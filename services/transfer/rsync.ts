@@ -100,15 +100,19 @@ export async function sendRsync(
       : `rsync://vs@${way.address.includes(':') ? `[${way.address}]` : way.address}:${way.port}/tree/`,
   ];
   const names = part && walked ? await open(walked.names) : undefined;
-  const { code, text, errors } = await confined({ runDir, tree, write: false }, argv, async (confinedArgv) => {
-    const child = start(confinedArgv, {
-      stdio: [names?.fd ?? 'ignore', 'pipe', 'pipe', ...(wire ? (['pipe'] as const) : [])],
-      ...(wire ? {} : { env: { RSYNC_PASSWORD: way.secret } }),
-    });
-    const inner = child.stdio[3] as Duplex | undefined;
-    if (wire && inner) carry(wire, inner, inner);
-    return saying(child, signal, count);
-  }).finally(() => {
+  const { code, text, errors } = await confined(
+    { runDir, tree, write: false },
+    argv,
+    async (confinedArgv) => {
+      const child = start(confinedArgv, {
+        stdio: [names?.fd ?? 'ignore', 'pipe', 'pipe', ...(wire ? (['pipe'] as const) : [])],
+        ...(wire ? {} : { env: { RSYNC_PASSWORD: way.secret } }),
+      });
+      const inner = child.stdio[3] as Duplex | undefined;
+      if (wire && inner) carry(wire, inner, inner);
+      return saying(child, signal, count);
+    },
+  ).finally(() => {
     wire?.destroy();
     void names?.close();
   });

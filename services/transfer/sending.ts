@@ -33,7 +33,11 @@ export interface Sent {
  * Source: one pass of a tree by tar or rsync. A live one writes out what is dirty before it reads: what a process
  * stores into a mapped page later faults again, and has a new ctime (a page that was dirty already would not).
  */
-export async function sendTree(what: Sending, changes: Changes, count: ReturnType<typeof meter>): Promise<Sent> {
+export async function sendTree(
+  what: Sending,
+  changes: Changes,
+  count: ReturnType<typeof meter>,
+): Promise<Sent> {
   const { saga, tree, way, final, since } = what;
   const mark = Date.now();
   if (!final) await run(['sync', '-f', tree], { timeoutMs: 3_600_000, signal: way.signal });
@@ -70,8 +74,7 @@ async function sendKind(
     return { bytes: count.end().bytes, treeBytes: bytes, treeFiles: files };
   }
   const from = since === undefined ? undefined : since - changes.setBack(saga);
-  const walked =
-    final && from === undefined ? undefined : await changes.walk(saga, tree, from, signal);
+  const walked = final && from === undefined ? undefined : await changes.walk(saga, tree, from, signal);
   const suspects = walked && walked.listed > 0 ? walked : undefined;
   const direct = way.channel === 'plain' && kind === 'full' && since === undefined;
   const { sent, files, treeBytes, treeFiles } = await sendRsync(

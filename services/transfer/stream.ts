@@ -125,7 +125,9 @@ export async function takeFramed(wire: Duplex, file: string, most: number): Prom
       if (wire.destroyed) cut();
       else wire.resume();
     });
-    await new Promise<void>((resolve, reject) => into.end((error?: Error | null) => (error ? reject(error) : resolve())));
+    await new Promise<void>((resolve, reject) =>
+      into.end((error?: Error | null) => (error ? reject(error) : resolve())),
+    );
   } finally {
     into.destroy();
   }
@@ -155,6 +157,7 @@ export async function feed(
   const over = new Promise<void>((resolve) => {
     frames.stream.once('finish', resolve);
     wire.once('close', resolve);
+    if (wire.destroyed) resolve();
   });
   const cutOff = () => stdin.destroy(); // the tool must not wait for ever
   wire.once('close', cutOff);

@@ -53,7 +53,15 @@ export async function receiveTar(
     if (kind !== 'tar') throw new VsError('refused', 'a transfer came that is none of tar');
     for (const left of await readdir(tree)) await rm(join(tree, left), { recursive: true }); // of a try that was cut off
     wire.write(answer());
-    const argv = ['tar', '--extract', '--preserve-permissions', '--delay-directory-restore', ...keep, '-f', '-'];
+    const argv = [
+      'tar',
+      '--extract',
+      '--preserve-permissions',
+      '--delay-directory-restore',
+      ...keep,
+      '-f',
+      '-',
+    ];
     await confined({ runDir, tree, write: true }, argv, async (confinedArgv) => {
       const child = start(confinedArgv, { stdio: ['pipe', 'ignore', 'pipe'] });
       const end = () => child.kill('SIGTERM');

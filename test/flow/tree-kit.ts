@@ -29,16 +29,25 @@ function paths(top: Buffer): { path: Buffer; is: fs.BigIntStats }[] {
   return all;
 }
 
-/** A tree as text, a line an entry, with all that a copy must keep: so that two of them can be compared. */
-export function oracle(top: string): string[] {
+/** A tree as text, a line an entry, with all that a copy must keep: so that two of them can be compared; without sockets if told. */
+export function oracle(top: string, sockets = true): string[] {
   const root = bytes(top);
   const groups = new Map<bigint, string>();
-  const all = paths(root).map(({ path, is }) => ({ is, path, name: path.subarray(root.length).toString('latin1') }));
+  const every = paths(root);
+  const left = new Set(
+    sockets
+      ? []
+      : every.filter(({ is }) => is.isSocket()).map(({ path }) => path.subarray(root.length + 1).toString()),
+  );
+  const all = every
+    .filter(({ is }) => sockets || !is.isSocket())
+    .map(({ path, is }) => ({ is, path, name: path.subarray(root.length).toString('latin1') }));
   all.sort((a, b) => (a.name < b.name ? -1 : 1));
   const lines = all.map(({ path, is, name }) => {
     const what = [is.mode.toString(8), `${is.uid}:${is.gid}`, is.mtimeNs, is.rdev];
     if (is.isSymbolicLink()) what.push(fs.readlinkSync(path, { encoding: 'latin1' as BufferEncoding }));
-    if (is.isFile()) what.push(is.size, createHash('sha256').update(fs.readFileSync(path)).digest('hex').slice(0, 16));
+    if (is.isFile())
+      what.push(is.size, createHash('sha256').update(fs.readFileSync(path)).digest('hex').slice(0, 16));
     if (!is.isDirectory()) {
       const first = groups.get(is.ino) ?? name;
       groups.set(is.ino, first);
@@ -51,17 +60,41 @@ export function oracle(top: string): string[] {
     encoding: 'latin1',
     stdio: ['ignore', 'pipe', 'ignore'],
   });
-  return [...lines, ...attributes.split('\n\n').toSorted()];
+  const kept = attributes
+    .split('\n\n')
+    .filter((block) => !left.has(block.split('\n')[0]?.slice('# file: '.length) ?? ''));
+  return [...lines, ...kept.toSorted()];
 }
 
-const odd = ['plain', '#hash', ';semi', '-dash', ' blank ', 'new\nline', 'nicht-\xfcutf8', '\xff\xfe', "quo'te", 'a*b[c]?', '..x', 'back\\slash', '~'];
+const odd = [
+  'plain',
+  '#hash',
+  ';semi',
+  '-dash',
+  ' blank ',
+  'new\nline',
+  'nicht-\xfcutf8',
+  '\xff\xfe',
+  "quo'te",
+  'a*b[c]?',
+  '..x',
+  'back\\slash',
+  '~',
+];
 let serial = 0;
 /** One of few names, so that the same name becomes many things; or a new one. */
 const name = (random: Dice): Buffer =>
-  bytes(random.below(3) === 0 ? `${random.one(odd) ?? ''}${random.below(3)}` : `n${random.below(4) ? random.below(12) : serial++}`);
+  bytes(
+    random.below(3) === 0
+      ? `${random.one(odd) ?? ''}${random.below(3)}`
+      : `n${random.below(4) ? random.below(12) : serial++}`,
+  );
 
 const content = (random: Dice): Buffer =>
-  Buffer.alloc(random.below(4) === 0 ? 40_000 + random.below(300_000) : random.below(900), `${random.below(1e9)}\n`);
+  Buffer.alloc(
+    random.below(4) === 0 ? 40_000 + random.below(300_000) : random.below(900),
+    `${random.below(1e9)}\n`,
+  );
 
 const isPlain = (path: Buffer) => /^[\w./-]+$/.test(path.toString('latin1'));
 
@@ -70,7 +103,8 @@ const classes: Record<string, (at: Place, random: Dice) => void> = {
   create: ({ into }, random) => fs.writeFileSync(into, content(random)),
   mkdir: ({ into }, random) => {
     fs.mkdirSync(into);
-    for (let count = random.below(3); count > 0; count--) fs.writeFileSync(under(into, name(random)), content(random));
+    for (let count = random.below(3); count > 0; count--)
+      fs.writeFileSync(under(into, name(random)), content(random));
   },
   delete: ({ any }) => fs.rmSync(any, { recursive: true, force: true }),
   renameFile: ({ file, into }) => fs.renameSync(file, into),
@@ -89,7 +123,10 @@ const classes: Record<string, (at: Place, random: Dice) => void> = {
   chown: ({ any }, random) => fs.lchownSync(any, random.below(70_000), random.below(70_000)),
   acl: ({ any }, random) => {
     const entry = `${random.below(3) ? '' : 'd:'}u:${random.below(9)}:rw`;
-    if (isPlain(any)) execFileSync('setfacl', random.below(4) ? ['-m', entry, any.toString()] : ['-b', any.toString()], { stdio: 'ignore' });
+    if (isPlain(any))
+      execFileSync('setfacl', random.below(4) ? ['-m', entry, any.toString()] : ['-b', any.toString()], {
+        stdio: 'ignore',
+      });
   },
   xattr: ({ any }, random) => {
     const attribute = random.one(['user.one', 'user.two', 'trusted.three']) ?? '';
@@ -97,7 +134,8 @@ const classes: Record<string, (at: Place, random: Dice) => void> = {
     if (isPlain(any)) execFileSync('setfattr', ['-h', ...how, any.toString()], { stdio: 'ignore' });
   },
   capability: ({ file }) => {
-    if (isPlain(file)) execFileSync('setcap', ['cap_net_bind_service+ep', file.toString()], { stdio: 'ignore' });
+    if (isPlain(file))
+      execFileSync('setcap', ['cap_net_bind_service+ep', file.toString()], { stdio: 'ignore' });
   },
   link: ({ file, into }) => fs.linkSync(file, into),
   breakLink: ({ file, into }) => {
@@ -138,10 +176,12 @@ const classes: Record<string, (at: Place, random: Dice) => void> = {
     if (isPlain(into)) execFileSync('mkfifo', [into.toString()], { stdio: 'ignore' });
   },
   device: ({ into }, random) => {
-    if (isPlain(into)) execFileSync('mknod', [into.toString(), 'c', '1', String(random.below(9))], { stdio: 'ignore' });
+    if (isPlain(into))
+      execFileSync('mknod', [into.toString(), 'c', '1', random.one(['3', '5']) ?? ''], { stdio: 'ignore' });
   },
   socket: ({ into }) => {
-    const listen = 'use Socket; socket(S, PF_UNIX, SOCK_STREAM, 0); bind(S, pack_sockaddr_un($ARGV[0])) or die';
+    const listen =
+      'use Socket; socket(S, PF_UNIX, SOCK_STREAM, 0); bind(S, pack_sockaddr_un($ARGV[0])) or die';
     if (isPlain(into)) execFileSync('perl', ['-e', listen, into.toString()], { stdio: 'ignore' });
   },
   touch: ({ any }, random) => fs.lutimesSync(any, random.below(1e9), random.below(1e9) + 0.123_456),
@@ -172,6 +212,8 @@ export function mutate(top: string, random: Dice, count: number, among: string[]
       any: random.one(all.map(({ path }) => path)) ?? none,
       into: under(home, name(random)),
     };
+    const there = fs.lstatSync(place.into, { throwIfNoEntry: false });
+    if (there && !there.isFile() && !there.isDirectory()) fs.unlinkSync(place.into); // nothing is written into a fifo or a device
     try {
       classes[random.one(among) ?? '']?.(place, random);
     } catch {
