@@ -63,7 +63,7 @@ export function service(context: Context): Service {
     if (before && more)
       counts.set(saga, { files: before.files + more.files, bytes: before.bytes + more.bytes });
   }
-  async function count(saga: string, tree: string): Promise<void> {
+  async function countTree(saga: string, tree: string): Promise<void> {
     if (!counts.has(saga) && (await stat(tree).catch(() => undefined)))
       counts.set(saga, await applyList(tree, 'count', undefined));
   }
@@ -182,7 +182,7 @@ export function service(context: Context): Service {
         await work.settled(saga);
         await Promise.all([
           run(['sync', '-f', paths.staging(name, saga)], { timeoutMs: 600_000 }),
-          count(saga, paths.stagingTree(name, saga)),
+          countTree(saga, paths.stagingTree(name, saga)),
         ]);
         return {};
       },

@@ -30,8 +30,18 @@ export async function sendTar(
   const { signal } = way;
   const argv = [
     'tar',
-    ...['--create', '--format=posix', '--pax-option=delete=atime,delete=ctime', '--sparse', ...keep],
-    ...['--warning=no-file-ignored', '--anchored', '--no-wildcards', '--exclude=./config', '-f', '-', '.'],
+    '--create',
+    '--format=posix',
+    '--pax-option=delete=atime,delete=ctime',
+    '--sparse',
+    ...keep,
+    '--warning=no-file-ignored',
+    '--anchored',
+    '--no-wildcards',
+    '--exclude=./config',
+    '-f',
+    '-',
+    '.',
   ];
   const wire = await openWire(way, ['tar', ...(packed ? [PACKED] : [])]);
   await confined({ runDir, tree, write: false }, argv, async (confinedArgv) => {

@@ -59,7 +59,12 @@ export function copying(saga: string) {
     async open(kind: PassKind): Promise<Opened> {
       const opened = await target.handlers['transfer.open']?.(
         {
-          ...{ ...both, copy: 'rsync', channel: 'plain', fromHost: 'host1', from: '127.0.0.1', ttl: 60_000 },
+          ...both,
+          copy: 'rsync',
+          channel: 'plain',
+          fromHost: 'host1',
+          from: '127.0.0.1',
+          ttl: 60_000,
           kind: since === undefined ? kind : 'list',
         },
         call,
@@ -67,11 +72,17 @@ export function copying(saga: string) {
       if (!opened) throw new Error('no endpoint');
       return opened;
     },
-    async pass(kind: PassKind, final = false, more: object = {}) {
+    async pass(kind: PassKind, final = false, more: object = {}, flush = true) {
       const opened = await this.open(kind);
       const sent = await source.handlers['transfer.send']?.(
         {
-          ...{ ...both, copy: 'rsync', channel: 'plain', toHost: 'host2', address: '127.0.0.1', final, kind },
+          ...both,
+          copy: 'rsync',
+          channel: 'plain',
+          toHost: 'host2',
+          address: '127.0.0.1',
+          final,
+          kind,
           port: opened.port,
           secret: seal(opened.secret, sealKey(host1.settings)),
           ...(since === undefined ? {} : { since }),
@@ -81,7 +92,7 @@ export function copying(saga: string) {
       );
       if (!sent) throw new Error('nothing was sent');
       since = sent.began;
-      if (!final) await target.handlers['transfer.flush']?.(both, call);
+      if (!final && flush) await target.handlers['transfer.flush']?.(both, call);
       return sent;
     },
     verify: (of: { treeBytes?: number | undefined; treeFiles?: number | undefined }) =>

@@ -1,7 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import fs from 'node:fs';
-import { join } from 'node:path';
 
 /** A generator of numbers that gives the same ones for the same seed (mulberry32). */
 export function dice(seed: number) {
@@ -187,6 +186,11 @@ const classes: Record<string, (at: Place, random: Dice) => void> = {
   touch: ({ any }, random) => fs.lutimesSync(any, random.below(1e9), random.below(1e9) + 0.123_456),
 };
 export const kinds = Object.keys(classes);
+/** Those by which a tree grows. */
+export const growing =
+  'mkdir mkdir create create link acl xattr capability sparse fifo device socket chmod chown touch'.split(
+    ' ',
+  );
 
 interface Place {
   file: Buffer;
