@@ -4,6 +4,7 @@ import { connect as connectTls } from 'node:tls';
 import type { Channel } from '../../shared/contract/transfer.ts';
 import { VsError } from '../../shared/errors.ts';
 import type { Identity } from '../../shared/identity.ts';
+import type { Held } from './held.ts';
 import { readLine, wrongIn } from './hello.ts';
 import { nameIn, tlsOptions, wrongWith } from './identity.ts';
 import { openSsh } from './ssh.ts';
@@ -20,7 +21,7 @@ export interface Way {
   identity?: Identity | undefined;
   signal: AbortSignal;
   /** A connection that was made before, and has been taken by the other side. */
-  held?: Duplex | undefined;
+  held?: Held | undefined;
 }
 
 /** How long a connection and the answer to the first line may take (ms). */
@@ -89,11 +90,17 @@ async function openTls(way: Way): Promise<Duplex> {
 export async function openWire(way: Way, words: string[]): Promise<Duplex> {
   const { held } = way;
   if (held) {
-    const end = () => held.destroy();
+    const end = () => held.wire.destroy();
+    if (held.words !== words.join(' ')) {
+      end();
+      throw new VsError('failed', 'the connection that was made before is for another kind of pass', {
+        retryable: true,
+      });
+    }
     way.signal.addEventListener('abort', end, { once: true });
-    held.once('close', () => way.signal.removeEventListener('abort', end));
+    held.wire.once('close', () => way.signal.removeEventListener('abort', end));
     if (way.signal.aborted) end();
-    return held;
+    return held.wire;
   }
   const wire =
     way.channel === 'tls'

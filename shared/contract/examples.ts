@@ -156,7 +156,6 @@ export const examples: { [K in CommandName]: z.input<(typeof commands)[K]['args'
     secret,
     label,
   },
-  'transfer.suspects': { name, saga, since: 1764086400000 },
   'transfer.flush': { name, saga },
   'transfer.close': { name, saga },
   'template.list': {},

@@ -127,6 +127,7 @@ export const orchestratorCommands = {
       transport: transport.optional(),
       /** Frozen instead of stopped; its programs see a power cut. */
       crashConsistent: z.boolean().optional(),
+      full: z.boolean().optional(), // rsync: every pass compares both trees
       dryRun: z.boolean().optional(),
       wait: z.boolean().optional(),
     }),

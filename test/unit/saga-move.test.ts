@@ -42,7 +42,6 @@ function world() {
     'snapshot.discard': (host) => void state.staging.delete(host),
     'transfer.open': () => ({ address: '10.0.0.2', port: 1, secret: 'SECRET', received: [] }),
     'transfer.send': () => ({ bytes: 100, ms: 1, began: 1 }),
-    'transfer.suspects': () => ({ files: 1 }),
     'snapshot.adopt': (host) => void state.trees.add(host),
     'snapshot.evict': (host) => {
       if (state.owner.has(host)) throw new VsError('refused', `${host} owns it`);

@@ -1,4 +1,5 @@
 import type { Args } from '../../../shared/contract/commands.ts';
+import { VsError } from '../../../shared/errors.ts';
 import { estimate } from '../estimate.ts';
 import { checkMove } from '../sagas/move.ts';
 import { groups, size } from '../text.ts';
@@ -21,6 +22,11 @@ export async function planMove(deciding: Deciding, args: Args<'orchestrator.move
   );
   const { wish, ...wired } = await wire(deciding, vserver.host, args.host);
   const carriage = chooseTransport(args.transport, wish, source, target, nested);
+  if (args.full && carriage.copy !== 'rsync')
+    throw new VsError(
+      'refused',
+      `--full is for rsync, and ${args.name} travels by ${carriage.copy}; add --transport rsync`,
+    );
   await ready(deciding, carriage, vserver.host, args.host);
   const plan = {
     name: args.name,
@@ -28,6 +34,7 @@ export async function planMove(deciding: Deciding, args: Args<'orchestrator.move
     target: args.host,
     sourceAddress: source.address,
     ...carriage,
+    ...(args.full ? { full: true as const } : {}),
     bytes,
     files,
     running: vserver.state === 'running',

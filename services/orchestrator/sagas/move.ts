@@ -3,8 +3,8 @@ import type { VserverState } from '../../../shared/contract/vserver.ts';
 import { VsError } from '../../../shared/errors.ts';
 import type { Agents } from '../agent.ts';
 import type { Step, StepContext } from '../executor.ts';
-import { day, groups, seconds, size } from '../text.ts';
-import { type Route, arm, livePasses, pass } from '../passes.ts';
+import { day, groups, seconds } from '../text.ts';
+import { type Route, arm, livePasses, pass, passText } from '../passes.ts';
 import { stageStep } from './steps.ts';
 
 export interface MovePlan extends Route {
@@ -136,7 +136,7 @@ export function moveSteps(plan: MovePlan, agents: Agents): Step[] {
           ...{ final: true, tag: 'final', since: began, armed },
         });
         armed = undefined;
-        context.say(size(last.bytes));
+        context.say(passText(last));
         return { ...last };
       },
     },
