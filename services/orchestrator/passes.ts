@@ -26,6 +26,8 @@ interface Pass {
   treeBytes?: number;
   treeFiles?: number;
   label?: string;
+  /** The life of the target in which it came. */
+  life?: string;
 }
 
 const TTL = 12 * 3_600_000;
@@ -122,12 +124,14 @@ async function once(agents: Agents, route: Route, context: StepContext, options:
     ...(route.compress ? { compress: true } : {}),
     ...(options.total ? { total: options.total } : {}),
   };
+  const life = agents.life?.(target);
   const sent = await agents.ask(source, 'transfer.send', args, context, {
-    tag,
+    // what was sent to an endpoint that ended with its host is no answer for the next one
+    tag: `${tag}-${opened.port}`,
     timeoutMs: TTL,
     onProgress: (progress) => context.progress(progress),
   });
-  return { ...sent, ...(label ? { label } : {}) };
+  return { ...sent, ...(label ? { label } : {}), ...(life ? { life } : {}) };
 }
 
 /** The copies while it runs: the seed, then further passes while they are long and still get shorter. */

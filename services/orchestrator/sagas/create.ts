@@ -7,7 +7,7 @@ import type { Agents } from '../agent.ts';
 import type { Step, StepContext } from '../executor.ts';
 import { groups, size } from '../text.ts';
 import { type Route, pass } from '../passes.ts';
-import { adoptStep, stageStep } from './steps.ts';
+import { adoptStep, keep, stageStep } from './steps.ts';
 
 export interface CreatePlan {
   name: string;
@@ -189,7 +189,9 @@ export function createSteps(plan: CreatePlan, agents: Agents): Step[] {
       name: 'install',
       host,
       async do(context) {
+        const life = agents.life?.(host);
         const { bytes, files } = await fill(agents, plan, context);
+        await keep(agents, { name, host, life, flush: true }, context);
         context.say(`${size(bytes)} in ${groups(files)} files`);
         if (clone?.snapshot && !elsewhere)
           await agents.ask(host, 'snapshot.remove', { name: clone.of, saga: context.id }, context);

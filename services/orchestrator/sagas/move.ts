@@ -5,7 +5,7 @@ import type { Agents } from '../agent.ts';
 import type { Step } from '../executor.ts';
 import { day, groups, seconds, size } from '../text.ts';
 import { type Route, livePasses, pass } from '../passes.ts';
-import { adoptStep, stageStep } from './steps.ts';
+import { adoptStep, keep, stageStep } from './steps.ts';
 
 export interface MovePlan extends Route {
   running: boolean;
@@ -115,8 +115,9 @@ export function moveSteps(plan: MovePlan, agents: Agents): Step[] {
       host: target,
       downtime: running,
       async do(context) {
-        const { label, treeBytes, treeFiles } = context.outputs['final'] as {
+        const { label, treeBytes, treeFiles, life } = context.outputs['final'] as {
           label?: string;
+          life?: string;
           treeBytes?: number;
           treeFiles?: number;
         };
@@ -128,6 +129,8 @@ export function moveSteps(plan: MovePlan, agents: Agents): Step[] {
           { timeoutMs: 600_000 },
         );
         if (label) await agents.ask(target, 'snapshot.promote', { ...both(context), label }, context);
+        // a snapshot of what was received writes it out
+        await keep(agents, { name, host: target, life, flush: label === undefined }, context);
         context.say(label ? 'received whole' : `${groups(treeFiles ?? 0)} files agree`);
       },
     },

@@ -1,3 +1,4 @@
+import { VsError } from '../../../shared/errors.ts';
 import type { Agents } from '../agent.ts';
 import type { Step, StepContext } from '../executor.ts';
 import { size } from '../text.ts';
@@ -20,6 +21,27 @@ export const stageStep = (
     await agents.ask(what.host, 'snapshot.discard', both, context);
   },
 });
+
+/**
+ * Writes out what was staged before anybody relies on it. `life` is the one of the host in which it came: a later one may
+ * have lost, by a power cut, what had come and was not on its disk yet.
+ */
+export async function keep(
+  agents: Agents,
+  what: { name: string; host: string; life: string | undefined; flush: boolean },
+  context: StepContext,
+): Promise<void> {
+  const { host, name, life, flush } = what;
+  if (flush)
+    await agents.ask(host, 'transfer.flush', { name, saga: context.id }, context, {
+      tag: 'keep',
+      timeoutMs: 600_000,
+    });
+  if (agents.life?.(host) !== life)
+    throw new VsError('failed', `${host} restarted after the copy came, so it may not have all of it`, {
+      details: { host },
+    });
+}
 
 /** The staged tree becomes the vserver's; what is started next configures itself. */
 export const adoptStep = (
