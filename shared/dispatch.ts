@@ -101,6 +101,7 @@ export function createDispatcher(handlers: Handlers, onFault: (error: unknown, n
       throw new VsError(
         'deadline',
         `${name} came ${Math.round(late / 1000)} s past its deadline and was not carried out; if nothing was slow, compare the clocks of the two hosts`,
+        { details: { now: Date.now() } },
       );
     return parseArgs(name, envelope.args);
   }

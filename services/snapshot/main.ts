@@ -8,7 +8,7 @@ import { isOwner } from '../../shared/ownership.ts';
 import { pathsFor } from '../../shared/paths.ts';
 import { run } from '../../shared/run.ts';
 import type { Context, Service } from '../../shared/service.ts';
-import { readJson, removeFileDurable, renameDurable, syncDirectory, writeJson } from '../../shared/store.ts';
+import { clearTemporary, readJson, removeFileDurable, renameDurable, syncDirectory, writeJson } from '../../shared/store.ts';
 import { createTurns } from '../../shared/turns.ts';
 import { type Driver, driverOf } from './drivers.ts';
 import { openTrash } from './trash.ts';
@@ -192,6 +192,7 @@ export function service(context: Context): Service {
         }),
     },
     async start() {
+      for (const folder of [`${settings.STATE_DIR}/adopted`, paths.trash]) await clearTemporary(folder);
       const prune = () =>
         void trash()
           .then((one) => one.prune())

@@ -1,9 +1,9 @@
 import type { Connection } from '../../shared/bus/connection.ts';
 import { backoffMs } from '../../shared/bus/backoff.ts';
-import { matches } from '../../shared/contract/topics.ts';
+import { matches } from './parts/topics.ts';
 import { VsError } from '../../shared/errors.ts';
-import { type Life, lives } from './loop.ts';
-import type { World } from './world.ts';
+import { type Life, type Loop, type Random, lives } from './loop.ts';
+import type { Scenario } from './scenario.ts';
 
 /** What a process hands to its connection (shared/bus/connection.ts). */
 export interface ClientOptions {
@@ -18,6 +18,15 @@ export interface ClientOptions {
 const SILENCE_MS = 15_000;
 /** After its own restart the broker carries out the wills of those that did not come back for so long (ms). */
 const WILL_MS = 15_000;
+
+/** What it needs of the world. */
+export interface Around {
+  loop: Loop;
+  random: Random;
+  scenario: Scenario;
+  isCut: (a: string, b: string) => boolean;
+  onMessage: (topic: string, text: string) => void;
+}
 
 interface Client {
   life: Life;
@@ -38,34 +47,34 @@ interface Client {
   ended: boolean;
 }
 
-const fits = new Map<string, boolean>();
-function isFor(filter: string, topic: string): boolean {
-  const key = `${filter} ${topic}`;
-  let fit = fits.get(key);
-  if (fit === undefined) {
-    if (fits.size > 20_000) fits.clear();
-    fits.set(key, (fit = matches(filter, topic)));
-  }
-  return fit;
-}
 const lost = () => new VsError('unavailable', 'the connection to the broker was lost', { retryable: true });
 
 /**
  * The broker of the simulation, and the connections to it: QoS 1 with clean sessions. One connection keeps its order;
  * different ones overtake one another; a message may come twice; a cut holds all back until a side gives up.
  */
-export function createBroker(world: World) {
+export function createBroker(world: Around) {
   const { loop, random } = world;
   const retained = new Map<string, string>();
   /** Those that the broker takes for connected, and all that ever were. */
   const clients = new Set<Client>();
   const everyone = new Set<Client>();
+  /** By topic; forgotten when anybody comes, goes or hears something else. */
+  const hearers = new Map<string, Client[]>();
   let up = true;
   let life = 0;
 
   const latency = () => (random.chance(world.scenario.slow) ? random.between(20, 400) : random.between(1, 4));
   const reachable = (client: Client) => up && client.life.node.powered && !world.isCut(client.life.node.name, 'master');
 
+  function hearersOf(topic: string): Client[] {
+    let those = hearers.get(topic);
+    if (!those) {
+      those = [...clients].filter(({ filters }) => [...filters].some((filter) => matches(filter, topic)));
+      hearers.set(topic, those);
+    }
+    return those;
+  }
   /** Carries something from one end of a connection to the other; in order, and not while it is cut. */
   function carry(client: Client, isUp: boolean, act: () => void): void {
     const { session } = client;
@@ -94,14 +103,9 @@ export function createBroker(world: World) {
       else retained.set(topic, text);
     }
     world.onMessage(topic, text);
-    for (const client of clients) {
-      if (!client.known) continue;
-      for (const filter of client.filters) {
-        if (!isFor(filter, topic)) continue;
-        down(client, topic, text, false);
-        if (random.chance(world.scenario.twice)) down(client, topic, text, false);
-        break;
-      }
+    for (const client of hearersOf(topic)) {
+      down(client, topic, text, false);
+      if (world.scenario.twice > 0 && random.chance(world.scenario.twice)) down(client, topic, text, false);
     }
   }
   /** The broker's side of a connection ends. */
@@ -109,6 +113,7 @@ export function createBroker(world: World) {
     if (!client.known) return;
     client.known = false;
     clients.delete(client);
+    hearers.clear();
     if (isLost && client.options.will) publish(client.options.will.topic, client.options.will.text, true);
   }
   /** The process's side ends; it connects again. */
@@ -132,6 +137,7 @@ export function createBroker(world: World) {
       forget(client, false);
       Object.assign(client, { open: true, known: true, filters: new Set(), stalled: [], lastUp: 0, lastDown: 0 });
       clients.add(client);
+      hearers.clear();
       client.options.onConnect();
     });
   }
@@ -187,11 +193,15 @@ export function createBroker(world: World) {
         subscribe: (filters) =>
           answered(() => {
             for (const filter of filters) client.filters.add(filter);
+            hearers.clear();
             for (const [topic, text] of retained)
-              if (filters.some((filter) => isFor(filter, topic))) down(client, topic, text, true);
+              if (filters.some((filter) => matches(filter, topic))) down(client, topic, text, true);
             return [];
           }),
-        unsubscribe: (filter) => answered(() => void client.filters.delete(filter)),
+        unsubscribe: (filter) => answered(() => {
+            client.filters.delete(filter);
+            hearers.clear();
+          }),
         reconnect() {
           forget(client, false);
           lose(client);
@@ -230,6 +240,7 @@ export function createBroker(world: World) {
     },
     stop(silent: boolean): void {
       up = false;
+      hearers.clear();
       life++;
       const mine = life;
       for (const client of clients) {

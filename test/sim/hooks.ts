@@ -17,6 +17,7 @@ const machine: Record<string, string> = {
   'node:os': 'os/os.ts',
 };
 const parts: Record<string, string> = {
+  'shared/contract/topics.ts': 'parts/topics.ts',
   'shared/bus/connection.ts': 'parts/connection.ts',
   'shared/run.ts': 'parts/run.ts',
   'shared/seal.ts': 'parts/seal.ts',

@@ -55,7 +55,7 @@ async function serve(life: Life): Promise<void> {
   const log = logOf(life);
   const handlers: Handlers = {};
   const dispatcher = createDispatcher(handlers, (error, name) => {
-    if (!(error instanceof VsError)) log.error({ err: error }, name);
+    if (!(error instanceof VsError) && !(error as NodeJS.ErrnoException).code) log.error({ err: error }, name);
   });
   const bus = connectBus({ settings: settingsOf(host), target: host, dispatcher, log });
   const context: Context = { host, settings: settingsOf(host), bus, log, version: '0.1.0' };

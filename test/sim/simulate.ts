@@ -156,6 +156,7 @@ function checkHost(world: World, watch: Watch, host: Machine, stuck: Set<string>
 /** Runs a scenario to its end, and says what was violated. */
 export async function simulate(scenario: Scenario, verbose = false): Promise<Outcome> {
   const log: string[] = [];
+  Error.stackTraceLimit = verbose ? 10 : 0; // most errors of a simulation are read by nobody
   const world = createWorld(scenario, begin, verbose ? (line) => void log.push(line) : undefined);
   setWorld(world);
   const watch = createWatch(world);
@@ -193,7 +194,13 @@ export async function simulate(scenario: Scenario, verbose = false): Promise<Out
     return ended || world.violations.length > 0;
   });
   const sagas = sagasOf(world);
-  if (world.violations.length === 0) checkEnd(world, watch, sagas);
+  if (world.violations.length === 0) {
+    checkEnd(world, watch, sagas);
+    // what stays in the way by a person's hand, or does not start, is mended by a person
+    const isTouched = world.handled || scenario.faults.some(({ deed }) => deed.what === 'nostart');
+    for (const { id, result, message } of sagas)
+      if (result === 'stuck' && !isTouched) world.violate(`all is mended, and saga ${id} is stuck still: ${message}`);
+  }
   for (const { id, result, message } of sagas) world.say('master', `${id}: ${result}: ${message}`);
   setWorld(undefined);
   return {

@@ -1,4 +1,4 @@
-import { createBroker } from './broker.ts';
+import { type Broker, createBroker } from './broker.ts';
 import { type Disk, createDisk } from './disk.ts';
 import { type Life, type Loop, type Node, type Random, createLoop, createRandom } from './loop.ts';
 import type { Endpoint } from './parts/transfer.ts';
@@ -198,7 +198,7 @@ export function createWorld(scenario: Scenario, begin: Begin, log?: (line: strin
     files: new Map<number, unknown>(),
     lastFile: 10,
     lastPort: 1000,
-    broker: undefined as unknown as ReturnType<typeof createBroker>,
+    broker: undefined as unknown as Broker,
     say,
     violate,
     isLogged: log !== undefined,
@@ -347,7 +347,7 @@ export function createWorld(scenario: Scenario, begin: Begin, log?: (line: strin
       nostart: 0,
       lives: [],
     });
-  world.broker = createBroker(world as World);
+  world.broker = createBroker(world);
   return world;
 }
 export type World = ReturnType<typeof createWorld>;

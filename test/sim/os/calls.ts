@@ -22,7 +22,7 @@ function found(path: string, follow = true): Inode {
   return inode;
 }
 function room(path: string): void {
-  if (currentLife().node.full && !path.startsWith('/run/')) throw fault('ENOSPC', path);
+  if (currentLife().node.full && !path.startsWith('/run/')) throw Object.assign(fault('ENOSPC', path), { path });
 }
 function statOf(inode: Inode) {
   const size = inode.kind === 'file' ? inode.text.length : 0;

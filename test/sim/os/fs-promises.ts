@@ -48,7 +48,7 @@ function handleOf(fd: number) {
     readFile: call('read', () => now.readFd(fd)),
     stat: call('fstat', () => now.statFd(fd)),
     chmod: call('fchmod', () => undefined),
-    truncate: call('ftruncate', (size = 0) => now.truncateFd(fd, size)),
+    truncate: call('ftruncate', (size: number) => now.truncateFd(fd, size)),
     sync: () => later('fsync', theWorld().random.between(0, SYNC_MS), () => now.sync(fd)),
     datasync: () => later('fsync', theWorld().random.between(0, SYNC_MS), () => now.sync(fd)),
     close: call('close', () => now.close(fd)),

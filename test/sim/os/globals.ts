@@ -17,6 +17,10 @@ class VirtualDate extends realDate {
   static override now(): number {
     return nodeNow() ?? realDate.now();
   }
+  /** The names of months cost more than the rest of a saga. */
+  override toLocaleDateString(): string {
+    return this.toISOString().slice(0, 10);
+  }
 }
 
 interface VirtualTimer {

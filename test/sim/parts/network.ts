@@ -26,8 +26,7 @@ export function service({ settings, host }: Context): Service {
       'network.down': async () => ({ removed: true }),
       'network.check': ({ address }) =>
         later('probe', theWorld().random.between(5, 60), ({ node }) => {
-          const answers = theWorld().whoAnswers(node, address, BOOT_MS);
-          return answers ? { answers } : {};
+          return { answers: theWorld().whoAnswers(node, address, BOOT_MS) ?? null };
         }),
       'network.attach': async ({ name, mac, address, prefix }) => ({
         bridge: 'vsbr10',
