@@ -40,11 +40,14 @@ registerHooks({
     return other ? { ...found, url: `${here}${other}` } : found;
   },
   load(url, context, next) {
-    if (!mutation || url !== `${root}${mutation.file}`) return next(url, context);
-    const source = readFileSync(new URL(url), 'utf8');
-    const mutant = source.replace(mutation.from, mutation.to);
-    if (mutant === source)
-      throw new Error(`${mutation.file} does not hold what the mutation "${mutation.name}" changes`);
-    return { format: 'module-typescript', source: mutant, shortCircuit: true };
+    const edits = mutation?.edits.filter(({ file }) => url === `${root}${file}`) ?? [];
+    if (edits.length === 0) return next(url, context);
+    let source = readFileSync(new URL(url), 'utf8');
+    for (const { file, from, to } of edits) {
+      const mutant = source.replace(from, to);
+      if (mutant === source) throw new Error(`${file} does not hold what the mutation ${mutation?.name} changes`);
+      source = mutant;
+    }
+    return { format: 'module-typescript', source, shortCircuit: true };
   },
 });

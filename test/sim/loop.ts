@@ -123,6 +123,7 @@ export function createLoop() {
         if (event.at > end) return push(event);
         if (event.cancelled || event.life?.dead) continue;
         now = event.at;
+        (globalThis as any).EV = ((globalThis as any).EV ?? 0) + 1;
         try {
           if (event.life) lives.run(event.life, event.act);
           else event.act();

@@ -86,6 +86,12 @@ function sagasOf(world: World): SagaState[] {
   return all;
 }
 
+function holds(world: World, part: string): boolean {
+  for (const [topic, text] of world.broker.retained)
+    if (topic.startsWith('vs/1/sagas/') && text.includes(part)) return true;
+  return false;
+}
+
 /** What must hold once all sagas have ended and all faults are mended. */
 function checkEnd(world: World, watch: Watch, sagas: SagaState[]): void {
   const { broker, machines, scenario } = world;
@@ -171,9 +177,9 @@ export async function simulate(scenario: Scenario, verbose = false): Promise<Out
     const now = world.loop.now();
     const isMended =
       now > world.busyUntil && !world.hasCuts() && [...world.machines.values()].every((one) => one.powered);
-    const sagas = sagasOf(world);
-    if (!isMended || sagas.some((one) => one.result === 'running')) quietSince = now;
+    if (!isMended || holds(world, '"result":"running"')) quietSince = now;
     else if (now - quietSince > (isLong ? LONG_QUIET_MS : QUIET_MS)) {
+      const sagas = sagasOf(world);
       const stuck = sagas.filter((one) => one.result === 'stuck');
       if (stuck.length > 0 && !resumed) {
         resumed = true;

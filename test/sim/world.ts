@@ -40,6 +40,7 @@ export function createWorld(scenario: Scenario, begin: Begin, log?: (line: strin
   const counted = new Map<string, number>();
   const commandOf = new Map<string, string>();
   let stepTriggers = false;
+  let afterTriggers = false;
   let pids = 100;
   let asked = 0;
   let changes = 0;
@@ -234,26 +235,27 @@ export function createWorld(scenario: Scenario, begin: Begin, log?: (line: strin
     },
     /** What the broker has got. */
     onMessage(topic: string, text: string): void {
-      const levels = topic.split('/');
-      if (levels[2] === 'sagas') {
-        if (stepTriggers && levels[4] === 'state' && text !== '') {
+      if (topic.startsWith('vs/1/sagas/')) {
+        if (stepTriggers && topic.endsWith('/state') && text !== '') {
           const { steps } = JSON.parse(text) as { steps: { step: string; state: string }[] };
           for (const { step, state } of steps) if (state === 'running') trigger(`step ${step}`);
         }
         return;
       }
+      if (!topic.includes('/commands/') && !topic.includes('/replies/')) return;
+      const levels = topic.split('/');
       const node = levels[2] === 'master' ? 'master' : (levels[3] ?? '');
       const [kind, service = '', verb = ''] = levels[2] === 'master' ? levels.slice(3) : levels.slice(4);
       if (kind === 'commands') {
         const key = `${service}.${verb}@${node}`;
-        if (log || triggers.size > 0) {
+        if (log || afterTriggers) {
           const { id, args, cancel } = JSON.parse(text) as { id: string; args: unknown; cancel?: boolean };
           commandOf.set(id, key);
           if (log) say(node, `<- ${service}.${verb}${cancel ? ' cancel' : ''}`);
           void args;
         }
-        trigger(`on ${key}`);
-      } else if (kind === 'replies' && (log || triggers.size > 0 || service === 'person')) {
+        if (triggers.size > 0) trigger(`on ${key}`);
+      } else if (kind === 'replies' && (log || afterTriggers || service === 'person' || text.includes('"internal"'))) {
         const reply = JSON.parse(text) as { id: string; ok?: boolean; error?: { code: string; message: string } };
         if (reply.ok === undefined) return;
         if (reply.error?.code === 'internal') violate(`${node} has a fault inside: ${reply.error.message}`);
@@ -325,6 +327,7 @@ export function createWorld(scenario: Scenario, begin: Begin, log?: (line: strin
               ? `call ${machine(when.node).calls + when.n}@${when.node}`
               : `${when.kind} ${when.command}@${when.node}`;
         if (when.kind === 'step') stepTriggers = true;
+        if (when.kind === 'after') afterTriggers = true;
         triggers.set(key, [...(triggers.get(key) ?? []), fault]);
       }
     },

@@ -38,13 +38,15 @@ export function moveSteps(plan: MovePlan, agents: Agents): Step[] {
       name: 'lock',
       host: source,
       async do(context) {
-        const { epoch: now } = await agents.ask(
+        const { epoch: now, state } = await agents.ask(
           source,
           'host-agent.lock',
           { ...both(context), ttl: 86_400_000 },
           context,
         );
         if (now !== epoch) throw new VsError('conflict', `${name} has epoch ${now} now, not ${epoch}`);
+        if ((state !== 'stopped') !== running)
+          throw new VsError('conflict', `${name} is ${state} now; it was not when the move was asked for`);
         await agents.ask(target, 'host-agent.lock', { ...both(context), ttl: 86_400_000 }, context, {
           tag: 'target',
         });

@@ -1,18 +1,18 @@
-// shared/contract/topics.ts, as the simulated processes see it: what fits is looked for once
-import { matches as really } from '../../../shared/contract/topics.ts';
-
+// shared/contract/topics.ts, as the simulated processes see it: the same, but fast
 export { topicsFor } from '../../../shared/contract/topics.ts';
 
-const MOST = 5000;
-const known = new Map<string, Map<string, boolean>>();
+const HASH = 35;
+const PLUS = 43;
+const SLASH = 47;
 
+/** Does an MQTT filter (+ and #) match a topic? */
 export function matches(filter: string, topic: string): boolean {
-  let those = known.get(filter);
-  if (!those) known.set(filter, (those = new Map()));
-  let fits = those.get(topic);
-  if (fits === undefined) {
-    if (those.size > MOST) those.clear();
-    those.set(topic, (fits = really(filter, topic)));
+  let at = 0;
+  for (let index = 0; index < filter.length; index++) {
+    const code = filter.charCodeAt(index);
+    if (code === HASH) return true;
+    if (code === PLUS) while (at < topic.length && topic.charCodeAt(at) !== SLASH) at++;
+    else if (topic.charCodeAt(at++) !== code) return false;
   }
-  return fits;
+  return at === topic.length;
 }
