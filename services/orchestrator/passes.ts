@@ -35,6 +35,8 @@ interface Pass {
   label?: string;
   /** Why a pass of what changed became one of everything. */
   full?: string;
+  /** The life of the target in which it came. */
+  life?: string;
 }
 
 const TTL = 12 * 3_600_000;
@@ -186,12 +188,14 @@ async function once(
     ...(route.compress ? { compress: true } : {}),
     ...(options.total ? { total: options.total } : {}),
   };
+  const life = agents.life?.(target);
   const sent = await agents.ask(source, 'transfer.send', args, context, {
-    tag,
+    // what was sent to an endpoint that ended with its host is no answer for the next one
+    tag: `${tag}-${opened.port}`,
     timeoutMs: TTL,
     onProgress: (progress) => context.progress(progress),
   });
-  return { ...sent, ...(label ? { label } : {}) };
+  return { ...sent, ...(label ? { label } : {}), ...(life ? { life } : {}) };
 }
 
 /** The copies while it runs: the seed, then further passes while they are long and still get shorter. */

@@ -5,7 +5,7 @@ import type { Agents } from '../agent.ts';
 import type { Step, StepContext } from '../executor.ts';
 import { day, groups, seconds } from '../text.ts';
 import { type Route, arm, livePasses, pass, passText } from '../passes.ts';
-import { stageStep } from './steps.ts';
+import { keep, stageStep } from './steps.ts';
 
 export interface MovePlan extends Route {
   running: boolean;
@@ -47,13 +47,15 @@ export function moveSteps(plan: MovePlan, agents: Agents): Step[] {
       name: 'lock',
       host: source,
       async do(context) {
-        const { epoch: now } = await agents.ask(
+        const { epoch: now, state } = await agents.ask(
           source,
           'host-agent.lock',
           { ...both(context), ttl: 86_400_000 },
           context,
         );
         if (now !== epoch) throw new VsError('conflict', `${name} has epoch ${now} now, not ${epoch}`);
+        if ((state !== 'stopped') !== running)
+          throw new VsError('conflict', `${name} is ${state} now; it was not when the move was asked for`);
         await agents.ask(target, 'host-agent.lock', { ...both(context), ttl: 86_400_000 }, context, {
           tag: 'target',
         });
@@ -146,7 +148,8 @@ export function moveSteps(plan: MovePlan, agents: Agents): Step[] {
       downtime: running,
       async do(context) {
         const { label } = labelOf(context);
-        const { treeBytes, treeFiles } = context.outputs['final'] as {
+        const { treeBytes, treeFiles, life } = context.outputs['final'] as {
+          life?: string;
           treeBytes?: number;
           treeFiles?: number;
         };
@@ -157,6 +160,8 @@ export function moveSteps(plan: MovePlan, agents: Agents): Step[] {
           context,
           { timeoutMs: 600_000 },
         );
+        // what btrfs received is written out by the snapshot that is made of it
+        if (!label) await keep(agents, { name, host: target, life, flush: true }, context);
         context.say(label ? 'received whole' : `${groups(treeFiles ?? 0)} files agree`);
       },
     },
@@ -167,6 +172,8 @@ export function moveSteps(plan: MovePlan, agents: Agents): Step[] {
       async do(context) {
         const { id: saga } = context;
         await agents.ask(target, 'snapshot.adopt', { name, saga, ...labelOf(context) }, context);
+        const { life } = context.outputs['final'] as { life?: string };
+        await keep(agents, { name, host: target, life, flush: false }, context);
         await agents.ask(target, 'host-agent.configure', both(context), context);
         context.say('in its place, ready to start');
       },
