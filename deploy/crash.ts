@@ -38,12 +38,14 @@ const columnLines = (): string =>
 function names(text: string | undefined, known: readonly string[], what: string): string[] {
   const given = text === undefined ? [...known] : text.split(',');
   const strange = given.find((one) => !known.includes(one));
-  if (strange !== undefined) throw new UsageError(`there is no ${what} ${strange}; there are: ${known.join(', ')}`);
+  if (strange !== undefined)
+    throw new UsageError(`there is no ${what} ${strange}; there are: ${known.join(', ')}`);
   return given;
 }
 function number(text: string | undefined, otherwise: number, most: number, what: string): number {
   const value = text === undefined ? otherwise : Number(text);
-  if (!Number.isInteger(value) || value < 0 || value > most) throw new UsageError(`${what} is a number up to ${most}`);
+  if (!Number.isInteger(value) || value < 0 || value > most)
+    throw new UsageError(`${what} is a number up to ${most}`);
   return value;
 }
 
@@ -68,7 +70,8 @@ function read() {
   const sets = names(values.faults ?? 'kill,power', faultSets, 'set of faults');
   const inSets = Object.keys(faults).filter((name) => sets.includes(faults[name]?.set ?? ''));
   const columns = values.victim ? names(values.victim, Object.keys(faults), 'victim') : inSets;
-  if (positionals.length > (values.json ? 1 : 0)) throw new UsageError(`"${positionals.join(' ')}" is not understood`);
+  if (positionals.length > (values.json ? 1 : 0))
+    throw new UsageError(`"${positionals.join(' ')}" is not understood`);
   return {
     help: values.help,
     json: values.json,
@@ -93,7 +96,8 @@ async function main(): Promise<number> {
     console.log(`${usage}\n\nColumns:\n${columnLines()}`);
     return 0;
   }
-  if (process.getuid?.() !== 0) throw new UsageError('the lab makes namespaces, mounts and containers: run it as root');
+  if (process.getuid?.() !== 0)
+    throw new UsageError('the lab makes namespaces, mounts and containers: run it as root');
   const stop = new AbortController();
   for (const name of ['SIGINT', 'SIGTERM'] as const) process.on(name, () => stop.abort());
   const begun = Date.now();
@@ -117,13 +121,16 @@ async function main(): Promise<number> {
     else process.stdout.write(text);
   }
   if (stop.signal.aborted) given.say('ended by a signal; the lab is down');
-  return results.some((one) => one.outcome === 'VIOLATION' || one.outcome === 'missed') || stop.signal.aborted ? 1 : 0;
+  return results.some((one) => one.outcome === 'VIOLATION' || one.outcome === 'missed') || stop.signal.aborted
+    ? 1
+    : 0;
 }
 
 try {
   process.exitCode = await main();
 } catch (error) {
-  const isUsage = error instanceof UsageError || (error as { code?: string }).code?.startsWith('ERR_PARSE_ARGS');
+  const isUsage =
+    error instanceof UsageError || (error as { code?: string }).code?.startsWith('ERR_PARSE_ARGS');
   console.error(`test:crash: ${error instanceof Error ? error.message : String(error)}`);
   if (isUsage) console.error(usage);
   process.exitCode = isUsage ? 2 : 1;

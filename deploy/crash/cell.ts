@@ -77,7 +77,11 @@ export async function learnRows(world: World, saga: string, back: boolean): Prom
 }
 
 /** Has a person abort a saga while a step is at work: held there until the broker has the command. */
-async function abortAtStep(world: World, step: string, isNew: (id: string) => boolean): Promise<string | undefined> {
+async function abortAtStep(
+  world: World,
+  step: string,
+  isNew: (id: string) => boolean,
+): Promise<string | undefined> {
   const pid = pidOf(world.lab, 'master', 'master');
   const id = await atRow(world.journals, isNew, `started ${step}`, () => hold(pid, 'SIGSTOP'), 60_000);
   if (!id) return undefined;
@@ -128,7 +132,11 @@ export async function runCell(world: World, cell: Cell): Promise<Result> {
   if (!id) {
     hold(orchestrator, 'SIGCONT');
     why.push(`the saga did not come to "${cell.row}"`);
-    await ended(world, [...journalsIn(world.journals)].find((file) => isNew(file.slice(0, -6)))?.slice(0, -6) ?? '', 60_000);
+    await ended(
+      world,
+      [...journalsIn(world.journals)].find((file) => isNew(file.slice(0, -6)))?.slice(0, -6) ?? '',
+      60_000,
+    );
     return finish('missed');
   }
   if (exact) struckAt = rowsOf(journalOf(world, id)).at(-1) ?? struckAt;
@@ -138,7 +146,7 @@ export async function runCell(world: World, cell: Cell): Promise<Result> {
   try {
     const mend = await fault.strike(world, parts);
     hold(orchestrator, 'SIGCONT');
-    mending = mend();
+    mending = mend(() => journalOf(world, id).at(-1)?.kind === 'end');
     mending.catch(() => undefined);
     result = await ended(world, id, fault.endsWithin);
     await mending;
@@ -155,7 +163,8 @@ export async function runCell(world: World, cell: Cell): Promise<Result> {
     await mendWorld(world);
     result = (await ask(world, 'master', 'orchestrator.resume', { id }, 180_000)).result as typeof result;
   }
-  if (result !== 'done' && result !== 'undone') why.push(`it has no end ${fault.endsWithin / 1000} s after: ${result}`);
+  if (result !== 'done' && result !== 'undone')
+    why.push(`it has no end ${fault.endsWithin / 1000} s after: ${result}`);
   else {
     const mustBe = back ? 'undone' : isPastPnr(world, id, cell.row) ? 'done' : undefined;
     if (mustBe && result !== mustBe) why.push(`it ended ${result}, not ${mustBe}`);
@@ -194,7 +203,9 @@ async function settled(
   const place = spec.place(result, parts);
   const wanted = [
     { ...spec.about, place, runs: spec.runs },
-    ...(spec.about.name === web1.name ? [] : [{ ...web1, place: ownersOf(world, web1.name)[0]?.host, runs: true }]),
+    ...(spec.about.name === web1.name
+      ? []
+      : [{ ...web1, place: ownersOf(world, web1.name)[0]?.host, runs: true }]),
   ];
   const until = Date.now() + SETTLES_MS;
   for (;;) {
@@ -218,12 +229,16 @@ async function wrongNow(
   });
   for (const { name, address, place, runs } of wanted) {
     const owners = ownersOf(world, name).map((one) => one.host);
-    if (owners.join() !== (place ?? '')) wrong.push(`${name} is owned by ${owners.join(' and ') || 'nobody'}, not by ${place ?? 'nobody'}`);
+    if (owners.join() !== (place ?? ''))
+      wrong.push(`${name} is owned by ${owners.join(' and ') || 'nobody'}, not by ${place ?? 'nobody'}`);
     const on = world.watching.runsOn(name).join();
     const want = (runs && place) || '';
     if (on !== want) wrong.push(`${name} runs on ${on || 'no host'}, not on ${want || 'none'}`);
     if (want && name === web1.name && !world.watching.answers(address)) wrong.push(`${name} does not answer`);
-    const told = rows.filter((row) => row.vserver === name).map((row) => `${row.host} ${row.state}`).join();
+    const told = rows
+      .filter((row) => row.vserver === name)
+      .map((row) => `${row.host} ${row.state}`)
+      .join();
     const state = place ? `${place} ${runs ? 'running' : 'stopped'}` : '';
     if (told !== state) wrong.push(`the pool says "${told}" of ${name}, not "${state}"`);
   }

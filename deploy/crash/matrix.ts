@@ -32,10 +32,13 @@ export const isMeant = (row: string, only: string | undefined): boolean =>
 
 const key = (cell: Cell & { run: number }): string =>
   [cell.saga, cell.storage, cell.row, cell.fault, cell.run].join('|');
-const minutes = (ms: number): string => (ms < 90_000 ? `${Math.round(ms / 1000)} s` : `${Math.round(ms / 60_000)} min`);
+const minutes = (ms: number): string =>
+  ms < 90_000 ? `${Math.round(ms / 1000)} s` : `${Math.round(ms / 60_000)} min`;
 
 /** Runs the cells that are meant; the table grows on the way. Answers all results, of this run and of the file. */
-export async function runMatrix(options: MatrixOptions): Promise<{ results: Result[]; rows: Map<string, string[]> }> {
+export async function runMatrix(
+  options: MatrixOptions,
+): Promise<{ results: Result[]; rows: Map<string, string[]> }> {
   const { signal, say, write } = options;
   const results: Result[] = [];
   const known = new Map<string, Result>();
@@ -49,7 +52,8 @@ export async function runMatrix(options: MatrixOptions): Promise<{ results: Resu
   const fresh = async (storage: Storage): Promise<World> => {
     await closeWorld(world, options.lab);
     world = undefined;
-    world = await openWorld(options.lab, storage);
+    const clocks = options.faults.some((fault) => faults[fault]?.set === 'clock');
+    world = await openWorld(options.lab, storage, { clocks });
     return world;
   };
   try {

@@ -16,7 +16,11 @@ export function mark(results: Pick<Result, 'outcome'>[]): string {
 
 const ROW = 26;
 const short = (fault: string): string =>
-  fault.replace('source', 'src').replace('target', 'tgt').replace('orchestrator', 'orch').replace('master', 'mst');
+  fault
+    .replace('source', 'src')
+    .replace('target', 'tgt')
+    .replace('orchestrator', 'orch')
+    .replace('master', 'mst');
 const width = (fault: string): number => Math.max(9, short(fault).length) + 1;
 
 export const head = (title: string, columns: string[]): string =>
@@ -42,7 +46,9 @@ export function summary(results: Result[], ms: number): string {
   const parts = (['done', 'undone', 'stuck', 'missed', 'VIOLATION'] as const)
     .filter((outcome) => count(outcome) > 0)
     .map((outcome) => `${count(outcome)} ${outcome === 'VIOLATION' ? 'violations' : outcome}`);
-  const lines = [`${results.length} cells in ${Math.round(ms / 60_000)} minutes: ${parts.join(', ') || 'none'}`];
+  const lines = [
+    `${results.length} cells in ${Math.round(ms / 60_000)} minutes: ${parts.join(', ') || 'none'}`,
+  ];
   for (const one of results.filter((each) => each.outcome === 'VIOLATION' || each.outcome === 'missed')) {
     lines.push(`${one.outcome} ${one.saga} ${one.storage} "${one.row}" ${one.fault}: ${one.why.join('; ')}`);
     lines.push(`  again: ${repeatOf(one)}`);

@@ -13,7 +13,14 @@ export type Seen = { t: number } & (
   | { boot: string; address: string }
   | { two: Two }
   /** Listings, the longest time between two of them (ms), answers by address, and the last number of each counting vserver. */
-  | { looked: { listings: number; gapMs: number; answers: Record<string, number>; counts: Record<string, number> } }
+  | {
+      looked: {
+        listings: number;
+        gapMs: number;
+        answers: Record<string, number>;
+        counts: Record<string, number>;
+      };
+    }
 );
 
 const LIST_MS = 10;

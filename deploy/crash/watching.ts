@@ -27,18 +27,17 @@ export interface Watching {
 /** Longer than this (ms) without a listing, and a cell says nothing about two at once. */
 const BLIND_MS = 3000;
 
-export async function startWatching(lab: Lab, hosts: readonly string[], addresses: string[]): Promise<Watching> {
+export async function startWatching(
+  lab: Lab,
+  hosts: readonly string[],
+  addresses: string[],
+): Promise<Watching> {
   const script = new URL('./watch.ts', import.meta.url).pathname;
-  const enter = ['nsenter', `--net=${namespaceFile(lab.name, 'prober')}`, '--'];
-  const [file = '', ...words] = [
-    ...enter,
-    process.execPath,
-    script,
-    lab.name,
-    hosts.join(','),
-    addresses.join(','),
-  ];
-  const child = spawn(file, words, { stdio: ['pipe', 'pipe', 'inherit'] });
+  const space = `--net=${namespaceFile(lab.name, 'prober')}`;
+  const words = [script, lab.name, hosts.join(','), addresses.join(',')];
+  const child = spawn('nsenter', [space, '--', process.execPath, ...words], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
   let over = '';
   let stopped = false;
   child.once('error', (error) => (over = error.message));
@@ -55,9 +54,13 @@ export async function startWatching(lab: Lab, hosts: readonly string[], addresse
     if ('looked' in one) ({ counts, answers } = one.looked);
   });
   const since = (t: number) => seen.filter((one) => one.t >= t);
-  for (let tries = 0; seen.length === 0 && !over && tries < 200; tries++) await sleep(50);
-  if (over || seen.length === 0) throw new Error(`the watch does not begin: ${over || 'it says nothing'}`);
-  const gapMs = (t: number) => Math.max(0, ...since(t).map((one) => ('looked' in one ? one.looked.gapMs : 0)));
+  for (let tries = 0; seen.length === 0; tries++) {
+    if (child.exitCode !== null || tries > 200)
+      throw new Error(`the watch does not begin: ${over || 'it says nothing'}`);
+    await sleep(50);
+  }
+  const gapMs = (t: number) =>
+    Math.max(0, ...since(t).map((one) => ('looked' in one ? one.looked.gapMs : 0)));
   return {
     runsOn: (name) => runs[name] ?? [],
     count: (address) => counts[address] ?? 0,

@@ -41,7 +41,7 @@ export async function openWorld(
   options: { megabytes?: number; clocks?: boolean } = {},
 ): Promise<World> {
   await down(name);
-  const lab = await up({ name, storage, hosts: 2 });
+  const lab = await up({ name, storage, hosts: 2, ...(options.clocks ? { clocks: true } : {}) });
   const world: World = {
     lab,
     storage,
@@ -118,7 +118,9 @@ export function pidOf(lab: Lab, node: string, service: string): number | undefin
   const pids = places.flatMap((place) => read(`${place}/cgroup.procs`).split('\n').filter(Boolean));
   const found = pids.find((pid) => {
     try {
-      return new RegExp(`^NSpid:\\s+\\d+\\s+${inside}$`, 'm').test(readFileSync(`/proc/${pid}/status`, 'utf8'));
+      return new RegExp(`^NSpid:\\s+\\d+\\s+${inside}$`, 'm').test(
+        readFileSync(`/proc/${pid}/status`, 'utf8'),
+      );
     } catch {
       return false; // it ended in the meantime
     }
@@ -139,7 +141,13 @@ export function ownersOf(world: World, name: string): { host: Host; epoch: numbe
   });
 }
 
-export const journalOf = (world: World, id: string): Line[] => readLines(`${world.journals}/${id}.jsonl`);
+export function journalOf(world: World, id: string): Line[] {
+  const { pid } = paths(world.lab.name);
+  const init = existsSync(pid('master')) ? readFileSync(pid('master'), 'utf8').trim() : '';
+  // as the master sees it: its journals may lie on a disk that is full
+  const lines = init ? readLines(`/proc/${init}/root/var/lib/vs-tools/sagas/${id}.jsonl`) : [];
+  return lines.length > 0 ? lines : readLines(`${world.journals}/${id}.jsonl`);
+}
 
 /** What the disks of all hosts have that they should not, as `host: what`. */
 export async function leftovers(world: World): Promise<string[]> {
@@ -169,7 +177,8 @@ export async function lost(world: World, host: Host): Promise<string[]> {
   if (tree !== world.tree) found.push(`the tree of web1 on ${host} differs: ${difference(world.tree, tree)}`);
   const shown = world.watching.count(web1.address);
   const [lines = 0, last = 0, bad = 0] = (await on(world, host, numbers(web1.name))).split(' ').map(Number);
-  if (bad > 0 || lines !== last) found.push(`${bad} of the ${lines} numbers of web1 do not follow (the last is ${last})`);
+  if (bad > 0 || lines !== last)
+    found.push(`${bad} of the ${lines} numbers of web1 do not follow (the last is ${last})`);
   if (last < shown) found.push(`web1 had told number ${shown}, its disk on ${host} ends with ${last}`);
   return found;
 }
