@@ -2,6 +2,7 @@ import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { faultSets, faults } from './crash/faults.ts';
 import { type MatrixOptions, runMatrix } from './crash/matrix.ts';
+import { soak } from './crash/soak.ts';
 import { sagas } from './crash/sagas.ts';
 import { summary, tableOf } from './crash/table.ts';
 import type { Storage } from './crash/world.ts';
@@ -9,6 +10,7 @@ import type { Storage } from './crash/world.ts';
 /** `npm run test:crash`: the crash matrix on real containers. docs/crash-matrix.md says what it proves. */
 const usage = `usage: npm run test:crash -- [--saga S,S] [--storage btrfs,dir] [--victim V,V] [--faults SET,SET]
          [--runs N] [--only TEXT] [--delay MS] [--list] [--state FILE] [--json [FILE]] [--name LAB]
+       npm run test:crash -- --soak MOVES [--storage btrfs] [--victim V,V] [--seed N]
 
 For each saga, storage, line of its journal (rows) and way to break (columns) it breaks that, lets all recover, and looks
 from outside: never two at once, nothing lost, done or undone or stuck with an alert, nothing left behind.
@@ -21,6 +23,8 @@ from outside: never two at once, nothing lost, done or undone or stuck with an a
   --delay     so many ms after the line, in all runs
   --list      prints the cells as commands, and runs none
   --state     results go into this file, and what is in it is not run again: so a matrix of hours can be continued
+  --soak      so many moves in a row with random faults at random times; at the end nothing has grown
+  --seed      repeats a soak
   --json      everything as JSON, to FILE or standard output
 
 Examples:
@@ -64,6 +68,8 @@ function read() {
       state: { type: 'string' },
       json: { type: 'boolean', default: false },
       name: { type: 'string', default: 'crash' },
+      soak: { type: 'string' },
+      seed: { type: 'string' },
       help: { type: 'boolean', default: false },
     },
   });
@@ -76,6 +82,8 @@ function read() {
     help: values.help,
     json: values.json,
     file: positionals[0],
+    moves: number(values.soak, 0, 100_000, '--soak'),
+    seed: number(values.seed, Date.now() % 1_000_000, 1_000_000, '--seed'),
     options: {
       lab: values.name,
       sagas: names(values.saga, Object.keys(sagas), 'saga'),
@@ -91,7 +99,7 @@ function read() {
 }
 
 async function main(): Promise<number> {
-  const { help, json, file, options } = read();
+  const { help, json, file, options, moves, seed } = read();
   if (help) {
     console.log(`${usage}\n\nColumns:\n${columnLines()}`);
     return 0;
@@ -102,6 +110,34 @@ async function main(): Promise<number> {
   for (const name of ['SIGINT', 'SIGTERM'] as const) process.on(name, () => stop.abort());
   const begun = Date.now();
   const out = json && !file ? process.stderr : process.stdout;
+  const finish = (result: object): void => {
+    const text = `${JSON.stringify(result, null, 1)}\n`;
+    if (json && file) writeFileSync(file, text);
+    else if (json) process.stdout.write(text);
+  };
+  if (moves > 0) {
+    const [storage = 'btrfs'] = options.storages;
+    const say = (text: string) => void out.write(`${text}\n`);
+    say(`${moves} moves on ${storage}, seed ${seed}`);
+    const columns = options.faults.filter((name) => faults[name]?.set !== 'clock');
+    const result = await soak({
+      lab: options.lab,
+      moves,
+      storage,
+      faults: columns,
+      seed,
+      signal: stop.signal,
+      say,
+    });
+    for (const leak of result.leaks) say(`VIOLATION: ${leak}`);
+    const bad = result.moves.filter((one) => one.why.length > 0).length + result.leaks.length;
+    const whole = result.moves.length === moves;
+    say(
+      `${result.moves.length} moves in ${Math.round((Date.now() - begun) / 60_000)} minutes, ${bad} violations${bad ? `; again: --soak ${moves} --storage ${storage} --seed ${seed}` : ''}`,
+    );
+    finish(result);
+    return bad > 0 || !whole ? 1 : 0;
+  }
   const given: MatrixOptions = {
     ...options,
     signal: stop.signal,
@@ -115,11 +151,7 @@ async function main(): Promise<number> {
     if (mine.length > 0) given.say(`\n${tableOf(title, of, options.faults, mine)}`);
   }
   given.say(`\n${summary(results, Date.now() - begun)}`);
-  if (json) {
-    const text = `${JSON.stringify({ ms: Date.now() - begun, results }, null, 1)}\n`;
-    if (file) writeFileSync(file, text);
-    else process.stdout.write(text);
-  }
+  finish({ ms: Date.now() - begun, results });
   if (stop.signal.aborted) given.say('ended by a signal; the lab is down');
   return results.some((one) => one.outcome === 'VIOLATION' || one.outcome === 'missed') || stop.signal.aborted
     ? 1

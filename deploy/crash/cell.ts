@@ -49,7 +49,11 @@ const hold = (pid: number | undefined, signal: 'SIGSTOP' | 'SIGCONT'): void => {
 };
 
 /** The end of a saga, from its journal. */
-async function ended(world: World, id: string, ms: number): Promise<'done' | 'undone' | 'stuck' | undefined> {
+export async function endOf(
+  world: World,
+  id: string,
+  ms: number,
+): Promise<'done' | 'undone' | 'stuck' | undefined> {
   const until = Date.now() + ms;
   for (;;) {
     const last = journalOf(world, id).at(-1);
@@ -72,7 +76,7 @@ export async function learnRows(world: World, saga: string, back: boolean): Prom
     spec.begin(world).catch(() => undefined);
     id = await aborted;
   } else id = await spec.begin(world);
-  if (!id || !(await ended(world, id, 120_000))) throw new Error(`a ${saga} without faults does not end`);
+  if (!id || !(await endOf(world, id, 120_000))) throw new Error(`a ${saga} without faults does not end`);
   return rowsOf(journalOf(world, id)).filter((row) => row.startsWith('undo: ') === back);
 }
 
@@ -132,7 +136,7 @@ export async function runCell(world: World, cell: Cell): Promise<Result> {
   if (!id) {
     hold(orchestrator, 'SIGCONT');
     why.push(`the saga did not come to "${cell.row}"`);
-    await ended(
+    await endOf(
       world,
       [...journalsIn(world.journals)].find((file) => isNew(file.slice(0, -6)))?.slice(0, -6) ?? '',
       60_000,
@@ -148,7 +152,7 @@ export async function runCell(world: World, cell: Cell): Promise<Result> {
     hold(orchestrator, 'SIGCONT');
     mending = mend(() => journalOf(world, id).at(-1)?.kind === 'end');
     mending.catch(() => undefined);
-    result = await ended(world, id, fault.endsWithin);
+    result = await endOf(world, id, fault.endsWithin);
     await mending;
   } catch (error) {
     why.push(`the fault itself failed: ${error instanceof Error ? error.message : String(error)}`);
@@ -168,7 +172,7 @@ export async function runCell(world: World, cell: Cell): Promise<Result> {
   else {
     const mustBe = back ? 'undone' : isPastPnr(world, id, cell.row) ? 'done' : undefined;
     if (mustBe && result !== mustBe) why.push(`it ended ${result}, not ${mustBe}`);
-    why.push(...(await settled(world, cell.saga, parts, result)));
+    why.push(...(await judge(world, cell.saga, parts, result)));
   }
   why.push(...world.watching.violations(since));
   const story = why.length > 0 ? [...world.watching.story(since), ...journalOf(world, id)] : undefined;
@@ -192,7 +196,7 @@ async function alertOf(world: World, name: string): Promise<boolean> {
 }
 
 /** What is wrong at the end, once it had time to settle: who owns, runs and answers, what is left, what is lost. */
-async function settled(
+export async function judge(
   world: World,
   saga: string,
   parts: { source?: Host; target: Host },
