@@ -19,7 +19,7 @@ from outside: never two at once, nothing lost, done or undone or stuck with an a
   --storage   btrfs, dir (both unless told)
   --victim    single columns; --faults: sets of them (${faultSets.join(', ')}; kill,power unless told)
   --runs      runs of each cell: the first breaks exactly at the line, the others a little later, at random (1 unless told)
-  --only      rows that have this text; '=started seed' is one row alone
+  --only      rows that have one of these texts (with commas between); '=started seed' is one row alone
   --delay     so many ms after the line, in all runs
   --list      prints the cells as commands, and runs none
   --state     results go into this file, and what is in it is not run again: so a matrix of hours can be continued

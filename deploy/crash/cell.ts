@@ -2,11 +2,14 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { faults } from './faults.ts';
 import { type Row, atRow, journalsIn, rowsOf } from './line.ts';
 import { sagas } from './sagas.ts';
+import { readFile, readdir } from 'node:fs/promises';
+import { paths } from '../lab/model.ts';
 import {
   type Host,
   type Storage,
   type World,
   ask,
+  hosts,
   journalOf,
   leftovers,
   lost,
@@ -175,9 +178,26 @@ export async function runCell(world: World, cell: Cell): Promise<Result> {
     why.push(...(await judge(world, cell.saga, parts, result)));
   }
   why.push(...world.watching.violations(since));
-  const story = why.length > 0 ? [...world.watching.story(since), ...journalOf(world, id)] : undefined;
+  const story =
+    why.length > 0
+      ? [...world.watching.story(since), ...journalOf(world, id), ...(await logs(world))]
+      : undefined;
   const outcome = why.length > 0 ? 'VIOLATION' : wasStuck ? 'stuck' : (result ?? 'VIOLATION');
   return finish(outcome, { id, struckAt, ...(story ? { story } : {}) });
+}
+
+/** The last lines of the logs of all nodes: services, and the runtime's own. */
+async function logs(world: World): Promise<string[]> {
+  const found: string[] = [];
+  for (const node of ['master', ...hosts])
+    for (const part of ['log', 'state/log']) {
+      const directory = `${paths(world.lab.name).node(node)}/${part}`;
+      for (const file of await readdir(directory).catch(() => [] as string[])) {
+        const text = await readFile(`${directory}/${file}`, 'utf8').catch(() => '');
+        found.push(`== ${node} ${file}`, ...text.trimEnd().split('\n').slice(-25));
+      }
+    }
+  return found;
 }
 
 /** Had the saga passed its point of no return at that row? By its own journal. */

@@ -16,7 +16,7 @@ cat /proc/sys/kernel/random/uuid > /dev/boot
     n=$((n + 1))
     echo $n >> /data/log
     echo $n > /dev/count
-    sleep 0.05
+    sleep 0.1
   done
 ) &
 while :; do

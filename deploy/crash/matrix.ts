@@ -11,7 +11,7 @@ export interface MatrixOptions {
   storages: Storage[];
   faults: string[];
   runs: number;
-  /** Rows whose name has this in it; `=NAME`: the row of that name alone. */
+  /** Rows whose name has one of these texts in it, with commas between; `=NAME`: the row of that name alone. */
   only?: string;
   /** The delay (ms) after the line for every run; unless given, the first run is exact and the others are late at random. */
   delay?: number;
@@ -28,7 +28,8 @@ export interface MatrixOptions {
 const LATE_MS = 400;
 
 export const isMeant = (row: string, only: string | undefined): boolean =>
-  only === undefined || (only.startsWith('=') ? row === only.slice(1) : row.includes(only));
+  only === undefined ||
+  only.split(',').some((part) => (part.startsWith('=') ? row === part.slice(1) : row.includes(part)));
 
 const key = (cell: Cell & { run: number }): string =>
   [cell.saga, cell.storage, cell.row, cell.fault, cell.run].join('|');

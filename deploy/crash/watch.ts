@@ -24,7 +24,7 @@ export type Seen = { t: number } & (
 );
 
 const LIST_MS = 10;
-const ASK_MS = 20;
+const ASK_MS = 30;
 const PATIENCE_MS = 1000;
 const [lab = '', hosts = '', addresses = ''] = process.argv.slice(2);
 const now = (): number => performance.timeOrigin + performance.now();

@@ -51,7 +51,8 @@ test('the lines of a journal are rows, the way back after an abort has its own',
   ]);
   expect(rowsOf([{ ts: 1, kind: 'pnr', step: 'give up' }])).toEqual(['pnr']);
   expect(isMeant('undo: started seed', '=started seed')).toBe(false);
-  expect(isMeant('undo: started seed', 'seed')).toBe(true);
+  expect(isMeant('undo: started seed', 'stop,seed')).toBe(true);
+  expect(isMeant('begin', 'stop,=begin')).toBe(true);
 });
 
 test('the table: the worst of the runs of a cell, and how it is repeated', () => {
