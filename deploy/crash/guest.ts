@@ -1,21 +1,30 @@
 /** What the vservers of the matrix are: a busybox that tells the id of its boot, counts on its disk, and has every kind of file. */
 
+/** Where it tells: the prober of the lab (deploy/lab/wires.ts). */
+export const PROBER_PORT = 5514;
+const PROBER = `192.0.2.2:${PROBER_PORT}`;
+
 /**
- * Its init: /boot is new at each start; a number goes up in /data/log and is shown at /count once it is written, so that
- * whoever saw it can ask whether it is still there.
+ * Its init: /boot is new at each start, and is told to the prober all the time (syslog, one way: two copies have one MAC,
+ * so questions come to one of them alone, but both can tell), with the kernel's uptime, which all on this machine share.
+ * A number goes up in /data/log and is shown at /count once it is written: who saw it can ask whether it is still there.
  */
 const init = `#!/bin/sh
 ending() { kill -TERM -1 2>/dev/null; exec "$1" -n -f; }
 trap 'ending poweroff' PWR USR1 USR2
 trap 'ending reboot' TERM INT
 hostname -F /etc/hostname 2>/dev/null
-cat /proc/sys/kernel/random/uuid > /dev/boot
+boot=$(cat /proc/sys/kernel/random/uuid)
+echo $boot > /dev/boot
+syslogd -n -S -R ${PROBER} &
 (
   n=$(tail -n 1 /data/log 2>/dev/null)
   while :; do
     n=$((n + 1))
     echo $n >> /data/log
     echo $n > /dev/count
+    read -r up idle < /proc/uptime
+    logger -t vs $boot $up
     sleep 0.1
   done
 ) &

@@ -1,6 +1,8 @@
+import { createSocket } from 'node:dgram';
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { createConnection } from 'node:net';
 import { namespace } from '../lab/model.ts';
+import { PROBER_PORT } from './guest.ts';
 import { type Two, bootLog, listingLog } from './two.ts';
 
 /**
@@ -12,10 +14,11 @@ export type Seen = { t: number } & (
   | { runs: Record<string, string[]> }
   | { boot: string; address: string }
   | { two: Two }
-  /** Listings, the longest time between two of them (ms), answers by address, and the last number of each counting vserver. */
+  /** Listings, the longest time between two of them (ms), answers by address, what copies told by themselves, and the last number of each counting vserver. */
   | {
       looked: {
         listings: number;
+        told: number;
         gapMs: number;
         answers: Record<string, number>;
         counts: Record<string, number>;
@@ -87,6 +90,21 @@ setInterval(() => {
   for (const two of lists.seen(runs, t)) say({ t, two });
 }, LIST_MS);
 
+// What the copies tell by themselves: the id of their boot and when they told it, by the kernel's uptime (10 ms exact).
+const tellers = new Map<string, ReturnType<typeof bootLog>>();
+let told = 0;
+createSocket('udp4')
+  .on('message', (message, { address }) => {
+    const [, id, up] = /([0-9a-f-]{36}) (\d+\.\d+)/.exec(message.toString()) ?? [];
+    if (!id || !up) return;
+    told++;
+    const log = tellers.get(address) ?? bootLog(address);
+    tellers.set(address, log);
+    const two = log.heard(id, Number(up) * 1000, Number(up) * 1000);
+    if (two) say({ t: now(), two: { ...two, t: now() } });
+  })
+  .bind(PROBER_PORT);
+
 /** One question over HTTP/1.0; the body of the answer, or nothing. */
 function ask(address: string, path: string): Promise<string | undefined> {
   return new Promise((resolve) => {
@@ -138,7 +156,8 @@ for (const address of addresses.split(',').filter(Boolean)) {
 }
 
 setInterval(() => {
-  say({ t: now(), looked: { ...looked, counts: { ...counts } } });
+  say({ t: now(), looked: { ...looked, told, counts: { ...counts } } });
+  told = 0;
   looked = nothing();
 }, 1000);
 process.stdin.on('end', () => process.exit(0)).resume(); // ends with whoever started it

@@ -13,6 +13,8 @@ export interface Watching {
   count(address: string): number;
   /** Did it answer in the last second? */
   answers(address: string): boolean;
+  /** Did a copy tell its boot by itself in the last second? */
+  tells(): boolean;
   /** Answers that came from an address since then (epoch ms): the ids of the boots, oldest first. */
   boots(address: string, since: number): string[];
   /** Two at once since then; and why the watch itself cannot be trusted, if so. */
@@ -46,12 +48,13 @@ export async function startWatching(
   let runs: Record<string, string[]> = {};
   let counts: Record<string, number> = {};
   let answers: Record<string, number> = {};
+  let told = 0;
   createInterface({ input: child.stdout }).on('line', (line) => {
     const one = JSON.parse(line) as Seen;
     seen.push(one);
     if (seen.length > 20_000) seen = seen.slice(10_000);
     if ('runs' in one) ({ runs } = one);
-    if ('looked' in one) ({ counts, answers } = one.looked);
+    if ('looked' in one) ({ counts, answers, told } = one.looked);
   });
   const since = (t: number) => seen.filter((one) => one.t >= t);
   for (let tries = 0; seen.length === 0; tries++) {
@@ -65,6 +68,7 @@ export async function startWatching(
     runsOn: (name) => runs[name] ?? [],
     count: (address) => counts[address] ?? 0,
     answers: (address) => (answers[address] ?? 0) > 0,
+    tells: () => told > 0,
     boots: (address, t) =>
       since(t).flatMap((one) => ('boot' in one && one.address === address ? [one.boot] : [])),
     violations(t) {

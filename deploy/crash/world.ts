@@ -52,6 +52,10 @@ export async function openWorld(
   await made(world, web1, 'host1', { start: false, enable: true });
   await on(world, 'host1', furnish(web1.name, options.megabytes ?? 30));
   await ask(world, 'host1', 'host-agent.start', { name: web1.name });
+  for (let tries = 0; !world.watching.answers(web1.address) || !world.watching.tells(); tries++) {
+    if (tries > 150) throw new Error('the prober does not hear web1, so it would see no second one');
+    await sleep(200);
+  }
   world.tree = await on(world, 'host1', manifest(web1.name));
   return world;
 }

@@ -23,7 +23,7 @@ const samples: Record<Storage, [saga: string, row: string, faults: string[]][]> 
 };
 
 describe.each(['btrfs', 'dir'] as const)('a sample of the crash matrix on %s', (storage) => {
-  const lab = `cr${storage}`;
+  const lab = `cm${storage}`;
   let world: World | undefined;
   const open = async (): Promise<World> => {
     await closeWorld(world, lab);
