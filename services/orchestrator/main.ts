@@ -1,5 +1,6 @@
 import { VsError } from '../../shared/errors.ts';
 import type { Call, Context, Service } from '../../shared/service.ts';
+import type { Args } from '../../shared/contract/commands.ts';
 import type { SagaState } from '../../shared/contract/saga.ts';
 import { readAudit } from './audit.ts';
 import { openEpochs } from './epochs.ts';
@@ -7,6 +8,7 @@ import { openHeardAudit } from './heard-audit.ts';
 import { openHistory } from './history.ts';
 import { planners } from './planner.ts';
 import type { Deciding, Planned } from './plans/planned.ts';
+import { lost, planRecover } from './plans/recover.ts';
 import { openPool } from './pool.ts';
 import { sagaRunner } from './runner.ts';
 import { trashOf } from './trash.ts';
@@ -41,6 +43,22 @@ export function service(context: Context): Service {
       return answer(sagas.begin(planned, { ...args }, call.issuer, args.dryRun === true), args.wait);
     };
 
+  /** A saga that has a vserver and would wait for its dead host, as a get or a move that had just begun, makes way for its recovery. */
+  async function clearWay(args: Args<'orchestrator.recover'>, issuer: string): Promise<void> {
+    await resumed.promise;
+    await planRecover({ context, pool, epochs }, args); // what is refused anyhow ends nothing
+    const { host } = lost(pool, args.name);
+    const holder = sagas
+      .list(1000)
+      .find(
+        (one) =>
+          ['running', 'stuck'].includes(one.result) &&
+          one.vserver === args.name &&
+          one.steps.some((step) => step.host === host),
+      );
+    if (holder) await sagas.forsake(holder.id, host, issuer);
+  }
+
   return {
     name: 'orchestrator',
     handlers: {
@@ -72,7 +90,10 @@ export function service(context: Context): Service {
       'orchestrator.remove': begin('remove'),
       'orchestrator.get': begin('get'),
       'orchestrator.put': begin('put'),
-      'orchestrator.recover': begin('recover'),
+      'orchestrator.recover': async (args, call) => {
+        if (args.dryRun !== true) await clearWay(args, call.issuer);
+        return begin('recover')(args, call);
+      },
       'orchestrator.forget': begin('forget'),
       'orchestrator.copies': () => context.bus.request('master', 'snapshot.copies', {}),
       'orchestrator.copy': begin('copy'),

@@ -10,7 +10,7 @@ const oracle = oracleOf('/var/lib/vservers/web1/rootfs');
 const ways = { btrfs: 'from a snapshot, rsyncd over TLS', dir: 'live, in two passes, rsyncd over TLS' };
 
 describe.each(['btrfs', 'dir'] as const)('copies on the master, hosts with %s', (storage) => {
-  const lab = realLab(`c${storage}`);
+  const lab = realLab(`gp${storage}`);
   const copyDir = `/var/lib/vslab-${lab.name}/master/state/copies`;
   const copies = () => JSON.parse(lab.vs(['copies', 'list', '--json']).stdout) as CopyInfo[];
   const inMaster = (script: string) => lab.on('master', `cd /var/lib/vs-tools/copies; ${script}`);

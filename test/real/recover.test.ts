@@ -1,10 +1,11 @@
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { SagaState } from '../../shared/contract/saga.ts';
 import { realLab } from './lab-kit.ts';
 
 describe.each(['btrfs', 'dir'] as const)('a dead host with %s', (storage) => {
-  const lab = realLab(`cr${storage}`);
+  const lab = realLab(`rv${storage}`);
   const node = (...words: string[]) => lab.vs(['lab', ...words, '--name', lab.name]);
   const inside = (...command: string[]) => lab.vs(['exec', 'web1', '--', ...command]).stdout.trim();
   const hostOf = () => lab.rows().filter((row) => row.vserver === 'web1' && row.state === 'running');
@@ -46,6 +47,14 @@ describe.each(['btrfs', 'dir'] as const)('a dead host with %s', (storage) => {
   });
 
   test('a person confirms by the name; it runs elsewhere, as it was when the copy was taken', async () => {
+    // a get that is at work when its host dies does not stand in the way
+    lab.on(
+      'host1',
+      'dd if=/dev/urandom of=/var/lib/vservers/web1/rootfs/ballast bs=1M count=150 status=none',
+    );
+    const { id } = JSON.parse(lab.vs(['get', 'web1', '--no-follow', '--json']).stdout) as SagaState;
+    const journal = `/var/lib/vslab-${lab.name}/master/state/sagas/${id}.jsonl`;
+    await until('the copy has begun', 10_000, () => readFileSync(journal, 'utf8').includes('"step":"copy"'));
     node('kill', 'host1');
     await offline('host1');
     expect(lab.vs(['put', 'web1', 'host2'], 1).stderr).toContain('vs recover web1 --host HOST');
@@ -61,6 +70,8 @@ describe.each(['btrfs', 'dir'] as const)('a dead host with %s', (storage) => {
     expect(stdout).toMatch(/web1 runs on host2 as it was at .* with epoch 2/);
     expect(hostOf()).toMatchObject([{ host: 'host2', epoch: 2, enabled: true }]);
     expect(inside('sh', '-c', 'cat /kept; ls /lost 2>/dev/null; true')).toBe('kept');
+    const { saga } = JSON.parse(lab.vs(['saga', 'show', id, '--json']).stdout) as { saga: SagaState };
+    expect(saga.result).toBe('undone');
   });
 
   test('the old host comes back: it starts nothing, and what it has is owned by nobody', async () => {
