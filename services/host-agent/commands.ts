@@ -106,9 +106,9 @@ export function createCommands({ context, paths, lxc, locks, runtime, states }: 
         await stop(name, seconds(timeout));
         return start(name);
       }),
-    enable: (name: string, enabled: boolean) =>
+    enable: (name: string, enabled: boolean, saga?: string) =>
       inTurn(name, async () => {
-        await locks.require(name, undefined);
+        await locks.require(name, saga);
         const config = await loadVserver(paths, host, name);
         if (config.enabled !== enabled) await saveVserver(paths, { ...config, enabled });
         return states.of(name);

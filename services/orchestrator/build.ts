@@ -1,30 +1,60 @@
 import type { SagaState } from '../../shared/contract/saga.ts';
-import type { VserverState } from '../../shared/contract/vserver.ts';
+import { VsError } from '../../shared/errors.ts';
 import type { Agents } from './agent.ts';
+import type { Children } from './children.ts';
 import type { Saga } from './executor.ts';
+import { copyTexts } from './sagas/copy.ts';
 import { type CreatePlan, createSteps, createTexts } from './sagas/create.ts';
+import { type ForgetPlan, forgetSteps, forgetTexts } from './sagas/forget.ts';
+import { type GetPlan, getSteps, getTexts } from './sagas/get.ts';
 import { type MovePlan, moveSteps, moveTexts } from './sagas/move.ts';
-import { removeSteps, removeTexts } from './sagas/remove.ts';
+import { type PutPlan, putSteps, putTexts } from './sagas/put.ts';
+import { type RecoverPlan, recoverSteps, recoverTexts } from './sagas/recover.ts';
+import { type RemovePlan, removeSteps, removeTexts } from './sagas/remove.ts';
+import { type RenamePlan, renameSteps, renameTexts } from './sagas/rename.ts';
+import { type RestorePlan, restoreSteps, restoreTexts } from './sagas/restore.ts';
 
-type Made = Pick<Saga, 'steps' | 'closing' | 'failed'>;
+/** A saga whose steps are other sagas has no places of its own: it would take them from those that it waits for. */
+type Made = Pick<Saga, 'steps' | 'closing' | 'failed'> & { places?: string[] };
 
 /** Every kind of saga: steps and closing sentences from its plan. */
 const kinds = {
   move: (plan: MovePlan, agents: Agents) => ({ steps: moveSteps(plan, agents), ...moveTexts(plan) }),
   create: (plan: CreatePlan, agents: Agents) => ({ steps: createSteps(plan, agents), ...createTexts(plan) }),
-  remove: (plan: VserverState, agents: Agents) => ({
+  copy: (plan: CreatePlan, agents: Agents) => ({ steps: createSteps(plan, agents), ...copyTexts(plan) }),
+  rename: (plan: RenamePlan, agents: Agents) => ({ steps: renameSteps(plan, agents), ...renameTexts(plan) }),
+  restore: (plan: RestorePlan, agents: Agents) => ({
+    steps: restoreSteps(plan, agents),
+    ...restoreTexts(plan),
+  }),
+  remove: (plan: RemovePlan, agents: Agents) => ({
     steps: removeSteps(plan, agents),
     ...removeTexts(plan),
   }),
-} satisfies Record<SagaState['kind'], (plan: never, agents: Agents) => Made>;
+  get: (plan: GetPlan, agents: Agents) => ({ steps: getSteps(plan, agents), ...getTexts(plan) }),
+  put: (plan: PutPlan, agents: Agents) => ({ steps: putSteps(plan, agents), ...putTexts(plan) }),
+  recover: (plan: RecoverPlan, agents: Agents) => ({
+    steps: recoverSteps(plan, agents),
+    ...recoverTexts(plan),
+  }),
+  forget: (plan: ForgetPlan, agents: Agents) => ({
+    steps: forgetSteps(plan, agents),
+    ...forgetTexts(plan),
+  }),
+} satisfies Record<SagaState['kind'], (plan: never, agents: Agents, children: Children) => Made>;
 type Kind = keyof typeof kinds;
 
 /** What a saga is made from; it stands in the first line of its journal, so that a later life can go on. */
 export type Plan = { [K in Kind]: { kind: K; plan: Parameters<(typeof kinds)[K]>[0] } }[Kind];
 
+const childless: Children = {
+  run: () => Promise.reject(new VsError('internal', 'this saga has no way to begin others')),
+};
+
 /** A saga from its plan. */
-export function buildSaga(what: Plan, state: SagaState, agents: Agents): Saga {
-  const made = (kinds[what.kind] as (plan: unknown, agents: Agents) => Made)(what.plan, agents);
+export function buildSaga(what: Plan, state: SagaState, agents: Agents, children = childless): Saga {
+  const make = kinds[what.kind] as (plan: unknown, agents: Agents, children: Children) => Made;
+  const made = make(what.plan, agents, children);
   if (state.steps.length === 0) {
     state.steps = made.steps.map((step) => ({
       step: step.name,
@@ -33,5 +63,6 @@ export function buildSaga(what: Plan, state: SagaState, agents: Agents): Saga {
       ...(step.downtime ? { downtime: true } : {}),
     }));
   }
-  return { state, abort: new AbortController(), ...made };
+  const places = [...new Set(made.steps.map((step) => step.host))].filter((host) => host !== 'master');
+  return { state, abort: new AbortController(), places, ...made };
 }

@@ -14,7 +14,19 @@ import { VsError } from '../../shared/errors.ts';
 /** One line of a saga's journal. */
 export interface Line {
   ts: number;
-  kind: 'begin' | 'started' | 'succeeded' | 'failed' | 'undoing' | 'undone' | 'abort' | 'pnr' | 'end';
+  kind:
+    | 'begin'
+    | 'waits'
+    | 'resumed'
+    | 'started'
+    | 'succeeded'
+    | 'retry'
+    | 'failed'
+    | 'undoing'
+    | 'undone'
+    | 'abort'
+    | 'pnr'
+    | 'end';
   step?: string;
   [key: string]: unknown;
 }
@@ -40,12 +52,15 @@ export function readJournal(file: string): Line[] {
     });
 }
 
+/** A line before it is written; its time is that of writing. */
+export type Entry = Omit<Line, 'ts'> & { kind: Line['kind'] };
+
 /** The journals of the sagas: append-only files, each line fsynced before what it announces is done. */
 export function openJournals(directory: string) {
   mkdirSync(directory, { recursive: true, mode: 0o700 });
   const file = (id: string) => join(directory, `${id}.jsonl`);
   return {
-    append(id: string, line: Omit<Line, 'ts'> & { kind: Line['kind'] }): void {
+    append(id: string, line: Entry): void {
       const handle = openSync(file(id), 'a', 0o600);
       try {
         appendFileSync(handle, `${JSON.stringify({ ts: Date.now(), ...line })}\n`);

@@ -1,18 +1,23 @@
 import { VsError } from '../../shared/errors.ts';
 import type { Call, Context, Service } from '../../shared/service.ts';
+import type { Args } from '../../shared/contract/commands.ts';
 import type { SagaState } from '../../shared/contract/saga.ts';
 import { readAudit } from './audit.ts';
+import { openEpochs } from './epochs.ts';
 import { openHeardAudit } from './heard-audit.ts';
 import { openHistory } from './history.ts';
 import { planners } from './planner.ts';
 import type { Deciding, Planned } from './plans/planned.ts';
+import { lost, planRecover } from './plans/recover.ts';
 import { openPool } from './pool.ts';
 import { sagaRunner } from './runner.ts';
+import { trashOf } from './trash.ts';
 
 /** The orchestrator: knows the pool, and moves, creates and removes vservers by sagas. */
 export function service(context: Context): Service {
   const pool = openPool(context);
   const sagas = sagaRunner(context, pool);
+  const epochs = openEpochs(context);
   const history = openHistory(context);
   const audit = openHeardAudit(context);
   let connected = false;
@@ -34,9 +39,25 @@ export function service(context: Context): Service {
     async (args: Parameters<(typeof planners)[K]>[1] & { dryRun?: boolean; wait?: boolean }, call: Call) => {
       await resumed.promise;
       const plan = planners[kind] as (deciding: Deciding, args: object) => Promise<Planned>;
-      const planned = await plan({ context, pool }, args);
+      const planned = await plan({ context, pool, epochs, past: () => sagas.list(200) }, args);
       return answer(sagas.begin(planned, { ...args }, call.issuer, args.dryRun === true), args.wait);
     };
+
+  /** A saga that has a vserver and would wait for its dead host, as a get or a move that had just begun, makes way for its recovery. */
+  async function clearWay(args: Args<'orchestrator.recover'>, issuer: string): Promise<void> {
+    await resumed.promise;
+    await planRecover({ context, pool, epochs }, args); // what is refused anyhow ends nothing
+    const { host } = lost(pool, args.name);
+    const holder = sagas
+      .list(1000)
+      .find(
+        (one) =>
+          ['running', 'stuck'].includes(one.result) &&
+          one.vserver === args.name &&
+          one.steps.some((step) => step.host === host),
+      );
+    if (holder) await sagas.forsake(holder.id, host, issuer);
+  }
 
   return {
     name: 'orchestrator',
@@ -67,6 +88,18 @@ export function service(context: Context): Service {
       'orchestrator.move': begin('move'),
       'orchestrator.create': begin('create'),
       'orchestrator.remove': begin('remove'),
+      'orchestrator.get': begin('get'),
+      'orchestrator.put': begin('put'),
+      'orchestrator.recover': async (args, call) => {
+        if (args.dryRun !== true) await clearWay(args, call.issuer);
+        return begin('recover')(args, call);
+      },
+      'orchestrator.forget': begin('forget'),
+      'orchestrator.copies': () => context.bus.request('master', 'snapshot.copies', {}),
+      'orchestrator.copy': begin('copy'),
+      'orchestrator.rename': begin('rename'),
+      'orchestrator.restore': begin('restore'),
+      'orchestrator.trash': (args) => trashOf({ context, pool, epochs }, args),
       'orchestrator.events': async ({ limit }) => ({ events: history.list(limit ?? 50) }),
       'orchestrator.audit': async (args) => ({ entries: await readAudit(context.settings.STATE_DIR, args) }),
       'orchestrator.sagas': async ({ limit }) => {
@@ -82,14 +115,15 @@ export function service(context: Context): Service {
         await resumed.promise;
         return sagas.abort(id, call.issuer);
       },
-      'orchestrator.resume': async ({ id }) => {
+      'orchestrator.resume': async ({ id }, call) => {
         await resumed.promise;
-        return sagas.again(id);
+        return sagas.again(id, call.issuer);
       },
     },
     async start() {
       await pool.start();
       await history.start();
+      await epochs.start();
       await audit?.start();
       context.bus.onConnect(() => {
         if (connected) return;
@@ -102,6 +136,7 @@ export function service(context: Context): Service {
     },
     async stop() {
       await history.stop();
+      await epochs.stop();
       await audit?.close();
     },
   };

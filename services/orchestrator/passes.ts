@@ -17,6 +17,10 @@ export interface Route {
   /** Bytes a second, and compression, by slaves.conf. */
   bwlimit?: number;
   compress?: boolean;
+  /** rsync: this snapshot of the source, which is there already, and not its live tree. */
+  label?: string;
+  /** rsync: the tree that this saga has put into the trash of the source. */
+  trash?: string;
 }
 interface Pass {
   bytes: number;
@@ -100,10 +104,11 @@ async function once(agents: Agents, route: Route, context: StepContext, options:
     { tag },
   );
   const parent = opened.received.at(-1);
-  const label = copy === 'btrfs-send' ? `p${parent ? Number(parent.slice(1)) + 1 : 0}` : undefined;
-  if (label) {
+  const label = copy === 'btrfs-send' ? `p${parent ? Number(parent.slice(1)) + 1 : 0}` : route.label;
+  if (label && copy === 'btrfs-send') {
     // a snapshot of a try that did not arrive is older than what we want to send now
-    await agents.ask(source, 'snapshot.renew', { name, saga, label }, context, { tag: tag + label });
+    const taken = { name: route.of ?? name, saga, label };
+    await agents.ask(source, 'snapshot.renew', taken, context, { tag: tag + label });
   }
   const args = {
     name: route.of ?? name,
@@ -117,6 +122,7 @@ async function once(agents: Agents, route: Route, context: StepContext, options:
     final: options.final,
     ...(options.suspects ? { suspects: true } : {}),
     ...(label ? { label } : {}),
+    ...(route.trash ? { trash: route.trash } : {}),
     ...(parent ? { parent } : {}),
     ...(route.bwlimit ? { bwlimit: route.bwlimit } : {}),
     ...(route.compress ? { compress: true } : {}),

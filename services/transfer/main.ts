@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { mkdir, readdir, rm, stat } from 'node:fs/promises';
+import type { Args } from '../../shared/contract/commands.ts';
 import { VsError } from '../../shared/errors.ts';
 import { pathsFor } from '../../shared/paths.ts';
 import { run } from '../../shared/run.ts';
@@ -28,6 +29,11 @@ export function service(context: Context): Service {
     return (await readdir(staging).catch(() => []))
       .filter((label) => /^p\d+$/.test(label))
       .sort((a, b) => Number(a.slice(1)) - Number(b.slice(1)));
+  }
+  /** What rsync copies. */
+  function treeOf({ name, saga, label, trash }: Args<'transfer.send'>): string {
+    if (trash) return paths.trashed(name, trash);
+    return label ? paths.snapshot(name, saga, label) : paths.vserver(name);
   }
   async function close(saga: string): Promise<void> {
     for (const endpoint of endpoints.get(saga) ?? []) endpoint.close();
@@ -110,7 +116,7 @@ export function service(context: Context): Service {
           const began = Date.now();
           const count = meter(args.total, (progress) => call.progress(progress));
           if (args.copy === 'rsync') {
-            const tree = paths.vserver(name);
+            const tree = treeOf(args);
             const list = args.suspects ? suspectsFile(settings.RUN_DIR, saga) : undefined;
             const result = await sendRsync(
               { tree, way, final: final && !list, bwlimit, compress, list },

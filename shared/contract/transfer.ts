@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { type CommandSpec, hostCommand } from './command.ts';
-import { bytes, hostName, id, label, name, ts } from './names.ts';
+import { bytes, id, label, name, ts } from './names.ts';
 
 /** How a vserver travels, as people name it. btrfs-send goes through what the two hosts want (slaves.conf), TLS unless told. */
 export const transport = z.enum(['rsyncd-tls', 'rsyncd', 'ssh', 'btrfs-send']);
@@ -37,25 +37,26 @@ export const transferCommands = {
       saga: id,
       copy: copyWay,
       channel,
-      fromHost: hostName,
+      fromHost: name, // or `master`
       from: z.union([z.ipv4(), z.ipv6()]),
       ttl: z.int().min(1000).max(86_400_000),
     }),
     z.object({ address: z.string(), port: z.int(), secret: z.string(), received: z.array(label) }),
   ),
   'transfer.send': hostCommand(
-    'source: copy to an endpoint of a host. btrfs-send: snapshot `label`, incremental to `parent`. rsync: the live tree, strict (final) or tolerant of vanished files; progress is copyProgress',
+    'source: copy to an endpoint of a host. btrfs-send: snapshot `label`, incremental to `parent`. rsync: the live tree, or snapshot `label`, or one in the trash, strict (final) or tolerant of vanished files; progress is copyProgress',
     z.strictObject({
       name,
       saga: id,
       copy: copyWay,
       channel,
-      toHost: hostName,
+      toHost: name, // or `master`
       address: z.union([z.ipv4(), z.ipv6()]),
       port: z.int().min(1).max(65_535),
       secret: z.string(), // sealed for the source
       label: label.optional(),
       parent: label.optional(),
+      trash: id.optional(), // rsync: the tree that this saga has put into the trash
       final: z.boolean(),
       /** rsync: only the files that `transfer.suspects` found, and whatever their times say. */
       suspects: z.boolean().optional(),

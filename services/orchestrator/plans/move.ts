@@ -1,4 +1,5 @@
 import type { Args } from '../../../shared/contract/commands.ts';
+import { estimate } from '../estimate.ts';
 import { checkMove } from '../sagas/move.ts';
 import { groups, size } from '../text.ts';
 import { carriageText, chooseTransport } from '../transport.ts';
@@ -34,10 +35,16 @@ export async function planMove(deciding: Deciding, args: Args<'orchestrator.move
     network: vserver.network,
     ...wired,
   };
+  const way = carriageText(carriage);
+  const work = { bytes, files, way, source: vserver.host, target: args.host, bwlimit: plan.bwlimit };
   return {
     kind: 'move',
     plan,
     vserver: args.name,
-    title: `${args.name}: ${vserver.host} -> ${args.host}, ${size(bytes)} in ${groups(files)} files, ${carriageText(carriage)}`,
+    shows: {
+      way,
+      estimateMs: estimate({ ...work, restarts: plan.running }, deciding.past?.() ?? []),
+    },
+    title: `${args.name}: ${vserver.host} -> ${args.host}, ${size(bytes)} in ${groups(files)} files, ${way}`,
   };
 }
