@@ -1,5 +1,6 @@
 import { VsError } from '../../shared/errors.ts';
 import type { Call, Context, Service } from '../../shared/service.ts';
+import type { Args } from '../../shared/contract/commands.ts';
 import type { SagaState } from '../../shared/contract/saga.ts';
 import { readAudit } from './audit.ts';
 import { openEpochs } from './epochs.ts';
@@ -8,6 +9,7 @@ import { openHistory } from './history.ts';
 import { planners } from './planner.ts';
 import { openMarks } from './marks.ts';
 import type { Deciding, Planned } from './plans/planned.ts';
+import { lost, planRecover } from './plans/recover.ts';
 import { openPool } from './pool.ts';
 import { sagaRunner } from './runner.ts';
 import { trashOf } from './trash.ts';
@@ -59,6 +61,21 @@ export function service(context: Context): Service {
     });
     setTimeout(() => void off(), 30_000).unref();
   }
+  /** A saga that has a vserver and would wait for its dead host, as a get or a move that had just begun, makes way for its recovery. */
+  async function clearWay(args: Args<'orchestrator.recover'>, issuer: string): Promise<void> {
+    await resumed.promise;
+    await planRecover({ context, pool, epochs, marks }, args); // what is refused anyhow ends nothing
+    const { host } = lost(pool, args.name);
+    const holder = sagas
+      .list({ limit: 1000 })
+      .find(
+        (one) =>
+          ['running', 'stuck'].includes(one.result) &&
+          one.vserver === args.name &&
+          one.steps.some((step) => step.host === host),
+      );
+    if (holder) await sagas.forsake(holder.id, host, issuer);
+  }
 
   return {
     name: 'orchestrator',
@@ -93,7 +110,10 @@ export function service(context: Context): Service {
       'orchestrator.remove': begin('remove'),
       'orchestrator.get': begin('get'),
       'orchestrator.put': begin('put'),
-      'orchestrator.recover': begin('recover'),
+      'orchestrator.recover': async (args, call) => {
+        if (args.dryRun !== true) await clearWay(args, call.issuer);
+        return begin('recover')(args, call);
+      },
       'orchestrator.forget': begin('forget'),
       'orchestrator.copies': () => context.bus.request('master', 'snapshot.copies', {}),
       'orchestrator.copy': begin('copy'),

@@ -287,6 +287,20 @@ export function sagaRunner(
       one.go?.();
       return one.ended;
     },
+    /**
+     * Ends a saga that waits for a host which a person says is dead: what is to be undone on other hosts is undone. Past the
+     * point of no return it is refused.
+     */
+    async forsake(id: string, host: string, issuer: string): Promise<SagaState> {
+      const { saga, journal } = this.show(id);
+      if (running.get(id)?.saga.past || replay(journal).pnr)
+        throw new VsError(
+          'conflict',
+          `${saga.kind} ${id} has ${saga.vserver}, and is past its point of no return; see it with: vs saga show ${id}`,
+        );
+      agents.giveUp(id, host);
+      return saga.result === 'stuck' ? this.again(id, issuer) : this.abort(id, issuer);
+    },
     async again(id: string, issuer = 'unknown'): Promise<SagaState> {
       if (this.show(id).saga.result !== 'stuck') throw new VsError('refused', `saga ${id} is not stuck`);
       const found = damaged.has(id) ? undefined : load(id);

@@ -126,7 +126,9 @@ export function service(context: Context): Service {
         }),
       'snapshot.promote': ({ name, saga, label }) =>
         inTurn(name, async () => {
-          if (!(await there(paths.vserver(name))))
+          // once it was adopted it is not made again; another copy in its place is one that will be put aside
+          const adoptedBy = (await readJson(marker(name), adopted))?.saga;
+          if (!(await there(paths.vserver(name))) || adoptedBy !== saga)
             await (
               await driver()
             ).promote(`${paths.staging(name, saga)}/${label}`, paths.stagingTree(name, saga));

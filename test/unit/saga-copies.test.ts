@@ -49,10 +49,11 @@ describe('get', () => {
   });
   test('the first copy of a vserver is undone without a trace', TIME, async () => {
     const first = { ...start, trees: { host1: 'now' } };
-    await failEach(get({ former: false }), first, {
+    const calls = await failEach(get({ former: false }), first, {
       after: { ...after, trash: {} },
       pnr: 'snapshot.adopt@master',
     });
+    expect(calls).toBeGreaterThan(8);
   });
   test('only what rsync copies from a host that can make them is a snapshot, and a live tree is not counted', async () => {
     const calls = async (more: Partial<GetPlan>) => {
@@ -160,10 +161,11 @@ describe('recover', () => {
   );
   test('from the trash of another host: that stays', TIME, async () => {
     const other = { ...dead, online: ['master', 'host2', 'host3'], trash: { host3: 'old' } };
-    await failEach(recover({ source: 'host3', trash: 'move-1' }), other, {
+    const calls = await failEach(recover({ source: 'host3', trash: 'move-1' }), other, {
       after: { ...runs, trees: { host1: 'lost', host2: 'old' }, trash: { host3: 'old' } },
       pnr: 'host-agent.claim@host2',
     });
+    expect(calls).toBeGreaterThan(15);
   });
   test('a host that is only cut off still answers: refused, and nothing is changed', async () => {
     const one = pool({ ...start, answers: '02:1a:2b:3c:4d:5e' });
