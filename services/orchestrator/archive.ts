@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, renameSync } from 'node:fs';
+import { closeSync, existsSync, mkdirSync, openSync, renameSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { gunzipSync, gzipSync } from 'node:zlib';
@@ -13,6 +13,7 @@ const SCHEMA = 1;
 const DAY_MS = 86_400_000;
 
 function connect(file: string): DatabaseSync {
+  if (file !== ':memory:') closeSync(openSync(file, 'a', 0o600)); // SQLite gives its other files the same mode
   const db = new DatabaseSync(file, { timeout: 3000 });
   try {
     // what a commit says is on the disk: the journal is removed after it

@@ -52,7 +52,7 @@ export function restoreHostSteps(plan: RestoreHostPlan, children: Children): Ste
       },
     },
     {
-      name: 'unmark host',
+      name: 'lift mark',
       host,
       async do(context) {
         await marks.clear(host);
