@@ -36,27 +36,40 @@ export function service(context: Context): Service {
   /** The handler of a command that becomes a saga. */
   const begin =
     <K extends keyof typeof planners>(kind: K) =>
-    async (args: Parameters<(typeof planners)[K]>[1] & { dryRun?: boolean; wait?: boolean }, call: Call) => {
+    async (
+      args: Parameters<(typeof planners)[K]>[1] & { dryRun?: boolean; wait?: boolean },
+      call: Call,
+      over?: SagaState,
+    ) => {
       await resumed.promise;
       const plan = planners[kind] as (deciding: Deciding, args: object) => Promise<Planned>;
       const planned = await plan({ context, pool, epochs, past: () => sagas.list(200) }, args);
+      if (over) {
+        planned.over = over.id;
+        planned.title += `; the ${over.kind} ${over.id} that waits for that host is ended`;
+      }
       return answer(sagas.begin(planned, { ...args }, call.issuer, args.dryRun === true), args.wait);
     };
 
-  /** A saga that has a vserver and would wait for its dead host, as a get or a move that had just begun, makes way for its recovery. */
-  async function clearWay(args: Args<'orchestrator.recover'>, issuer: string): Promise<void> {
-    await resumed.promise;
-    await planRecover({ context, pool, epochs }, args); // what is refused anyhow ends nothing
-    const { host } = lost(pool, args.name);
-    const holder = sagas
+  /** The saga that has a vserver and would wait for its dead host, as a get or a move that had just begun. */
+  function waitsFor(name: string): SagaState | undefined {
+    const { host } = lost(pool, name);
+    return sagas
       .list(1000)
       .find(
         (one) =>
           ['running', 'stuck'].includes(one.result) &&
-          one.vserver === args.name &&
+          one.vserver === name &&
           one.steps.some((step) => step.host === host),
       );
-    if (holder) await sagas.forsake(holder.id, host, issuer);
+  }
+  /** A recover; what waits for the dead host is ended by it, once nothing else is in its way. */
+  async function recover(args: Args<'orchestrator.recover'>, call: Call) {
+    await resumed.promise;
+    await planRecover({ context, pool, epochs }, args);
+    const over = waitsFor(args.name);
+    if (over && args.dryRun !== true) await sagas.forsake(over.id, lost(pool, args.name).host, call.issuer);
+    return begin('recover')(args, call, over);
   }
 
   return {
@@ -90,10 +103,7 @@ export function service(context: Context): Service {
       'orchestrator.remove': begin('remove'),
       'orchestrator.get': begin('get'),
       'orchestrator.put': begin('put'),
-      'orchestrator.recover': async (args, call) => {
-        if (args.dryRun !== true) await clearWay(args, call.issuer);
-        return begin('recover')(args, call);
-      },
+      'orchestrator.recover': recover,
       'orchestrator.forget': begin('forget'),
       'orchestrator.copies': () => context.bus.request('master', 'snapshot.copies', {}),
       'orchestrator.copy': begin('copy'),

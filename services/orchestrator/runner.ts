@@ -181,7 +181,7 @@ export function sagaRunner(
   };
 
   function refuseTaken(planned: Planned, args: Record<string, unknown>): void {
-    const taken = holds(planned).find((name) => held.has(name));
+    const taken = holds(planned).find((name) => held.has(name) && held.get(name) !== planned.over);
     if (taken !== undefined) {
       const other = states.get(held.get(taken) ?? '');
       throw new VsError(
