@@ -45,7 +45,7 @@ export function service(context: Context): Service {
       const plan = planners[kind] as (deciding: Deciding, args: object) => Promise<Planned>;
       const planned = await plan({ context, pool, epochs, past: () => sagas.list(200) }, args);
       if (over) {
-        planned.over = over.id;
+        if (args.dryRun === true) planned.over = over.id; // else it has ended by now
         planned.title += `; the ${over.kind} ${over.id} that waits for that host is ended`;
       }
       return answer(sagas.begin(planned, { ...args }, call.issuer, args.dryRun === true), args.wait);
@@ -68,7 +68,10 @@ export function service(context: Context): Service {
     await resumed.promise;
     await planRecover({ context, pool, epochs }, args);
     const over = waitsFor(args.name);
-    if (over && args.dryRun !== true) await sagas.forsake(over.id, lost(pool, args.name).host, call.issuer);
+    if (over && args.dryRun !== true) {
+      const ended = await sagas.forsake(over.id, lost(pool, args.name).host, call.issuer);
+      if (ended.result === 'stuck') throw new VsError('stuck', ended.message ?? `saga ${over.id} is stuck`);
+    }
     return begin('recover')(args, call, over);
   }
 
