@@ -21,7 +21,7 @@ export async function claim(
   // what this host knows of the epochs of the one that had this name before stays known, under its uuid
   else if (now) await writeJson(ownershipPath(settings, now.uuid), ownership, now);
   const other = (await ownershipsOf(settings, { uuid: want.uuid })).find(
-    (one) => one.name !== want.name && (one.owner || one.epoch >= want.epoch),
+    (one) => (one.owner && one.name !== want.name) || one.epoch >= want.epoch,
   );
   if (other)
     throw new VsError(

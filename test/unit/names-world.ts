@@ -38,10 +38,10 @@ export function world(start: {
   const records = new Map<string, Record_>();
   for (const [key, epoch] of Object.entries(start.owners ?? {}))
     records.set(key, { uuid: trees.get(key)?.uuid ?? '', owner: true, epoch });
-  const refuse = (message: string): never => {
+  const refuse: (message: string) => never = (message) => {
     throw new VsError('refused', message);
   };
-  const conflict = (message: string): never => {
+  const conflict: (message: string) => never = (message) => {
     throw new VsError('conflict', message);
   };
   const stage = (host: string, { name, saga }: { name: string; saga: string }) => `${host}/${name}/${saga}`;
@@ -74,13 +74,13 @@ export function world(start: {
       const key = `${host}/${name}`;
       const own = records.get(key);
       if (running.has(key)) refuse('it runs');
-      if (!own || own.epoch !== epoch) return conflict(`${key} was never claimed`);
+      if (!own || own.epoch !== epoch) conflict(`${key} was never claimed`);
       own.owner = false;
     },
     'host-agent.claim': (host, { name, epoch }) => {
       const key = `${host}/${name}`;
       const tree = trees.get(key);
-      if (!tree) return refuse(`${key} is not there`);
+      if (!tree) refuse(`${key} is not there`);
       records.set(key, { uuid: tree.uuid, owner: true, epoch: Number(epoch) });
     },
     'host-agent.adapt': (host, args) => {
@@ -103,12 +103,12 @@ export function world(start: {
     'snapshot.discard': (host, args) => void staged.delete(stage(host, args)),
     'snapshot.fork': (host, args) => {
       const of = trees.get(`${host}/${String(args['of'])}`);
-      if (!of) return refuse('no original');
+      if (!of) refuse('no original');
       staged.set(stage(host, args), structuredClone(of));
     },
     'snapshot.create': (host, { name }) => {
       const tree = trees.get(`${host}/${name}`);
-      if (!tree) return refuse('no original');
+      if (!tree) refuse('no original');
       snapshots.set(`${host}/${name}`, structuredClone(tree));
     },
     'snapshot.renew': (host, args) => act['snapshot.create']?.(host, args),
@@ -175,7 +175,7 @@ export function world(start: {
     'transfer.suspects': () => ({ files: 0 }),
     'transfer.send': (_host, { name, saga, label }) => {
       const from = label ? snapshots.get(`host1/${name}`) : trees.get(`host1/${name}`);
-      if (!from) return refuse('no original');
+      if (!from) refuse('no original');
       staged.set(`host2/web2/${saga}`, structuredClone(from));
       return { bytes: 100, ms: 1, began: 1 };
     },
