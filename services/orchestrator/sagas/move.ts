@@ -22,8 +22,14 @@ export function checkMove(vserver: VserverState, target: HostInfo, others: Vserv
     throw new VsError('refused', `${vserver.name} is on ${target.host} already`);
   if (vserver.epoch === 0)
     throw new VsError('refused', `${vserver.host} does not own ${vserver.name}, so it cannot give it away`);
-  if (others.some((one) => one.host === target.host))
-    throw new VsError('conflict', `${target.host} has a vserver ${vserver.name} already`);
+  const there = others.find((one) => one.host === target.host);
+  if (there)
+    throw new VsError(
+      'conflict',
+      there.epoch > 0
+        ? `${target.host} has a vserver ${vserver.name} already`
+        : `${target.host} has an old copy of ${vserver.name}, which it does not own; look at it, then: vs remove ${vserver.name} --host ${target.host}`,
+    );
   if (!target.networks.includes(vserver.network))
     throw new VsError(
       'refused',
