@@ -9,9 +9,10 @@ import { say } from './bench/kit.ts';
 /** `npm run bench -- cli|move|transfer|broker`: figures as ratios within one run. docs/bench.md says what they mean. */
 const usage = `usage: npm run bench -- cli [--rounds N] [--json]
        npm run bench -- move [--storage btrfs|dir|both] [--source busybox|bookworm|trixie] [--rounds N] [--json]
-       npm run bench -- transfer [--rounds N] [--json]
+       npm run bench -- transfer [--rounds N] [--json] [--files 10000,100000,500000]
        npm run bench -- broker [--quick] [--json]
-cli, move and transfer take --name LAB for the name of their lab (bench unless told).`;
+cli, move and transfer take --name LAB for the name of their lab (bench unless told). transfer --files N,N: trees of so many small
+files on one disk instead, without a lab, beside plain tar and rsync.`;
 
 const ways = { cli: benchCli, move: benchMove, transfer: benchTransfer, broker: benchBroker };
 
@@ -25,6 +26,7 @@ function words() {
       rounds: { type: 'string' },
       source: { type: 'string', default: 'bookworm' },
       storage: { type: 'string', default: 'both' },
+      files: { type: 'string' },
     },
   });
   const [what, ...more] = positionals;
@@ -39,6 +41,9 @@ function words() {
     );
   if (!Number.isInteger(rounds) || rounds < 1 || rounds > 1000)
     throw new Error('--rounds is a number from 1 to 1000');
+  const counts = values.files?.split(',').map(Number);
+  if (counts && (what !== 'transfer' || counts.some((one) => !Number.isInteger(one) || one < 100)))
+    throw new Error('--files is for transfer, and a list of numbers from 100 on');
   return {
     what: what as keyof typeof ways,
     lab: values.name,
@@ -47,6 +52,7 @@ function words() {
     quick: values.quick,
     source,
     storage,
+    ...(counts ? { counts } : {}),
   };
 }
 
