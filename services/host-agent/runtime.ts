@@ -203,12 +203,12 @@ export function createRuntime(context: Context, paths: Paths, lxc: Lxc) {
         await prove({ payload });
       };
       if (early && pid) {
-        let over = false;
-        const end = () => (over = true);
+        const over = new AbortController();
+        const end = () => over.abort();
         stopping.then(end, end);
         // the kernel ends all processes of its pid namespace before init itself has ended (pid_namespaces(7))
-        while (!over && !hasEnded(pid)) await pause(LOOK_MS);
-        if (!over && livingOf(name, payload) === undefined) return { rest: rest() };
+        while (!over.signal.aborted && !hasEnded(pid)) await pause(LOOK_MS);
+        if (!over.signal.aborted && livingOf(name, payload) === undefined) return { rest: rest() };
       }
       await rest();
       return {};

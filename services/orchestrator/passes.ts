@@ -88,17 +88,11 @@ interface Options {
 /** An endpoint to which the source is connected already. It has a secret in it: in memory only. */
 type Armed = Data<'transfer.open'>;
 
-const open = (agents: Agents, route: Route, context: StepContext, tag: string): Promise<Armed> =>
-  agents.ask(
-    route.target,
-    'transfer.open',
-    {
-      ...{ name: route.name, saga: context.id, copy: route.copy, channel: route.channel },
-      ...{ fromHost: route.source, from: route.sourceAddress, ttl: TTL },
-    },
-    context,
-    { tag },
-  );
+function open(agents: Agents, route: Route, context: StepContext, tag: string): Promise<Armed> {
+  const { name, source, copy, channel, sourceAddress: from } = route;
+  const args = { name, saga: context.id, copy, channel, fromHost: source, from, ttl: TTL };
+  return agents.ask(route.target, 'transfer.open', args, context, { tag });
+}
 
 /** The label of the pass after the one that arrived last. */
 const nextLabel = (copy: CopyWay, last: string | undefined): string | undefined =>

@@ -63,11 +63,10 @@ describe.each(['btrfs', 'dir'] as const)('a crash-consistent move on %s', (stora
     expect(await watching.end()).toEqual([from, to(from)]);
     await lab.settled(to(from));
     expect(lab.running('web1')).toEqual([to(from)]);
-    const tree = (host: string, place: string) =>
-      lab.on(host, `cd /var/lib/vservers/${place} && cat rootfs/count`);
+    const tree = (host: string, place: string) => lab.on(host, `cat /var/lib/vservers/${place}/rootfs/count`);
     expect(Number(tree(to(from), 'web1'))).toBeGreaterThan(0);
     expect(tree(to(from), 'web1')).toBe(tree(from, '.trash/web1.*'));
-    expect(lab.on(from, `${able}; pgrep -f lxc.*web1 || true`)).toBe('');
+    expect(lab.on(from, `${able}; pgrep -af 'lx[c] monitor' || true`)).toBe('');
     expect(lab.leftovers()).toEqual([]);
   });
 

@@ -136,7 +136,10 @@ export function moveSteps(plan: MovePlan, agents: Agents): Step[] {
       async do(context) {
         const { began } = context.outputs['seed'] as { began?: number };
         const last = await pass(agents, plan, context, {
-          ...{ final: true, tag: 'final', since: began, armed },
+          final: true,
+          tag: 'final',
+          since: began,
+          armed,
         });
         armed = undefined;
         context.say(size(last.bytes));
