@@ -16,6 +16,9 @@ export interface MovePlan extends Route {
   crashConsistent?: boolean;
 }
 
+/** While it boots, what can wait waits (ms): a check and the clean-up would take the processor from what people wait for. */
+const SETTLE_MS = 1000;
+
 /** Refusals of a move, before anything is journaled or changed. */
 export function checkMove(vserver: VserverState, target: HostInfo, others: VserverState[]): void {
   if (vserver.host === target.host)
@@ -141,7 +144,10 @@ export function moveSteps(plan: MovePlan, agents: Agents): Step[] {
       async do(context) {
         const { began } = context.outputs['seed'] as { began?: number };
         const last = await pass(agents, plan, context, {
-          ...{ final: true, tag: 'final', since: began, armed },
+          final: true,
+          tag: 'final',
+          since: began,
+          armed,
         });
         armed = undefined;
         context.say(passText(last));
@@ -227,9 +233,8 @@ export function moveSteps(plan: MovePlan, agents: Agents): Step[] {
         // its host may have lost its power since it was started; one that runs is left as it is
         const mine = { ...both(context), epoch: epoch + 1 };
         await agents.ask(target, 'host-agent.start', mine, context, { timeoutMs: 120_000 });
-        await agents.ask(target, 'host-agent.answering', { name, timeout: 60_000 }, context, {
-          timeoutMs: 90_000,
-        });
+        const asked = { name, timeout: 60_000, settle: SETTLE_MS };
+        await agents.ask(target, 'host-agent.answering', asked, context, { timeoutMs: 90_000 });
         context.say('answers');
       },
     },
