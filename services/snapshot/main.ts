@@ -8,7 +8,14 @@ import { isOwner } from '../../shared/ownership.ts';
 import { pathsFor } from '../../shared/paths.ts';
 import { run } from '../../shared/run.ts';
 import type { Context, Service } from '../../shared/service.ts';
-import { clearTemporary, readJson, removeFileDurable, renameDurable, syncDirectory, writeJson } from '../../shared/store.ts';
+import {
+  clearTemporary,
+  readJson,
+  removeFileDurable,
+  renameDurable,
+  syncDirectory,
+  writeJson,
+} from '../../shared/store.ts';
 import { createTurns } from '../../shared/turns.ts';
 import { type Driver, driverOf } from './drivers.ts';
 import { openTrash } from './trash.ts';

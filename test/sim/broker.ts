@@ -65,7 +65,8 @@ export function createBroker(world: Around) {
   let life = 0;
 
   const latency = () => (random.chance(world.scenario.slow) ? random.between(20, 400) : random.between(1, 4));
-  const reachable = (client: Client) => up && client.life.node.powered && !world.isCut(client.life.node.name, 'master');
+  const reachable = (client: Client) =>
+    up && client.life.node.powered && !world.isCut(client.life.node.name, 'master');
 
   function hearersOf(topic: string): Client[] {
     let those = hearers.get(topic);
@@ -135,13 +136,21 @@ export function createBroker(world: Around) {
       client.failed = 0;
       client.session++;
       forget(client, false);
-      Object.assign(client, { open: true, known: true, filters: new Set(), stalled: [], lastUp: 0, lastDown: 0 });
+      Object.assign(client, {
+        open: true,
+        known: true,
+        filters: new Set(),
+        stalled: [],
+        lastUp: 0,
+        lastDown: 0,
+      });
       clients.add(client);
       hearers.clear();
       client.options.onConnect();
     });
   }
-  const backoff = (client: Client) => (client.failed++ === 0 ? latency() : backoffMs(client.failed, random.next));
+  const backoff = (client: Client) =>
+    client.failed++ === 0 ? latency() : backoffMs(client.failed, random.next);
 
   return {
     retained,
@@ -198,7 +207,8 @@ export function createBroker(world: Around) {
               if (filters.some((filter) => matches(filter, topic))) down(client, topic, text, true);
             return [];
           }),
-        unsubscribe: (filter) => answered(() => {
+        unsubscribe: (filter) =>
+          answered(() => {
             client.filters.delete(filter);
             hearers.clear();
           }),
@@ -218,7 +228,9 @@ export function createBroker(world: Around) {
     gone(of: Life, silent: boolean): void {
       for (const client of clients)
         if (client.life === of)
-          loop.after(silent ? random.between(10_000, SILENCE_MS + 5000) : latency(), undefined, () => forget(client, true));
+          loop.after(silent ? random.between(10_000, SILENCE_MS + 5000) : latency(), undefined, () =>
+            forget(client, true),
+          );
     },
     /** The way between a node and the broker was cut: each side gives up by itself, if it lasts. */
     cut(node: string): void {
@@ -226,7 +238,11 @@ export function createBroker(world: Around) {
         if (client.life.node.name !== node) continue;
         const still = () => world.isCut(node, 'master');
         loop.after(random.between(8000, SILENCE_MS), undefined, () => still() && lose(client));
-        loop.after(random.between(10_000, SILENCE_MS + 5000), undefined, () => still() && forget(client, true));
+        loop.after(
+          random.between(10_000, SILENCE_MS + 5000),
+          undefined,
+          () => still() && forget(client, true),
+        );
       }
     },
     /** The way is there again: what waited arrives, and who was given up hears of it. */

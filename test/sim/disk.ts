@@ -124,7 +124,7 @@ export function createDisk(now: () => number, from?: Directory): Disk {
         if (!sure.has(operation) && wanted(operation, index)) sure.add(operation);
     };
     add(first);
-    for (let size = -1; size !== sure.size; ) {
+    for (let size = -1; size !== sure.size;) {
       size = sure.size;
       for (const one of [...sure]) {
         const until = pending.indexOf(one);
@@ -133,8 +133,9 @@ export function createDisk(now: () => number, from?: Directory): Disk {
             index < until &&
             other.changes.some(
               (older) =>
-                one.changes.some((newer) => newer.directory === older.directory && newer.name === older.name) ||
-                one.changes.some((newer) => older.after === newer.directory),
+                one.changes.some(
+                  (newer) => newer.directory === older.directory && newer.name === older.name,
+                ) || one.changes.some((newer) => older.after === newer.directory),
             ),
         );
       }
@@ -194,9 +195,7 @@ export function createDisk(now: () => number, from?: Directory): Disk {
     /** Grows with every change: what looks at the disk again need not when it is the same. */
     version: () => version,
     syncDirectory(inode: Directory): void {
-      commit((operation) =>
-        operation.changes.some((one) => one.directory === inode || one.after === inode),
-      );
+      commit((operation) => operation.changes.some((one) => one.directory === inode || one.after === inode));
     },
     /** sync(1) of the file system. */
     syncAll(): void {

@@ -12,7 +12,12 @@ export interface Kind {
   steps: string[];
   ms: number;
 }
-const web1 = (running: boolean, enabled: boolean, host = 'host1'): Vserver => ({ name: 'web1', host, running, enabled });
+const web1 = (running: boolean, enabled: boolean, host = 'host1'): Vserver => ({
+  name: 'web1',
+  host,
+  running,
+  enabled,
+});
 const mostlyRunning = fc.oneof(
   { weight: 5, arbitrary: fc.constant<Vserver[]>([web1(true, true)]) },
   { weight: 1, arbitrary: among(...[[web1(true, false)], [web1(false, true)], [web1(false, false)]]) },
@@ -67,15 +72,30 @@ export const kinds: Record<string, Kind> = {
     vservers: fc.constant([]),
     begin: fc
       .record({ start: fc.boolean(), enable: fc.boolean() })
-      .map((wish) => [ask('create', { name: 'web1', address: '10.60.10.5', source: 'busybox', host: 'host1', ...wish })]),
-    commands: [...owning, 'snapshot.allocate', 'snapshot.adopt', 'snapshot.discard', 'host-agent.install', 'network.check'],
+      .map((wish) => [
+        ask('create', { name: 'web1', address: '10.60.10.5', source: 'busybox', host: 'host1', ...wish }),
+      ]),
+    commands: [
+      ...owning,
+      'snapshot.allocate',
+      'snapshot.adopt',
+      'snapshot.discard',
+      'host-agent.install',
+      'network.check',
+    ],
     steps: ['template', 'lock', 'network', 'stage', 'install', 'adopt', 'own', 'start', 'answer', 'unlock'],
     ms: 1200,
   },
   remove: {
     vservers: fc.boolean().map((enabled) => [web1(false, enabled)]),
     begin: fc.constant([ask('remove', { name: 'web1' })]),
-    commands: ['host-agent.lock', 'host-agent.release', 'host-agent.detach', 'snapshot.trash', 'host-agent.unlock'],
+    commands: [
+      'host-agent.lock',
+      'host-agent.release',
+      'host-agent.detach',
+      'snapshot.trash',
+      'host-agent.unlock',
+    ],
     steps: ['lock', 'give up', 'trash'],
     ms: 300,
   },
@@ -110,11 +130,18 @@ const broken: fc.Arbitrary<Deed> = fc.oneof(
   {
     weight: 6,
     arbitrary: fc.oneof(
-      fc.record({ node: among('host1', 'host2'), ms: short }).map((one): Deed => ({ what: 'kill', process: 'agent', ...one })),
-      fc.record({ ms: short }).map((one): Deed => ({ what: 'kill', node: 'master', process: 'master', ...one })),
+      fc
+        .record({ node: among('host1', 'host2'), ms: short })
+        .map((one): Deed => ({ what: 'kill', process: 'agent', ...one })),
+      fc
+        .record({ ms: short })
+        .map((one): Deed => ({ what: 'kill', node: 'master', process: 'master', ...one })),
     ),
   },
-  { weight: 1, arbitrary: short.map((ms): Deed => ({ what: 'kill', node: 'master', process: 'broker', ms })) },
+  {
+    weight: 1,
+    arbitrary: short.map((ms): Deed => ({ what: 'kill', node: 'master', process: 'broker', ms })),
+  },
   {
     weight: 5,
     arbitrary: fc
@@ -136,7 +163,15 @@ const broken: fc.Arbitrary<Deed> = fc.oneof(
   },
   {
     weight: 1,
-    arbitrary: fc.record({ node: among('host1', 'host2'), ms: long }).map((one): Deed => ({ what: 'full', ...one })),
+    arbitrary: fc
+      .record({ node: among('host1', 'host2'), ms: long })
+      .map((one): Deed => ({ what: 'full', ...one })),
+  },
+  {
+    weight: 2,
+    arbitrary: fc
+      .record({ node: among('host1', 'host2'), times: among(1, 1, 2, 5) })
+      .map((one): Deed => ({ what: 'eio', ...one })),
   },
   {
     weight: 1,
@@ -150,8 +185,16 @@ const person: fc.Arbitrary<Deed> = fc.oneof(
   {
     weight: 4,
     arbitrary: fc
-      .record({ verb: among('start', 'stop', 'restart', 'enable', 'disable'), target: among('host1', 'host2') })
-      .map(({ verb, target }): Deed => ({ what: 'ask', target, command: `host-agent.${verb}`, args: { name: 'web1' } })),
+      .record({
+        verb: among('start', 'stop', 'restart', 'enable', 'disable'),
+        target: among('host1', 'host2'),
+      })
+      .map(({ verb, target }): Deed => ({
+        what: 'ask',
+        target,
+        command: `host-agent.${verb}`,
+        args: { name: 'web1' },
+      })),
   },
   {
     weight: 2,
@@ -166,7 +209,10 @@ const person: fc.Arbitrary<Deed> = fc.oneof(
   {
     weight: 3,
     arbitrary: fc
-      .record({ verb: among('start' as const, 'start' as const, 'stop' as const), node: among('host1', 'host1', 'host2') })
+      .record({
+        verb: among('start' as const, 'start' as const, 'stop' as const),
+        node: among('host1', 'host1', 'host2'),
+      })
       .map((one): Deed => ({ what: 'hand', name: 'web1', ...one })),
   },
 );
@@ -175,12 +221,12 @@ const person: fc.Arbitrary<Deed> = fc.oneof(
 export function scenarioOf(kind: Kind): fc.Arbitrary<Scenario> {
   const fault: fc.Arbitrary<Fault> = fc.record({
     when: whenOf(kind),
-    deed: fc.oneof({ weight: 3, arbitrary: broken }, { weight: 1, arbitrary: person }),
+    deed: fc.oneof({ weight: 2, arbitrary: broken }, { weight: 1, arbitrary: person }),
   });
   return fc
     .record({
       seed: fc.noShrink(fc.integer({ min: 1, max: 1_000_000 })),
-      btrfs: among<string[]>([], HOSTS, ['host1']),
+      btrfs: among<string[]>([], HOSTS.slice(0, 2), ['host1']),
       vservers: kind.vservers,
       twice: among(0, 0, 0.05, 0.3),
       slow: among(0, 0, 0.1),
@@ -188,7 +234,8 @@ export function scenarioOf(kind: Kind): fc.Arbitrary<Scenario> {
       faults: fc.array(fault, { maxLength: 4 }),
     })
     .map(({ begin, faults, ...rest }) => ({
-      hosts: HOSTS,
+      // a host that nobody speaks of costs time
+      hosts: JSON.stringify(faults).includes('host3') ? HOSTS : HOSTS.slice(0, 2),
       ...rest,
       faults: [...begin.map((deed): Fault => ({ when: { kind: 'at', ms: 0 }, deed })), ...faults],
     }));

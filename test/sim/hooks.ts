@@ -45,7 +45,8 @@ registerHooks({
     let source = readFileSync(new URL(url), 'utf8');
     for (const { file, from, to } of edits) {
       const mutant = source.replace(from, to);
-      if (mutant === source) throw new Error(`${file} does not hold what the mutation ${mutation?.name} changes`);
+      if (mutant === source)
+        throw new Error(`${file} does not hold what the mutation ${mutation?.name} changes`);
       source = mutant;
     }
     return { format: 'module-typescript', source, shortCircuit: true };

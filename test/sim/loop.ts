@@ -14,6 +14,8 @@ export interface Node {
   powered: boolean;
   /** No file can grow on it. */
   full: boolean;
+  /** So many writes fail from now on. */
+  eio: number;
 }
 
 /** One run of a process, from its start to its end. */
@@ -50,7 +52,10 @@ export function createRandom(seed: number) {
     chance: (share: number): boolean => next() < share,
     hex(bytes: number): string {
       let text = '';
-      while (text.length < bytes * 2) text += Math.floor(next() * 65_536).toString(16).padStart(4, '0');
+      while (text.length < bytes * 2)
+        text += Math.floor(next() * 65_536)
+          .toString(16)
+          .padStart(4, '0');
       return text.slice(0, bytes * 2);
     },
   };
@@ -123,7 +128,6 @@ export function createLoop() {
         if (event.at > end) return push(event);
         if (event.cancelled || event.life?.dead) continue;
         now = event.at;
-        (globalThis as any).EV = ((globalThis as any).EV ?? 0) + 1;
         try {
           if (event.life) lives.run(event.life, event.act);
           else event.act();

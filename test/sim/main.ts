@@ -34,15 +34,21 @@ function show(replay: Replay): void {
   if (replay.violations.length > 0) process.exitCode = 1;
 }
 function showFailure({ saga: kind, seed, violations, scenario }: Failure): void {
-  console.log(`\nVIOLATED ${violations.join('\nVIOLATED ') || 'in the whole scenario, not in the shortest one'}`);
-  console.log(`replay: npm run test:sim -- --seed ${seed} --saga ${kind}${mutation ? ` --mutation ${mutation}` : ''}`);
+  console.log(
+    `\nVIOLATED ${violations.join('\nVIOLATED ') || 'in the whole scenario, not in the shortest one'}`,
+  );
+  console.log(
+    `replay: npm run test:sim -- --seed ${seed} --saga ${kind}${mutation ? ` --mutation ${mutation}` : ''}`,
+  );
   console.log(`shortest scenario that was found:\n${scenario}`);
 }
 /** The scenarios that lie here, or the one that is named. */
 async function scenarios(): Promise<string[]> {
   if (values.scenario !== undefined && values.scenario !== 'all') return [values.scenario];
   const directory = new URL('./scenarios/', import.meta.url);
-  return (await readdir(directory)).filter((file) => file.endsWith('.txt')).map((file) => new URL(file, directory).pathname);
+  return (await readdir(directory))
+    .filter((file) => file.endsWith('.txt'))
+    .map((file) => new URL(file, directory).pathname);
 }
 
 if (values.help) console.log(usage);
@@ -56,19 +62,35 @@ else if (values.seed !== undefined) show(await replaySeed(saga ?? 'move', Number
 else if (values.mutations) {
   const seeds = Number(values.seeds ?? 100);
   for (const { name, saga: kind } of mutations) {
-    const { failures } = await simulateSeeds(kind, seeds, { threads, most: 1, shrinks: false, mutation: name });
+    const { failures } = await simulateSeeds(kind, seeds, {
+      threads,
+      most: 1,
+      shrinks: false,
+      mutation: name,
+    });
     const [first] = failures;
-    console.log(`${first ? `seed ${String(first.seed).padStart(4)}` : 'NOT FOUND'}  ${name}: ${first?.violations[0] ?? ''}`);
+    console.log(
+      `${first ? `seed ${String(first.seed).padStart(4)}` : 'NOT FOUND'}  ${name}: ${first?.violations[0] ?? ''}`,
+    );
     if (!first) process.exitCode = 1;
   }
 } else {
   const seeds = Number(values.seeds ?? 300);
   for (const kind of saga === undefined ? Object.keys(kinds) : [saga]) {
     const began = performance.now();
-    const { results, failures } = await simulateSeeds(kind, seeds, { threads, mutation, from: Number(values.from ?? 1) });
+    const { results, failures } = await simulateSeeds(kind, seeds, {
+      threads,
+      mutation,
+      from: Number(values.from ?? 1),
+    });
     const took = performance.now() - began;
-    const ends = Object.entries(results).sort().map(([key, number]) => `${number} ${key}`).join(', ');
-    console.log(`${kind}: ${seeds} seeds in ${(took / 1000).toFixed(1)} s (${(took / seeds).toFixed(1)} ms a seed): ${ends}`);
+    const ends = Object.entries(results)
+      .sort()
+      .map(([key, number]) => `${number} ${key}`)
+      .join(', ');
+    console.log(
+      `${kind}: ${seeds} seeds in ${(took / 1000).toFixed(1)} s (${(took / seeds).toFixed(1)} ms a seed): ${ends}`,
+    );
     for (const failure of failures) showFailure(failure);
     if (failures.length > 0) process.exitCode = 1;
   }

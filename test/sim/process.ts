@@ -24,7 +24,11 @@ function settingsOf(host: string): Settings {
     const number = host === 'master' ? 100 : Number(host.slice(4));
     own = loadSettings({
       file: '/etc/vs-tools/vs-tools.conf',
-      env: { VS_HOST: host === 'master' ? 'desk' : host, VS_MANAGEMENT_ADDRESS: `10.0.0.${number}`, VS_BROKER_USER: host },
+      env: {
+        VS_HOST: host === 'master' ? 'desk' : host,
+        VS_MANAGEMENT_ADDRESS: `10.0.0.${number}`,
+        VS_BROKER_USER: host,
+      },
     });
     settings.set(host, own);
   }
@@ -40,11 +44,21 @@ function logOf(life: Life): Log {
       const { err, error } = (typeof facts === 'object' ? facts : {}) as { err?: Error; error?: string };
       if (err instanceof Killed || life.dead) return;
       const why = err?.message ?? error ?? '';
-      world.say(life.node.name, `${level}: ${typeof facts === 'string' ? facts : text}${why ? ` (${why})` : ''}`);
+      world.say(
+        life.node.name,
+        `${level}: ${typeof facts === 'string' ? facts : text}${why ? ` (${why})` : ''}`,
+      );
       const inside = err !== undefined && !(err instanceof VsError) && !(err as NodeJS.ErrnoException).code;
       if (inside) world.violate(`${life.node.name} has a fault inside: ${text}: ${err.stack ?? why}`);
     };
-  const log = { debug: quiet, trace: quiet, info: quiet, warn: loud('warns'), error: loud('error'), fatal: loud('fatal') };
+  const log = {
+    debug: quiet,
+    trace: quiet,
+    info: quiet,
+    warn: loud('warns'),
+    error: loud('error'),
+    fatal: loud('fatal'),
+  };
   return log as unknown as Log;
 }
 
@@ -55,14 +69,17 @@ async function serve(life: Life): Promise<void> {
   const log = logOf(life);
   const handlers: Handlers = {};
   const dispatcher = createDispatcher(handlers, (error, name) => {
-    if (!(error instanceof VsError) && !(error as NodeJS.ErrnoException).code) log.error({ err: error }, name);
+    if (!(error instanceof VsError) && !(error as NodeJS.ErrnoException).code)
+      log.error({ err: error }, name);
   });
   const bus = connectBus({ settings: settingsOf(host), target: host, dispatcher, log });
   const context: Context = { host, settings: settingsOf(host), bus, log, version: '0.1.0' };
   const services: Service[] = (isMaster ? ofMaster : ofHost).map((make) => make(context));
   for (const service of services) Object.assign(handlers, service.handlers);
   for (const service of services)
-    await service.start?.().catch((error: unknown) => log.error({ err: error }, `${service.name} did not start`));
+    await service
+      .start?.()
+      .catch((error: unknown) => log.error({ err: error }, `${service.name} did not start`));
 }
 
 export function begin(life: Life): void {

@@ -36,7 +36,10 @@ export function scenarioFor(saga: string, seed: number): Scenario {
 /** A failing seed with as few faults as still fail. */
 export async function shrink(saga: string, seed: number): Promise<Failure> {
   const found = await fc.check(
-    fc.asyncProperty(arbitraryOf(saga), async (scenario) => (await simulate(scenario)).violations.length === 0),
+    fc.asyncProperty(
+      arbitraryOf(saga),
+      async (scenario) => (await simulate(scenario)).violations.length === 0,
+    ),
     { seed, numRuns: 1, interruptAfterTimeLimit: 60_000, markInterruptAsFailure: false },
   );
   const scenario = found.counterexample?.[0] ?? scenarioFor(saga, seed);

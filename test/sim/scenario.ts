@@ -17,6 +17,8 @@ export type Deed =
   | { what: 'clock'; node: string; ms: number }
   | { what: 'full'; node: string; ms: number }
   | { what: 'nostart'; node: string; times: number }
+  /** The next so many writes of a host fail. */
+  | { what: 'eio'; node: string; times: number }
   /** The disk of a host as it was at the beginning comes back with its next boot (a restored machine). */
   | { what: 'olddisk'; node: string; ms: number }
   /** A person at the host, past the agent: lxc-start and lxc-stop. */
@@ -68,7 +70,8 @@ function deedText(deed: Deed): string {
     case 'olddisk':
       return `${deed.what} ${deed.node} ${deed.ms}`;
     case 'nostart':
-      return `nostart ${deed.node} ${deed.times}`;
+    case 'eio':
+      return `${deed.what} ${deed.node} ${deed.times}`;
     case 'hand':
       return `hand ${deed.verb} ${deed.name}@${deed.node}`;
     case 'ask':
@@ -111,7 +114,8 @@ function parseWhen(words: string[]): When {
   if (kind === 'step') return { kind, step: what };
   const [first, node] = split(what);
   if (kind === 'call') return { kind, node, n: Number(first) };
-  if (kind !== 'on' && kind !== 'after') throw new Error(`expected at, call, step, on or after, found "${kind}"`);
+  if (kind !== 'on' && kind !== 'after')
+    throw new Error(`expected at, call, step, on or after, found "${kind}"`);
   const n = /^\d+$/.test(words[0] ?? '') ? Number(words.shift()) : 1;
   return { kind, command: first, node, n };
 }
@@ -131,6 +135,7 @@ function parseDeed(words: string[]): Deed {
     case 'olddisk':
       return { what, node: first, ms };
     case 'nostart':
+    case 'eio':
       return { what, node: first, times: ms };
     case 'hand': {
       const [name, node] = split(rest[0] ?? '');
@@ -146,7 +151,14 @@ function parseDeed(words: string[]): Deed {
     case 'move':
       return ask('move', { name: first, host: rest[0] });
     case 'create':
-      return ask('create', { name: first, address: rest[0], source: 'busybox', host: rest[1], start: true, enable: true });
+      return ask('create', {
+        name: first,
+        address: rest[0],
+        source: 'busybox',
+        host: rest[1],
+        start: true,
+        enable: true,
+      });
     case 'remove':
       return ask('remove', { name: first });
     default: {
@@ -165,7 +177,15 @@ export const ask = (verb: string, args: Record<string, unknown>): Deed => ({
 
 /** Reads a scenario; throws a sentence that names the line. */
 export function parseScenario(text: string): Scenario {
-  const scenario: Scenario = { seed: 1, hosts: ['host1', 'host2'], btrfs: [], vservers: [], twice: 0, slow: 0, faults: [] };
+  const scenario: Scenario = {
+    seed: 1,
+    hosts: ['host1', 'host2'],
+    btrfs: [],
+    vservers: [],
+    twice: 0,
+    slow: 0,
+    faults: [],
+  };
   for (const [index, raw] of text.split('\n').entries()) {
     const line = raw.replace(/^#.*|\s#\s.*/, '').trim();
     if (!line) continue;
@@ -175,7 +195,9 @@ export function parseScenario(text: string): Scenario {
       if (key === 'seed' || key === 'twice' || key === 'slow') scenario[key] = Number(rest[0]);
       else if (key === 'hosts') {
         scenario.hosts = rest.map((word) => word.split(':')[0] ?? '');
-        scenario.btrfs = rest.filter((word) => word.endsWith(':btrfs')).map((word) => word.split(':')[0] ?? '');
+        scenario.btrfs = rest
+          .filter((word) => word.endsWith(':btrfs'))
+          .map((word) => word.split(':')[0] ?? '');
       } else if (key === 'vserver')
         scenario.vservers.push({
           name: rest[0] ?? '',

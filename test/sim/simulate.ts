@@ -55,7 +55,8 @@ function place(world: World, { name, host, running, enabled }: Vserver): void {
     disk.makeDirectories(VSERVERS);
     disk.put(tree, disk.directory(true));
   }
-  for (const directory of ['rootfs/sbin', 'rootfs/etc', 'rootfs/var']) disk.makeDirectories(`${tree}/${directory}`);
+  for (const directory of ['rootfs/sbin', 'rootfs/etc', 'rootfs/var'])
+    disk.makeDirectories(`${tree}/${directory}`);
   disk.make(`${tree}/rootfs/sbin/init`, 'init');
   disk.make(`${tree}/rootfs/var/data`, FIRST_DATA);
   disk.make(`${tree}/vserver.json`, `${JSON.stringify(config, null, 2)}\n`);
@@ -69,7 +70,8 @@ function place(world: World, { name, host, running, enabled }: Vserver): void {
 function setUp(world: World): void {
   const hosts = world.scenario.hosts.join('\n');
   for (const { disk } of world.machines.values()) {
-    for (const directory of ['/etc/vs-tools', '/var/lib/vs-tools', VSERVERS, '/run/vs']) disk.makeDirectories(directory);
+    for (const directory of ['/etc/vs-tools', '/var/lib/vs-tools', VSERVERS, '/run/vs'])
+      disk.makeDirectories(directory);
     disk.make('/etc/vs-tools/networks.conf', '10:10.60.10.0/24:10.60.10.1:name=blue,uplink=none\n');
     disk.make('/etc/vs-tools/slaves.conf', `${hosts}\n`);
     disk.make('/run/vs/.autostarted', '');
@@ -99,11 +101,14 @@ function checkEnd(world: World, watch: Watch, sagas: SagaState[]): void {
   const stuck = new Set<string>();
   for (const { id, result, vserver, message, also } of sagas) {
     if (result === 'running') world.violate(`saga ${id} has no end`);
-    const alert = [vserver, ...(also ?? [])].some((name) => broker.retained.has(`vs/1/master/alerts/${name}/saga`));
+    const alert = [vserver, ...(also ?? [])].some((name) =>
+      broker.retained.has(`vs/1/master/alerts/${name}/saga`),
+    );
     if (result === 'stuck') {
       stuck.add(vserver);
       if (!alert) world.violate(`saga ${id} is stuck without an alert: ${message}`);
-    } else if (alert && !stuck.has(vserver)) world.violate(`saga ${id} is ${result}, and its alert still stands`);
+    } else if (alert && !stuck.has(vserver))
+      world.violate(`saga ${id} is ${result}, and its alert still stands`);
     if (result === 'stuck') continue;
     for (const host of hosts) {
       const left = [
@@ -112,10 +117,12 @@ function checkEnd(world: World, watch: Watch, sagas: SagaState[]): void {
         ...leftIn(host, `${VSERVERS}/.snapshots/${vserver}`, id),
         ...leftIn(host, '/var/lib/vs-tools/locks', id, true),
       ];
-      for (const { path } of left) world.violate(`saga ${id} is ${result}, and ${path} is left on ${host.name}`);
+      for (const { path } of left)
+        world.violate(`saga ${id} is ${result}, and ${path} is left on ${host.name}`);
     }
     for (const [port, one] of world.endpoints)
-      if (one.saga === id && !one.life.dead) world.violate(`saga ${id} is ${result}, and endpoint ${port} is open`);
+      if (one.saga === id && !one.life.dead)
+        world.violate(`saga ${id} is ${result}, and endpoint ${port} is open`);
   }
   for (const host of hosts) checkHost(world, watch, host, stuck);
   const isCalm = scenario.faults.every(({ deed }) => deed.what === 'ask' && deed.target === 'master');
@@ -128,7 +135,9 @@ function leftIn({ disk }: Machine, path: string, id: string, inside = false): { 
   if (!disk.find(path)) return [];
   return disk
     .list(path)
-    .filter(([name, inode]) => (inside ? inode.kind === 'file' && inode.text.includes(`"${id}"`) : name.includes(id)))
+    .filter(([name, inode]) =>
+      inside ? inode.kind === 'file' && inode.text.includes(`"${id}"`) : name.includes(id),
+    )
     .map(([name]) => ({ path: `${path}/${name}` }));
 }
 /** The pool hears the truth about a host, and what is enabled or was running runs. */
@@ -137,21 +146,27 @@ function checkHost(world: World, watch: Watch, host: Machine, stuck: Set<string>
   const { owned, trees } = watch.seen.get(host.name) ?? { owned: [], trees: [] };
   const said = new Map<string, { state: string; epoch: number }>();
   for (const [topic, text] of world.broker.retained)
-    if (topic.startsWith(prefix)) said.set(topic.split('/').at(-2) ?? '', JSON.parse(text) as { state: string; epoch: number });
+    if (topic.startsWith(prefix))
+      said.set(topic.split('/').at(-2) ?? '', JSON.parse(text) as { state: string; epoch: number });
   for (const name of said.keys())
-    if (!trees.some((tree) => tree.name === name)) world.violate(`${host.name} still says that it has ${name}`);
+    if (!trees.some((tree) => tree.name === name))
+      world.violate(`${host.name} still says that it has ${name}`);
   for (const { name } of trees) {
     const own = owned.find((one) => one.name === name && one.owner);
     const now = said.get(name);
     const state = host.containers.has(name) ? 'running' : 'stopped';
     if (now?.state !== state || now.epoch !== (own?.epoch ?? 0))
-      world.violate(`${host.name} says that ${name} is ${now?.state}, epoch ${now?.epoch}; it is ${state}, epoch ${own?.epoch ?? 0}`);
+      world.violate(
+        `${host.name} says that ${name} is ${now?.state}, epoch ${now?.epoch}; it is ${state}, epoch ${own?.epoch ?? 0}`,
+      );
     if (!own || stuck.has(name) || state === 'running') continue;
     const before = world.scenario.vservers.find((one) => one.name === name);
     const touched = world.scenario.faults.some(
       ({ deed }) =>
         deed.what === 'hand' ||
         deed.what === 'nostart' ||
+        deed.what === 'eio' ||
+        deed.what === 'full' ||
         (deed.what === 'ask' && deed.target !== 'master' && /\.(stop|restart|disable)$/.test(deed.command)),
     );
     if (before?.running && before.enabled && !touched)
@@ -205,7 +220,8 @@ export async function simulate(scenario: Scenario, verbose = false): Promise<Out
     // what stays in the way by a person's hand, or does not start, is mended by a person
     const isTouched = world.handled || scenario.faults.some(({ deed }) => deed.what === 'nostart');
     for (const { id, result, message } of sagas)
-      if (result === 'stuck' && !isTouched) world.violate(`all is mended, and saga ${id} is stuck still: ${message}`);
+      if (result === 'stuck' && !isTouched)
+        world.violate(`all is mended, and saga ${id} is stuck still: ${message}`);
   }
   for (const { id, result, message } of sagas) world.say('master', `${id}: ${result}: ${message}`);
   setWorld(undefined);

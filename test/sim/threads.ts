@@ -31,7 +31,13 @@ function inThread<T>(job: Job, mutation?: string): Promise<T> {
 export async function simulateSeeds(
   saga: string,
   count: number,
-  options: { threads: number; most?: number; shrinks?: boolean; mutation?: string | undefined; from?: number },
+  options: {
+    threads: number;
+    most?: number;
+    shrinks?: boolean;
+    mutation?: string | undefined;
+    from?: number;
+  },
 ): Promise<Tally> {
   const { threads, mutation, most = 3, shrinks = true, from = 1 } = options;
   const parts = await Promise.all(

@@ -48,7 +48,8 @@ function look(machine: Machine): Seen {
       if (one) owned.push(one);
     }
   for (const [file, inode] of listed(machine, '/var/lib/vs-tools/locks'))
-    if (file.endsWith('.json') && !file.startsWith('.') && inode.kind === 'file') locked.add(file.slice(0, -5));
+    if (file.endsWith('.json') && !file.startsWith('.') && inode.kind === 'file')
+      locked.add(file.slice(0, -5));
   const trees = listed(machine, VSERVERS)
     .filter(([name]) => !name.startsWith('.'))
     .map(([name]) => ({
@@ -60,14 +61,24 @@ function look(machine: Machine): Seen {
 }
 
 /** Every place where a copy may lie on a host. */
-export function copiesOn(machine: Machine): { path: string; uuid: string | undefined; version: number | undefined }[] {
+export function copiesOn(
+  machine: Machine,
+): { path: string; uuid: string | undefined; version: number | undefined }[] {
   const paths = listed(machine, VSERVERS)
     .filter(([name]) => !name.startsWith('.'))
     .map(([name]) => `${VSERVERS}/${name}`);
   for (const [name] of listed(machine, `${VSERVERS}/.staging`))
-    paths.push(...listed(machine, `${VSERVERS}/.staging/${name}`).map(([label]) => `${VSERVERS}/.staging/${name}/${label}`));
+    paths.push(
+      ...listed(machine, `${VSERVERS}/.staging/${name}`).map(
+        ([label]) => `${VSERVERS}/.staging/${name}/${label}`,
+      ),
+    );
   paths.push(...listed(machine, `${VSERVERS}/.trash`).map(([name]) => `${VSERVERS}/.trash/${name}`));
-  return paths.map((path) => ({ path, uuid: uuidOf(machine.disk, path), version: versionOf(machine.disk, path) }));
+  return paths.map((path) => ({
+    path,
+    uuid: uuidOf(machine.disk, path),
+    version: versionOf(machine.disk, path),
+  }));
 }
 
 /** Looks at the world after each event: the invariants of the design. */
@@ -87,7 +98,8 @@ export function createWatch(world: World) {
     const first = epochs.get(key);
     if (first === host.name) return;
     if (first !== undefined) {
-      if (one.owner) world.violate(`epoch ${one.epoch} of ${one.name} is on ${host.name}, and was on ${first}`);
+      if (one.owner)
+        world.violate(`epoch ${one.epoch} of ${one.name} is on ${host.name}, and was on ${first}`);
       return;
     }
     for (const [other, where] of epochs) {

@@ -159,6 +159,9 @@ export function createWorld(scenario: Scenario, begin: Begin, log?: (line: strin
       case 'nostart':
         machine(deed.node).nostart += deed.times;
         return;
+      case 'eio':
+        machine(deed.node).eio += deed.times;
+        return;
       case 'hand': {
         handled = true;
         const node = machine(deed.node);
@@ -184,7 +187,8 @@ export function createWorld(scenario: Scenario, begin: Begin, log?: (line: strin
     if (!here) return;
     const n = (counted.get(key) ?? 0) + 1;
     counted.set(key, n);
-    for (const { when, deed } of here) if (!('n' in when) || when.kind === 'call' || when.n === n) happen(deed);
+    for (const { when, deed } of here)
+      if (!('n' in when) || when.kind === 'call' || when.n === n) happen(deed);
     if (key.startsWith('step ') || key.startsWith('call ')) triggers.delete(key);
   }
 
@@ -255,8 +259,15 @@ export function createWorld(scenario: Scenario, begin: Begin, log?: (line: strin
           void args;
         }
         if (triggers.size > 0) trigger(`on ${key}`);
-      } else if (kind === 'replies' && (log || afterTriggers || service === 'person' || text.includes('"internal"'))) {
-        const reply = JSON.parse(text) as { id: string; ok?: boolean; error?: { code: string; message: string } };
+      } else if (
+        kind === 'replies' &&
+        (log || afterTriggers || service === 'person' || text.includes('"internal"'))
+      ) {
+        const reply = JSON.parse(text) as {
+          id: string;
+          ok?: boolean;
+          error?: { code: string; message: string };
+        };
         if (reply.ok === undefined) return;
         if (reply.error?.code === 'internal') violate(`${node} has a fault inside: ${reply.error.message}`);
         if (log && (!reply.ok || service === 'person'))
@@ -281,7 +292,14 @@ export function createWorld(scenario: Scenario, begin: Begin, log?: (line: strin
       }
       const { address, mac } = JSON.parse(config) as { address: string; mac: string };
       if (versionOf(node.disk, tree) === undefined) violate(`${name} starts on ${node.name} with torn files`);
-      node.containers.set(name, { name, uuid: uuidOf(node.disk, tree) ?? '', pid: ++pids, since: loop.now(), address, mac });
+      node.containers.set(name, {
+        name,
+        uuid: uuidOf(node.disk, tree) ?? '',
+        pid: ++pids,
+        since: loop.now(),
+        address,
+        mac,
+      });
       changes++;
       say(node.name, `${name} starts`);
       return undefined;
@@ -297,11 +315,13 @@ export function createWorld(scenario: Scenario, begin: Begin, log?: (line: strin
     /** A guest that runs changes its files at any time; so it does, by chance, before they are looked at. */
     guestWrites(node: Node, path: string): void {
       const name = path.slice(VSERVERS.length + 1).split('/')[0] ?? '';
-      if (!path.startsWith(`${VSERVERS}/`) || !(node as Machine).containers.has(name) || random.chance(0.5)) return;
+      if (!path.startsWith(`${VSERVERS}/`) || !(node as Machine).containers.has(name) || random.chance(0.5))
+        return;
       const tree = `${VSERVERS}/${name}`;
       const file = node.disk.find(`${tree}/${DATA}`);
       const version = versionOf(node.disk, tree);
-      if (file?.kind === 'file' && version !== undefined && !node.full) node.disk.write(file, dataOf(version + 1), tree);
+      if (file?.kind === 'file' && version !== undefined && !node.full)
+        node.disk.write(file, dataOf(version + 1), tree);
     },
     whoAnswers(from: Node, address: string, bootMs: number): string | undefined {
       for (const node of machines.values()) {
@@ -345,6 +365,7 @@ export function createWorld(scenario: Scenario, begin: Begin, log?: (line: strin
       boot: 0,
       powered: true,
       full: false,
+      eio: 0,
       containers: new Map(),
       mounts: new Set(),
       nostart: 0,

@@ -189,8 +189,8 @@ export function createSteps(plan: CreatePlan, agents: Agents): Step[] {
       name: 'install',
       host,
       async do(context) {
-        const life = agents.life?.(host);
         const { bytes, files } = await fill(agents, plan, context);
+        const life = agents.life?.(host); // the one that has just answered
         await keep(agents, { name, host, life, flush: true }, context);
         context.say(`${size(bytes)} in ${groups(files)} files`);
         if (clone?.snapshot && !elsewhere)

@@ -22,7 +22,13 @@ function found(path: string, follow = true): Inode {
   return inode;
 }
 function room(path: string): void {
-  if (currentLife().node.full && !path.startsWith('/run/')) throw Object.assign(fault('ENOSPC', path), { path });
+  const { node } = currentLife();
+  if (path.startsWith('/run/')) return;
+  if (node.eio > 0) {
+    node.eio--;
+    throw Object.assign(fault('EIO', path), { path });
+  }
+  if (node.full) throw Object.assign(fault('ENOSPC', path), { path });
 }
 function statOf(inode: Inode) {
   const size = inode.kind === 'file' ? inode.text.length : 0;
@@ -51,7 +57,13 @@ export function statfs(path: string) {
   found(path);
   const { node } = currentLife();
   const btrfs = theWorld().isBtrfs(node);
-  return { type: btrfs ? 0x9123683e : 0xef53, bsize: 4096, blocks: 25_000_000, bavail: node.full ? 0 : 12_000_000, bfree: node.full ? 0 : 12_000_000 };
+  return {
+    type: btrfs ? 0x9123683e : 0xef53,
+    bsize: 4096,
+    blocks: 25_000_000,
+    bavail: node.full ? 0 : 12_000_000,
+    bfree: node.full ? 0 : 12_000_000,
+  };
 }
 export function mkdir(path: string, options?: { recursive?: boolean } | number): string | undefined {
   const at = real(path);
@@ -67,7 +79,9 @@ export function mkdir(path: string, options?: { recursive?: boolean } | number):
 export function readdir(path: string, options?: { withFileTypes?: boolean } | string): never[] {
   // the number of a process is all that /proc is looked at for, and the simulated runtime proves what lives
   if (path === '/proc') return [];
-  const all = disk().list(real(path)).sort(([a], [b]) => (a < b ? -1 : 1));
+  const all = disk()
+    .list(real(path))
+    .sort(([a], [b]) => (a < b ? -1 : 1));
   if (typeof options !== 'object' || !options.withFileTypes) return all.map(([name]) => name) as never[];
   return all.map(([name, inode]) => ({ name, parentPath: path, ...statOf(inode) })) as never[];
 }
@@ -77,7 +91,11 @@ export function readFile(path: string, options?: unknown): string {
   if (inode.kind !== 'file') throw fault('EISDIR', path);
   return options === undefined ? (Buffer.from(inode.text) as unknown as string) : inode.text;
 }
-export function writeFile(path: string, text: string | Uint8Array, options?: { flag?: string } | string): void {
+export function writeFile(
+  path: string,
+  text: string | Uint8Array,
+  options?: { flag?: string } | string,
+): void {
   const at = real(path);
   room(at);
   const there = disk().find(at);
@@ -117,7 +135,8 @@ export function copyTree(from: string, to: string): void {
   room(to);
   disk().put(real(to), disk().copyOf(found(from), false));
 }
-export const symlink = (to: string, path: string): void => disk().put(real(path), { kind: 'link', ino: 1, to });
+export const symlink = (to: string, path: string): void =>
+  disk().put(real(path), { kind: 'link', ino: 1, to });
 export function link(from: string, to: string): void {
   if (disk().find(real(to))) throw fault('EEXIST', to);
   disk().put(real(to), found(from));
@@ -152,7 +171,8 @@ export function open(path: string, flags: string | number = 'r'): number {
   let inode = disk().find(at);
   if (text.startsWith('r') && !inode) throw fault('ENOENT', path);
   if (text.includes('x') && inode) throw fault('EEXIST', path);
-  if (typeof flags === 'number' && flags & 0o200000 && inode?.kind !== 'directory') throw fault('ENOTDIR', path);
+  if (typeof flags === 'number' && flags & 0o200000 && inode?.kind !== 'directory')
+    throw fault('ENOTDIR', path);
   if (!inode) {
     room(at);
     inode = disk().make(at, '');

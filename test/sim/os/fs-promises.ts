@@ -55,5 +55,7 @@ function handleOf(fd: number) {
   };
 }
 export type FileHandle = ReturnType<typeof handleOf>;
-export const open = call('open', (path: string, flags: string | number = 'r') => handleOf(now.open(path, flags)));
+export const open = call('open', (path: string, flags: string | number = 'r') =>
+  handleOf(now.open(path, flags)),
+);
 export { constants };

@@ -18,7 +18,8 @@ const tools: Record<string, Tool> = {
   rm({ disk }, args) {
     if (disk.find(last(args), false)) disk.put(last(args), undefined);
   },
-  du: ({ disk }, args) => `${args.includes('--inodes') ? files(disk.find(last(args))) : 1_000_000}\t${last(args)}\n`,
+  du: ({ disk }, args) =>
+    `${args.includes('--inodes') ? files(disk.find(last(args))) : 1_000_000}\t${last(args)}\n`,
   sync: ({ disk }) => disk.syncAll(),
   find: () => '',
   setfacl: () => undefined,

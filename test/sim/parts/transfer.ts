@@ -17,8 +17,7 @@ export interface Endpoint {
 
 const HIDDEN = 'is-coming';
 const broken = (message: string) => new VsError('failed', message, { retryable: true });
-const noSpace = () =>
-  new VsError('failed', 'No space left on device', { details: { side: 'target' } });
+const noSpace = () => new VsError('failed', 'No space left on device', { details: { side: 'target' } });
 
 /** Makes `to` the same as `from`, file by file, each in the place of the old one; stops after so many of them. */
 function rsync(from: Inode, disk: Disk, to: string, most: number): number {
@@ -69,7 +68,10 @@ export function service({ settings, host }: Context): Service {
         const { node } = life;
         const began = Date.now();
         const { random, loop } = world;
-        const path = args.copy === 'rsync' ? paths.vserver(args.name) : paths.snapshot(args.name, args.saga, args.label ?? '');
+        const path =
+          args.copy === 'rsync'
+            ? paths.vserver(args.name)
+            : paths.snapshot(args.name, args.saga, args.label ?? '');
         const ended = Promise.withResolvers<never>();
         const ends = working.get(args.saga) ?? new Set();
         working.set(args.saga, ends.add(ended.reject));
@@ -90,7 +92,8 @@ export function service({ settings, host }: Context): Service {
             what();
           });
         async function copy(): Promise<{ files: number; inode: Inode }> {
-          if (!endpoint || endpoint.secret !== args.secret) throw broken(`the endpoint at ${args.address} cannot be reached`);
+          if (!endpoint || endpoint.secret !== args.secret)
+            throw broken(`the endpoint at ${args.address} cannot be reached`);
           const to = endpoint.life.node;
           let files = 0;
           let source: Inode | undefined;
@@ -102,7 +105,8 @@ export function service({ settings, host }: Context): Service {
               if (!source) throw new VsError('failed', `${path} is not there`);
               if (to.full) throw noSpace();
               if (args.copy === 'rsync') files += rsync(source, to.disk, `${endpoint.staging}/tree`, most);
-              else if (most === Infinity) to.disk.put(`${endpoint.staging}/${args.label}`, to.disk.copyOf(source, false, true));
+              else if (most === Infinity)
+                to.disk.put(`${endpoint.staging}/${args.label}`, to.disk.copyOf(source, false, true));
               else to.disk.make(`${endpoint.staging}/${HIDDEN}`, '');
             });
           if (args.copy !== 'rsync') to.disk.put(`${endpoint.staging}/${HIDDEN}`, undefined);
@@ -135,7 +139,10 @@ export function service({ settings, host }: Context): Service {
           const texts = filesOf(node.disk.find(paths.stagingTree(name, saga)));
           const bytes = [...texts.values()].reduce((sum, text) => sum + text.length, 0);
           if (texts.size !== treeFiles || bytes !== treeBytes)
-            throw new VsError('failed', `the copy of ${name} on ${host} has ${texts.size} files with ${bytes} bytes, the source ${treeFiles} with ${treeBytes}`);
+            throw new VsError(
+              'failed',
+              `the copy of ${name} on ${host} has ${texts.size} files with ${bytes} bytes, the source ${treeFiles} with ${treeBytes}`,
+            );
           return { bytes, files: texts.size };
         }),
       'transfer.flush': () => later('sync', 10, ({ node }) => (node.disk.syncAll(), {})),
