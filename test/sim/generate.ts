@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { type Deed, type Fault, type Scenario, type Vserver, type When, ask } from './scenario.ts';
 
 const HOSTS = ['host1', 'host2', 'host3'];
@@ -20,7 +20,12 @@ const web1 = (running: boolean, enabled: boolean, host = 'host1'): Vserver => ({
 });
 const mostlyRunning = fc.oneof(
   { weight: 5, arbitrary: fc.constant<Vserver[]>([web1(true, true)]) },
-  { weight: 1, arbitrary: among(...[[web1(true, false)], [web1(false, true)], [web1(false, false)]]) },
+  {
+    weight: 1,
+    arbitrary: among([true, false], [false, true], [false, false]).map(([running = true, enabled = true]) => [
+      web1(running, enabled),
+    ]),
+  },
 );
 const copying = [
   'snapshot.allocate',

@@ -94,7 +94,7 @@ export function createWorld(scenario: Scenario, begin: Begin, log?: (line: strin
     node.powered = false;
     node.boot++;
     changes++;
-    for (const life of [...node.lives]) end(life, true);
+    for (const life of node.lives.slice()) end(life, true);
     if (node.name === 'master') world.broker.stop(true);
     node.containers.clear();
     node.mounts.clear();
