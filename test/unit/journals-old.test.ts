@@ -141,7 +141,12 @@ function life(journals: Journals, now: World) {
       return answer;
     },
   };
-  const pool = { isOnline: () => true, info: () => ({ seal: key }), all: () => [] } as unknown as Pool;
+  const pool = {
+    isOnline: () => true,
+    life: () => 'one',
+    info: () => ({ seal: key }),
+    all: () => [],
+  } as unknown as Pool;
   const quiet = () => undefined;
   const runner = sagaRunner({ bus, settings, log: { warn: quiet, error: quiet } } as never, pool, {
     journals,
