@@ -79,6 +79,8 @@ function memoryJournals(id: string, lines: Line[]): Journals {
 const noArchive: Archive = {
   add: () => undefined,
   has: () => false,
+  ids: () => [],
+  state: () => undefined,
   get: () => undefined,
   list: () => [],
   prune: () => [],
