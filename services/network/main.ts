@@ -1,15 +1,16 @@
 import { readdir, rm } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { loadNetworks, networkOf } from '../../config/networks.ts';
 import type { Attachment, Network } from '../../shared/contract/network.ts';
 import { VsError } from '../../shared/errors.ts';
 import { pathsFor } from '../../shared/paths.ts';
 import type { Context, Service } from '../../shared/service.ts';
 import { createTurns } from '../../shared/turns.ts';
-import { writeFileIfChanged } from '../../shared/store.ts';
+import { clearTemporary, writeFileIfChanged } from '../../shared/store.ts';
 import { announceAgain } from './announce.ts';
 import { bridgeDown, bridgeUp } from './bridges.ts';
 import { announceBatch, startHook } from './hook.ts';
-import { links } from './ip.ts';
+import { ip, links } from './ip.ts';
 import { bridgeOf, usersOf, vethOf } from './plan.ts';
 import { clearProbes, whoAnswers } from './probe.ts';
 import { vethRules, vethTable } from './rules.ts';
@@ -101,6 +102,11 @@ export function service(context: Context): Service {
         await rm(paths.rules(args.name), { recursive: true, force: true });
         return {};
       },
+      'network.link': async (args) => {
+        const veth = vethOf(args.name);
+        if (args.up || (await links()).has(veth)) await ip('link', 'set', veth, args.up ? 'up' : 'down');
+        return {};
+      },
       'network.announce': async (args) => {
         announceAgain(args.pid, args.mac, log);
         return {};
@@ -108,6 +114,8 @@ export function service(context: Context): Service {
     },
     async start() {
       await clearProbes();
+      const rules = dirname(paths.rules('any'));
+      for (const name of await readdir(rules).catch(() => [])) await clearTemporary(join(rules, name));
     },
   };
 }

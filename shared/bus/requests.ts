@@ -27,6 +27,13 @@ function unwrap(result: Reply): unknown {
   throw new VsError(code, message, { retryable, ...(details ? { details } : {}) });
 }
 
+/** The clock of a target (epoch ms) that refused a command as late. */
+function clockOf(result: Reply): number | undefined {
+  if (!('ok' in result) || result.ok || result.error.code !== 'deadline') return undefined;
+  const now = result.error.details?.['now'];
+  return typeof now === 'number' ? now : undefined;
+}
+
 /**
  * The questions of this process. One that waits when the connection is lost is asked again by the same id at the next:
  * the other side joins it to the work, or answers it again. A loss cancels nothing; who gives up (by its signal, or
@@ -134,18 +141,24 @@ export function openRequests(parts: {
     async remote(to: string, name: string, args: object, request: RequestOptions): Promise<unknown> {
       const id = request.id ?? randomUUID();
       const [service = '', command = ''] = name.split('.');
-      const deadline = Date.now() + (request.timeoutMs ?? TIMEOUT_MS);
-      const envelope = { id, replyTo: topics.reply(to, hears), issuer, deadline, args };
-      const message = { topic: topics.command(to, service, command), text: JSON.stringify(envelope) };
+      const topic = topics.command(to, service, command);
       if (!connection.connected)
         throw new VsError('unavailable', `the broker at ${url} is not reachable, so ${to} cannot be asked`, {
           retryable: true,
         });
-      const result = await wait({ id, target: to, name, message }, request, (it) => {
-        cancels.forget(id);
-        void deliver(it);
-      });
-      return unwrap(result);
+      const ask = (now: number) => {
+        const deadline = now + (request.timeoutMs ?? TIMEOUT_MS);
+        const envelope = { id, replyTo: topics.reply(to, hears), issuer, deadline, args };
+        const message = { topic, text: JSON.stringify(envelope) };
+        return wait({ id, target: to, name, message }, request, (it) => {
+          cancels.forget(id);
+          void deliver(it);
+        });
+      };
+      const result = await ask(Date.now());
+      const theirs = clockOf(result);
+      // it answered in time that this came too late: its clock differs, and the deadline is said by that one
+      return unwrap(theirs === undefined ? result : await ask(theirs));
     },
     take(topic: string, payload: unknown): void {
       const parsed = replySchema.safeParse(payload);

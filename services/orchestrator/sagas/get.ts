@@ -123,8 +123,14 @@ export function getSteps(plan: GetPlan, agents: Agents): Step[] {
       pnr: true,
       async do(context) {
         await agents.ask('master', 'snapshot.adopt', both(context), context);
-        await agents.ask('master', 'snapshot.discard', both(context), context, { timeoutMs: 600_000 });
+        context.say('in its place');
       },
+    },
+    {
+      name: 'clean up',
+      host: 'master',
+      do: async (context) =>
+        void (await agents.ask('master', 'snapshot.discard', both(context), context, { timeoutMs: 600_000 })),
     },
   ];
   return steps.filter((step) => step !== false);

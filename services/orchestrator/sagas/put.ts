@@ -115,10 +115,11 @@ export function carrySteps(plan: PutPlan, agents: Agents): Step[] {
   ];
 }
 
-/** The staging goes, and the name is free for other sagas. */
+/** The staging goes, and with it what an undo would need to know its tree; then the name is free for other sagas. */
 export const unlockStep = (plan: PutPlan, agents: Agents): Step => ({
   name: 'unlock',
   host: plan.target,
+  pnr: true,
   async do(context) {
     const both = bothOf(plan.name)(context);
     await agents.ask(plan.target, 'snapshot.discard', both, context, { timeoutMs: 600_000 });
