@@ -24,7 +24,7 @@ export function hostsText(now: string | undefined, who: Who, was: Who): string {
   const own = new Set([...namesOf(was), ...namesOf(who)]);
   const kept = now
     .split('\n')
-    .filter((line) => line.trim() !== '' || line === '')
+
     .flatMap((line) => {
       const [words = '', ...comment] = line.split('#');
       const [address, ...names] = words.split(/\s+/).filter(Boolean);
