@@ -1,5 +1,5 @@
 import { constants } from 'node:fs';
-import { type FileHandle, open, readdir, unlink } from 'node:fs/promises';
+import { type FileHandle, open, readdir, rename, unlink } from 'node:fs/promises';
 import { VsError } from '../../shared/errors.ts';
 
 const { O_DIRECTORY, O_RDONLY, O_NOFOLLOW, O_NONBLOCK, O_CREAT, O_EXCL, O_WRONLY } = constants;
@@ -27,7 +27,7 @@ async function openInside(rootfs: string, path: string): Promise<FileHandle> {
   return handle;
 }
 
-/** Writes a file in a guest's tree; what was there, also a symbolic link that leads out, is removed first. */
+/** Writes a file in a guest's tree in the place of what was there, also of a symbolic link that leads out: the old or the new one is whole. */
 export async function writeGuestFile(
   rootfs: string,
   path: string,
@@ -38,13 +38,20 @@ export async function writeGuestFile(
   const file = parts.pop() ?? '';
   const directory = await openInside(rootfs, parts.join('/'));
   try {
-    const inside = `/proc/self/fd/${directory.fd}/${file}`;
-    await unlink(inside).catch((error: NodeJS.ErrnoException) => {
-      if (error.code !== 'ENOENT') throw error;
+    const inside = (one: string) => `/proc/self/fd/${directory.fd}/${one}`;
+    const temporary = `.${file}.vs-new`;
+    await unlink(inside(temporary)).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'ENOENT') throw error; // of a life that was cut off
     });
-    const handle = await open(inside, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode);
-    await handle.writeFile(text);
-    await handle.close();
+    const handle = await open(inside(temporary), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode);
+    try {
+      await handle.writeFile(text);
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+    await rename(inside(temporary), inside(file));
+    await directory.sync();
   } finally {
     await directory.close();
   }

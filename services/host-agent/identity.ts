@@ -2,7 +2,6 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { VserverConfig } from '../../shared/contract/vserver.ts';
-import { VsError } from '../../shared/errors.ts';
 import { run } from '../../shared/run.ts';
 import { guestNames, readGuestFile, removeGuestFiles, writeGuestFile } from './guest-files.ts';
 
@@ -25,7 +24,7 @@ export function hostsText(now: string | undefined, who: Who, was: Who): string {
   const own = new Set([...namesOf(was), ...namesOf(who)]);
   const kept = now
     .split('\n')
-    .filter((line) => line.trim() !== '' || line === '')
+
     .flatMap((line) => {
       const [words = '', ...comment] = line.split('#');
       const [address, ...names] = words.split(/\s+/).filter(Boolean);
@@ -118,8 +117,8 @@ export async function reidentify(
       await writeNames(rootfs, config, was);
     } catch (error) {
       // a guest may have made what it likes of its /etc; its own name is not worth a stop
-      if (fresh || !(error instanceof VsError) || error.code !== 'refused') throw error;
-      return error.message;
+      if (fresh) throw error;
+      return error instanceof Error ? error.message : String(error);
     }
   }
   if (!fresh) return undefined;

@@ -1,11 +1,12 @@
 import { readdir, rm } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { loadNetworks, networkOf } from '../../config/networks.ts';
 import type { Attachment, Network } from '../../shared/contract/network.ts';
 import { VsError } from '../../shared/errors.ts';
 import { pathsFor } from '../../shared/paths.ts';
 import type { Context, Service } from '../../shared/service.ts';
 import { createTurns } from '../../shared/turns.ts';
-import { writeFileIfChanged } from '../../shared/store.ts';
+import { clearTemporary, writeFileIfChanged } from '../../shared/store.ts';
 import { announceAgain } from './announce.ts';
 import { bridgeDown, bridgeUp } from './bridges.ts';
 import { announceBatch, startHook } from './hook.ts';
@@ -113,6 +114,8 @@ export function service(context: Context): Service {
     },
     async start() {
       await clearProbes();
+      const rules = dirname(paths.rules('any'));
+      for (const name of await readdir(rules).catch(() => [])) await clearTemporary(join(rules, name));
     },
   };
 }

@@ -113,6 +113,7 @@ const cases: {
   })),
   {
     title: 'a restore of what was removed',
+    pnr: 'snapshot.discard@host1',
     plan: { kind: 'restore', plan: restorePlan('web1', OLD, 4) },
     start: inTrash,
     after: {
@@ -124,6 +125,7 @@ const cases: {
   },
   {
     title: 'a restore of an old copy as another vserver',
+    pnr: 'snapshot.discard@host1',
     plan: { kind: 'restore', plan: restorePlan('web9', NEW, 1) },
     start: {
       ...inTrash,

@@ -9,14 +9,14 @@ export function free(pool: Pool, host: string): number {
   return info ? Math.min(info.mem_free_bytes, info.storage.free) : 0;
 }
 
-/** Hosts that may be chosen, the one with most room first: online, and not kept out by `noselect` in slaves.conf. */
-export async function candidates({ context, pool }: Deciding): Promise<string[]> {
+/** Hosts that may be chosen, the one with most room first: online, not kept out by `noselect` in slaves.conf, and not evacuated. */
+export async function candidates({ context, pool, marks }: Deciding): Promise<string[]> {
   const skipped = new Set(
     (await loadSlaves(context.settings)).filter((one) => one.noselect).map((one) => one.host),
   );
   return pool
     .hosts()
-    .filter((host) => pool.isOnline(host) && pool.info(host) && !skipped.has(host))
+    .filter((host) => pool.isOnline(host) && pool.info(host) && !skipped.has(host) && !marks.get(host))
     .sort((a, b) => free(pool, b) - free(pool, a));
 }
 

@@ -67,6 +67,7 @@ export async function planCopy(deciding: Deciding, args: Args<'orchestrator.copy
     kind: 'copy',
     plan,
     vserver: args.to,
+    onto: host,
     also: [args.name], // it must not go away meanwhile
     shows: {
       way: how,

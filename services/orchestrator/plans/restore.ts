@@ -93,6 +93,7 @@ export async function planRestore(deciding: Deciding, args: Args<'orchestrator.r
       start: args.start ?? false,
     },
     vserver: name,
+    onto: host,
     ...(of === name ? {} : { also: [of] }),
     shows: { estimateMs: estimate(work, []) },
     title: `${name}: back from the trash of ${host}${of === name ? '' : ` (it was ${of})`}, of ${day(ts)}${bytes === undefined ? '' : `, ${size(bytes)}`}, ${address}`,

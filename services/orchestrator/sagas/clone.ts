@@ -65,9 +65,23 @@ export async function copyTree(
 }
 
 /** The snapshots that a copy made of the original. */
-export async function dropSnapshots(agents: Agents, clone: Clone, context: StepContext): Promise<void> {
+async function dropSnapshots(agents: Agents, clone: Clone, context: StepContext): Promise<void> {
   const taken = { name: clone.of, saga: context.id };
   await agents.ask(clone.host, 'snapshot.remove', taken, context, { timeoutMs: 600_000 });
+}
+
+/** After a copy: nothing of it is left with the original, and both hosts forget what they know of its passes. */
+export async function leaveOriginal(
+  agents: Agents,
+  plan: CreatePlan,
+  clone: Clone,
+  context: StepContext,
+): Promise<void> {
+  await dropSnapshots(agents, clone, context);
+  const saga = context.id;
+  await agents.ask(clone.host, 'transfer.close', { name: clone.of, saga }, context);
+  if (plan.host !== clone.host)
+    await agents.ask(plan.host, 'transfer.close', { name: plan.name, saga }, context, { tag: 'target' });
 }
 
 /** The way back of copyTree on the side of the original; staging has its own. */

@@ -7,7 +7,7 @@ import type { Agents } from '../agent.ts';
 import type { Step, StepContext } from '../executor.ts';
 import { groups, size } from '../text.ts';
 import type { Route } from '../passes.ts';
-import { type CloneWay, copyTree, dropSnapshots, endCopy, wayOf } from './clone.ts';
+import { type CloneWay, copyTree, endCopy, leaveOriginal, wayOf } from './clone.ts';
 import { addressStep, adoptStep, keep, stageStep } from './steps.ts';
 
 export interface CreatePlan {
@@ -131,7 +131,12 @@ export function createSteps(plan: CreatePlan, agents: Agents): Step[] {
       !early && {
         name: 'copy',
         host: clone.host,
-        do: (context) => copyTree(agents, plan, clone, context),
+        async do(context) {
+          const life = agents.life?.(host);
+          const copied = await copyTree(agents, plan, clone, context);
+          await keep(agents, { name, host, life, flush: true }, context);
+          return copied;
+        },
         undo: (context) => endCopy(agents, clone, context),
       },
     {
@@ -187,7 +192,7 @@ export function createSteps(plan: CreatePlan, agents: Agents): Step[] {
       host,
       pnr: true, // what is not held any more is not taken back: a person may use it already
       async do(context) {
-        if (clone) await dropSnapshots(agents, clone, context);
+        if (clone) await leaveOriginal(agents, plan, clone, context);
         await agents.ask(host, 'snapshot.discard', both(context), context);
         await agents.ask(host, 'host-agent.unlock', both(context), context);
       },

@@ -45,6 +45,15 @@ export function renameSteps(plan: RenamePlan, agents: Agents): Step[] {
       },
     },
     running && {
+      name: 'prepare',
+      host,
+      async do(context) {
+        // a fault in its firewall.conf would keep it from its start, past the point of no return
+        await agents.ask(host, 'firewall.render', { name }, context);
+        context.say('its rules are good');
+      },
+    },
+    running && {
       name: 'stop',
       host,
       downtime: true,

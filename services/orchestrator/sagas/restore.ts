@@ -101,6 +101,7 @@ export function restoreSteps(plan: RestorePlan, agents: Agents): Step[] {
     {
       name: 'unlock',
       host,
+      pnr: true, // what is not held any more is not taken back: a person may use it already
       async do(context) {
         await agents.ask(host, 'snapshot.discard', both(context), context);
         await agents.ask(host, 'host-agent.unlock', both(context), context);
