@@ -6,6 +6,7 @@ import { readAudit } from './audit.ts';
 import { openEpochs } from './epochs.ts';
 import { openHeardAudit } from './heard-audit.ts';
 import { openHistory } from './history.ts';
+import { openOwed } from './owed.ts';
 import { planners } from './planner.ts';
 import type { Deciding, Planned } from './plans/planned.ts';
 import { lost, planRecover } from './plans/recover.ts';
@@ -18,6 +19,7 @@ export function service(context: Context): Service {
   const pool = openPool(context);
   const sagas = sagaRunner(context, pool);
   const epochs = openEpochs(context);
+  const owed = openOwed(context, pool);
   const history = openHistory(context);
   const audit = openHeardAudit(context);
   let connected = false;
@@ -69,8 +71,10 @@ export function service(context: Context): Service {
     await planRecover({ context, pool, epochs }, args);
     const over = waitsFor(args.name);
     if (over && args.dryRun !== true) {
-      const ended = await sagas.forsake(over.id, lost(pool, args.name).host, call.issuer);
+      const { host } = lost(pool, args.name);
+      const ended = await sagas.forsake(over.id, host, call.issuer);
       if (ended.result === 'stuck') throw new VsError('stuck', ended.message ?? `saga ${over.id} is stuck`);
+      await owed.add({ host, name: args.name, saga: over.id });
     }
     return begin('recover')(args, call, over);
   }
@@ -137,6 +141,7 @@ export function service(context: Context): Service {
       await pool.start();
       await history.start();
       await epochs.start();
+      await owed.start();
       await audit?.start();
       context.bus.onConnect(() => {
         if (connected) return;
@@ -150,6 +155,7 @@ export function service(context: Context): Service {
     async stop() {
       await history.stop();
       await epochs.stop();
+      owed.stop();
       await audit?.close();
     },
   };
