@@ -59,3 +59,9 @@ export function estimate(work: Work, past: SagaState[]): number {
   const files = measured === undefined ? work.files * careful.file : 0;
   return Math.round((work.bytes / rate) * 1000 + files + AROUND + (work.restarts ? RESTART : 0));
 }
+
+/** What the state of a saga shows of its copy from the beginning. */
+export const shown = (work: Work, past: SagaState[]): Pick<SagaState, 'way' | 'estimateMs'> => ({
+  way: work.way,
+  estimateMs: estimate(work, past),
+});

@@ -6,6 +6,7 @@ import { readAudit } from './audit.ts';
 import { openEpochs } from './epochs.ts';
 import { openHeardAudit } from './heard-audit.ts';
 import { openHistory } from './history.ts';
+import { openOwed } from './owed.ts';
 import { planners } from './planner.ts';
 import { openMarks } from './marks.ts';
 import type { Deciding, Planned } from './plans/planned.ts';
@@ -18,6 +19,7 @@ import { trashOf } from './trash.ts';
 export function service(context: Context): Service {
   const pool = openPool(context);
   const epochs = openEpochs(context);
+  const owed = openOwed(context, pool);
   const marks = openMarks(context.settings);
   const sagas = sagaRunner(context, pool, { marks, epochs });
   const history = openHistory(context);
@@ -85,8 +87,10 @@ export function service(context: Context): Service {
     await planRecover(deciding, args);
     const over = waitsFor(args.name);
     if (over && args.dryRun !== true) {
-      const ended = await sagas.forsake(over.id, lost(pool, args.name).host, call.issuer);
+      const { host } = lost(pool, args.name);
+      const ended = await sagas.forsake(over.id, host, call.issuer);
       if (ended.result === 'stuck') throw new VsError('stuck', ended.message ?? `saga ${over.id} is stuck`);
+      await owed.add({ host, name: args.name, saga: over.id });
     }
     return begin('recover')(args, call, over);
   }
@@ -160,6 +164,7 @@ export function service(context: Context): Service {
       await pool.start();
       await history.start();
       await epochs.start();
+      await owed.start();
       await audit?.start();
       context.bus.onConnect(() => {
         if (connected) return;
@@ -174,6 +179,7 @@ export function service(context: Context): Service {
     async stop() {
       await history.stop();
       await epochs.stop();
+      owed.stop();
       await audit?.close();
       sagas.close();
     },

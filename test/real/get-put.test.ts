@@ -94,26 +94,28 @@ describe.each(['btrfs', 'dir'] as const)('copies on the master, hosts with %s', 
     expect([leftOnMaster(), lab.leftovers()]).toEqual(['', []]);
   });
 
-  test.runIf(storage === 'btrfs')('a master with btrfs takes and gives copies by btrfs-send', async () => {
-    lab.vs(['copies', 'remove', 'web1', '--yes']);
-    expect(copies()).toEqual([]);
-    lab.on(
-      'master',
-      `cd /var/lib/vs-tools; truncate -s 2G disk.img; mkfs.btrfs -q disk.img
+  // oxlint-disable-next-line vitest/no-conditional-tests -- with dir there is nothing that could be skipped
+  if (storage === 'btrfs')
+    test('a master with btrfs takes and gives copies by btrfs-send', async () => {
+      lab.vs(['copies', 'remove', 'web1', '--yes']);
+      expect(copies()).toEqual([]);
+      lab.on(
+        'master',
+        `cd /var/lib/vs-tools; truncate -s 2G disk.img; mkfs.btrfs -q disk.img
 rm -rf copies/* copies/.[a-z]*; mount -o loop disk.img copies`,
-    );
-    await restartMaster();
-    expect(lab.vs(['get', 'web1']).stdout).toContain('from a snapshot, btrfs-send over TLS');
-    lab.vs(['stop', 'web1']);
-    lab.vs(['get', 'web1']);
-    const before = lab.on('host2', oracle);
-    lab.vs(['remove', 'web1', '--yes']);
-    expect(lab.vs(['put', 'web1', 'host1']).stdout).toContain('btrfs-send over TLS');
-    expect(lab.on('host1', oracle)).toBe(before);
-    lab.vs(['start', 'web1']);
-    expect(lab.running('web1')).toEqual(['host1']);
-    expect([leftOnMaster(), lab.leftovers()]).toEqual(['', []]);
-  });
+      );
+      await restartMaster();
+      expect(lab.vs(['get', 'web1']).stdout).toContain('from a snapshot, btrfs-send over TLS');
+      lab.vs(['stop', 'web1']);
+      lab.vs(['get', 'web1']);
+      const before = lab.on('host2', oracle);
+      lab.vs(['remove', 'web1', '--yes']);
+      expect(lab.vs(['put', 'web1', 'host1']).stdout).toContain('btrfs-send over TLS');
+      expect(lab.on('host1', oracle)).toBe(before);
+      lab.vs(['start', 'web1']);
+      expect(lab.running('web1')).toEqual(['host1']);
+      expect([leftOnMaster(), lab.leftovers()]).toEqual(['', []]);
+    });
 
   test('what is refused changes nothing', () => {
     const rows = lab.rows();

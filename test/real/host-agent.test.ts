@@ -109,7 +109,7 @@ test('a host that boots without a master starts what is enabled, and nothing els
   try {
     lab.vs(['lab', 'kill', 'host1', '--name', lab.name]);
     lab.vs(['lab', 'boot', 'host1', '--name', lab.name]);
-    await until(`${address1} answers`, 20_000, () => answers(address1));
+    await until(`${address1} answers`, 40_000, () => answers(address1));
     expectRules('web1', address1);
     expectFirewall('web1');
     expect(lab.running('web2')).toEqual([]);

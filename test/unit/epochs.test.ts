@@ -5,6 +5,7 @@ import { expect, test, vi } from 'vitest';
 import { agentsOf } from '../../services/orchestrator/agent.ts';
 import { nextEpoch, openEpochs } from '../../services/orchestrator/epochs.ts';
 import type { StepContext } from '../../services/orchestrator/executor.ts';
+import { openOwed } from '../../services/orchestrator/owed.ts';
 import type { Deciding } from '../../services/orchestrator/plans/planned.ts';
 import type { Pool } from '../../services/orchestrator/pool.ts';
 import type { Bus } from '../../shared/bus.ts';
@@ -111,4 +112,45 @@ test('of a host that is said to be dead nothing is asked any more, by the undo o
   const aborted = new AbortController();
   aborted.abort();
   await expect(unlock('s1', 'host1', aborted)).rejects.toThrow('aborted'); // it does not go on as if it had done it
+});
+
+test('what could not be undone on a dead host is made up for when it is back, once, also after a restart', async () => {
+  const stateDir = mkdtempSync(join(tmpdir(), 'vs-owed-'));
+  const asked: string[] = [];
+  const online = new Set<string>();
+  let broken = true;
+  const context = {
+    settings: { STATE_DIR: stateDir },
+    log: { warn: () => undefined, info: () => undefined },
+    bus: {
+      request: (host: string, command: string) => {
+        asked.push(`${command}@${host}`);
+        return broken ? Promise.reject(new Error('lost again')) : Promise.resolve({});
+      },
+    },
+  };
+  const open = () => openOwed(context as never, { isOnline: (host) => online.has(host) });
+  await open().add({ host: 'host1', name: 'web1', saga: 'get-1' });
+  const next = open();
+  await next.start();
+  next.stop();
+  await next.look();
+  expect(asked).toEqual([]);
+  online.add('host1');
+  await next.look();
+  expect(next.all()).toHaveLength(1);
+  broken = false;
+  asked.length = 0;
+  await next.look();
+  await next.look();
+  expect(asked).toEqual([
+    'transfer.close@host1',
+    'snapshot.remove@host1',
+    'snapshot.discard@host1',
+    'host-agent.unlock@host1',
+  ]);
+  const last = open();
+  await last.start();
+  last.stop();
+  expect(last.all()).toEqual([]);
 });

@@ -1,5 +1,6 @@
 import type { Args } from '../../../shared/contract/commands.ts';
 import { VsError } from '../../../shared/errors.ts';
+import { shown } from '../estimate.ts';
 import { getWays } from '../sagas/get.ts';
 import { groups, size } from '../text.ts';
 import { carriageText, chooseTransport } from '../transport.ts';
@@ -50,10 +51,12 @@ export async function planGet(deciding: Deciding, args: Args<'orchestrator.get'>
     enabled: vserver.enabled,
     ...wired,
   };
+  const way = carriageText(carriage);
   return {
     kind: 'get',
     plan,
     vserver: name,
-    title: `${name}: ${host} -> master, ${size(bytes)} in ${groups(files)} files, ${getWays[kind]}, ${carriageText(carriage)}`,
+    shows: shown({ ...plan, way }, deciding.past?.() ?? []),
+    title: `${name}: ${host} -> master, ${size(bytes)} in ${groups(files)} files, ${getWays[kind]}, ${way}`,
   };
 }

@@ -2,6 +2,7 @@ import type { Args } from '../../../shared/contract/commands.ts';
 import type { CopyInfo } from '../../../shared/contract/snapshot.ts';
 import { VsError } from '../../../shared/errors.ts';
 import { nextEpoch } from '../epochs.ts';
+import { shown } from '../estimate.ts';
 import type { Pool } from '../pool.ts';
 import { groups, moment, size } from '../text.ts';
 import { carriageText, chooseTransport } from '../transport.ts';
@@ -97,10 +98,12 @@ export async function planPut(deciding: Deciding, args: Args<'orchestrator.put'>
     taken,
     ...wired,
   };
+  const way = carriageText(carriage);
   return {
     kind: 'put',
     plan,
     vserver: name,
-    title: `${name}: master -> ${host}, as of ${moment(taken)}, ${size(bytes)} in ${groups(files)} files, ${carriageText(carriage)}`,
+    shows: shown({ ...plan, way }, deciding.past?.() ?? []),
+    title: `${name}: master -> ${host}, as of ${moment(taken)}, ${size(bytes)} in ${groups(files)} files, ${way}`,
   };
 }

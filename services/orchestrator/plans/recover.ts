@@ -3,6 +3,7 @@ import type { VserverState } from '../../../shared/contract/vserver.ts';
 import { VsError } from '../../../shared/errors.ts';
 import { nextEpoch } from '../epochs.ts';
 import type { Pool } from '../pool.ts';
+import { shown } from '../estimate.ts';
 import { pickSource, sourceText, sourcesOf } from '../sources.ts';
 import { size } from '../text.ts';
 import { carriageText, channels, chooseTransport } from '../transport.ts';
@@ -50,12 +51,18 @@ export async function planRecover(deciding: Deciding, args: Args<'orchestrator.r
   const here = from === host;
   const copyPlace = from === 'master' ? await masterInfo(deciding) : pool.requireHost(from);
   const { wish, ...wired } = await wire(deciding, from, host);
-  let [bytes, nested] = [0, true];
+  let [bytes, files, nested] = [0, 0, true];
   if (from === 'master')
-    ({ bytes, nested } = await context.bus.request(from, 'snapshot.usage', { name }, { timeoutMs: 600_000 }));
+    ({ bytes, files, nested } = await context.bus.request(
+      from,
+      'snapshot.usage',
+      { name },
+      { timeoutMs: 600_000 },
+    ));
   else if (!here && entry) {
     const { entries } = await context.bus.request(from, 'snapshot.trashed', { name, entry });
     bytes = entries[0]?.bytes ?? 0;
+    files = entries[0]?.files ?? 0;
   }
   const carriage =
     entry === undefined
@@ -70,7 +77,7 @@ export async function planRecover(deciding: Deciding, args: Args<'orchestrator.r
     sourceAddress: copyPlace.address,
     ...carriage,
     bytes,
-    files: 0,
+    files,
     uuid,
     epoch: await nextEpoch(deciding, dead, source.epoch),
     network,
@@ -86,13 +93,12 @@ export async function planRecover(deciding: Deciding, args: Args<'orchestrator.r
     enabled: dead.enabled,
     what: sourceText(source),
   };
-  const way = here
-    ? 'which is on that host'
-    : `${bytes > 0 ? `${size(bytes)}, ` : ''}${carriageText(carriage)}`;
+  const way = here ? 'which is on that host' : carriageText(carriage);
   return {
     kind: 'recover',
     plan,
     vserver: name,
-    title: `${name}: recover on ${host} from ${plan.what}, ${way}; ${dead.host} is offline`,
+    ...(bytes > 0 ? { shows: shown({ ...plan, way, restarts: plan.start }, deciding.past?.() ?? []) } : {}),
+    title: `${name}: recover on ${host} from ${plan.what}, ${bytes > 0 ? `${size(bytes)}, ` : ''}${way}; ${dead.host} is offline`,
   };
 }
