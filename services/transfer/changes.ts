@@ -56,6 +56,8 @@ export function openChanges(runDir: string, watch: () => Watch = watchClock) {
         return `the clock was set back by ${(back / 1000).toFixed(1)} s since the pass before`;
       return undefined;
     },
+    /** When the last pass that arrived whole began (epoch ms). */
+    mark: (saga: string): number | undefined => known.get(saga)?.mark,
     /** By how much (ms) the clock was set back since the last pass, as far as that is known. */
     setBack: (saga: string): number => known.get(saga)?.watch.setBack() ?? 0,
     /**

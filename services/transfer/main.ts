@@ -153,7 +153,7 @@ export function service(context: Context): Service {
             const sent = await sendTree(what, changes, count);
             if (sent.full) log.warn({ saga, reason: sent.full }, 'a full pass instead of a list of changes');
             count.at(sent.bytes);
-            return { ...sent, ms: count.end().ms, began };
+            return { ...sent, ms: count.end().ms };
           }
           if (!label) throw new VsError('usage', 'btrfs-send needs the label of a snapshot');
           const snapshot = paths.snapshot(name, saga, label);

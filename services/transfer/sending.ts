@@ -27,6 +27,8 @@ export interface Sent {
   treeFiles?: number;
   /** Why it became a full pass. */
   full?: string;
+  /** What changed from then on (epoch ms, this clock) is not there yet. */
+  began: number;
 }
 
 /**
@@ -41,10 +43,11 @@ export async function sendTree(
   const { saga, tree, way, final, since } = what;
   const mark = Date.now();
   if (!final) await run(['sync', '-f', tree], { timeoutMs: 3_600_000, signal: way.signal });
-  const sent = await sendKind(what, changes, count, since);
+  const before = changes.mark(saga);
+  const { partial, ...sent } = await sendKind(what, changes, count, since);
   if (final) await changes.forget(saga);
-  else await changes.committed(saga, tree, mark);
-  return sent;
+  else if (!partial) await changes.committed(saga, tree, mark);
+  return { ...sent, began: partial ? (before ?? since ?? 0) : mark };
 }
 
 async function sendKind(
@@ -52,7 +55,7 @@ async function sendKind(
   changes: Changes,
   count: ReturnType<typeof meter>,
   since: number | undefined,
-): Promise<Sent> {
+): Promise<Omit<Sent, 'began'> & { partial?: boolean }> {
   const { saga, tree, way, kind, final } = what;
   const { signal } = way;
   let doubt: string | undefined;
@@ -63,7 +66,8 @@ async function sendKind(
       if (walked.known) {
         const { files, bytes } = walked;
         const result = await sendRsync({ ...what, walked, part: true, direct: false }, count);
-        return { bytes: result.sent, files: result.files, treeBytes: bytes, treeFiles: files };
+        const { sent, partial } = result;
+        return { bytes: sent, files: result.files, treeBytes: bytes, treeFiles: files, partial };
       }
       doubt = 'another tree lies there than at the pass before';
     }
