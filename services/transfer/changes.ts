@@ -83,6 +83,12 @@ export function openChanges(runDir: string, watch: () => Watch = watchClock) {
       );
       return { ...walked.parse(JSON.parse(stdout)), list, names };
     },
+    /** After a live pass: do all directories of its list lie where the walk found them? */
+    async still(saga: string, tree: string, { list }: Walked, signal: AbortSignal): Promise<boolean> {
+      const argv = ['perl', walkProgram, tree, 'still', listFile(runDir, saga, 'next'), list];
+      const { stdout } = await run(argv, { timeoutMs: 600_000, signal });
+      return z.object({ still: z.boolean() }).parse(JSON.parse(stdout)).still;
+    },
     /** The pass that began at `mark` (epoch ms), before the last walk, has arrived. */
     async committed(saga: string, tree: string, mark: number): Promise<void> {
       const begun = pending.get(saga);

@@ -66,7 +66,8 @@ async function sendKind(
       if (walked.known) {
         const { files, bytes } = walked;
         const result = await sendRsync({ ...what, walked, part: true, direct: false }, count);
-        const { sent, partial } = result;
+        const { sent } = result;
+        const partial = !final && (result.partial || !(await changes.still(saga, tree, walked, signal)));
         return { bytes: sent, files: result.files, treeBytes: bytes, treeFiles: files, partial };
       }
       doubt = 'another tree lies there than at the pass before';
