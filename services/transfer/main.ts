@@ -36,11 +36,11 @@ export function service(context: Context): Service {
       .filter((label) => /^p\d+$/.test(label))
       .sort((a, b) => Number(a.slice(1)) - Number(b.slice(1)));
   }
-  async function close(saga: string): Promise<void> {
+  async function close(saga: string, again = false): Promise<void> {
     for (const endpoint of endpoints.get(saga) ?? []) endpoint.close();
     endpoints.delete(saga);
     await work.end(saga);
-    await changes.forget(saga);
+    if (!again) await changes.forget(saga);
     counts.delete(saga);
   }
   /** Target: one pass into the tree of a saga, and what the tree holds after it, as far as the pass tells. */
@@ -191,8 +191,8 @@ export function service(context: Context): Service {
         ]);
         return {};
       },
-      'transfer.close': async ({ saga }) => {
-        await close(saga);
+      'transfer.close': async ({ saga, again }) => {
+        await close(saga, again);
         const said = full.get(saga);
         full.delete(saga);
         return said === undefined ? {} : { full: said };

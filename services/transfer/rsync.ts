@@ -8,7 +8,7 @@ import type { Walked } from './changes.ts';
 import { confined } from './confine.ts';
 import { readLine, wrongIn } from './hello.ts';
 import type { meter } from './progress.ts';
-import { QUIET_SECONDS, carry, rsyncWire, throughWire } from './rsyncd.ts';
+import { LACKS, QUIET_SECONDS, carry, rsyncWire, throughWire } from './rsyncd.ts';
 import { END, sendFramed } from './stream.ts';
 import { type Way, openWire } from './wire.ts';
 
@@ -17,6 +17,8 @@ async function sendList(wire: Duplex, list: string, signal: AbortSignal): Promis
   await sendFramed(createReadStream(list), wire, { signal });
   wire.write(END);
   const wrong = wrongIn(await readLine(wire));
+  if (wrong?.startsWith(LACKS))
+    throw new VsError('failed', wrong, { retryable: true, details: { lacks: true } });
   if (wrong !== undefined)
     throw new VsError('failed', `the target could not take the list of changes: ${wrong}`, {
       details: { side: 'target' },

@@ -1,4 +1,5 @@
 import type { PassKind } from '../../shared/contract/transfer.ts';
+import { VsError } from '../../shared/errors.ts';
 import { run } from '../../shared/run.ts';
 import type { Changes } from './changes.ts';
 import type { meter } from './progress.ts';
@@ -44,7 +45,10 @@ export async function sendTree(
   const mark = Date.now();
   if (!final) await run(['sync', '-f', tree], { timeoutMs: 3_600_000, signal: way.signal });
   const before = changes.mark(saga);
-  const { partial, ...sent } = await sendKind(what, changes, count, since);
+  const { partial, ...sent } = await sendKind(what, changes, count, since).catch((error: unknown) => {
+    if (error instanceof VsError && error.details?.['lacks']) changes.distrust(saga, error.message);
+    throw error; // and the next try compares all
+  });
   if (final) await changes.forget(saga);
   else if (!partial) await changes.committed(saga, tree, mark);
   return { ...sent, began: partial ? (before ?? since ?? 0) : mark };

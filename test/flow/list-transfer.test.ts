@@ -138,6 +138,19 @@ describe.skipIf(!root)('a list of changes', () => {
     await one.close();
   });
 
+  test('is not enough for a copy that lacks a directory: the next try compares all', async () => {
+    const one = await begun('lacks', 2500);
+    rmSync(join(one.copy, 'b'), { recursive: true }); // as if it had been away while the first pass ran
+    writeFileSync(join(one.tree, 'new'), 'new');
+    const failure = { message: 'the copy lacks b', retryable: true };
+    await expect(one.pass('list', true)).rejects.toMatchObject(failure);
+    const last = await one.pass('list', true);
+    expect(last.full).toBe(failure.message);
+    expect(oracle(one.copy)).toEqual(oracle(one.tree));
+    await one.verify(last);
+    await one.close();
+  });
+
   test('--full compares all of both trees, quiet changes too', async () => {
     const one = await begun('full');
     quiet(join(one.tree, 'a/file'), 'behind');
