@@ -85,7 +85,7 @@ export async function pass(
         new VsError(error.code, message, { details: { host: route.target }, cause: error });
       if (error.details?.['side'] === 'target') throw onTarget(error.message);
       if (!error.retryable && error.code !== 'failed') throw error;
-      const both = { name: route.name, saga: context.id };
+      const both = { name: route.name, saga: context.id, again: true };
       const close = (host: string) =>
         agents
           .ask(host, 'transfer.close', both, context, { tag: `${options.tag}_${attempt}` })

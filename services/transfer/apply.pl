@@ -1,7 +1,8 @@
 #!/usr/bin/perl
 # apply.pl TREE prepare|tally|count <LIST: makes a tree ready for rsync by the list of walk.pl, chrooted into it, so that no path and no
 # symlink leads out. What is gone is removed; a name that rsync would take for what it is not (another type, a link to another name) too.
-# Prints {"files","bytes"}: what all entries of the list are less (prepare) and more (tally, after rsync), or all of the tree (count).
+# Prints {"files","bytes","missing"?}: missing is a name that the source has, the list does not bring, and this tree lacks (it was away
+# while a pass before ran). files and bytes: what all entries of the list are less (prepare) and more (tally, after rsync), or all of the tree (count).
 use strict;
 use warnings;
 
@@ -41,9 +42,12 @@ if ($mode eq 'count') {
     }
 }
 
-my ($directory, %keep, @group);
+my ($directory, %keep, @group, %missing);
 sub prune {
-    if (defined $directory) { $keep{$_} or away("$directory/$_") for names($directory) }
+    if (defined $directory) {
+        delete $keep{$_} or away("$directory/$_") for names($directory);
+        $missing{"$directory/$_"} = 1 for grep { "$directory/$_" ne '././config' } keys %keep;
+    }
     undef $directory;
     %keep = ();
 }
@@ -67,6 +71,9 @@ while ($mode ne 'count' and defined(my $record = <STDIN>)) {
     if ($kind eq 'k') { $keep{$path} = 1; next }
     prune();
     group() if $kind ne 'h';
+    my $plain = $kind eq 's' ? substr($path, 1) : $path;
+    delete $missing{"./$plain"};
+    delete $missing{"././$plain"};    # in the top directory
     if ($kind eq 'g' || $kind eq 'h') { push @group, $path; next }
     my $type = $kind eq 's' ? hex(substr $path, 0, 1, '') : $kind eq 't' ? 8 : 4;
     my $at = "./$path";
@@ -82,4 +89,7 @@ while ($mode ne 'count' and defined(my $record = <STDIN>)) {
 }
 prune();
 group();
-printf qq({"files":%d,"bytes":%d}\n), $files, $bytes;
+my ($missing) = sort keys %missing;
+$missing =~ s{^(?:\./)+}{} if defined $missing;
+$missing = defined $missing ? sprintf(',"missing":"%s"', $missing =~ s/[^\w.\/ -]/?/gr) : '';
+printf qq({"files":%d,"bytes":%d%s}\n), $files, $bytes, $missing;

@@ -4,7 +4,7 @@ import { VsError } from '../../shared/errors.ts';
 import { start } from '../../shared/run.ts';
 
 export const applyProgram = new URL('apply.pl', import.meta.url).pathname;
-const counted = z.object({ files: z.int(), bytes: z.int() });
+const counted = z.object({ files: z.int(), bytes: z.int(), missing: z.string().optional() });
 /** How many entries a tree has, with how many bytes in files and symlinks; or by how much that changes. */
 export type Counted = z.infer<typeof counted>;
 

@@ -29,7 +29,7 @@ export const listFile = (runDir: string, saga: string, kind: 'index' | 'next' | 
 
 /** Source: what is known, by saga, of the tree as its last pass found it; the next one copies what changed since. */
 export function openChanges(runDir: string, watch: () => Watch = watchClock) {
-  const known = new Map<string, { mark: number; tree: string; watch: Watch }>();
+  const known = new Map<string, { mark: number; tree: string; watch: Watch; distrust?: string }>();
   const pending = new Map<string, Watch>();
 
   async function forget(saga: string): Promise<void> {
@@ -51,11 +51,19 @@ export function openChanges(runDir: string, watch: () => Watch = watchClock) {
       const last = known.get(saga);
       if (!last || last.tree !== tree)
         return 'what the pass before found is not known any more (the agent was started anew)';
+      if (last.distrust !== undefined) return last.distrust;
       const back = last.watch.setBack();
       if (back > COVERED_MS)
         return `the clock was set back by ${(back / 1000).toFixed(1)} s since the pass before`;
       return undefined;
     },
+    /** No list will do until a full pass has arrived. */
+    distrust(saga: string, why: string): void {
+      const last = known.get(saga);
+      if (last) last.distrust = why;
+    },
+    /** When the last pass that arrived whole began (epoch ms). */
+    mark: (saga: string): number | undefined => known.get(saga)?.mark,
     /** By how much (ms) the clock was set back since the last pass, as far as that is known. */
     setBack: (saga: string): number => known.get(saga)?.watch.setBack() ?? 0,
     /**
@@ -80,6 +88,12 @@ export function openChanges(runDir: string, watch: () => Watch = watchClock) {
         { timeoutMs: 3_600_000, signal },
       );
       return { ...walked.parse(JSON.parse(stdout)), list, names };
+    },
+    /** After a live pass: do all directories of its list lie where the walk found them? */
+    async still(saga: string, tree: string, { list }: Walked, signal: AbortSignal): Promise<boolean> {
+      const argv = ['perl', walkProgram, tree, 'still', listFile(runDir, saga, 'next'), list];
+      const { stdout } = await run(argv, { timeoutMs: 600_000, signal });
+      return z.object({ still: z.boolean() }).parse(JSON.parse(stdout)).still;
     },
     /** The pass that began at `mark` (epoch ms), before the last walk, has arrived. */
     async committed(saga: string, tree: string, mark: number): Promise<void> {

@@ -8,7 +8,7 @@ import type { Walked } from './changes.ts';
 import { confined } from './confine.ts';
 import { readLine, wrongIn } from './hello.ts';
 import type { meter } from './progress.ts';
-import { QUIET_SECONDS, carry, rsyncWire, throughWire } from './rsyncd.ts';
+import { LACKS, QUIET_SECONDS, carry, rsyncWire, throughWire } from './rsyncd.ts';
 import { END, sendFramed } from './stream.ts';
 import { type Way, openWire } from './wire.ts';
 
@@ -17,6 +17,8 @@ async function sendList(wire: Duplex, list: string, signal: AbortSignal): Promis
   await sendFramed(createReadStream(list), wire, { signal });
   wire.write(END);
   const wrong = wrongIn(await readLine(wire));
+  if (wrong?.startsWith(LACKS))
+    throw new VsError('failed', wrong, { retryable: true, details: { lacks: true } });
   if (wrong !== undefined)
     throw new VsError('failed', `the target could not take the list of changes: ${wrong}`, {
       details: { side: 'target' },
@@ -69,7 +71,7 @@ export async function sendRsync(
     direct: boolean;
   },
   count: ReturnType<typeof meter>,
-): Promise<{ files: number; treeBytes: number; treeFiles: number; sent: number }> {
+): Promise<{ files: number; treeBytes: number; treeFiles: number; sent: number; partial: boolean }> {
   const { way, tree, runDir, walked, part, direct } = options;
   const { signal } = way;
   const words = walked ? ['rsync', part ? 'list' : 'full'] : ['rsync'];
@@ -116,12 +118,14 @@ export async function sendRsync(
     wire?.destroy();
     void names?.close();
   });
-  if (code !== 0 && !(code === 24 && !options.final)) {
+  const full = /No space left|Disk quota exceeded/i.test(errors);
+  /** A live list may name what has become something else since: not all was taken, and the next pass takes it again. */
+  const partial = code === 23 && part && !options.final && !full;
+  if (code !== 0 && !partial && !(code === 24 && !options.final)) {
     const lines = errors.trim().split('\n');
     const reason =
       lines.find((line) => /No space left|auth failed|denied|failed:/i.test(line)) ?? lines.at(-1) ?? '';
     if (signal.aborted) throw new VsError('failed', 'the copy was given up');
-    const full = /No space left|Disk quota exceeded/i.test(errors);
     const what = full ? 'no space left for the copy: ' : '';
     throw new VsError('failed', `${what}rsync ended with exit code ${code}: ${reason.slice(0, 300)}`, {
       // 10-12, 30, 35: the connection broke (rsync(1), EXIT VALUES)
@@ -130,6 +134,7 @@ export async function sendRsync(
     });
   }
   return {
+    partial,
     files: number(/Number of regular files transferred: ([\d,]+)/.exec(text)?.[1]),
     treeFiles: number(/Number of files: ([\d,]+)/.exec(text)?.[1]),
     treeBytes: number(/Total file size: ([\d,]+)/.exec(text)?.[1]),

@@ -91,6 +91,8 @@ export const serveRsync = (
     },
   );
 
+/** How the answer to a list begins that is not enough for the tree of the target. */
+export const LACKS = 'the copy lacks ';
 /** A list of changes has at most so many bytes. */
 const LIST_BYTES = 2 * 1024 ** 3;
 
@@ -117,6 +119,7 @@ export async function serveRsyncOn(
     if (prelude !== 'none') {
       await takeFramed(wire, todo, LIST_BYTES);
       less = await applyList(tree, 'prepare', todo, signal);
+      if (less.missing !== undefined) throw new VsError('conflict', `${LACKS}${less.missing}`);
       wire.write(answer());
     }
     const told = new Promise<void>((resolve) => void wire.once('finish', resolve).once('close', resolve));

@@ -1,4 +1,5 @@
 import type { PassKind } from '../../shared/contract/transfer.ts';
+import { VsError } from '../../shared/errors.ts';
 import { run } from '../../shared/run.ts';
 import type { Changes } from './changes.ts';
 import type { meter } from './progress.ts';
@@ -27,6 +28,8 @@ export interface Sent {
   treeFiles?: number;
   /** Why it became a full pass. */
   full?: string;
+  /** What changed from then on (epoch ms, this clock) is not there yet. */
+  began: number;
 }
 
 /**
@@ -41,10 +44,14 @@ export async function sendTree(
   const { saga, tree, way, final, since } = what;
   const mark = Date.now();
   if (!final) await run(['sync', '-f', tree], { timeoutMs: 3_600_000, signal: way.signal });
-  const sent = await sendKind(what, changes, count, since);
+  const before = changes.mark(saga);
+  const { partial, ...sent } = await sendKind(what, changes, count, since).catch((error: unknown) => {
+    if (error instanceof VsError && error.details?.['lacks']) changes.distrust(saga, error.message);
+    throw error; // and the next try compares all
+  });
   if (final) await changes.forget(saga);
-  else await changes.committed(saga, tree, mark);
-  return sent;
+  else if (!partial) await changes.committed(saga, tree, mark);
+  return { ...sent, began: partial ? (before ?? since ?? 0) : mark };
 }
 
 async function sendKind(
@@ -52,7 +59,7 @@ async function sendKind(
   changes: Changes,
   count: ReturnType<typeof meter>,
   since: number | undefined,
-): Promise<Sent> {
+): Promise<Omit<Sent, 'began'> & { partial?: boolean }> {
   const { saga, tree, way, kind, final } = what;
   const { signal } = way;
   let doubt: string | undefined;
@@ -63,7 +70,9 @@ async function sendKind(
       if (walked.known) {
         const { files, bytes } = walked;
         const result = await sendRsync({ ...what, walked, part: true, direct: false }, count);
-        return { bytes: result.sent, files: result.files, treeBytes: bytes, treeFiles: files };
+        const { sent } = result;
+        const partial = !final && (result.partial || !(await changes.still(saga, tree, walked, signal)));
+        return { bytes: sent, files: result.files, treeBytes: bytes, treeFiles: files, partial };
       }
       doubt = 'another tree lies there than at the pass before';
     }

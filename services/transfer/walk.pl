@@ -8,16 +8,51 @@
 #          n directory that is new there; p directory of something that changed; s single file, its type first; g the first and
 #          h the further names of a file with several (all of them), t regular file that changed (without OLD).
 #   NAMES  the same paths for rsync --from0 --files-from.
+# walk.pl TREE still NEW LIST: after a live pass, whether all directories that were listed lie where they lay: {"still"}. One that was
+# away meanwhile has not arrived, and may be back by now.
 use strict;
 use warnings;
+
+# Reads what a walk wrote to NEW: the identity of each directory.
+sub identities {
+    my ($file) = @_;
+    my %of;
+    open(my $in, '<', $file) or die "$file: $!\n";
+    local $/ = "\0";
+    while (<$in>) { chomp; my ($identity, $path) = split / /, $_, 2; $of{$path} = $identity }
+    return %of;
+}
+
+if (@ARGV == 4 && $ARGV[1] eq 'still') {
+    my ($tree, undef, $new, $list) = @ARGV;
+    my %of = identities($new);
+    open(my $in, '<', $list) or die "$list: $!\n";
+    chroot $tree or die "$tree: $!\n";
+    chdir '/' or die "/: $!\n";
+    local $/ = "\0";
+    my $still = 'true';
+    while (<$in>) {
+        chomp;
+        next unless /^[dnp](.+)/s;
+        my @is = lstat $1;
+        $still = 'false' unless @is && "$is[0]:$is[1]" eq ($of{$1} // '');
+    }
+    print qq({"still":$still}\n);
+    exit 0;
+}
 
 my ($tree, $since, $old, $new, $list, $names) = @ARGV;
 defined $names or die "usage: walk.pl TREE SINCE OLD NEW LIST NAMES\n";
 my %was;
 if ($old ne '') {
-    open(my $in, '<', $old) or die "$old: $!\n";
-    local $/ = "\0";
-    while (<$in>) { chomp; my ($identity, $path) = split / /, $_, 2; $was{$path} = $identity }
+    %was = identities($old);
+    # A walk whose pass did not arrive whole: what was not in its place then is not known to be there on the target any more.
+    if (-e $new) {
+        my %then = identities($new);
+        for (keys %was) { delete $was{$_} if ($then{$_} // '') ne $was{$_} }
+        open(my $out, '>', $old) or die "$old: $!\n";
+        (print $out map { "$was{$_} $_\0" } keys %was and close $out) or die "$old: $!\n";
+    }
 }
 my $shape = $old ne '';    # are changes of names known, or only those of files?
 my @out;

@@ -116,8 +116,8 @@ export const transferCommands = {
     z.strictObject({ name, saga: id }),
   ),
   'transfer.close': hostCommand(
-    'close every endpoint of a saga and end its copies; tells why this host could not keep what came, if that was so',
-    z.strictObject({ name, saga: id }),
+    'close every endpoint of a saga and end its copies; tells why this host could not keep what came, if that was so. again: another try follows, so what is known of the tree is kept',
+    z.strictObject({ name, saga: id, again: z.boolean().optional() }),
     z.object({ full: z.string().optional() }),
   ),
 } satisfies Record<string, CommandSpec>;

@@ -31,7 +31,7 @@ function entry(
   head.write('        ', 148);
   head.write(kind, 156);
   head.write(link, 157);
-  head.write('ustar\0' + '00', 257);
+  head.write('ustar\u{0}00', 257);
   octal(device[0], 329, 8);
   octal(device[1], 337, 8);
   octal(
