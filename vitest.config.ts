@@ -23,7 +23,7 @@ export default defineConfig({
   test: {
     maxWorkers: 2, // the tests wait more than they compute
     projects: [
-      { test: { ...common, name: 'unit', include: ['test/unit/**/*.test.ts'] } },
+      { test: { ...common, name: 'unit', include: ['test/unit/**/*.test.ts'], testTimeout: 30_000 } },
       {
         test: {
           ...common,

@@ -22,7 +22,28 @@ const verbs: Record<string, Verb> = {
   disable: { summary: 'do not start vservers at boot', load: life },
   exec: { summary: 'run a command in a vserver', load: () => import('./verbs/exec.ts') },
   move: { summary: 'move a vserver to another host', load: () => import('./verbs/move.ts') },
+  get: { summary: 'copy a vserver to the master', load: () => import('./verbs/get.ts') },
+  put: { summary: "bring the master's copy of a vserver to a host", load: () => import('./verbs/put.ts') },
+  recover: {
+    summary: 'bring back a vserver whose host is dead',
+    load: () => import('./verbs/recover.ts'),
+  },
+  copies: { summary: 'the copies that the master keeps', load: () => import('./verbs/copies.ts') },
+  copy: { summary: 'make a new vserver from another', load: () => import('./verbs/copy.ts') },
+  rename: { summary: 'give a vserver another name', load: () => import('./verbs/rename.ts') },
+  trash: {
+    summary: 'what was removed or moved: list, restore, empty',
+    load: () => import('./verbs/trash.ts'),
+  },
   remove: { summary: 'remove a stopped vserver (to the trash)', load: () => import('./verbs/remove.ts') },
+  evacuate: {
+    summary: 'move every vserver of a host to others',
+    load: () => import('./verbs/evacuate.ts'),
+  },
+  'restore-host': {
+    summary: 'bring back what was evacuated from a host',
+    load: () => import('./verbs/restore-host.ts'),
+  },
   template: { summary: 'what vservers are created from', load: () => import('./verbs/template.ts') },
   saga: { summary: 'moves and other long work: see, follow, abort', load: () => import('./verbs/saga.ts') },
   events: { summary: 'what happens in the pool', load: () => import('./verbs/events.ts') },

@@ -1,12 +1,16 @@
 import type { SagaState } from '../shared/contract/saga.ts';
 import type { Client } from './client.ts';
 import { follow, painter, sagaExit, stepLine } from './follow.ts';
+import { span } from './table.ts';
 
 export interface SagaOptions {
   dryRun?: boolean;
   follow?: boolean;
   json?: boolean;
 }
+
+/** A guess is no figure with two digits behind the dot. */
+const rough = (ms: number) => (ms < 100_000 ? `${Math.max(1, Math.round(ms / 1000))} s` : span(ms));
 
 const print = (one: SagaState) => console.log(JSON.stringify(one, null, 2));
 
@@ -20,7 +24,9 @@ export async function present(
   if (options.dryRun) {
     if (options.json) print(state);
     else {
-      console.log(`${state.title}\nNothing was changed (--dry-run). The steps would be:`);
+      const about =
+        state.estimateMs === undefined ? '' : `It should take about ${rough(state.estimateMs)}.\n`;
+      console.log(`${state.title}\n${about}Nothing was changed (--dry-run). The steps would be:`);
       for (const step of state.steps)
         console.log(stepLine({ ...step, state: 'done', message: step.message ?? step.host ?? '' }));
     }

@@ -11,7 +11,8 @@ const addresses = (value: string) =>
     .string()
     .default(value)
     .transform((text) => text.split(/[\s,]+/).filter(Boolean));
-const path = (value: string) => z.string().startsWith('/', 'an absolute path').default(value);
+const absolute = z.string().startsWith('/', 'an absolute path');
+const path = (value: string) => absolute.default(value);
 
 /** Every key of vs-tools.conf, with its default. Each can also be given as VS_KEY in the environment, which wins. */
 const schema = z.strictObject({
@@ -44,7 +45,13 @@ const schema = z.strictObject({
   TLS_DIR: z.string().default(''),
   MANAGEMENT_ADDRESS: z.string().default(ownAddress),
   STOP_TIMEOUT: seconds(30),
+  SAGAS_PER_HOST: z.coerce.number().int().min(1).max(100).default(2),
+  COPY_DIR: z.union([z.literal(''), absolute]).default(''),
+  BOOT_POOL_WAIT: z.coerce.number().min(0).max(600).default(10),
+  SAGAS_KEPT: z.coerce.number().int().min(1).max(100_000).default(1000),
+  SAGAS_KEPT_DAYS: z.coerce.number().min(1).max(36_500).default(365),
   TRASH_DAYS: z.coerce.number().min(0).max(3650).default(7),
+  TRASH_MIN_FREE: z.coerce.number().min(0).max(90).default(10),
   METRICS_INTERVAL: z.coerce.number().min(1).max(3600).default(10),
   OUTBOX_MESSAGES: z.coerce.number().int().min(10).max(100_000).default(1000),
   OUTBOX_BYTES: z.coerce
@@ -167,6 +174,7 @@ export function loadSettings(options: { file?: string; env?: NodeJS.ProcessEnv }
   const settings = parsed.data;
   settings.TEMPLATE_DIR ||= `${settings.STATE_DIR}/templates`;
   settings.TLS_DIR ||= `${settings.STATE_DIR}/tls`;
+  settings.COPY_DIR ||= `${settings.STATE_DIR}/copies`;
   useOwnCertificate(settings, (key) => values.has(key));
   settings.BROKER_USERS ||= `${settings.CONFIG_DIR}/broker-users.json`;
   return settings;
@@ -187,6 +195,14 @@ function useOwnCertificate(settings: Settings, given: (key: string) => boolean):
   if (!given('BROKER_CA')) settings.BROKER_CA = own('ca.pem');
   if (!given('BROKER_PASSWORD_FILE')) pair('BROKER_CERT', 'BROKER_KEY');
 }
+
+/** What the services work with that keep the master's copies of vservers: a world of its own below COPY_DIR. */
+export const copySettings = (settings: Settings): Settings => ({
+  ...settings,
+  VSERVER_DIR: settings.COPY_DIR,
+  STATE_DIR: `${settings.COPY_DIR}/.state`,
+  RUN_DIR: `${settings.RUN_DIR}/copies`,
+});
 
 /** The password of BROKER_PASSWORD_FILE; empty when none is set. */
 export function brokerPassword(settings: Settings): string {

@@ -65,15 +65,21 @@ function faultsOf(error: z.ZodError): string {
 
 /**
  * Carries out commands of one target: parses by schema, refuses what is late or unknown, carries an id out once
- * and answers it again (also while it runs: the second caller joins).
+ * and answers it again (also while it runs: the second caller joins). `inner`: what this process alone may ask of itself.
  */
-export function createDispatcher(handlers: Handlers, onFault: (error: unknown, name: string) => void) {
+export function createDispatcher(
+  handlers: Handlers,
+  onFault: (error: unknown, name: string) => void,
+  inner: Handlers = {},
+) {
+  type Table = Record<string, ((args: unknown, call: Call) => Promise<unknown>) | undefined>;
   const runs = new Map<string, Run>();
-  const table = handlers as Record<string, ((args: unknown, call: Call) => Promise<unknown>) | undefined>;
+  const table = handlers as Table;
+  const handlerOf = (name: string) => table[name] ?? (inner as Table)[name];
 
   function parseArgs(name: string, args: unknown): unknown {
     const spec = commands[name as CommandName];
-    if (!spec || !table[name]) {
+    if (!spec || !handlerOf(name)) {
       throw new VsError(
         'usage',
         `there is no command ${name} here; there are ${Object.keys(table).sort().join(', ')}`,
@@ -112,7 +118,7 @@ export function createDispatcher(handlers: Handlers, onFault: (error: unknown, n
       const progress = (data: Record<string, unknown>) => {
         for (const listener of run.listeners.values()) listener(data);
       };
-      const data = await table[name]?.(args, { id, issuer: run.issuer, signal, progress });
+      const data = await handlerOf(name)?.(args, { id, issuer: run.issuer, signal, progress });
       return { id, ok: true, data: data ?? {} };
     } catch (error) {
       // what the runtime throws at an abort is no fault of ours
@@ -129,6 +135,11 @@ export function createDispatcher(handlers: Handlers, onFault: (error: unknown, n
   }
 
   return {
+    /** Throws VsError 'refused' for a command that nobody may send: this process asks it of itself. */
+    refuseInner(name: string): void {
+      if (!table[name] && (inner as Table)[name])
+        throw new VsError('refused', `${name} is not for others here: the master asks it of itself`);
+    },
     /** Parses the envelope. Throws VsError 'usage'. */
     parse(payload: unknown): Command {
       const parsed = command.safeParse(payload);

@@ -18,6 +18,8 @@ export function pathsFor(settings: Pick<Settings, 'VSERVER_DIR' | 'STATE_DIR' | 
     snapshot: (name: string, saga: string, label: string) =>
       join(VSERVER_DIR, '.snapshots', name, `${saga}.${label}`),
     trash: join(VSERVER_DIR, '.trash'),
+    /** A tree that a saga has put into the trash. */
+    trashed: (name: string, saga: string) => join(VSERVER_DIR, '.trash', `${name}.${saga}`),
     /** The idmapped bind mount of a root file system, which the runtime starts from. */
     mount: (name: string) => join(RUN_DIR, name),
     /** Rule files that the start hook loads before any process of the vserver. */

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import type { Settings } from '../config/settings.ts';
+import { type Settings, copySettings } from '../config/settings.ts';
 import { type Bus, connectBus } from './bus.ts';
 import { type Handlers, createDispatcher } from './dispatch.ts';
 import { VsError } from './errors.ts';
@@ -27,7 +27,12 @@ export interface Service {
 /** Which services there are, where they run, and their modules, loaded only when asked for. */
 const modules: Record<
   string,
-  { scope: 'host' | 'master'; load: () => Promise<{ service: (context: Context) => Service }> }
+  {
+    scope: 'host' | 'master';
+    load: () => Promise<{ service: (context: Context) => Service }>;
+    /** Services that run with it for the master's copies, and hear nobody else (docs/copying.md). */
+    inner?: string[];
+  }
 > = {
   'host-agent': { scope: 'host', load: () => import('../services/host-agent/main.ts') },
   network: { scope: 'host', load: () => import('../services/network/main.ts') },
@@ -35,7 +40,11 @@ const modules: Record<
   monitor: { scope: 'host', load: () => import('../services/monitor/main.ts') },
   snapshot: { scope: 'host', load: () => import('../services/snapshot/main.ts') },
   transfer: { scope: 'host', load: () => import('../services/transfer/main.ts') },
-  orchestrator: { scope: 'master', load: () => import('../services/orchestrator/main.ts') },
+  orchestrator: {
+    scope: 'master',
+    load: () => import('../services/orchestrator/main.ts'),
+    inner: ['snapshot', 'transfer'],
+  },
   template: { scope: 'master', load: () => import('../services/template/main.ts') },
   authority: { scope: 'master', load: () => import('../services/authority/main.ts') },
   exporter: { scope: 'master', load: () => import('../services/exporter/main.ts') },
@@ -69,11 +78,16 @@ export async function runServices(names: string[], settings: Settings): Promise<
   const host = scopeOf(names) === 'master' ? 'master' : settings.HOST;
   const log = createLog(settings.LOG_LEVEL, host);
   const handlers: Handlers = {};
-  const dispatcher = createDispatcher(handlers, (error, name) => {
-    const cause = error instanceof Error && error.cause instanceof Error ? error.cause.message : undefined;
-    if (error instanceof VsError) log.warn({ command: name, code: error.code, cause }, error.message);
-    else log.error({ command: name, err: error }, 'a command failed inside vs-tools');
-  });
+  const inner: Handlers = {};
+  const dispatcher = createDispatcher(
+    handlers,
+    (error, name) => {
+      const cause = error instanceof Error && error.cause instanceof Error ? error.cause.message : undefined;
+      if (error instanceof VsError) log.warn({ command: name, code: error.code, cause }, error.message);
+      else log.error({ command: name, err: error }, 'a command failed inside vs-tools');
+    },
+    inner,
+  );
   const bus = connectBus({
     settings,
     target: host,
@@ -83,11 +97,19 @@ export async function runServices(names: string[], settings: Settings): Promise<
   });
   const context: Context = { host, settings, bus, log, version: version() };
   const services: Service[] = [];
-  for (const name of names) {
+  for (const name of names.flatMap((one) => modules[one]?.inner ?? [])) {
     const module = await modules[name]?.load();
-    if (module) services.push(module.service(context));
+    const service = module?.service({ ...context, settings: copySettings(settings) });
+    if (!service) continue;
+    services.push(service);
+    Object.assign(inner, service.handlers);
   }
-  for (const service of services) Object.assign(handlers, service.handlers);
+  for (const name of names) {
+    const service = (await modules[name]?.load())?.service(context);
+    if (!service) continue;
+    services.push(service);
+    Object.assign(handlers, service.handlers);
+  }
   const stopped = new Promise<void>((resolve) => {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve());
   });

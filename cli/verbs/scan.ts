@@ -86,7 +86,7 @@ function render(rows: ScanRow[]): string {
       mark(row.enabled),
       row.address ?? '-',
       row.network ?? '-',
-      row.epoch === null ? '-' : String(row.epoch),
+      row.epoch === null ? '-' : row.epoch === 0 ? 'not owned' : String(row.epoch),
     ]),
   );
 }

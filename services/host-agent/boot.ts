@@ -8,20 +8,24 @@ import { loadVserver, vserverNames } from './files.ts';
 import type { Locks } from './locks.ts';
 
 /**
- * Starts what is enabled and owned once after the host's boot, with no master and no broker. What a saga holds waits
- * for it. A restart of the agent alone starts nothing: what a person stopped since the boot stays stopped.
+ * Starts what is enabled and owned once after the host's boot, with no master and no broker. Before that it waits a short time
+ * (BOOT_POOL_WAIT) for what the pool says, so that what was taken over elsewhere meanwhile does not start at all. What a saga
+ * holds waits for it. A restart of the agent alone starts nothing: what a person stopped since the boot stays stopped.
  */
 export async function autostart(
   context: Context,
   paths: Paths,
   locks: Locks,
   commands: Commands,
+  compared: (ms: number, signal: AbortSignal) => Promise<boolean>,
   signal: AbortSignal,
 ): Promise<void> {
   const { settings, host, bus, log } = context;
   const mark = join(settings.RUN_DIR, '.autostarted'); // RUN_DIR lies in memory: the mark goes with the boot
   if (await stat(mark).catch(() => undefined)) return;
   const waiting = new Set(await vserverNames(settings.VSERVER_DIR));
+  if (waiting.size > 0 && !(await compared(settings.BOOT_POOL_WAIT * 1000, signal)))
+    log.warn(`the pool was not heard within ${settings.BOOT_POOL_WAIT} s; vservers start without it`);
   while (waiting.size > 0 && !signal.aborted) {
     for (const name of waiting) {
       try {

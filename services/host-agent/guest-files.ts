@@ -2,7 +2,8 @@ import { constants } from 'node:fs';
 import { type FileHandle, open, readdir, unlink } from 'node:fs/promises';
 import { VsError } from '../../shared/errors.ts';
 
-const { O_DIRECTORY, O_RDONLY, O_NOFOLLOW, O_CREAT, O_EXCL, O_WRONLY } = constants;
+const { O_DIRECTORY, O_RDONLY, O_NOFOLLOW, O_NONBLOCK, O_CREAT, O_EXCL, O_WRONLY } = constants;
+const MOST_BYTES = 65_536;
 
 /** Opens a directory of a guest's tree without following any symbolic link of the guest. */
 async function openInside(rootfs: string, path: string): Promise<FileHandle> {
@@ -44,6 +45,39 @@ export async function writeGuestFile(
     const handle = await open(inside, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode);
     await handle.writeFile(text);
     await handle.close();
+  } finally {
+    await directory.close();
+  }
+}
+
+/** The text of a file in a guest's tree, at most 64 kB; undefined when there is no plain file of that size. */
+export async function readGuestFile(rootfs: string, path: string): Promise<string | undefined> {
+  const parts = path.split('/').filter(Boolean);
+  const file = parts.pop() ?? '';
+  const directory = await openInside(rootfs, parts.join('/')).catch(() => undefined);
+  if (!directory) return undefined;
+  try {
+    // a fifo of the guest must not make us wait
+    const flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK;
+    const handle = await open(`/proc/self/fd/${directory.fd}/${file}`, flags).catch(() => undefined);
+    if (!handle) return undefined;
+    try {
+      const found = await handle.stat();
+      return found.isFile() && found.size <= MOST_BYTES ? await handle.readFile('utf8') : undefined;
+    } finally {
+      await handle.close();
+    }
+  } finally {
+    await directory.close();
+  }
+}
+
+/** The names in a directory of a guest's tree; a directory that is missing has none. */
+export async function guestNames(rootfs: string, path: string): Promise<string[]> {
+  const directory = await openInside(rootfs, path).catch(() => undefined);
+  if (!directory) return [];
+  try {
+    return await readdir(`/proc/self/fd/${directory.fd}`);
   } finally {
     await directory.close();
   }

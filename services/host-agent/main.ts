@@ -1,7 +1,7 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { VsError } from '../../shared/errors.ts';
-import { readOwnership } from '../../shared/ownership.ts';
+import { ownershipsOf, readOwnership } from '../../shared/ownership.ts';
 import { pathsFor } from '../../shared/paths.ts';
 import type { Context, Service } from '../../shared/service.ts';
 import { clearTemporary } from '../../shared/store.ts';
@@ -11,7 +11,7 @@ import { createCommands } from './commands.ts';
 import { exec } from './exec.ts';
 import { loadVserver, vserverNames } from './files.ts';
 import { publishInfo } from './host-info.ts';
-import { install } from './install.ts';
+import { adapt, install } from './install.ts';
 import { openLocks } from './locks.ts';
 import { lxcDriver } from './lxc.ts';
 import { createRuntime } from './runtime.ts';
@@ -26,7 +26,13 @@ export function service(context: Context): Service {
   const lxc = lxcDriver(settings.VSERVER_DIR);
   const locks = openLocks(settings.STATE_DIR);
   const runtime = createRuntime(context, paths, lxc);
-  const states = createStates(context, paths, lxc, locks, (config, pid) => runtime.announce(config, pid));
+  const states = createStates(context, paths, lxc, locks, {
+    restart: (config, pid) => runtime.announce(config, pid),
+    givenUp: (name) =>
+      void commands
+        .endGivenUp(name)
+        .catch((error: unknown) => log.error({ err: error, vserver: name }, 'what was given up lives on')),
+  });
   const commands = createCommands({ context, paths, lxc, locks, runtime, states });
   const certificates = ownCertificate(context, () => info?.now());
   const ended = new AbortController();
@@ -51,9 +57,11 @@ export function service(context: Context): Service {
       }),
       'host-agent.start': ({ name, saga, epoch }) => commands.start(name, saga, epoch),
       'host-agent.stop': (args) => commands.stop(args),
+      'host-agent.freeze': (args) => commands.freeze(args),
+      'host-agent.thaw': (args) => commands.thaw(args),
       'host-agent.restart': ({ name, timeout }) => commands.restart(name, timeout),
-      'host-agent.enable': ({ name }) => commands.enable(name, true),
-      'host-agent.disable': ({ name }) => commands.enable(name, false),
+      'host-agent.enable': ({ name, saga }) => commands.enable(name, true, saga),
+      'host-agent.disable': ({ name, saga }) => commands.enable(name, false, saga),
       'host-agent.exec': async (args, call) => {
         await loadVserver(paths, host, args.name);
         if (!(await lxc.alive()).has(args.name))
@@ -69,6 +77,8 @@ export function service(context: Context): Service {
       },
       'host-agent.unlock': ({ name, saga }) => nothing(commands.unlock(name, saga)),
       'host-agent.install': (args, call) => install(context, paths, args, call),
+      'host-agent.adapt': (args) => adapt(context, paths, args),
+      'host-agent.ownership': async (args) => ({ records: await ownershipsOf(settings, args) }),
       'host-agent.prepare': ({ name, saga, label }) => nothing(commands.prepare(name, saga, label)),
       'host-agent.configure': ({ name, saga }) => nothing(commands.configure(name, saga)),
       'host-agent.detach': ({ name, saga }) => nothing(commands.detach(name, saga)),
@@ -85,10 +95,11 @@ export function service(context: Context): Service {
       states.start();
       // nothing here is awaited: the other services of this process may still be about to start, and a broker that
       // does not answer must not keep vservers from their start
-      void autostart(context, paths, locks, commands, ended.signal).catch((error: unknown) =>
+      const owners = watchOwners(context, commands);
+      void autostart(context, paths, locks, commands, owners.compared, ended.signal).catch((error: unknown) =>
         log.error({ err: error }, 'autostart'),
       );
-      for (const watch of [watchOwners(context, commands), clearStale(context, paths)])
+      for (const watch of [owners.subscribed, clearStale(context, paths)])
         watch.catch((error: unknown) => log.error({ err: error }, 'watching the pool'));
       info = publishInfo(context, lxc);
       context.bus.onConnect(() => info?.now()); // it may have come with another certificate

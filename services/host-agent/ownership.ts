@@ -1,6 +1,6 @@
 import { type Ownership, ownership } from '../../shared/contract/vserver.ts';
 import { VsError } from '../../shared/errors.ts';
-import { ownershipPath, readOwnership } from '../../shared/ownership.ts';
+import { ownershipPath, ownershipsOf, readOwnership } from '../../shared/ownership.ts';
 import { writeJson } from '../../shared/store.ts';
 import type { Settings } from '../../config/settings.ts';
 
@@ -18,6 +18,16 @@ export async function claim(
         `${want.name} has epoch ${now.epoch} here, so epoch ${want.epoch} is too old to claim it`,
       );
   } else if (now?.owner) throw new VsError('conflict', `another vserver called ${want.name} is owned here`);
+  // what this host knows of the epochs of the one that had this name before stays known, under its uuid
+  else if (now) await writeJson(ownershipPath(settings, now.uuid), ownership, now);
+  const other = (await ownershipsOf(settings, { uuid: want.uuid })).find(
+    (one) => (one.owner && one.name !== want.name) || one.epoch >= want.epoch,
+  );
+  if (other)
+    throw new VsError(
+      'conflict',
+      `${want.name} was called ${other.name} here and has epoch ${other.epoch}${other.owner ? ', which this host owns' : ''}; epoch ${want.epoch} is too old to claim it`,
+    );
   await writeJson(ownershipPath(settings, want.name), ownership, {
     version: 1,
     owner: true,

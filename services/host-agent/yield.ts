@@ -1,22 +1,64 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { vserverState } from '../../shared/contract/vserver.ts';
-import { readOwnership } from '../../shared/ownership.ts';
+import { ownedNames, readOwnership } from '../../shared/ownership.ts';
 import type { Context } from '../../shared/service.ts';
 import type { Commands } from './commands.ts';
 
-/** Watches the pool: when another host owns a vserver of ours with a higher epoch, ours yields (an old disk came back). */
-export function watchOwners(context: Context, commands: Commands): Promise<() => Promise<void>> {
+/** What is retained comes in a row: so long without a word (ms), and all of it is here. */
+const QUIET_MS = 500;
+
+/**
+ * Watches the pool: when another host owns a vserver of ours with a higher epoch, ours yields (an old disk came back, or it was
+ * recovered elsewhere while we were away). Its files stay where they are, owned by nobody, until a person has looked at them.
+ */
+export function watchOwners(context: Context, commands: Commands) {
   const { bus, host, settings, log } = context;
-  return bus.subscribe(bus.topics.all.vserverState, (_topic, payload) => {
+  const owned = ownedNames(settings);
+  const yielding = new Set<Promise<void>>();
+  let heard = 0;
+
+  async function compare(payload: unknown): Promise<void> {
     const parsed = vserverState.safeParse(payload);
     if (!parsed.success || parsed.data.host === host || parsed.data.epoch === 0) return;
     const other = parsed.data;
-    void (async () => {
-      const own = await readOwnership(settings, other.name);
-      if (!own?.owner || own.uuid !== other.uuid || own.epoch >= other.epoch) return;
-      if (!(await commands.yield(other.name, other.host, other.epoch))) return;
-      const message = `${other.name} was stopped and given up on ${host}: ${other.host} owns it with epoch ${other.epoch}, this host had ${own.epoch}`;
-      bus.event('host-agent', 'yielded', message, { vserver: other.name });
-      bus.alert(other.name, 'ownership', { ts: Date.now(), severity: 'critical', message });
-    })().catch((error: unknown) => log.error({ err: error, vserver: other.name }, 'could not yield'));
+    // it may have been renamed since this host had it
+    const name = await owned(other.uuid);
+    if (name === undefined) return;
+    const own = await readOwnership(settings, name);
+    if (!own?.owner || own.uuid !== other.uuid || own.epoch >= other.epoch) return;
+    if (!(await commands.yield(name, other.host, other.epoch))) return;
+    const message = `${name} was stopped and given up on ${host}: ${other.host} owns it${name === other.name ? '' : ` as ${other.name}`} with epoch ${other.epoch}, this host had ${own.epoch}`;
+    bus.event('host-agent', 'yielded', message, { vserver: name });
+    bus.alert(name, 'ownership', { ts: Date.now(), severity: 'critical', message });
+  }
+  const connected = new Promise<void>((resolve) => bus.onConnect(resolve));
+  const subscribed = bus.subscribe(bus.topics.all.vserverState, (_topic, payload) => {
+    heard = Date.now();
+    const work = compare(payload).catch((error: unknown) =>
+      log.error({ err: error }, 'could not compare a vserver with the pool'),
+    );
+    yielding.add(work);
+    void work.finally(() => yielding.delete(work));
   });
+
+  return {
+    subscribed,
+    /**
+     * Resolves when what the pool says was heard and given way to: true; or false after `ms` without it. Nothing that another
+     * host took over is owned here after that, unless that host is silent, too.
+     */
+    async compared(ms: number, signal: AbortSignal): Promise<boolean> {
+      const end = Date.now() + ms;
+      const late = sleep(ms, 'late' as const, { signal, ref: false }).catch(() => 'late' as const);
+      const there = Promise.all([connected, subscribed]).then(() => 'there' as const);
+      if ((await Promise.race([there, late])) === 'late') return false;
+      const since = Date.now();
+      while (Date.now() - Math.max(since, heard) < QUIET_MS) {
+        if (Date.now() >= end || signal.aborted) break;
+        await sleep(50);
+      }
+      await Promise.all(yielding);
+      return true;
+    },
+  };
 }

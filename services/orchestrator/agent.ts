@@ -21,17 +21,23 @@ export interface Agents {
   life?(host: string): string | undefined;
 }
 
+/** Agents of which a person may say that one is dead: what a saga would undo there needs no undo. */
+export type MortalAgents = Agents & { giveUp(saga: string, host: string): void };
+
 /** Work that may take long and ends by itself when the saga is aborted; all else is waited for. */
 const cancelled = new Set<CommandName>(['host-agent.install', 'template.ensure']);
 
 /**
  * Asks agents with ids that stay the same over a restart of the orchestrator, so that work in flight is joined.
  * A host that is away is waited for: 30 s, for it may just restart; its answer is asked for again after that.
+ * `ownKey`: that of the master, whose copies come and go like those of a host.
  */
-export function agentsOf(bus: Bus, pool: Pool, clock: Clock): Agents {
-  async function online(host: string, signal: AbortSignal): Promise<void> {
+export function agentsOf(bus: Bus, pool: Pool, clock: Clock, ownKey: () => string): MortalAgents {
+  const dead = new Set<string>();
+  const isDead = (saga: string, host: string) => dead.has(`${saga} ${host}`);
+  async function online(host: string, { id, signal }: StepContext): Promise<void> {
     const end = clock.now() + 30_000;
-    while (!pool.isOnline(host)) {
+    while (!pool.isOnline(host) && !isDead(id, host)) {
       if (clock.now() > end || signal.aborted)
         throw new VsError('unavailable', `${host} is offline`, { retryable: true });
       await clock.sleep(200);
@@ -43,8 +49,9 @@ export function agentsOf(bus: Bus, pool: Pool, clock: Clock): Agents {
     bus.request(host, 'transfer.close', { name, saga }).catch(() => undefined);
   }
   return {
+    giveUp: (saga, host) => void dead.add(`${saga} ${host}`),
     seal(host, secret) {
-      const key = pool.info(host)?.seal;
+      const key = host === bus.target ? ownKey() : pool.info(host)?.seal;
       if (!key) throw new VsError('unavailable', `${host} has not told its key yet`, { retryable: true });
       return seal(secret, key);
     },
@@ -55,7 +62,9 @@ export function agentsOf(bus: Bus, pool: Pool, clock: Clock): Agents {
       for (let attempt = 0; ; attempt++) {
         if (context.signal.aborted) throw new VsError('failed', 'the saga was aborted');
         if (host !== bus.target && !pool.isOnline(host)) context.say(`waiting for ${host}, which is offline`);
-        if (host !== bus.target) await online(host, context.signal);
+        if (host !== bus.target) await online(host, context);
+        if (context.signal.aborted) throw new VsError('failed', 'the saga was aborted');
+        if (isDead(context.id, host)) return {} as never;
         const aborted = () => endCopies(host, args);
         if (command === 'transfer.send') context.signal.addEventListener('abort', aborted, { once: true });
         try {

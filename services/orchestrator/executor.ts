@@ -1,7 +1,8 @@
 import type { Clock } from '../../shared/clock.ts';
 import type { SagaState } from '../../shared/contract/saga.ts';
 import { VsError } from '../../shared/errors.ts';
-import type { Journals, Line } from './journal.ts';
+import type { Entry, Journals, Line } from './journal.ts';
+import { migrate } from './migrate.ts';
 import { type Output, replay } from './replay.ts';
 
 export interface StepContext {
@@ -9,6 +10,8 @@ export interface StepContext {
   /** Outputs of the steps before, by step name. */
   outputs: Record<string, Output>;
   signal: AbortSignal;
+  /** Who began the saga. */
+  issuer?: string | undefined;
   /** The same for each try of the same do or undo, so that an agent joins or repeats its answer. */
   command: (what: string) => string;
   progress(data: Record<string, unknown>): void;
@@ -16,6 +19,8 @@ export interface StepContext {
   say(message: string): void;
   /** Ends the row of what was done so far with a message, and begins one of its own, such as "delta 1". */
   next(row: string): void;
+  /** A row of its own for a part of this step, after the rows that are there: shown as it is, ended by who made it. */
+  part(row: SagaState['steps'][number]): void;
 }
 export interface Step {
   name: string;
@@ -34,6 +39,10 @@ export interface Saga {
   steps: Step[];
   abort: AbortController;
   abortReason?: string;
+  /** It is at its point of no return, or past it. */
+  past?: boolean;
+  /** Hosts at which it takes one of the places for sagas (SAGAS_PER_HOST); none: it only waits for others. */
+  places: string[];
   /** A step that changed things is named in the closing sentence by this. */
   closing(outputs: Record<string, Output>, state: SagaState): string;
   failed(reason: string, state: SagaState): string;
@@ -44,31 +53,63 @@ export interface ExecutorParts {
   progress(id: string, data: Record<string, unknown>): void;
   /** How often and how long (ms) a step past the point of no return, or an undo, is tried. */
   retry: { times: number; waitMs: number };
+  /** The journal cannot be written, and is tried again until it can; undefined: it can again. */
+  blocked?(id: string, reason: string | undefined): void;
   log(message: string, facts: object): void;
   clock: Clock;
 }
 
+type Row = SagaState['steps'][number];
+const doneAt = (row: Row, now: number) => ({ state: 'done' as const, ms: now - (row.started ?? now) });
+/** What keeps a journal from being written and may pass by itself, or by a person's help. */
+const passes = new Set(['ENOSPC', 'EDQUOT', 'EROFS', 'EMFILE', 'ENFILE']);
 const sentence = (error: unknown) => (error instanceof Error ? error.message : String(error));
 
 /** Carries a saga to its end: done, undone or stuck. Resumes from what its journal says; each do and undo may run again. */
 export async function execute(saga: Saga, parts: ExecutorParts): Promise<SagaState> {
   const { state, steps } = saga;
   const { journals, publish, clock } = parts;
-  const lines = journals.read(state.id);
+  const lines = migrate(journals.read(state.id));
   const past = replay(lines);
   const outputs = past.outputs;
   let pnr = past.pnr;
+  if (pnr) saga.past = true;
   const wasDown = (line: Line) =>
     line.kind === 'started' && steps.some((step) => step.name === line.step && step.downtime);
   let downSince = lines.find(wasDown)?.ts;
 
   const rowOf = (name: string) => state.steps.find((row) => row.step === name);
+  /** Changes a row; one that is not there comes before those that wait. */
+  function place(row: Row): void {
+    const known = rowOf(row.step);
+    if (known) return void Object.assign(known, row);
+    const next = state.steps.findIndex((one) => one.state === 'waiting');
+    state.steps.splice(next < 0 ? state.steps.length : next, 0, row);
+  }
+  for (const line of lines) for (const row of (line['rows'] as Row[] | undefined) ?? []) place(row);
+
+  /** Nothing goes on before this line is on the disk; a full disk is waited for. */
+  async function write(line: Entry): Promise<void> {
+    for (let blocked = false; ; blocked = true) {
+      try {
+        journals.append(state.id, line);
+      } catch (error) {
+        if (!passes.has((error as NodeJS.ErrnoException).code ?? '')) throw error;
+        if (!blocked) parts.blocked?.(state.id, sentence(error));
+        await clock.sleep(parts.retry.waitMs);
+        continue;
+      }
+      if (blocked) parts.blocked?.(state.id, undefined);
+      return;
+    }
+  }
   function context(step: Step, what: 'do' | 'undo', attempt: number): StepContext {
     let current = step.name;
     return {
       id: state.id,
       outputs,
       signal: saga.abort.signal,
+      issuer: state.issuer,
       command: (name) =>
         `${state.id}-${step.name}-${what}-${name}-${past.lives > 0 ? `${past.lives}_` : ''}${attempt}`
           .replace(/[^A-Za-z0-9_-]/g, '_')
@@ -89,16 +130,16 @@ export async function execute(saga: Saga, parts: ExecutorParts): Promise<SagaSta
         else state.steps.splice(at + 1, 0, row);
         publish(state);
       },
+      part(row) {
+        place(row);
+        publish(state);
+      },
     };
   }
   function endRow(name: string, to: 'done' | 'failed', message?: string): void {
     const row = rowOf(name);
     if (row?.state !== 'running') return;
-    Object.assign(row, {
-      state: to,
-      ms: clock.now() - (row.started ?? clock.now()),
-      ...(message ? { message } : {}),
-    });
+    Object.assign(row, doneAt(row, clock.now()), { state: to }, message ? { message } : {});
   }
   /** Ends the rows of a step: its own, and those that it began with `next`. */
   function endRows(to: 'done' | 'failed', message?: string): void {
@@ -110,9 +151,10 @@ export async function execute(saga: Saga, parts: ExecutorParts): Promise<SagaSta
     if (row) Object.assign(row, { state: to, ...extra });
     publish(state);
   }
-  function end(result: 'done' | 'undone' | 'stuck', message: string): SagaState {
-    Object.assign(state, { result, message, ended: clock.now() });
-    journals.append(state.id, { kind: 'end', result, message, state });
+  async function end(result: 'done' | 'undone' | 'stuck', message: string): Promise<SagaState> {
+    const last = { result, message, ended: clock.now() };
+    await write({ kind: 'end', result, message, state: { ...state, ...last, waits: undefined } });
+    Object.assign(state, last);
     publish(state);
     return state;
   }
@@ -123,16 +165,21 @@ export async function execute(saga: Saga, parts: ExecutorParts): Promise<SagaSta
         if (saga.abortReason && !pnr) throw new VsError('refused', saga.abortReason);
         const begun = clock.now();
         mark(step, 'running', { started: begun });
-        journals.append(state.id, { kind: 'started', step: step.name });
+        await write({ kind: 'started', step: step.name });
         if (step.pnr && !pnr) {
+          if (saga.abortReason) throw new VsError('refused', saga.abortReason);
+          saga.past = true; // from here on no abort is taken, also while the line waits for the disk
+          await write({ kind: 'pnr', step: step.name });
           pnr = true;
-          journals.append(state.id, { kind: 'pnr', step: step.name });
         }
         if (step.downtime) downSince ??= begun;
         const output = (await step.do(context(step, 'do', attempt))) ?? {};
+        const now = clock.now();
+        const mine = state.steps.filter((row) => (row.started ?? 0) >= begun && row.state !== 'waiting');
+        const rows = mine.map((row) => (row.state === 'running' ? { ...row, ...doneAt(row, now) } : row));
+        await write({ kind: 'succeeded', step: step.name, output, rows });
         outputs[step.name] = output;
-        journals.append(state.id, { kind: 'succeeded', step: step.name, output });
-        if (output['up'] && downSince !== undefined) state.downtimeMs = clock.now() - downSince;
+        if (output['up'] && downSince !== undefined) state.downtimeMs = now - downSince;
         if (typeof output['bytes'] === 'number') state.bytes = (state.bytes ?? 0) + output['bytes'];
         endRows('done');
         return;
@@ -140,6 +187,7 @@ export async function execute(saga: Saga, parts: ExecutorParts): Promise<SagaSta
         parts.log(sentence(error), { saga: state.id, step: step.name, attempt });
         if (saga.abortReason && !pnr) throw new VsError('refused', saga.abortReason, { cause: error });
         if (!pnr || attempt >= parts.retry.times) throw error;
+        await write({ kind: 'retry', step: step.name, message: sentence(error) });
         await clock.sleep(parts.retry.waitMs);
       }
     }
@@ -149,7 +197,7 @@ export async function execute(saga: Saga, parts: ExecutorParts): Promise<SagaSta
       if (!past.started.has(step.name) && rowOf(step.name)?.state === 'waiting') continue;
       if (!step.undo || past.undone.has(step.name)) continue;
       mark(step, 'undoing');
-      journals.append(state.id, { kind: 'undoing', step: step.name });
+      await write({ kind: 'undoing', step: step.name });
       for (let attempt = 0; ; attempt++) {
         try {
           await step.undo({ ...context(step, 'undo', attempt), signal: new AbortController().signal });
@@ -157,6 +205,7 @@ export async function execute(saga: Saga, parts: ExecutorParts): Promise<SagaSta
         } catch (error) {
           parts.log(sentence(error), { saga: state.id, undo: step.name, attempt });
           if (attempt < parts.retry.times) {
+            await write({ kind: 'retry', step: step.name, message: sentence(error) });
             await clock.sleep(parts.retry.waitMs);
             continue;
           }
@@ -169,7 +218,7 @@ export async function execute(saga: Saga, parts: ExecutorParts): Promise<SagaSta
           return false;
         }
       }
-      journals.append(state.id, { kind: 'undone', step: step.name });
+      await write({ kind: 'undone', step: step.name });
       if (step.resumes && downSince !== undefined && state.downtimeMs === undefined)
         state.downtimeMs = clock.now() - downSince;
       mark(step, 'undone');
@@ -202,7 +251,7 @@ export async function execute(saga: Saga, parts: ExecutorParts): Promise<SagaSta
         endRows('failed', sentence(error));
         mark(step, 'failed');
         if (!pnr)
-          journals.append(state.id, {
+          await write({
             kind: 'failed',
             step: step.name,
             host: state.error.host,

@@ -1,18 +1,25 @@
 import { VsError } from '../../shared/errors.ts';
 import type { Call, Context, Service } from '../../shared/service.ts';
+import type { Args } from '../../shared/contract/commands.ts';
 import type { SagaState } from '../../shared/contract/saga.ts';
 import { readAudit } from './audit.ts';
+import { openEpochs } from './epochs.ts';
 import { openHeardAudit } from './heard-audit.ts';
 import { openHistory } from './history.ts';
 import { planners } from './planner.ts';
+import { openMarks } from './marks.ts';
 import type { Deciding, Planned } from './plans/planned.ts';
+import { lost, planRecover } from './plans/recover.ts';
 import { openPool } from './pool.ts';
 import { sagaRunner } from './runner.ts';
+import { trashOf } from './trash.ts';
 
 /** The orchestrator: knows the pool, and moves, creates and removes vservers by sagas. */
 export function service(context: Context): Service {
   const pool = openPool(context);
-  const sagas = sagaRunner(context, pool);
+  const epochs = openEpochs(context);
+  const marks = openMarks(context.settings);
+  const sagas = sagaRunner(context, pool, { marks, epochs });
   const history = openHistory(context);
   const audit = openHeardAudit(context);
   let connected = false;
@@ -34,9 +41,41 @@ export function service(context: Context): Service {
     async (args: Parameters<(typeof planners)[K]>[1] & { dryRun?: boolean; wait?: boolean }, call: Call) => {
       await resumed.promise;
       const plan = planners[kind] as (deciding: Deciding, args: object) => Promise<Planned>;
-      const planned = await plan({ context, pool }, args);
+      await marks.load();
+      const planned = await plan(
+        { context, pool, epochs, marks, past: () => sagas.list({ limit: 200 }) },
+        args,
+      );
+      if (planned.onto !== undefined && marks.get(planned.onto))
+        throw new VsError(
+          'refused',
+          `${planned.onto} is evacuated, so nothing new is placed there; end that with: vs restore-host ${planned.onto}`,
+        );
       return answer(sagas.begin(planned, { ...args }, call.issuer, args.dryRun === true), args.wait);
     };
+
+  /** Clears the topics of sagas that were pruned while the broker was away: it says all that it has once. */
+  async function clearPruned(): Promise<void> {
+    const off = await context.bus.subscribe(context.bus.topics.all.sagaState, (topic, payload) => {
+      if (payload && !sagas.knows(topic.split('/').at(-2) ?? '')) context.bus.retain(topic, null);
+    });
+    setTimeout(() => void off(), 30_000).unref();
+  }
+  /** A saga that has a vserver and would wait for its dead host, as a get or a move that had just begun, makes way for its recovery. */
+  async function clearWay(args: Args<'orchestrator.recover'>, issuer: string): Promise<void> {
+    await resumed.promise;
+    await planRecover({ context, pool, epochs, marks }, args); // what is refused anyhow ends nothing
+    const { host } = lost(pool, args.name);
+    const holder = sagas
+      .list({ limit: 1000 })
+      .find(
+        (one) =>
+          ['running', 'stuck'].includes(one.result) &&
+          one.vserver === args.name &&
+          one.steps.some((step) => step.host === host),
+      );
+    if (holder) await sagas.forsake(holder.id, host, issuer);
+  }
 
   return {
     name: 'orchestrator',
@@ -51,12 +90,14 @@ export function service(context: Context): Service {
         hosts: pool.hosts().map((host) => {
           const here = pool.all().filter((one) => one.host === host);
           const running = here.filter((one) => one.state === 'running').length;
+          const mark = marks.get(host);
           return {
             ...pool.info(host),
             host,
             state: pool.isOnline(host) ? ('online' as const) : ('offline' as const),
             vservers: here.length,
             running,
+            ...(mark ? { evacuated: { since: mark.since, by: mark.by, left: mark.left } } : {}),
           };
         }),
       }),
@@ -67,11 +108,25 @@ export function service(context: Context): Service {
       'orchestrator.move': begin('move'),
       'orchestrator.create': begin('create'),
       'orchestrator.remove': begin('remove'),
+      'orchestrator.get': begin('get'),
+      'orchestrator.put': begin('put'),
+      'orchestrator.recover': async (args, call) => {
+        if (args.dryRun !== true) await clearWay(args, call.issuer);
+        return begin('recover')(args, call);
+      },
+      'orchestrator.forget': begin('forget'),
+      'orchestrator.copies': () => context.bus.request('master', 'snapshot.copies', {}),
+      'orchestrator.copy': begin('copy'),
+      'orchestrator.rename': begin('rename'),
+      'orchestrator.restore': begin('restore'),
+      'orchestrator.trash': (args) => trashOf({ context, pool, epochs, marks }, args),
+      'orchestrator.evacuate': begin('evacuate'),
+      'orchestrator.restore-host': begin('restore-host'),
       'orchestrator.events': async ({ limit }) => ({ events: history.list(limit ?? 50) }),
       'orchestrator.audit': async (args) => ({ entries: await readAudit(context.settings.STATE_DIR, args) }),
-      'orchestrator.sagas': async ({ limit }) => {
+      'orchestrator.sagas': async (args) => {
         await resumed.promise;
-        return { sagas: sagas.list(limit ?? 50) };
+        return { sagas: sagas.list({ ...args, limit: args.limit ?? 50 }), damaged: sagas.damaged() };
       },
       'orchestrator.saga': async ({ id }) => {
         await resumed.promise;
@@ -82,14 +137,18 @@ export function service(context: Context): Service {
         await resumed.promise;
         return sagas.abort(id, call.issuer);
       },
-      'orchestrator.resume': async ({ id }) => {
+      'orchestrator.resume': async ({ id }, call) => {
         await resumed.promise;
-        return sagas.again(id);
+        return sagas.again(id, call.issuer);
       },
     },
     async start() {
+      await marks
+        .load()
+        .catch((error: unknown) => context.log.error({ error: String(error) }, 'evacuated hosts'));
       await pool.start();
       await history.start();
+      await epochs.start();
       await audit?.start();
       context.bus.onConnect(() => {
         if (connected) return;
@@ -97,12 +156,15 @@ export function service(context: Context): Service {
         setTimeout(() => {
           sagas.resume();
           resumed.resolve();
+          void clearPruned();
         }, 500); // the hosts' retained states arrive first
       });
     },
     async stop() {
       await history.stop();
+      await epochs.stop();
       await audit?.close();
+      sagas.close();
     },
   };
 }

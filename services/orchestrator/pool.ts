@@ -6,6 +6,8 @@ import { type VserverState, vserverState } from '../../shared/contract/vserver.t
 import { VsError } from '../../shared/errors.ts';
 import { openHeard } from '../../shared/heard.ts';
 import type { Context } from '../../shared/service.ts';
+import { locate } from './locate.ts';
+import { openNoselect } from './noselect.ts';
 
 /** So many hosts, and so many vservers, are taken in. */
 const MOST = 100_000;
@@ -33,6 +35,7 @@ export function openPool(context: Pick<Context, 'bus' | 'settings'>, repeatMs?: 
         take(levels[1] ?? '', levels[3] ?? '', parsed?.data as z.infer<T> | undefined);
       },
     });
+  const noselect = openNoselect(context.settings);
   const isOnline = (host: string) => online.get(host) === true;
   const row = (one: VserverState): ScanRow => ({
     host: one.host,
@@ -98,25 +101,8 @@ export function openPool(context: Pick<Context, 'bus' | 'settings'>, repeatMs?: 
       if (!isOnline(host) || !info) throw new VsError('refused', `${host} is offline`, { retryable: true });
       return info;
     },
-    /** Where a vserver is: where it runs, else the only host where it is enabled, else the only one that has it (classic). */
-    locate(name: string): VserverState {
-      const have = this.of(name);
-      const owned = have.filter((one) => one.epoch > 0);
-      for (const some of [
-        have.filter((one) => one.state === 'running'),
-        owned.filter((one) => one.enabled),
-        owned,
-        have,
-      ]) {
-        if (some.length === 1 && some[0]) return some[0];
-        if (some.length > 1)
-          throw new VsError(
-            'conflict',
-            `${name} is on ${some.map((one) => one.host).join(' and ')}; name the host`,
-          );
-      }
-      throw new VsError('not-found', `there is no vserver ${name} in the pool`);
-    },
+    /** Where a vserver is (locate.ts). */
+    locate: (name: string): VserverState => locate(name, [...vservers.values()], noselect()),
   };
 }
 export type Pool = ReturnType<typeof openPool>;

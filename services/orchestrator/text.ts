@@ -12,3 +12,9 @@ export const seconds = (ms: number): string => `${(ms / 1000).toFixed(ms < 10_00
 export const groups = (count: number): string => String(count).replace(/\B(?=(\d{3})+$)/g, ' ');
 export const day = (ts: number): string =>
   new Date(ts).toLocaleDateString('en-GB', { day: 'numeric', month: 'long' });
+/** A moment as local date and time. */
+export function moment(ts: number): string {
+  const two = (value: number) => String(value).padStart(2, '0');
+  const at = new Date(ts);
+  return `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())} ${two(at.getHours())}:${two(at.getMinutes())}`;
+}

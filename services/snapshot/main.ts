@@ -1,10 +1,10 @@
 import { existsSync } from 'node:fs';
-import { mkdir, readFile, readdir, stat, statfs } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { mkdir, readFile, readdir, rename, rmdir, stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import { vserverConfig } from '../../shared/contract/vserver.ts';
 import { VsError } from '../../shared/errors.ts';
-import { isOwner } from '../../shared/ownership.ts';
+import { isOwner, readOwnership } from '../../shared/ownership.ts';
 import { pathsFor } from '../../shared/paths.ts';
 import { run } from '../../shared/run.ts';
 import type { Context, Service } from '../../shared/service.ts';
@@ -17,12 +17,16 @@ import {
   writeJson,
 } from '../../shared/store.ts';
 import { createTurns } from '../../shared/turns.ts';
+import { describe, listCopies } from './copies.ts';
 import { type Driver, driverOf } from './drivers.ts';
-import { openTrash } from './trash.ts';
+import { openRoom } from './room.ts';
+import { trashHandlers } from './trash-commands.ts';
+import { type Trash, openTrash } from './trash.ts';
 
 const adopted = z.strictObject({ version: z.literal(1), saga: z.string() });
-const size = (bytes: number) =>
-  bytes >= 1e9 ? `${(bytes / 1e9).toFixed(1)} GB` : `${(bytes / 1e6).toFixed(1)} MB`;
+
+/** How often the trash is looked at: what is past its time, and the free space (ms). */
+const TIDY_MS = 300_000;
 
 /** The snapshot service: owns the storage below VSERVER_DIR, that is trees, staging, snapshots and trash. */
 export function service(context: Context): Service {
@@ -31,39 +35,18 @@ export function service(context: Context): Service {
   const inTurn = createTurns(); // what a saga left at work ends before what comes after it
   let known: Driver | undefined;
   let timer: NodeJS.Timeout | undefined;
+  let busy: Promise<void> | undefined;
   const driver = async () => (known ??= await driverOf(settings.VSERVER_DIR));
-  const trash = async () => openTrash(paths.trash, await driver(), settings.TRASH_DAYS);
+  let opened: Trash | undefined;
+  const trash = async () => {
+    const storage = await driver();
+    return (opened ??= openTrash(paths.trash, storage, settings.TRASH_DAYS, (file, error) =>
+      log.error({ file, error: String(error) }, 'an entry of the trash cannot be read'),
+    ));
+  };
+  const room = openRoom(context, driver, trash);
   const marker = (name: string) => `${settings.STATE_DIR}/adopted/${name}.json`;
 
-  async function space() {
-    const { bsize, blocks, bavail } = await statfs(settings.VSERVER_DIR);
-    return { total: bsize * blocks, free: bsize * bavail };
-  }
-  /** Room for `bytes`, if need be from the trash, the oldest first; nothing of it goes when all of it would not do. */
-  async function makeRoom(bytes: number): Promise<number> {
-    const needed = Math.ceil(bytes * 1.05);
-    const before = (await space()).free;
-    if (before >= needed) return before;
-    const bin = await trash();
-    const olds = await Promise.all(
-      (await bin.list()).map(async (old) => ({ old, bytes: await bin.size(old) })),
-    );
-    const inTrash = olds.reduce((sum, one) => sum + one.bytes, 0);
-    if (before + inTrash >= needed) {
-      for (const { old } of olds) {
-        if ((await space()).free >= needed) break;
-        await bin.destroy(old);
-        await (await driver()).settle(settings.VSERVER_DIR);
-      }
-    }
-    const { free } = await space();
-    if (free < needed)
-      throw new VsError(
-        'failed',
-        `no space left in ${settings.VSERVER_DIR} on ${host} (${size(needed)} needed, ${size(free)} free, ${size(inTrash)} in the trash)`,
-      );
-    return free;
-  }
   /** A tree that this host owns, or that is mounted, is never moved away. */
   async function refuseInUse(name: string): Promise<void> {
     if (await isOwner(settings, name))
@@ -80,11 +63,30 @@ export function service(context: Context): Service {
     await mkdir(dirname(to), { recursive: true, mode: 0o700 });
     await renameDurable(from, to);
   }
+  /** The snapshots of a vserver go with its name; they are kept apart by their sagas. */
+  async function moveSnapshots(name: string, to: string): Promise<void> {
+    const from = paths.snapshots(name);
+    const entries = await readdir(from).catch(() => undefined);
+    if (!entries) return;
+    await mkdir(paths.snapshots(to), { recursive: true, mode: 0o700 });
+    for (const entry of entries) await rename(join(from, entry), join(paths.snapshots(to), entry));
+    await rmdir(from);
+  }
   const there = (path: string) =>
     stat(path).then(
       () => true,
       () => false,
     );
+
+  /** What only the master keeps: copies that never run. */
+  const copies: Service['handlers'] = {
+    'snapshot.describe': ({ name, saga, copy }) =>
+      inTurn(name, async () => {
+        await describe(paths, name, saga, copy);
+        return {};
+      }),
+    'snapshot.copies': async ({ name }) => ({ copies: await listCopies(settings.VSERVER_DIR, name) }),
+  };
 
   return {
     name: 'snapshot',
@@ -92,7 +94,8 @@ export function service(context: Context): Service {
       'snapshot.info': async () => ({
         storage: (await driver()).storage,
         capabilities: (await driver()).capabilities,
-        ...(await space()),
+        ...(await room.space()),
+        trash: (await (await trash()).list()).reduce((sum, one) => sum + (one.bytes ?? 0), 0),
       }),
       'snapshot.usage': async ({ name }) => {
         const tree = paths.vserver(name);
@@ -110,7 +113,7 @@ export function service(context: Context): Service {
       'snapshot.allocate': ({ name, saga, bytes, tree }) =>
         inTurn(name, async () => {
           const path = paths.staging(name, saga);
-          const free = (await there(path)) ? (await space()).free : await makeRoom(bytes);
+          const free = (await there(path)) ? (await room.space()).free : await room.make(bytes);
           await mkdir(path, { recursive: true, mode: 0o700 });
           if (tree) await (await driver()).create(paths.stagingTree(name, saga));
           return { path, free };
@@ -123,13 +126,15 @@ export function service(context: Context): Service {
         }),
       'snapshot.promote': ({ name, saga, label }) =>
         inTurn(name, async () => {
-          if (!(await there(paths.vserver(name))))
+          // once it was adopted it is not made again; another copy in its place is one that will be put aside
+          const adoptedBy = (await readJson(marker(name), adopted))?.saga;
+          if (!(await there(paths.vserver(name))) || adoptedBy !== saga)
             await (
               await driver()
             ).promote(`${paths.staging(name, saga)}/${label}`, paths.stagingTree(name, saga));
           return {};
         }),
-      'snapshot.adopt': ({ name, saga }) =>
+      'snapshot.adopt': ({ name, saga, label }) =>
         inTurn(name, async () => {
           const target = paths.vserver(name);
           const tree = paths.stagingTree(name, saga);
@@ -138,7 +143,10 @@ export function service(context: Context): Service {
             throw new VsError('conflict', `${host} has a vserver ${name} already`);
           }
           await writeJson(marker(name), adopted, { version: 1, saga });
-          await moveTree(tree, target);
+          // a tree that was put back by an undo is what there is; else one step makes the snapshot the tree in its place
+          if (label && !(await there(tree)))
+            await (await driver()).place(`${paths.staging(name, saga)}/${label}`, target);
+          else await moveTree(tree, target);
           return {};
         }),
       'snapshot.evict': ({ name, saga }) =>
@@ -149,17 +157,55 @@ export function service(context: Context): Service {
           await moveTree(target, paths.stagingTree(name, saga));
           return {};
         }),
-      'snapshot.trash': ({ name, saga }) =>
+      'snapshot.trash': ({ name, saga, why }) =>
         inTurn(name, async () => {
           await refuseInUse(name);
-          const tree = paths.vserver(name);
+          const bin = await trash();
           const config = await readJson(paths.vserverJson(name), vserverConfig);
-          const before = (await (await trash()).list()).find((one) => one.name === name && one.saga === saga);
-          if (!config && !before) throw new VsError('not-found', `${host} has no vserver ${name}`);
-          const entry = await (
-            await trash()
-          ).take(tree, { name, saga, uuid: config?.uuid ?? before?.uuid ?? '' });
+          const before = await bin.find({ name, saga });
+          const own = await readOwnership(settings, name);
+          if (!config && !before) {
+            // a repeat, after it was in the trash and has gone from there
+            if (own?.saga === saga && !own.owner) return { until: Date.now() };
+            throw new VsError('not-found', `${host} has no vserver ${name}`);
+          }
+          const mine = own?.uuid === config?.uuid ? own : undefined;
+          const to = mine?.releasedTo ?? 'trash';
+          const entry = await bin.take(paths.vserver(name), {
+            name,
+            saga,
+            uuid: config?.uuid ?? before?.uuid ?? '',
+            why: why ?? (to === 'trash' ? 'removed' : `moved to ${to}`),
+            only: to === 'trash' && mine !== undefined,
+            ...(mine ? { epoch: mine.epoch } : {}),
+            ...(config ? { address: config.address } : {}),
+            ...(config?.address6 ? { address6: config.address6 } : {}),
+          });
+          void bin.measure(entry).catch((error: unknown) => log.warn({ error: String(error) }, 'trash'));
           return { until: entry.until };
+        }),
+      ...trashHandlers({ context, paths, inTurn, trash, room }),
+      'snapshot.restage': ({ name, saga, to }) =>
+        inTurn(name, async () => {
+          const tree = paths.stagingTree(to, saga);
+          if (await there(paths.vserver(name))) {
+            await refuseInUse(name);
+            for (const path of [paths.vserver(to), tree])
+              if (await there(path)) throw new VsError('conflict', `${host} has ${path} already`);
+            await moveTree(paths.vserver(name), tree);
+          } else if (!(await there(tree)) && (await readJson(marker(to), adopted))?.saga !== saga)
+            throw new VsError('not-found', `${host} has no vserver ${name}`);
+          await moveSnapshots(name, to);
+          return {};
+        }),
+      'snapshot.fork': ({ name, saga, of }) =>
+        inTurn(name, async () => {
+          if (!(await there(paths.vserver(of))))
+            throw new VsError('not-found', `${host} has no vserver ${of}`);
+          const tree = paths.stagingTree(name, saga);
+          await (await driver()).remove(tree); // of a try that was cut off
+          await (await driver()).promote(paths.vserver(of), tree);
+          return {};
         }),
       'snapshot.create': ({ name, saga, label }) =>
         inTurn(name, async () => {
@@ -197,15 +243,18 @@ export function service(context: Context): Service {
           }
           return {};
         }),
+      ...(host === 'master' ? copies : {}),
     },
     async start() {
       for (const folder of [`${settings.STATE_DIR}/adopted`, paths.trash]) await clearTemporary(folder);
-      const prune = () =>
-        void trash()
-          .then((one) => one.prune())
-          .catch((error: unknown) => log.error({ err: error }, 'trash'));
-      prune();
-      timer = setInterval(prune, 3_600_000);
+      const tidy = () => {
+        busy ??= room
+          .tidy()
+          .catch((error: unknown) => log.error({ err: error }, 'trash'))
+          .finally(() => (busy = undefined));
+      };
+      tidy();
+      timer = setInterval(tidy, TIDY_MS);
     },
     async stop() {
       clearInterval(timer);

@@ -23,6 +23,7 @@ export function openServing(parts: {
     const issuer = parsed.data?.issuer ?? 'unknown';
     try {
       if (!parsed.success) throw new VsError('usage', 'a cancel is {"id", "cancel": true, "issuer"?}');
+      dispatcher.refuseInner(name);
       if (dispatcher.cancel(name, parsed.data.id, issuer))
         event(service, 'cancelled', `${issuer} gave up ${name}: it was told to end`, {
           id: parsed.data.id,
@@ -50,6 +51,7 @@ export function openServing(parts: {
           'usage',
           `replyTo must be ${topics.reply(target, 'CLIENT')}, not ${replyTo.slice(0, 200)}`,
         );
+      dispatcher.refuseInner(name);
       const envelope = dispatcher.parse(payload);
       result = await dispatcher.call(name, envelope, id, (progress) => {
         if (own) parts.progress(replyTo, { id, progress });

@@ -6,7 +6,7 @@ import { alert, event, hostInfo, metrics, status } from './host.ts';
 import { bytes, empty, epoch, hostName, id, ipv4, ipv6, label, mac, name, staged, ts } from './names.ts';
 import { attachment, network } from './network.ts';
 import { sagaProgress, sagaResult, sagaState, sagaStepState, scanRow } from './saga.ts';
-import { storageInfo } from './snapshot.ts';
+import { copyInfo, copyKind, copyRecord, storageInfo } from './snapshot.ts';
 import { template, templateName } from './template.ts';
 import { copyProgress, transport } from './transfer.ts';
 import { installSource, limits, ownership, runState, vserverConfig, vserverState } from './vserver.ts';
@@ -67,12 +67,15 @@ export const named: Record<string, Named> = {
   Network: { schema: network, description: 'one line of networks.conf' },
   Attachment: { schema: attachment, description: 'what the runtime needs for the veth of one vserver' },
   Transport: { schema: transport, description: 'how the files of a move travel' },
+  CopyKind: { schema: copyKind, description: 'how a copy on the master was taken' },
+  CopyRecord: { schema: copyRecord, description: 'copy.json: what a copy on the master is of' },
+  CopyInfo: { schema: copyInfo, description: 'a copy that the master keeps' },
   CopyProgress: { schema: copyProgress, description: 'how far a copy is; rate in bytes/s, eta in ms' },
   TemplateName: { schema: templateName, description: 'a suite such as bookworm, or the name of an import' },
   Template: { schema: template, description: 'what vservers are created from' },
   SagaResult: { schema: sagaResult, description: 'how a saga stands; docs/sagas.md' },
   SagaStep: { schema: sagaStepState, description: 'one step of a saga' },
-  SagaState: { schema: sagaState, description: 'a move, a create or a remove' },
+  SagaState: { schema: sagaState, description: 'a move, or other work of several steps' },
   SagaProgress: { schema: sagaProgress, description: 'how far the step of a saga is' },
   CertificateInfo: { schema: certificateInfo, description: 'a certificate: from when to when it counts' },
   AuditEntry: { schema: auditEntry, description: 'one command as the broker saw it' },

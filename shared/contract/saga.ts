@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { type CommandSpec, masterCommand } from './command.ts';
 import { pastEvent } from './host.ts';
 import { bytes, empty, hostName, id, ipv4, ipv6, name, ts } from './names.ts';
+import { copyInfo, trashEntry } from './snapshot.ts';
 import { transport } from './transfer.ts';
 import { limits, runState } from './vserver.ts';
 
@@ -18,8 +19,24 @@ export const sagaStepState = z.object({
 /** `vs/1/sagas/{id}/state`, retained until pruned. */
 export const sagaState = z.looseObject({
   id,
-  kind: z.enum(['move', 'create', 'remove']),
-  vserver: name,
+  kind: z.enum([
+    'move',
+    'create',
+    'remove',
+    'copy',
+    'rename',
+    'restore',
+    'get',
+    'put',
+    'recover',
+    'forget',
+    'evacuate',
+    'restore-host',
+  ]),
+  vserver: name, // the host, where it is about a whole one
+  host: hostName.optional(), // of a saga about a whole host
+  parent: id.optional(), // the saga that began it
+  waits: z.string().optional(), // it runs, but waits: for a free place, or for the disk of the master
   also: z.array(name).optional(), // other names that it holds
   args: z.record(z.string(), z.unknown()),
   result: sagaResult,
@@ -29,6 +46,8 @@ export const sagaState = z.looseObject({
   started: ts,
   ended: ts.optional(),
   bytes: bytes.optional(), // sent
+  way: z.string().optional(), // what copies: "btrfs-send over TLS"
+  estimateMs: z.number().optional(), // how long it should take, at its beginning
   downtimeMs: z.number().optional(),
   message: z.string().optional(), // the closing sentence
   error: z.object({ code: z.string(), step: z.string(), host: z.string(), message: z.string() }).optional(),
@@ -63,7 +82,7 @@ export type ScanRow = z.infer<typeof scanRow>;
 
 const started = z.object({ saga: id, state: sagaState });
 
-/** move, create and remove answer as soon as the saga is journaled; with wait: once it has ended (the reply carries the final state). dryRun answers the plan only. */
+/** What becomes a saga answers as soon as the saga is journaled; with wait: once it has ended (the reply carries the final state). dryRun answers the plan only. */
 export const orchestratorCommands = {
   'orchestrator.scan': masterCommand(
     'every vserver of every host',
@@ -83,6 +102,14 @@ export const orchestratorCommands = {
           state: z.enum(['online', 'offline']),
           vservers: z.int(),
           running: z.int(),
+          // since when, by whom, and where its vservers went; nothing new is placed there
+          evacuated: z
+            .object({
+              since: ts,
+              by: z.string(),
+              left: z.array(z.object({ name, to: hostName })),
+            })
+            .optional(),
         }),
       ),
     }),
@@ -98,6 +125,9 @@ export const orchestratorCommands = {
       name,
       host: hostName,
       transport: transport.optional(),
+      /** Frozen instead of stopped; its programs see a power cut. */
+      crashConsistent: z.boolean().optional(),
+      full: z.boolean().optional(), // rsync: every pass compares both trees
       dryRun: z.boolean().optional(),
       wait: z.boolean().optional(),
     }),
@@ -127,6 +157,121 @@ export const orchestratorCommands = {
     z.strictObject({
       name,
       host: hostName.optional(),
+      purge: z.boolean().optional(), // not even in the trash
+      dryRun: z.boolean().optional(),
+      wait: z.boolean().optional(),
+    }),
+    started,
+  ),
+  'orchestrator.copy': masterCommand(
+    'a new vserver that is a copy of another, running or not; that one stays as it is',
+    z.strictObject({
+      name,
+      to: name,
+      address: ipv4,
+      address6: ipv6.optional(),
+      prefix: z.int().min(1).max(32).optional(),
+      host: hostName.optional(), // by free resources unless given
+      enable: z.boolean().optional(),
+      start: z.boolean().optional(),
+      dryRun: z.boolean().optional(),
+      wait: z.boolean().optional(),
+    }),
+    started,
+  ),
+  'orchestrator.rename': masterCommand(
+    'give a vserver another name; one that runs is stopped and started, if restart says so',
+    z.strictObject({
+      name,
+      to: name,
+      restart: z.boolean().optional(),
+      dryRun: z.boolean().optional(),
+      wait: z.boolean().optional(),
+    }),
+    started,
+  ),
+  'orchestrator.restore': masterCommand(
+    'a vserver from the trash of a host, there; `as`: under another name',
+    z.strictObject({
+      name,
+      host: hostName.optional(),
+      entry: id.optional(),
+      as: name.optional(),
+      address: ipv4.optional(),
+      address6: ipv6.optional(),
+      start: z.boolean().optional(),
+      dryRun: z.boolean().optional(),
+      wait: z.boolean().optional(),
+    }),
+    started,
+  ),
+  'orchestrator.trash': masterCommand(
+    'what lies in the trash of the hosts that can be asked, the oldest first',
+    z.strictObject({ host: hostName.optional(), name: name.optional() }),
+    z.object({
+      entries: z.array(trashEntry.extend({ host: hostName })),
+      away: z.array(hostName), // did not answer
+    }),
+  ),
+  'orchestrator.get': masterCommand(
+    'copy a vserver to the master, hot when it runs; the copy is disabled, and replaces the one before once it is whole',
+    z.strictObject({
+      name,
+      host: hostName.optional(),
+      dryRun: z.boolean().optional(),
+      wait: z.boolean().optional(),
+    }),
+    started,
+  ),
+  'orchestrator.put': masterCommand(
+    "make a stopped, disabled vserver from the master's copy on a host; refused while the name lives anywhere in the pool",
+    z.strictObject({ name, host: hostName, dryRun: z.boolean().optional(), wait: z.boolean().optional() }),
+    started,
+  ),
+  'orchestrator.recover': masterCommand(
+    "bring back a vserver whose host is dead, from the newest copy (or that of the master, or in the trash of a host). A person confirms by the vserver's name that the host is dead",
+    z
+      .strictObject({
+        name,
+        host: hostName,
+        from: name.optional(), // `master` or a host
+        start: z.boolean().optional(),
+        confirm: z.string().max(64).optional(),
+        dryRun: z.boolean().optional(),
+        wait: z.boolean().optional(),
+      })
+      .refine((args) => args.dryRun === true || args.confirm === args.name, {
+        path: ['confirm'],
+        message: 'it must be the name of the vserver: a person confirms that its host is dead',
+      }),
+    started,
+  ),
+  'orchestrator.copies': masterCommand(
+    'the copies of vservers that the master keeps',
+    empty,
+    z.object({ copies: z.array(copyInfo) }),
+  ),
+  'orchestrator.forget': masterCommand(
+    "put the master's copy of a vserver into the trash of the copies",
+    z.strictObject({ name, dryRun: z.boolean().optional(), wait: z.boolean().optional() }),
+    started,
+  ),
+  'orchestrator.evacuate': masterCommand(
+    'move every vserver of a host to others, by their free memory and disk; nothing new is placed there then',
+    z.strictObject({
+      host: hostName,
+      to: z.array(hostName).min(1).max(200).optional(), // any that slaves.conf does not leave out, unless given
+      parallel: z.int().min(1).max(16).optional(), // 2
+      dryRun: z.boolean().optional(),
+      wait: z.boolean().optional(),
+    }),
+    started,
+  ),
+  'orchestrator.restore-host': masterCommand(
+    'bring back what was evacuated from a host, and place new things there again',
+    z.strictObject({
+      host: hostName,
+      parallel: z.int().min(1).max(16).optional(),
       dryRun: z.boolean().optional(),
       wait: z.boolean().optional(),
     }),
@@ -138,9 +283,17 @@ export const orchestratorCommands = {
     z.object({ events: z.array(pastEvent) }),
   ),
   'orchestrator.sagas': masterCommand(
-    'the sagas, newest first',
-    z.strictObject({ limit: z.int().min(1).max(1000).optional() }),
-    z.object({ sagas: z.array(sagaState) }),
+    'the sagas, newest first: of one vserver, or only those that have not ended; as many as fit into a reply',
+    z.strictObject({
+      limit: z.int().min(1).max(1000).optional(),
+      vserver: name.optional(),
+      running: z.boolean().optional(),
+    }),
+    z.object({
+      sagas: z.array(sagaState),
+      // journals that cannot be read; as long as it is not known what one of them holds, nothing begins
+      damaged: z.array(z.object({ id: z.string(), message: z.string(), known: z.boolean() })).optional(),
+    }),
   ),
   'orchestrator.saga': masterCommand(
     'one saga',

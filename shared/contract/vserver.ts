@@ -85,7 +85,6 @@ export const installSource = z.discriminatedUnion('kind', [
     bytes,
     secret: z.string(), // sealed for the host
   }),
-  z.strictObject({ kind: z.literal('clone'), of: name, label: label.optional() }), // a snapshot of it, else the live tree
   z.strictObject({ kind: z.literal('staged') }), // the copy of a vserver that lies in staging
 ]);
 
@@ -106,9 +105,10 @@ export const hostAgentCommands = {
     vserverState,
   ),
   'host-agent.stop': hostCommand(
-    'stop in order, by force after timeout (ms); answers once it is proved stopped',
+    'stop in order, by force after timeout (ms); answers once it is proved stopped, with early (for sagas) once no process of it lives, while its monitor still clears away',
     z.strictObject({
       name,
+      early: z.boolean().optional(),
       timeout: z.int().min(0).max(600_000).optional(),
       force: z.boolean().optional(),
       saga: id.optional(),
@@ -116,13 +116,31 @@ export const hostAgentCommands = {
     }),
     vserverState,
   ),
+  'host-agent.freeze': hostCommand(
+    'freeze a vserver of epoch for a saga and take it from the network; answers with proof. One that is stopped stays so',
+    z.strictObject({ name, saga: id, epoch }),
+    vserverState,
+  ),
+  'host-agent.thaw': hostCommand(
+    'undo of freeze; refused when this host does not own it',
+    z.strictObject({ name, saga: id, epoch }),
+    vserverState,
+  ),
   'host-agent.restart': hostCommand(
     'stop and start',
     z.strictObject({ name, timeout: z.int().min(0).max(600_000).optional() }),
     vserverState,
   ),
-  'host-agent.enable': hostCommand('start it at boot', named, vserverState),
-  'host-agent.disable': hostCommand('do not start it at boot', named, vserverState),
+  'host-agent.enable': hostCommand(
+    'start it at boot',
+    z.strictObject({ name, saga: id.optional() }),
+    vserverState,
+  ),
+  'host-agent.disable': hostCommand(
+    'do not start it at boot',
+    z.strictObject({ name, saga: id.optional() }),
+    vserverState,
+  ),
   'host-agent.exec': hostCommand(
     'run a command inside; progress {stream: stdout|stderr, data: base64}',
     z.strictObject({
@@ -142,7 +160,17 @@ export const hostAgentCommands = {
   'host-agent.install': hostCommand(
     'fill the staging tree of this saga from a source and write vserver.json',
     z.strictObject({ name, saga: id, source: installSource, config: vserverConfig }),
-    z.object({ bytes, files: z.int() }),
+    z.object({ bytes, files: z.int(), note: z.string().optional() }),
+  ),
+  'host-agent.adapt': hostCommand(
+    'a staged tree becomes the vserver of this configuration: vserver.json, host name, hosts; fresh: machine id and ssh host keys are new ones. note: what could not be changed inside',
+    z.strictObject({ name, saga: id, config: vserverConfig, fresh: z.boolean() }),
+    z.object({ note: z.string().optional() }),
+  ),
+  'host-agent.ownership': hostCommand(
+    'every ownership record that this host has of a name or a uuid, also those that it gave up and whose files are gone',
+    z.strictObject({ name: name.optional(), uuid: z.uuid().optional() }),
+    z.object({ records: z.array(ownership) }),
   ),
   'host-agent.prepare': hostCommand(
     'before the stop of a move: network up, rules and limits of the staged copy checked and ready; nothing of it is used yet',
@@ -157,8 +185,8 @@ export const hostAgentCommands = {
     sagaStep,
   ),
   'host-agent.release': hostCommand(
-    'give up ownership of epoch, with proof that it is stopped; durable, cannot be undone',
-    z.strictObject({ name, saga: id, epoch, to: z.string() }),
+    'give up ownership of epoch, with proof that it is stopped (frozen: that all of it is frozen; then a SIGKILL waits for each of its processes, so that nobody can thaw it); durable, cannot be undone',
+    z.strictObject({ name, saga: id, epoch, to: z.string(), frozen: z.boolean().optional() }),
     z.object({ epoch, enabled: z.boolean() }),
   ),
   'host-agent.claim': hostCommand(

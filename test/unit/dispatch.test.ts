@@ -162,3 +162,14 @@ test('an error that is not for people is named a fault of vs-tools', async () =>
 test('an envelope that is none is refused, with what was expected', () => {
   expect(() => dispatcher().parse({ arguments: {} })).toThrow(/this is no command: .*expected \{"id"\?/);
 });
+
+test('what this process asks of itself is refused to others, and there is no word of it', async () => {
+  const inner = { 'host-agent.unlock': () => Promise.resolve({}) } as Handlers;
+  const it = createDispatcher({} as Handlers, () => undefined, inner);
+  expect(() => it.refuseInner('host-agent.unlock')).toThrow(/not for others here/);
+  expect(() => it.refuseInner('host-agent.lock')).not.toThrow();
+  const args = { name: 'web1', saga: 'move-1' };
+  expect(await it.call('host-agent.unlock', { args }, 'a')).toMatchObject({ ok: true });
+  const unknown = await it.call('host-agent.lock', { args }, 'b');
+  expect(JSON.stringify(unknown)).not.toContain('unlock');
+});

@@ -6,8 +6,9 @@ import { VsError } from '../../../shared/errors.ts';
 import type { Agents } from '../agent.ts';
 import type { Step, StepContext } from '../executor.ts';
 import { groups, size } from '../text.ts';
-import { type Route, pass } from '../passes.ts';
-import { adoptStep, keep, stageStep } from './steps.ts';
+import type { Route } from '../passes.ts';
+import { type CloneWay, copyTree, dropSnapshots, endCopy, wayOf } from './clone.ts';
+import { addressStep, adoptStep, keep, stageStep } from './steps.ts';
 
 export interface CreatePlan {
   name: string;
@@ -22,7 +23,9 @@ export interface CreatePlan {
     host: string;
     address: string;
     bytes: number;
+    /** A snapshot of it can be made, which holds all of it. */
     snapshot: boolean;
+    way?: CloneWay;
   } & Pick<Route, 'channel' | 'bwlimit' | 'compress'>;
 }
 
@@ -61,25 +64,10 @@ async function templateSource(
   return { kind: 'template', name: template, ...served, secret: agents.seal(plan.host, served.secret) };
 }
 
-/** What is copied: the staging that a pass has filled, a snapshot, or the live tree where there are no snapshots. */
-async function cloneSource(
-  agents: Agents,
-  plan: CreatePlan,
-  { of, host, snapshot }: NonNullable<CreatePlan['clone']>,
-  context: StepContext,
-): Promise<InstallSource> {
-  if (host !== plan.host) return { kind: 'staged' };
-  if (!snapshot) return { kind: 'clone', of };
-  await agents.ask(host, 'snapshot.create', { name: of, saga: context.id, label: 'clone' }, context);
-  return { kind: 'clone', of, label: 'clone' };
-}
-
 /** Has the host fill the staging tree; an offer of the template that ended with the master is made anew. */
 async function fill(agents: Agents, plan: CreatePlan, context: StepContext) {
   for (let attempt = 1; ; attempt++) {
-    const source = plan.clone
-      ? await cloneSource(agents, plan, plan.clone, context)
-      : await templateSource(agents, plan, context);
+    const source = plan.clone ? { kind: 'staged' as const } : await templateSource(agents, plan, context);
     try {
       return await agents.ask(
         plan.host,
@@ -103,7 +91,8 @@ export function createSteps(plan: CreatePlan, agents: Agents): Step[] {
   const { name, host, config } = plan;
   const both = (context: { id: string }) => ({ name, saga: context.id });
   const { clone } = plan;
-  const elsewhere = clone !== undefined && clone.host !== host;
+  // journals of before the ways had names copied within one host in the step "install"
+  const early = clone !== undefined && clone.way === undefined && clone.host === host;
   const steps: (Step | false)[] = [
     !clone && {
       name: 'template',
@@ -127,78 +116,36 @@ export function createSteps(plan: CreatePlan, agents: Agents): Step[] {
         void (await agents.ask(host, 'host-agent.lock', { ...both(context), ttl: 86_400_000 }, context)),
       undo: async (context) => void (await agents.ask(host, 'host-agent.unlock', both(context), context)),
     },
-    {
-      name: 'network',
-      host,
-      async do(context) {
-        const { address, address6 } = config;
-        const { answers, taken6 } = await agents.ask(
-          host,
-          'network.check',
-          { network: config.network, address, ...(address6 ? { address6 } : {}) },
-          context,
-        );
-        if (answers)
-          throw new VsError(
-            'refused',
-            `${config.address} is in use: ${answers} answers there on network ${config.network}`,
-          );
-        if (taken6)
-          throw new VsError('refused', `${address6} is in use: it answers on network ${config.network}`);
-        context.say(`${config.address} is free on ${config.network}`);
-      },
-      undo: async (context) =>
-        void (await agents.ask(host, 'network.down', { network: config.network }, context)),
-    },
+    addressStep(agents, { host, config }),
     stageStep(agents, {
       name,
       host,
-      tree: true,
+      tree: !clone || !['fork', 'btrfs-send'].includes(wayOf(plan, clone)),
       bytes(context) {
         const packed = Number(context.outputs['template']?.['size'] ?? 0);
-        return clone?.bytes ?? (packed ? packed * 4 : UNKNOWN);
+        if (clone) return wayOf(plan, clone) === 'fork' ? UNKNOWN : clone.bytes;
+        return packed ? packed * 4 : UNKNOWN;
       },
     }),
-    elsewhere && {
-      name: 'copy',
-      host: clone.host,
-      async do(context) {
-        const route = {
-          name,
-          of: clone.of,
-          source: clone.host,
-          target: host,
-          sourceAddress: clone.address,
-          copy: 'rsync' as const,
-          channel: clone.channel,
-          bytes: clone.bytes,
-          ...(clone.bwlimit ? { bwlimit: clone.bwlimit } : {}),
-          ...(clone.compress ? { compress: true } : {}),
-        };
-        const { bytes } = await pass(agents, route, context, {
-          final: false,
-          tag: 'clone',
-          total: clone.bytes,
-        });
-        context.say(size(bytes));
+    clone !== undefined &&
+      !early && {
+        name: 'copy',
+        host: clone.host,
+        do: (context) => copyTree(agents, plan, clone, context),
+        undo: (context) => endCopy(agents, clone, context),
       },
-      undo: async (context) =>
-        void (await agents.ask(clone.host, 'transfer.close', { name: clone.of, saga: context.id }, context)),
-    },
     {
       name: 'install',
       host,
       async do(context) {
-        const { bytes, files } = await fill(agents, plan, context);
+        if (clone && early) await copyTree(agents, plan, clone, context);
+        const { bytes, files, note } = await fill(agents, plan, context);
         const life = agents.life?.(host); // the one that has just answered
         await keep(agents, { name, host, life, flush: true }, context);
-        context.say(`${size(bytes)} in ${groups(files)} files`);
-        if (clone?.snapshot && !elsewhere)
-          await agents.ask(host, 'snapshot.remove', { name: clone.of, saga: context.id }, context);
+        context.say(note ?? `${size(bytes)} in ${groups(files)} files`);
       },
       async undo(context) {
-        if (clone?.snapshot && !elsewhere)
-          await agents.ask(host, 'snapshot.remove', { name: clone.of, saga: context.id }, context);
+        if (clone && early) await endCopy(agents, clone, context);
       },
     },
     adoptStep(agents, { name, host, downtime: false, configure: !plan.start }),
@@ -239,6 +186,7 @@ export function createSteps(plan: CreatePlan, agents: Agents): Step[] {
       host,
       pnr: true, // what is not held any more is not taken back: a person may use it already
       async do(context) {
+        if (clone) await dropSnapshots(agents, clone, context);
         await agents.ask(host, 'snapshot.discard', both(context), context);
         await agents.ask(host, 'host-agent.unlock', both(context), context);
       },

@@ -2,7 +2,12 @@ import { VsError } from '../../../shared/errors.ts';
 import type { VserverState } from '../../../shared/contract/vserver.ts';
 import type { Agents } from '../agent.ts';
 import type { Step } from '../executor.ts';
-import { day } from '../text.ts';
+import { day, size } from '../text.ts';
+
+export type RemovePlan = VserverState & {
+  /** It does not stay in the trash. */
+  purge?: boolean;
+};
 
 /** Refusals of a remove, before anything is changed. */
 export function checkRemove(vserver: VserverState): void {
@@ -14,8 +19,8 @@ export function checkRemove(vserver: VserverState): void {
 }
 
 /** The steps of a remove: ownership goes first, then the tree goes to the trash. */
-export function removeSteps(vserver: VserverState, agents: Agents): Step[] {
-  const { name, host, epoch, network } = vserver;
+export function removeSteps(vserver: RemovePlan, agents: Agents): Step[] {
+  const { name, host, epoch, network, purge } = vserver;
   const both = (context: { id: string }) => ({ name, saga: context.id });
   const steps: (Step | false)[] = [
     {
@@ -54,16 +59,31 @@ export function removeSteps(vserver: VserverState, agents: Agents): Step[] {
           timeoutMs: 600_000,
         });
         await agents.ask(host, 'network.down', { network }, context);
-        await agents.ask(host, 'host-agent.unlock', both(context), context);
+        if (!purge) await agents.ask(host, 'host-agent.unlock', both(context), context);
         return { until };
+      },
+    },
+    purge === true && {
+      name: 'purge',
+      host,
+      pnr: true,
+      async do(context) {
+        const entries = [{ name, entry: context.id }];
+        const { freed } = await agents.ask(host, 'snapshot.empty', { entries }, context, {
+          timeoutMs: 3_600_000,
+        });
+        await agents.ask(host, 'host-agent.unlock', both(context), context);
+        context.say(`${size(freed)} are free again`);
       },
     },
   ];
   return steps.filter((step) => step !== false);
 }
 
-export const removeTexts = (vserver: VserverState) => ({
+export const removeTexts = (vserver: RemovePlan) => ({
   closing: (outputs: Record<string, Record<string, unknown>>): string =>
-    `${vserver.name} is removed from ${vserver.host}; it stays in the trash there until ${day(Number(outputs['trash']?.['until'] ?? Date.now()))}.`,
+    vserver.purge
+      ? `${vserver.name} is removed from ${vserver.host}, for good.`
+      : `${vserver.name} is removed from ${vserver.host}; it stays in the trash there until ${day(Number(outputs['trash']?.['until'] ?? Date.now()))}: vs trash restore ${vserver.name}`,
   failed: (reason: string): string => `${vserver.name} stays on ${vserver.host}: ${reason}.`,
 });

@@ -1,3 +1,4 @@
+import type { VserverConfig } from '../../../shared/contract/vserver.ts';
 import { VsError } from '../../../shared/errors.ts';
 import type { Agents } from '../agent.ts';
 import type { Step, StepContext } from '../executor.ts';
@@ -62,4 +63,61 @@ export const adoptStep = (
     await agents.ask(what.host, 'host-agent.detach', both, context);
     await agents.ask(what.host, 'snapshot.evict', both, context);
   },
+});
+
+/** Past a point of no return: what took over is started. */
+export const startStep = (
+  agents: Agents,
+  { name, host, epoch }: { name: string; host: string; epoch: number },
+): Step => ({
+  name: 'start',
+  host,
+  downtime: true,
+  async do(context) {
+    const mine = { name, saga: context.id, epoch };
+    await agents.ask(host, 'host-agent.start', mine, context, { timeoutMs: 120_000 });
+    context.say('started');
+  },
+});
+
+/** It runs and answers, and the downtime is over. */
+export const answerStep = (
+  agents: Agents,
+  { name, host, epoch }: { name: string; host: string; epoch: number },
+): Step => ({
+  name: 'answer',
+  host,
+  downtime: true,
+  async do(context) {
+    // its host may have lost its power since it was started; one that runs is left as it is
+    const mine = { name, saga: context.id, epoch };
+    await agents.ask(host, 'host-agent.start', mine, context, { timeoutMs: 120_000 });
+    await agents.ask(host, 'host-agent.answering', { name, timeout: 60_000 }, context, { timeoutMs: 90_000 });
+    context.say('answers');
+    return { up: true };
+  },
+});
+
+/** The network is up on a host, and nobody answers at the addresses there. */
+export const addressStep = (
+  agents: Agents,
+  { host, config }: { host: string; config: Pick<VserverConfig, 'network' | 'address' | 'address6'> },
+): Step => ({
+  name: 'network',
+  host,
+  async do(context) {
+    const { network, address, address6 } = config;
+    const { answers, taken6 } = await agents.ask(
+      host,
+      'network.check',
+      { network, address, ...(address6 ? { address6 } : {}) },
+      context,
+    );
+    if (answers)
+      throw new VsError('refused', `${address} is in use: ${answers} answers there on network ${network}`);
+    if (taken6) throw new VsError('refused', `${address6} is in use: it answers on network ${network}`);
+    context.say(`${address} is free on ${network}`);
+  },
+  undo: async (context) =>
+    void (await agents.ask(host, 'network.down', { network: config.network }, context)),
 });

@@ -36,7 +36,7 @@ function rsync(from: Inode, disk: Disk, to: string, most: number): number {
   return count;
 }
 
-export function service({ settings, host }: Context): Service {
+export function service({ settings, host, bus }: Context): Service {
   const paths = pathsFor(settings);
   const world = theWorld();
   const mine = () => [...world.endpoints].filter(([, one]) => one.life === currentLife());
@@ -67,11 +67,15 @@ export function service({ settings, host }: Context): Service {
         const life = currentLife();
         const { node } = life;
         const began = Date.now();
+        if (args.renew && args.label)
+          await bus.request(host, 'snapshot.renew', { name: args.name, saga: args.saga, label: args.label });
         const { random, loop } = world;
         const path =
-          args.copy === 'rsync'
-            ? paths.vserver(args.name)
-            : paths.snapshot(args.name, args.saga, args.label ?? '');
+          args.copy === 'rsync' && args.trash
+            ? paths.trashed(args.name, args.trash)
+            : args.copy === 'rsync' && !args.label
+              ? paths.vserver(args.name)
+              : paths.snapshot(args.name, args.saga, args.label ?? '');
         const ended = Promise.withResolvers<never>();
         const ends = working.get(args.saga) ?? new Set();
         working.set(args.saga, ends.add(ended.reject));
@@ -128,7 +132,7 @@ export function service({ settings, host }: Context): Service {
           void loop;
         }
       },
-      'transfer.suspects': () => asyncCall('find', () => ({ files: world.random.chance(0.2) ? 1 : 0 })),
+      'transfer.connect': () => asyncCall('connect', () => ({})),
       'transfer.verify': ({ name, saga, copy, label, treeBytes, treeFiles }) =>
         asyncCall('find', ({ node }) => {
           if (copy === 'btrfs-send') {

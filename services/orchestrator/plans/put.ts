@@ -1,0 +1,106 @@
+import type { Args } from '../../../shared/contract/commands.ts';
+import type { CopyInfo } from '../../../shared/contract/snapshot.ts';
+import { VsError } from '../../../shared/errors.ts';
+import { nextEpoch } from '../epochs.ts';
+import type { Pool } from '../pool.ts';
+import { groups, moment, size } from '../text.ts';
+import { carriageText, chooseTransport } from '../transport.ts';
+import { masterInfo } from './master.ts';
+import type { Deciding, Planned } from './planned.ts';
+import { ready, wire } from './wire.ts';
+
+/** The copy of a vserver that the master keeps. Throws 'not-found' when there is none. */
+export async function copyOf({ context }: Deciding, name: string): Promise<CopyInfo> {
+  const { copies } = await context.bus.request('master', 'snapshot.copies', { name });
+  if (!copies[0])
+    throw new VsError('not-found', `the master has no copy of ${name}; "vs copies list" shows those it has`);
+  return copies[0];
+}
+
+/** Refuses what cannot come to be on a host besides what is in the pool: another one that has the address, or no network. */
+export function requirePlace(
+  pool: Pool,
+  host: string,
+  copy: { name: string; uuid: string; network: string; address: string; address6?: string | undefined },
+): void {
+  const { name, network, address, address6 } = copy;
+  const { networks } = pool.requireHost(host);
+  if (!networks.includes(network))
+    throw new VsError(
+      'refused',
+      `${host} has no network ${network}; it has ${networks.join(', ') || 'none'}`,
+    );
+  for (const other of pool.all()) {
+    if (other.uuid === copy.uuid) continue;
+    if (other.address === address)
+      throw new VsError('refused', `${address} of ${name} belongs to ${other.name} on ${other.host}`);
+    if (address6 && other.address6 === address6)
+      throw new VsError('refused', `${address6} of ${name} belongs to ${other.name} on ${other.host}`);
+  }
+}
+
+/** Refuses while a vserver of this name or uuid lives anywhere; where its host is offline, that says what to do. */
+function refuseLiving(pool: Pool, copy: CopyInfo): void {
+  const { name, uuid } = copy;
+  const living = pool
+    .all()
+    .filter((one) => one.name === name || one.uuid === uuid)
+    .sort((a, b) => b.epoch - a.epoch)[0];
+  if (!living) return;
+  const { host, epoch } = living;
+  const where = living.name === name ? `${name} is on ${host}` : `it lives as ${living.name} on ${host}`;
+  if (!pool.isOnline(host))
+    throw new VsError(
+      'conflict',
+      `${where}, which is offline. If that host is dead for good: vs recover ${living.name} --host HOST`,
+    );
+  throw new VsError(
+    'conflict',
+    epoch > 0
+      ? `${where} already; remove it there first`
+      : `${host} has an old copy of ${name}, which it does not own; remove that first: vs remove ${name} --host ${host}`,
+  );
+}
+
+/** Decides a put; refuses with a sentence before anything is journaled or changed. */
+export async function planPut(deciding: Deciding, args: Args<'orchestrator.put'>): Promise<Planned> {
+  const { context, pool } = deciding;
+  const { name, host } = args;
+  const copy = await copyOf(deciding, name);
+  const target = pool.requireHost(host);
+  refuseLiving(pool, copy);
+  requirePlace(pool, host, copy);
+  const master = await masterInfo(deciding);
+  const { bytes, files, nested } = await context.bus.request(
+    'master',
+    'snapshot.usage',
+    { name },
+    { timeoutMs: 600_000 },
+  );
+  const { wish, ...wired } = await wire(deciding, 'master', host);
+  const carriage = chooseTransport(undefined, wish, master, target, nested);
+  await ready(deciding, carriage, 'master', host);
+  const { network, address, address6, uuid, taken } = copy;
+  const plan = {
+    name,
+    source: 'master',
+    target: host,
+    sourceAddress: master.address,
+    ...carriage,
+    bytes,
+    files,
+    uuid,
+    epoch: await nextEpoch(deciding, copy, copy.epoch),
+    network,
+    address,
+    ...(address6 ? { address6 } : {}),
+    taken,
+    ...wired,
+  };
+  return {
+    kind: 'put',
+    plan,
+    vserver: name,
+    title: `${name}: master -> ${host}, as of ${moment(taken)}, ${size(bytes)} in ${groups(files)} files, ${carriageText(carriage)}`,
+  };
+}

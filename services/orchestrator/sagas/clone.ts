@@ -1,0 +1,77 @@
+import type { CopyWay } from '../../../shared/contract/transfer.ts';
+import type { Agents } from '../agent.ts';
+import type { StepContext } from '../executor.ts';
+import { type Route, livePasses, pass } from '../passes.ts';
+import { size } from '../text.ts';
+import type { CreatePlan } from './create.ts';
+
+/**
+ * How the files of the original come into staging: `fork`, a writable snapshot on the same host; `btrfs-send` of a snapshot;
+ * `rsync` from a snapshot, or of the live tree in two passes where there are none. The same host is a target like others.
+ */
+export type CloneWay = 'fork' | CopyWay;
+type Clone = NonNullable<CreatePlan['clone']>;
+
+/** The way of a clone; plans of before it had a name copied by rsync, or within one host. */
+export const wayOf = (plan: CreatePlan, clone: Clone): CloneWay =>
+  clone.way ?? (clone.host === plan.host && clone.snapshot ? 'fork' : 'rsync');
+
+const SNAPSHOT = 'copy';
+
+/** Fills the staging of the new one with the files of the original, which stays as it is. */
+export async function copyTree(
+  agents: Agents,
+  plan: CreatePlan,
+  clone: Clone,
+  context: StepContext,
+): Promise<{ bytes?: number }> {
+  const { name, host } = plan;
+  const both = { name, saga: context.id };
+  const way = wayOf(plan, clone);
+  if (way === 'fork') {
+    await agents.ask(host, 'snapshot.fork', { ...both, of: clone.of }, context, { timeoutMs: 600_000 });
+    context.say(`a snapshot of ${clone.of}`);
+    return {};
+  }
+  const route: Route = {
+    name,
+    of: clone.of,
+    source: clone.host,
+    target: host,
+    sourceAddress: clone.address,
+    copy: way,
+    channel: clone.channel,
+    bytes: clone.bytes,
+    ...(clone.bwlimit ? { bwlimit: clone.bwlimit } : {}),
+    ...(clone.compress ? { compress: true } : {}),
+  };
+  const once = (more: Partial<Route>) =>
+    pass(agents, { ...route, ...more }, context, { final: false, tag: 'clone', total: clone.bytes });
+  if (way === 'btrfs-send') {
+    const { bytes, label = '' } = await once({});
+    await agents.ask(host, 'snapshot.promote', { ...both, label }, context);
+    context.say(`${size(bytes)}, from a snapshot`);
+    return { bytes };
+  }
+  if (!clone.snapshot) {
+    const { bytes } = await livePasses(agents, route, context);
+    return { bytes };
+  }
+  const taken = { name: clone.of, saga: context.id, label: SNAPSHOT };
+  await agents.ask(clone.host, 'snapshot.create', taken, context);
+  const { bytes } = await once({ label: SNAPSHOT });
+  context.say(`${size(bytes)}, from a snapshot`);
+  return { bytes };
+}
+
+/** The snapshots that a copy made of the original. */
+export async function dropSnapshots(agents: Agents, clone: Clone, context: StepContext): Promise<void> {
+  const taken = { name: clone.of, saga: context.id };
+  await agents.ask(clone.host, 'snapshot.remove', taken, context, { timeoutMs: 600_000 });
+}
+
+/** The way back of copyTree on the side of the original; staging has its own. */
+export async function endCopy(agents: Agents, clone: Clone, context: StepContext): Promise<void> {
+  await agents.ask(clone.host, 'transfer.close', { name: clone.of, saga: context.id }, context);
+  await dropSnapshots(agents, clone, context);
+}

@@ -1,0 +1,161 @@
+import { VsError } from '../../../shared/errors.ts';
+import type { Agents } from '../agent.ts';
+import type { Step, StepContext } from '../executor.ts';
+import { type Route, pass } from '../passes.ts';
+import { groups, moment, size } from '../text.ts';
+import { adoptStep, stageStep } from './steps.ts';
+
+/** A copy that becomes a vserver on a host: of the master, or (recover) of the trash of a host. */
+export interface PutPlan extends Route {
+  files: number;
+  uuid: string;
+  /** Higher than any that anybody ever saw of it. */
+  epoch: number;
+  network: string;
+  address: string;
+  address6?: string;
+  /** When the copy was taken. */
+  taken: number;
+}
+
+type Both = (context: { id: string }) => { name: string; saga: string };
+const bothOf =
+  (name: string): Both =>
+  (context) => ({ name, saga: context.id });
+
+/** Nobody answers at its addresses: the network says so, whatever the pool believes. */
+export async function requireSilence(
+  agents: Agents,
+  plan: PutPlan,
+  context: StepContext,
+  tag: string,
+): Promise<void> {
+  const { name, target, network, address, address6 } = plan;
+  const { answers, taken6 } = await agents.ask(
+    target,
+    'network.check',
+    { network, address, ...(address6 ? { address6 } : {}) },
+    context,
+    { tag },
+  );
+  if (answers)
+    throw new VsError(
+      'refused',
+      `${address} of ${name} is in use: ${answers} answers there on network ${network}`,
+    );
+  if (taken6)
+    throw new VsError('refused', `${address6} of ${name} is in use: it answers on network ${network}`);
+}
+
+/** The name is held on the target, its address is free, and there is room. */
+export function roomSteps(plan: PutPlan, agents: Agents): Step[] {
+  const { name, target, copy, network } = plan;
+  const both = bothOf(name);
+  return [
+    {
+      name: 'lock',
+      host: target,
+      do: async (context) =>
+        void (await agents.ask(target, 'host-agent.lock', { ...both(context), ttl: 86_400_000 }, context)),
+      undo: async (context) => void (await agents.ask(target, 'host-agent.unlock', both(context), context)),
+    },
+    {
+      name: 'network',
+      host: target,
+      async do(context) {
+        await requireSilence(agents, plan, context, '');
+        context.say(`${plan.address} is free on ${network}`);
+      },
+      undo: async (context) => void (await agents.ask(target, 'network.down', { network }, context)),
+    },
+    stageStep(agents, { name, host: target, tree: copy === 'rsync', bytes: () => plan.bytes }),
+  ];
+}
+
+/** The copy comes into the staging of the target, and is whole. */
+export function carrySteps(plan: PutPlan, agents: Agents): Step[] {
+  const { name, source, target, copy } = plan;
+  const both = bothOf(name);
+  return [
+    {
+      name: 'copy',
+      host: source,
+      async do(context) {
+        const sent = await pass(agents, plan, context, { final: true, tag: 'copy', total: plan.bytes });
+        context.say(size(sent.bytes));
+        return { ...sent };
+      },
+      async undo(context) {
+        await agents.ask(source, 'transfer.close', both(context), context);
+        await agents.ask(source, 'snapshot.remove', both(context), context);
+      },
+    },
+    {
+      name: 'verify',
+      host: target,
+      async do(context) {
+        const {
+          label: sent,
+          treeBytes,
+          treeFiles,
+        } = context.outputs['copy'] as {
+          label?: string;
+          treeBytes?: number;
+          treeFiles?: number;
+        };
+        const label = copy === 'btrfs-send' ? sent : undefined;
+        const whole = { ...both(context), copy, label, treeBytes, treeFiles };
+        await agents.ask(target, 'transfer.verify', whole, context, { timeoutMs: 600_000 });
+        if (label) await agents.ask(target, 'snapshot.promote', { ...both(context), label }, context);
+        await agents.ask(target, 'transfer.flush', both(context), context, { timeoutMs: 600_000 });
+        await agents.ask(source, 'snapshot.remove', both(context), context, { timeoutMs: 600_000 });
+        context.say(label ? 'received whole' : `${groups(treeFiles ?? 0)} files agree`);
+      },
+    },
+  ];
+}
+
+/** The staging goes, and with it what an undo would need to know its tree; then the name is free for other sagas. */
+export const unlockStep = (plan: PutPlan, agents: Agents): Step => ({
+  name: 'unlock',
+  host: plan.target,
+  pnr: true,
+  async do(context) {
+    const both = bothOf(plan.name)(context);
+    await agents.ask(plan.target, 'snapshot.discard', both, context, { timeoutMs: 600_000 });
+    await agents.ask(plan.target, 'host-agent.unlock', both, context);
+  },
+});
+
+/** The steps of a put: the copy stays where it is, a vserver that is stopped and disabled comes to be on the target. */
+export function putSteps(plan: PutPlan, agents: Agents): Step[] {
+  const { name, target, epoch } = plan;
+  const both = bothOf(name);
+  return [
+    ...roomSteps(plan, agents),
+    ...carrySteps(plan, agents),
+    adoptStep(agents, { name, host: target, downtime: false, configure: true }),
+    {
+      name: 'own',
+      host: target,
+      async do(context) {
+        await agents.ask(target, 'host-agent.claim', { ...both(context), epoch }, context);
+        context.say(`${target} owns it, epoch ${epoch}`);
+      },
+      undo: async (context) =>
+        void (await agents
+          .ask(target, 'host-agent.release', { ...both(context), epoch, to: 'nobody' }, context)
+          .catch((error: unknown) => {
+            if (!(error instanceof VsError) || error.code !== 'conflict') throw error; // it was never claimed
+          })),
+    },
+    unlockStep(plan, agents),
+  ];
+}
+
+export const putTexts = (plan: PutPlan) => ({
+  closing: (): string =>
+    `${plan.name} is on ${plan.target}, as it was at ${moment(plan.taken)}; it is stopped and disabled. Start it with: vs start ${plan.name}`,
+  failed: (reason: string): string =>
+    `${plan.name} was not brought to ${plan.target}: ${reason}. Nothing of it is left there; the copy on the master stays as it was.`,
+});

@@ -1,0 +1,137 @@
+import { VsError } from '../../../shared/errors.ts';
+import type { Agents } from '../agent.ts';
+import type { Step, StepContext } from '../executor.ts';
+import { moment } from '../text.ts';
+import { type PutPlan, carrySteps, requireSilence, roomSteps, unlockStep } from './put.ts';
+import { adoptStep, stageStep } from './steps.ts';
+
+export interface RecoverPlan extends PutPlan {
+  /** The host that had it, and that a person has confirmed to be dead. */
+  dead: string;
+  mac: string;
+  start: boolean;
+  enabled: boolean;
+  /** The copy lies in the trash of the target: that entry. */
+  recall?: string;
+  /** What it comes from, for people. */
+  what: string;
+}
+
+const fresh = () => Date.now().toString(36); // a question of now must not be given the answer of before
+
+/** The dead host is still away, and nobody answers at the address: it might only be cut off from the master. */
+async function requireDead(agents: Agents, plan: RecoverPlan, context: StepContext): Promise<void> {
+  const { dead, name } = plan;
+  const { hosts } = await agents.ask('master', 'orchestrator.hosts', {}, context, { tag: fresh() });
+  if (hosts.some((one) => one.host === dead && one.state === 'online'))
+    throw new VsError('refused', `${dead} is online again, and has ${name}`);
+  try {
+    await requireSilence(agents, plan, context, fresh());
+  } catch (error) {
+    if (!(error instanceof VsError) || !error.message.includes(plan.mac)) throw error;
+    throw new VsError(
+      'refused',
+      `${plan.address} still answers as ${name} (${plan.mac}): ${dead} is not dead, only cut off from the master`,
+      { cause: error },
+    );
+  }
+}
+
+/** If the dead host came back after all: it gives way to the higher epoch, and until then nothing starts here. */
+async function requireGone(agents: Agents, plan: RecoverPlan, context: StepContext): Promise<void> {
+  const { dead, name } = plan;
+  const { rows } = await agents.ask('master', 'orchestrator.scan', { host: dead, name }, context, {
+    tag: fresh(),
+  });
+  const there = rows.find((row) => row.vserver === name);
+  if (there && ['running', 'starting', 'stopping', 'frozen'].includes(there.state))
+    throw new VsError('conflict', `${dead} came back and has not given ${name} up yet`);
+}
+
+/** The steps of a recover. Nothing can be asked of the dead host; what it had is lost. */
+export function recoverSteps(plan: RecoverPlan, agents: Agents): Step[] {
+  const { name, target, epoch, recall } = plan;
+  const both = (context: { id: string }) => ({ name, saga: context.id });
+  const check = (step: string): Step => ({
+    name: step,
+    host: target,
+    async do(context) {
+      await requireDead(agents, plan, context);
+      context.say(`${plan.dead} is offline, ${plan.address} does not answer`);
+    },
+  });
+  const steps: (Step | false)[] = [
+    check('check'),
+    ...roomSteps(plan, agents).filter((step) => recall === undefined || step.name !== 'stage'),
+    ...(recall === undefined
+      ? carrySteps(plan, agents)
+      : [
+          // it is renamed: no room is made for it, which could cost it
+          stageStep(agents, { name, host: target, tree: false, bytes: () => 0 }),
+          {
+            name: 'recall',
+            host: target,
+            do: async (context: StepContext) =>
+              void (await agents.ask(
+                target,
+                'snapshot.recall',
+                { ...both(context), of: name, entry: recall },
+                context,
+              )),
+            undo: async (context: StepContext) =>
+              void (await agents.ask(
+                target,
+                'snapshot.return',
+                { ...both(context), of: name, entry: recall },
+                context,
+              )),
+          },
+        ]),
+    adoptStep(agents, { name, host: target, downtime: false, configure: !plan.start }),
+    check('look again'),
+    {
+      name: 'own',
+      host: target,
+      pnr: true,
+      async do(context) {
+        await agents.ask(target, 'host-agent.claim', { ...both(context), epoch }, context);
+        const boot = plan.enabled ? 'host-agent.enable' : 'host-agent.disable';
+        await agents.ask(target, boot, both(context), context);
+        context.say(`${target} owns it, epoch ${epoch}`);
+      },
+    },
+    plan.start && {
+      name: 'start',
+      host: target,
+      async do(context) {
+        await requireGone(agents, plan, context);
+        await agents.ask(target, 'host-agent.start', { ...both(context), epoch }, context, {
+          timeoutMs: 120_000,
+        });
+        context.say('started');
+      },
+    },
+    plan.start && {
+      name: 'answer',
+      host: target,
+      async do(context) {
+        // its host may have lost its power since it was started; one that runs is left as it is
+        const mine = { ...both(context), epoch };
+        await agents.ask(target, 'host-agent.start', mine, context, { timeoutMs: 120_000 });
+        await agents.ask(target, 'host-agent.answering', { name, timeout: 60_000 }, context, {
+          timeoutMs: 90_000,
+        });
+        context.say('answers');
+      },
+    },
+    unlockStep(plan, agents),
+  ];
+  return steps.filter((step) => step !== false);
+}
+
+export const recoverTexts = (plan: RecoverPlan) => ({
+  closing: (): string =>
+    `${plan.name} ${plan.start ? 'runs' : 'is'} on ${plan.target} as it was at ${moment(plan.taken)}, with epoch ${plan.epoch}.${plan.start ? '' : ` Start it with: vs start ${plan.name}`} If ${plan.dead} ever comes back, it starts nothing of it; see what it still has, then: vs remove ${plan.name} --host ${plan.dead}`,
+  failed: (reason: string): string =>
+    `${plan.name} was not recovered: ${reason}. Nothing of it is left on ${plan.target}; ${plan.what} stays as it was.`,
+});

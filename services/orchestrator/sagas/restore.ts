@@ -1,0 +1,118 @@
+import type { VserverConfig } from '../../../shared/contract/vserver.ts';
+import { VsError } from '../../../shared/errors.ts';
+import type { Agents } from '../agent.ts';
+import type { Step } from '../executor.ts';
+import { adoptStep, addressStep } from './steps.ts';
+
+export interface RestorePlan {
+  /** What it is called from now on. */
+  name: string;
+  host: string;
+  /** The entry of the trash. */
+  of: string;
+  entry: string;
+  /** Above every one that any host has seen of this uuid. */
+  epoch: number;
+  config: VserverConfig;
+  /** As it lies in the trash: a restore that is undone puts it back so. */
+  was: VserverConfig;
+  /** It lives elsewhere, so this one becomes another vserver. */
+  fresh: boolean;
+  start: boolean;
+}
+
+/** The steps of a restore from the trash of a host, on that host. */
+export function restoreSteps(plan: RestorePlan, agents: Agents): Step[] {
+  const { name, host, of, entry, epoch, config, was, fresh } = plan;
+  const both = (context: { id: string }) => ({ name, saga: context.id });
+  const steps: (Step | false)[] = [
+    {
+      name: 'lock',
+      host,
+      do: async (context) =>
+        void (await agents.ask(host, 'host-agent.lock', { ...both(context), ttl: 86_400_000 }, context)),
+      undo: async (context) => void (await agents.ask(host, 'host-agent.unlock', both(context), context)),
+    },
+    addressStep(agents, { host, config }),
+    {
+      name: 'recall',
+      host,
+      async do(context) {
+        await agents.ask(host, 'snapshot.recall', { ...both(context), of, entry }, context);
+        context.say(`out of the trash of ${host}`);
+      },
+      async undo(context) {
+        await agents.ask(host, 'snapshot.return', { ...both(context), of, entry }, context);
+        await agents.ask(host, 'snapshot.discard', both(context), context);
+      },
+    },
+    {
+      name: 'adapt',
+      host,
+      async do(context) {
+        const args = { ...both(context), config, fresh };
+        const { note } = await agents.ask(host, 'host-agent.adapt', args, context, { timeoutMs: 120_000 });
+        context.say(note ?? (fresh ? 'one of its own' : 'as it was'));
+      },
+      async undo(context) {
+        const args = { ...both(context), config: was, fresh: false };
+        await agents.ask(host, 'host-agent.adapt', args, context).catch((error: unknown) => {
+          if (!(error instanceof VsError) || error.code !== 'conflict') throw error; // it never came to staging
+        });
+      },
+    },
+    adoptStep(agents, { name, host, downtime: false, configure: !plan.start }),
+    {
+      name: 'own',
+      host,
+      async do(context) {
+        await agents.ask(host, 'host-agent.claim', { ...both(context), epoch }, context);
+        context.say(`epoch ${epoch}`);
+      },
+      undo: async (context) =>
+        void (await agents
+          .ask(host, 'host-agent.release', { ...both(context), epoch, to: 'trash' }, context)
+          .catch((error: unknown) => {
+            if (!(error instanceof VsError) || error.code !== 'conflict') throw error; // it was never claimed
+          })),
+    },
+    plan.start && {
+      name: 'start',
+      host,
+      do: async (context) =>
+        void (await agents.ask(host, 'host-agent.start', { ...both(context), epoch }, context, {
+          timeoutMs: 120_000,
+        })),
+      undo: async (context) =>
+        void (await agents.ask(host, 'host-agent.stop', { ...both(context), force: true }, context, {
+          timeoutMs: 120_000,
+        })),
+    },
+    plan.start && {
+      name: 'answer',
+      host,
+      async do(context) {
+        await agents.ask(host, 'host-agent.answering', { name, timeout: 60_000 }, context, {
+          timeoutMs: 90_000,
+        });
+        context.say('answers');
+      },
+    },
+    {
+      name: 'unlock',
+      host,
+      async do(context) {
+        await agents.ask(host, 'snapshot.discard', both(context), context);
+        await agents.ask(host, 'host-agent.unlock', both(context), context);
+      },
+    },
+  ];
+  return steps.filter((step) => step !== false);
+}
+
+/** The sentences at the end of a restore. */
+export const restoreTexts = (plan: RestorePlan) => ({
+  closing: (): string =>
+    `${plan.name} ${plan.start ? 'runs' : 'is'} on ${plan.host}${plan.fresh ? ', as a vserver of its own,' : ' again'} with ${plan.config.address}.${plan.start ? '' : ` Start it with: vs start ${plan.name}`}`,
+  failed: (reason: string): string => `${plan.of} stays in the trash of ${plan.host}: ${reason}.`,
+});
