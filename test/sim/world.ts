@@ -43,7 +43,7 @@ export function createWorld(scenario: Scenario, begin: Begin, log?: (line: strin
   const commandOf = new Map<string, string>();
   let stepTriggers = false;
   let afterTriggers = false;
-  let pids = 100;
+  let pids = 100_000_000; // beyond those of any kernel
   let asked = 0;
   let changes = 0;
   /** When the last of what happens has ended (ms). */
@@ -242,6 +242,10 @@ export function createWorld(scenario: Scenario, begin: Begin, log?: (line: strin
         if (one.pid === Number(pid) && !one.ended)
           return file === 'status' ? 'State:\tS (sleeping)\n' : `0::/lxc.payload.${one.name}\n`;
       throw Object.assign(new Error(`ENOENT: ${path}`), { code: 'ENOENT' });
+    },
+    killProcess(node: Node, pid: number): void {
+      for (const one of (node as Machine).containers.values())
+        if (one.pid === pid) world.endGuest(node, one.name, 10);
     },
     processes: (node: Node): string[] =>
       [...(node as Machine).containers.values()].filter((one) => !one.ended).map(({ pid }) => String(pid)),

@@ -15,7 +15,7 @@ export function lxcDriver(_directory: string): Lxc {
     info: (name) =>
       asyncCall('lxc-info', ({ node }) => {
         const one = theWorld().containers(node).get(name);
-        return { state: one ? 'running' : 'stopped', pid: one?.pid };
+        return { state: one ? (one.ended ? 'stopping' : 'running') : 'stopped', pid: one?.pid };
       }),
     start: (name) =>
       later('lxc-start', theWorld().random.between(20, START_MS), ({ node }) => {
