@@ -1,4 +1,4 @@
-import { loadSettings, type Settings } from '../../config/settings.ts';
+import { copySettings, loadSettings, type Settings } from '../../config/settings.ts';
 import { connectBus } from '../../shared/bus.ts';
 import { type Handlers, createDispatcher } from '../../shared/dispatch.ts';
 import { VsError } from '../../shared/errors.ts';
@@ -68,14 +68,22 @@ async function serve(life: Life): Promise<void> {
   const isMaster = host === 'master';
   const log = logOf(life);
   const handlers: Handlers = {};
-  const dispatcher = createDispatcher(handlers, (error, name) => {
+  const inner: Handlers = {};
+  const told = (error: unknown, name: string) => {
     if (!(error instanceof VsError) && !(error as NodeJS.ErrnoException).code)
       log.error({ err: error }, name);
-  });
+  };
+  const dispatcher = createDispatcher(handlers, told, inner);
   const bus = connectBus({ settings: settingsOf(host), target: host, dispatcher, log });
   const context: Context = { host, settings: settingsOf(host), bus, log, version: '0.1.0' };
   const services: Service[] = (isMaster ? ofMaster : ofHost).map((make) => make(context));
   for (const service of services) Object.assign(handlers, service.handlers);
+  if (isMaster) {
+    const copies = { ...context, settings: copySettings(context.settings) };
+    const within = [snapshot, transfer].map((make): Service => make(copies));
+    for (const service of within) Object.assign(inner, service.handlers);
+    services.unshift(...within);
+  }
   for (const service of services)
     await service
       .start?.()

@@ -160,7 +160,8 @@ export function createWatch(world: World) {
       for (const { name } of trees)
         if (!locked.has(name) && !isOld() && !owned.some((one) => one.name === name && one.owner))
           world.violate(`${name} lies on ${host.name}, which does not own it, and no saga holds it`);
-      for (const { name, uuid } of host.containers.values()) {
+      for (const { name, uuid, ended } of host.containers.values()) {
+        if (ended) continue;
         const other = running.get(uuid);
         if (other !== undefined) world.violate(`${name} runs on ${other} and on ${host.name}`);
         running.set(uuid, host.name);

@@ -12,6 +12,8 @@ export interface Container {
   since: number;
   address: string;
   mac: string;
+  /** None of its processes lives any more; its monitor does. */
+  ended: boolean;
 }
 /** A host or the master with all that it has besides its disk. */
 export interface Machine extends Node {
@@ -41,7 +43,7 @@ export function createWorld(scenario: Scenario, begin: Begin, log?: (line: strin
   const commandOf = new Map<string, string>();
   let stepTriggers = false;
   let afterTriggers = false;
-  let pids = 100;
+  let pids = 100_000_000; // beyond those of any kernel
   let asked = 0;
   let changes = 0;
   /** When the last of what happens has ended (ms). */
@@ -235,8 +237,18 @@ export function createWorld(scenario: Scenario, begin: Begin, log?: (line: strin
     procFile(node: Node, path: string): string {
       if (path === '/proc/self/mountinfo')
         return [...(node as Machine).mounts].map((mount) => `1 1 0:1 / ${mount} rw`).join('\n');
+      const [, pid, file] = /^\/proc\/(\d+)\/(status|cgroup)$/.exec(path) ?? [];
+      for (const one of (node as Machine).containers.values())
+        if (one.pid === Number(pid) && !one.ended)
+          return file === 'status' ? 'State:\tS (sleeping)\n' : `0::/lxc.payload.${one.name}\n`;
       throw Object.assign(new Error(`ENOENT: ${path}`), { code: 'ENOENT' });
     },
+    killProcess(node: Node, pid: number): void {
+      for (const one of (node as Machine).containers.values())
+        if (one.pid === pid) world.endGuest(node, one.name, 10);
+    },
+    processes: (node: Node): string[] =>
+      [...(node as Machine).containers.values()].filter((one) => !one.ended).map(({ pid }) => String(pid)),
     /** What the broker has got. */
     onMessage(topic: string, text: string): void {
       if (topic.startsWith('vs/1/sagas/')) {
@@ -299,15 +311,29 @@ export function createWorld(scenario: Scenario, begin: Begin, log?: (line: strin
         since: loop.now(),
         address,
         mac,
+        ended: false,
       });
       changes++;
       say(node.name, `${name} starts`);
       return undefined;
     },
+    /** Its processes end; it may write to the last. Its monitor clears away by itself. */
+    endGuest(at: Node, name: string, clearMs = 0): void {
+      const one = (at as Machine).containers.get(name);
+      if (!one || one.ended) return;
+      world.guestWrites(at, `${VSERVERS}/${name}`);
+      one.ended = true;
+      changes++;
+      const { boot } = at;
+      if (clearMs > 0)
+        loop.after(clearMs, undefined, () => {
+          if (at.boot === boot) world.stopContainer(at, name);
+        });
+    },
     stopContainer(at: Node, name: string): void {
       const node = at as Machine;
       if (!node.containers.has(name)) return;
-      world.guestWrites(node, `${VSERVERS}/${name}`);
+      world.endGuest(node, name);
       node.containers.delete(name);
       changes++;
       say(node.name, `${name} stops`);
@@ -315,8 +341,8 @@ export function createWorld(scenario: Scenario, begin: Begin, log?: (line: strin
     /** A guest that runs changes its files at any time; so it does, by chance, before they are looked at. */
     guestWrites(node: Node, path: string): void {
       const name = path.slice(VSERVERS.length + 1).split('/')[0] ?? '';
-      if (!path.startsWith(`${VSERVERS}/`) || !(node as Machine).containers.has(name) || random.chance(0.5))
-        return;
+      const guest = (node as Machine).containers.get(name);
+      if (!path.startsWith(`${VSERVERS}/`) || !guest || guest.ended || random.chance(0.5)) return;
       const tree = `${VSERVERS}/${name}`;
       const file = node.disk.find(`${tree}/${DATA}`);
       const version = versionOf(node.disk, tree);

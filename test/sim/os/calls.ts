@@ -77,8 +77,7 @@ export function mkdir(path: string, options?: { recursive?: boolean } | number):
   return path;
 }
 export function readdir(path: string, options?: { withFileTypes?: boolean } | string): never[] {
-  // the number of a process is all that /proc is looked at for, and the simulated runtime proves what lives
-  if (path === '/proc') return [];
+  if (path === '/proc') return theWorld().processes(currentLife().node) as never[];
   const all = disk()
     .list(real(path))
     .sort(([a], [b]) => (a < b ? -1 : 1));

@@ -74,6 +74,11 @@ export function install(): void {
     clearInterval: clear,
     structuredClone: clone,
   });
+  // never a signal to a real process: the numbers of simulated ones are those of others here
+  process.kill = (pid: number): true => {
+    theWorld().killProcess(currentLife().node, pid);
+    return true;
+  };
   Math.random = () => (lives.getStore() ? theWorld().random.next() : real.random());
 }
 

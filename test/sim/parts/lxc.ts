@@ -5,6 +5,8 @@ import { asyncCall, later, theWorld } from '../current.ts';
 
 const START_MS = 80;
 const STOP_MS = 300;
+/** The monitor clears away what the guest had. */
+const CLEAR_MS = 150;
 
 export function lxcDriver(_directory: string): Lxc {
   return {
@@ -13,17 +15,21 @@ export function lxcDriver(_directory: string): Lxc {
     info: (name) =>
       asyncCall('lxc-info', ({ node }) => {
         const one = theWorld().containers(node).get(name);
-        return { state: one ? 'running' : 'stopped', pid: one?.pid };
+        return { state: one ? (one.ended ? 'stopping' : 'running') : 'stopped', pid: one?.pid };
       }),
     start: (name) =>
       later('lxc-start', theWorld().random.between(20, START_MS), ({ node }) => {
         const reason = theWorld().startContainer(node, name);
         if (reason) throw new RunError(['lxc-start'], 1, reason, `${name} did not start: ${reason}`);
       }),
-    stop: (name, seconds) =>
-      later('lxc-stop', seconds > 0 ? theWorld().random.between(50, STOP_MS) : 10, ({ node }) => {
-        theWorld().stopContainer(node, name);
-      }),
+    async stop(name, seconds) {
+      const { random } = theWorld();
+      const clearMs = random.between(5, CLEAR_MS);
+      await later('lxc-stop', seconds > 0 ? random.between(50, STOP_MS) : 10, ({ node }) =>
+        theWorld().endGuest(node, name, clearMs),
+      );
+      await later('lxc-stop', clearMs + 1, () => undefined);
+    },
     freeze: () => Promise.reject(new Error('freezing is not simulated')),
     unfreeze: () => Promise.reject(new Error('freezing is not simulated')),
     attach: () => [],

@@ -23,6 +23,8 @@ const tools: Record<string, Tool> = {
   sync: ({ disk }) => disk.syncAll(),
   find: () => '',
   setfacl: () => undefined,
+  'ssh-keygen': () => undefined,
+  'mount-place': ({ disk }, [mount = '']) => disk.makeDirectories(mount),
   setcap: () => undefined,
   umount: (node, args) => void theWorld().mounts(node).delete(last(args)),
   cp(node, args) {
@@ -75,6 +77,25 @@ export async function run(argv: string[], options: RunOptions = {}): Promise<Run
     }
   });
 }
-export function start(): never {
-  throw new Error(`${currentLife().node.name} cannot start tools with streams in a simulation`);
+/** Only the mount that waits for its word: it is made when "go" comes, and its end is told. */
+export function start(argv: string[]): unknown {
+  const { node } = currentLife();
+  const [tool, , rootfs = '', mount = ''] = argv;
+  if (tool !== 'perl') throw new Error(`${String(tool)} cannot be started with streams in a simulation`);
+  let told: ((code: number) => void) | undefined;
+  return {
+    once(event: string, tell: (code: number) => void) {
+      if (event === 'close') told = tell;
+    },
+    stdin: {
+      on: () => undefined,
+      end(text?: string): void {
+        void later('mount', 3, () => {
+          const isThere = text !== undefined && node.disk.find(rootfs) !== undefined;
+          if (isThere) theWorld().mounts(node).add(mount);
+          return isThere;
+        }).then((isThere) => told?.(isThere ? 0 : 1));
+      },
+    },
+  };
 }

@@ -71,9 +71,11 @@ export function service({ settings, host, bus }: Context): Service {
           await bus.request(host, 'snapshot.renew', { name: args.name, saga: args.saga, label: args.label });
         const { random, loop } = world;
         const path =
-          args.copy === 'rsync'
-            ? paths.vserver(args.name)
-            : paths.snapshot(args.name, args.saga, args.label ?? '');
+          args.copy === 'rsync' && args.trash
+            ? paths.trashed(args.name, args.trash)
+            : args.copy === 'rsync' && !args.label
+              ? paths.vserver(args.name)
+              : paths.snapshot(args.name, args.saga, args.label ?? '');
         const ended = Promise.withResolvers<never>();
         const ends = working.get(args.saga) ?? new Set();
         working.set(args.saga, ends.add(ended.reject));
