@@ -8,7 +8,13 @@ import { isOwner, readOwnership } from '../../shared/ownership.ts';
 import { pathsFor } from '../../shared/paths.ts';
 import { run } from '../../shared/run.ts';
 import type { Context, Service } from '../../shared/service.ts';
-import { readJson, removeFileDurable, renameDurable, writeJson } from '../../shared/store.ts';
+import {
+  clearTemporaries,
+  readJson,
+  removeFileDurable,
+  renameDurable,
+  writeJson,
+} from '../../shared/store.ts';
 import { createTurns } from '../../shared/turns.ts';
 import { describe, listCopies } from './copies.ts';
 import { type Driver, driverOf } from './drivers.ts';
@@ -231,6 +237,7 @@ export function service(context: Context): Service {
       ...(host === 'master' ? copies : {}),
     },
     async start() {
+      for (const directory of [dirname(marker('x')), paths.trash]) await clearTemporaries(directory);
       const tidy = () => {
         busy ??= room
           .tidy()
