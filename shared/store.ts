@@ -1,5 +1,5 @@
 import { statSync } from 'node:fs';
-import { mkdir, open, readFile, readdir, rename, unlink } from 'node:fs/promises';
+import { mkdir, open, readFile, readdir, rename, stat, unlink } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { randomBytes } from 'node:crypto';
 import { Low } from 'lowdb';
@@ -43,10 +43,14 @@ export async function writeFileDurable(path: string, text: string, mode = 0o600)
   await syncDirectory(directory);
 }
 
-/** Removes what lives that were killed in writeFileDurable left in a directory; for its only writer, at its start. */
-export async function clearTemporary(directory: string): Promise<void> {
-  for (const name of await readdir(directory).catch(() => []))
-    if (/^\..+\.[0-9a-f]{12}\.tmp$/.test(name)) await unlink(join(directory, name)).catch(() => undefined);
+/** Removes what a former life of this process was writing when it was killed; younger ones may be at work just now. */
+export async function clearTemporaries(directory: string): Promise<void> {
+  for (const entry of await readdir(directory).catch(() => [] as string[])) {
+    if (!/^\..+\.[0-9a-f]{12}\.tmp$/.test(entry)) continue;
+    const path = join(directory, entry);
+    const found = await stat(path).catch(() => undefined);
+    if (found && found.mtimeMs < performance.timeOrigin) await unlink(path).catch(() => undefined);
+  }
 }
 
 /** Renames so that a power cut leaves it at the one place or at the other: fsync of both directories. */

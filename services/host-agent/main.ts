@@ -1,10 +1,10 @@
 import { mkdir } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { VsError } from '../../shared/errors.ts';
 import { ownershipsOf, readOwnership } from '../../shared/ownership.ts';
 import { pathsFor } from '../../shared/paths.ts';
 import type { Context, Service } from '../../shared/service.ts';
-import { clearTemporary } from '../../shared/store.ts';
+import { clearTemporaries } from '../../shared/store.ts';
 import { autostart } from './boot.ts';
 import { ownCertificate } from './certificate.ts';
 import { createCommands } from './commands.ts';
@@ -90,7 +90,13 @@ export function service(context: Context): Service {
     },
     async start() {
       await mkdir(settings.VSERVER_DIR, { recursive: true, mode: 0o700 });
-      for (const folder of ['locks', 'owned']) await clearTemporary(join(settings.STATE_DIR, folder));
+      const names = await vserverNames(settings.VSERVER_DIR);
+      for (const directory of [
+        dirname(paths.ownership('x')),
+        join(settings.STATE_DIR, 'locks'),
+        ...names.map(paths.vserver),
+      ])
+        await clearTemporaries(directory); // a power cut in the middle of a write leaves one
       await states.refresh();
       states.start();
       // nothing here is awaited: the other services of this process may still be about to start, and a broker that

@@ -9,7 +9,7 @@ import { pathsFor } from '../../shared/paths.ts';
 import { run } from '../../shared/run.ts';
 import type { Context, Service } from '../../shared/service.ts';
 import {
-  clearTemporary,
+  clearTemporaries,
   readJson,
   removeFileDurable,
   renameDurable,
@@ -246,7 +246,7 @@ export function service(context: Context): Service {
       ...(host === 'master' ? copies : {}),
     },
     async start() {
-      for (const folder of [`${settings.STATE_DIR}/adopted`, paths.trash]) await clearTemporary(folder);
+      for (const directory of [dirname(marker('x')), paths.trash]) await clearTemporaries(directory);
       const tidy = () => {
         busy ??= room
           .tidy()

@@ -1,9 +1,15 @@
-import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { z } from 'zod';
-import { readJson, removeFileDurable, writeFileDurable, writeJson } from '../../shared/store.ts';
+import {
+  clearTemporaries,
+  readJson,
+  removeFileDurable,
+  writeFileDurable,
+  writeJson,
+} from '../../shared/store.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'vslab-store-'));
 const file = join(directory, 'a', 'one.json');
@@ -37,4 +43,24 @@ test('a write that cannot succeed leaves no temporary file; removing twice is no
   await removeFileDurable(file);
   await removeFileDurable(file);
   expect(await readJson(file, schema)).toBeUndefined();
+});
+
+test('what a power cut left of a write goes at the next start; what is being written now, and what looks alike, stays', async () => {
+  const left = (name: string, old: boolean) => {
+    const path = join(directory, 'left', name);
+    writeFileSync(path, '');
+    if (old) utimesSync(path, 1, 1);
+  };
+  mkdirSync(join(directory, 'left'));
+  left('.web2.json.e7b990e724b4.tmp', true);
+  left('.web2.json.aaaaaaaaaaaa.tmp', false);
+  left('web2.json', true);
+  left('.note.tmp', true);
+  await clearTemporaries(join(directory, 'left'));
+  await clearTemporaries(join(directory, 'none'));
+  expect(readdirSync(join(directory, 'left')).sort()).toEqual([
+    '.note.tmp',
+    '.web2.json.aaaaaaaaaaaa.tmp',
+    'web2.json',
+  ]);
 });
