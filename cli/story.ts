@@ -87,7 +87,8 @@ export function story(state: SagaState, journal: Line[]): string[] {
     const [date = '', time = ''] = moment(ts).split(' ');
     if (date !== day) lines.push((day = date));
     const took = ms === undefined ? '' : span(ms);
-    const head = `  ${time}  ${clip(label, width).padEnd(width)} ${took.padStart(10)}  `;
+    const step = `${clip(label, width).padEnd(width)} ${took.padStart(10)}`;
+    const head = `  ${time}  ${label === '' ? '  ' : `${step}  `}`;
     lines.push(`${head}${clip(oneLine(text), WIDTH - head.length)}`.trimEnd());
   }
   if (state.result === 'running')

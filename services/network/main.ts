@@ -6,7 +6,7 @@ import { VsError } from '../../shared/errors.ts';
 import { pathsFor } from '../../shared/paths.ts';
 import type { Context, Service } from '../../shared/service.ts';
 import { createTurns } from '../../shared/turns.ts';
-import { clearTemporary, writeFileIfChanged } from '../../shared/store.ts';
+import { clearTemporaries, writeFileIfChanged } from '../../shared/store.ts';
 import { announceAgain } from './announce.ts';
 import { bridgeDown, bridgeUp } from './bridges.ts';
 import { announceBatch, startHook } from './hook.ts';
@@ -115,7 +115,7 @@ export function service(context: Context): Service {
     async start() {
       await clearProbes();
       const rules = dirname(paths.rules('any'));
-      for (const name of await readdir(rules).catch(() => [])) await clearTemporary(join(rules, name));
+      for (const name of await readdir(rules).catch(() => [])) await clearTemporaries(join(rules, name));
     },
   };
 }

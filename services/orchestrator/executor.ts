@@ -270,6 +270,7 @@ export async function execute(saga: Saga, parts: ExecutorParts): Promise<SagaSta
   }
   const clean = await backward();
   const error = state.error;
+  const isAbort = error?.step === 'abort' || (error !== undefined && error.message === saga.abortReason);
   if (!clean)
     return end(
       'stuck',
@@ -277,6 +278,9 @@ export async function execute(saga: Saga, parts: ExecutorParts): Promise<SagaSta
     );
   return end(
     'undone',
-    saga.failed(`step "${error?.step}" failed on ${error?.host}: ${error?.message}`, state),
+    saga.failed(
+      isAbort ? error.message : `step "${error?.step}" failed on ${error?.host}: ${error?.message}`,
+      state,
+    ),
   );
 }

@@ -1,7 +1,7 @@
 import type { Clock } from '../../shared/clock.ts';
 import type { SagaState } from '../../shared/contract/saga.ts';
 import type { Context } from '../../shared/service.ts';
-import type { Archive } from './archive.ts';
+import type { Archive, Finished } from './archive.ts';
 import type { Journals } from './journal.ts';
 import { isFinished } from './replay.ts';
 
@@ -27,14 +27,26 @@ interface Parts {
 /** Bounds what finished sagas take: they go to the archive, the oldest leave it, and their topics are cleared. */
 export function keepFinished({ bus, settings, log, clock, journals, archive, states }: Parts) {
   const newest = (some: SagaState[]) => some.sort((a, b) => b.started - a.started);
+  /** A finished saga and its journal; undefined when a person took the file away, or it is damaged: then it stays as it is. */
+  function readable(state: SagaState): Finished | undefined {
+    try {
+      if (journals.has(state.id)) return { state, journal: journals.read(state.id) };
+      states.delete(state.id);
+      bus.retain(bus.topics.sagaState(state.id), null);
+    } catch (error) {
+      log.warn({ saga: state.id, error: String(error) }, 'a finished saga was not archived');
+    }
+    return undefined;
+  }
   /** Archives, then prunes; a crash in between leaves a saga in both places, which is archived again. True: there are more. */
   function tidy(): boolean {
     const ended = newest([...states.values()].filter(isFinished));
     const late = ended.length > PLAIN + BATCH ? ended.slice(PLAIN).slice(-CHUNK) : [];
+    const whole = late.flatMap((state) => readable(state) ?? []);
     try {
-      if (late.length > 0) archive.add(late.map((state) => ({ state, journal: journals.read(state.id) })));
-      journals.remove(late.map(({ id }) => id));
-      for (const { id } of late) states.delete(id);
+      if (whole.length > 0) archive.add(whole);
+      journals.remove(whole.map(({ state }) => state.id));
+      for (const { state } of whole) states.delete(state.id);
     } catch (error) {
       log.warn(
         { error: String(error) },
@@ -44,7 +56,7 @@ export function keepFinished({ bus, settings, log, clock, journals, archive, sta
     }
     const gone = archive.prune(settings.SAGAS_KEPT, settings.SAGAS_KEPT_DAYS, clock.now());
     for (const id of gone) if (!states.has(id)) bus.retain(bus.topics.sagaState(id), null);
-    return late.length === CHUNK;
+    return late.length === CHUNK && whole.length > 0;
   }
   return {
     tidy,

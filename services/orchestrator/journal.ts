@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import {
   closeSync,
   existsSync,
@@ -9,6 +10,7 @@ import {
   readdirSync,
   rmSync,
   statSync,
+  writeFileSync,
   writeSync,
 } from 'node:fs';
 import { join } from 'node:path';
@@ -34,12 +36,18 @@ export interface Line {
   step?: string;
   [key: string]: unknown;
 }
+/** The disk has no room, of this kind: a file that goes makes some. */
+const isFull = (error: unknown): boolean =>
+  ['ENOSPC', 'EDQUOT'].includes((error as NodeJS.ErrnoException).code ?? '');
+
 /** A line before it is written; its time is that of writing. */
 export type Entry = Omit<Line, 'ts'> & { kind: Line['kind'] };
 
 /** The format of what is written now; the begin line names it. A journal without it is of before there were checksums. */
 const VERSION = 2;
 const NEWLINE = 0x0a;
+/** Bytes kept for the sagas that run when the disk fills up: each needs some kilobytes to its end. */
+const RESERVE = 128 * 1024;
 const CHECKSUM = /^(.*),"crc":"([0-9a-f]{8})"\}$/s;
 
 interface Parsed {
@@ -156,8 +164,33 @@ export function openJournals(directory: string) {
     tails.set(id, { crc, checked, size });
     return journal.lines;
   }
-  /** Durable when it returns; when it throws, the file is as it was. */
+  const reserve = join(directory, 'reserve');
+  /** Makes the reserve when it is not there. Throws what the disk says. */
+  function keepReserve(): void {
+    if (existsSync(reserve)) return;
+    try {
+      writeFileSync(reserve, randomBytes(RESERVE), { mode: 0o600, flush: true }); // nothing that a file system could pack
+    } catch (error) {
+      rmSync(reserve, { force: true });
+      throw error;
+    }
+  }
+  /**
+   * Durable when it returns; when it throws, the file is as it was. On a full disk the reserve goes for what was begun
+   * already, since a vserver may just be stopped; nothing new begins until there is a reserve again.
+   */
   function append(id: string, entry: Entry): void {
+    if (entry.kind === 'begin') keepReserve();
+    try {
+      write(id, entry);
+    } catch (error) {
+      if (!isFull(error) || entry.kind === 'begin' || !existsSync(reserve)) throw error;
+      rmSync(reserve);
+      syncDirectory();
+      write(id, entry);
+    }
+  }
+  function write(id: string, entry: Entry): void {
     const size = statSync(file(id), { throwIfNoEntry: false })?.size;
     const isNew = size === undefined;
     if (!isNew && tails.get(id)?.size !== size) read(id);

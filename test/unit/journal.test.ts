@@ -105,7 +105,7 @@ test('an append that fails leaves the file as it was', () => {
   expect(() => journals.append('a', { kind: 'started', cyclic })).toThrow(/circular/i);
   expect(() => journals.append('b', { kind: 'begin', cyclic })).toThrow(/circular/i);
   expect(readFileSync(file)).toEqual(text);
-  expect(readdirSync(directory)).toEqual(['a.jsonl']);
+  expect(readdirSync(directory)).toEqual(['a.jsonl', 'reserve']);
 });
 
 test('a journal of before there were checksums is read, and goes on as it was', () => {

@@ -64,8 +64,12 @@ export function runnerWorld(
     remove: (
       name: string,
       host: string,
-      { dry = false, ...options }: { dry?: boolean; epoch?: number; also?: string[] } = {},
-    ) => runner.begin(planned(name, host, options), { name }, 'test', dry),
+      {
+        dry = false,
+        note = '',
+        ...options
+      }: { dry?: boolean; note?: string; epoch?: number; also?: string[] } = {},
+    ) => runner.begin(planned(name, host, options), { name, note }, 'test', dry),
     journal: (id: string) =>
       journals
         .read(id)
