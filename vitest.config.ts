@@ -35,6 +35,7 @@ export default defineConfig({
       },
       onBroker('mosquitto'),
       onBroker('nats'),
+      { test: { ...common, name: 'sim', include: ['test/sim/**/*.test.ts'], testTimeout: 900_000 } },
       {
         test: {
           ...common,

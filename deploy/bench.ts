@@ -12,10 +12,11 @@ import { say } from './bench/kit.ts';
 const usage = `usage: npm run bench -- cli [--rounds N] [--json]
        npm run bench -- move [--sets S,M,L] [--storage btrfs,dir] [--source busybox|bookworm|trixie] [--rounds N]
                              [--ways WAY;WAY] [--svg FILE] [--json]
-       npm run bench -- transfer [--rounds N] [--json]
-       npm run bench -- fair [--storage btrfs|dir|both] [--rounds N] [--json]
+       npm run bench -- transfer [--rounds N] [--json] [--files 10000,100000,500000]
+       npm run bench -- fair [--storage btrfs,dir] [--rounds N] [--json]
        npm run bench -- broker [--quick] [--json]
-cli, move, transfer and fair take --name LAB for the name of their lab (bench unless told).`;
+cli, move, transfer and fair take --name LAB for the name of their lab (bench unless told). transfer --files N,N: trees of so many small
+files on one disk instead, without a lab, beside plain tar and rsync.`;
 
 const ways = {
   cli: benchCli,
@@ -44,6 +45,7 @@ function words() {
       sets: { type: 'string', default: 'S' },
       ways: { type: 'string' },
       svg: { type: 'string' },
+      files: { type: 'string' },
     },
   });
   const [what, ...more] = positionals;
@@ -60,6 +62,9 @@ function words() {
     );
   if (!Number.isInteger(rounds) || rounds < 1 || rounds > 1000)
     throw new Error('--rounds is a number from 1 to 1000');
+  const counts = values.files?.split(',').map(Number);
+  if (counts && (what !== 'transfer' || counts.some((one) => !Number.isInteger(one) || one < 100)))
+    throw new Error('--files is for transfer, and a list of numbers from 100 on');
   return {
     what: what as keyof typeof ways,
     lab: values.name,
@@ -71,6 +76,7 @@ function words() {
     sets,
     ways: moveWays,
     svg: values.svg,
+    ...(counts ? { counts } : {}),
   };
 }
 

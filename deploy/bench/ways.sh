@@ -73,6 +73,8 @@ plain_unserve() { kill "$(cat "$LXC/serve.pid")" 2>/dev/null || true; }
 # plain_send TARGET NUMBER: a snapshot, sent as it differs from the one before; prints the bytes.
 plain_send() {
   mkdir -p "$TREE/snap"
+  # the snapshots of when it came here are not those of its way back
+  [ "$2" != 0 ] || for one in "$TREE"/snap/*; do [ ! -e "$one" ] || btrfs subvolume delete "$one" >/dev/null; done
   btrfs subvolume snapshot -r "$TREE/rootfs" "$TREE/snap/$2" >/dev/null
   local parent=(); [ "$2" = 0 ] || parent=(-p "$TREE/snap/$(($2 - 1))")
   perl "$PIPE" send "$1" 8731 btrfs send -q "${parent[@]}" "$TREE/snap/$2"

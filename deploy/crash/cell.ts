@@ -1,11 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { faults } from './faults.ts';
 import { type Row, atRow, journalsIn, rowsOf } from './line.ts';
-import { sagas } from './sagas.ts';
+import { type Parts, type Wanted, sagas } from './sagas.ts';
 import { readFile, readdir } from 'node:fs/promises';
 import { paths } from '../lab/model.ts';
 import {
-  type Host,
   type Storage,
   type World,
   ask,
@@ -165,7 +164,7 @@ export async function runCell(world: World, cell: Cell): Promise<Result> {
   }
   const wasStuck = result === 'stuck';
   if (wasStuck) {
-    const alert = await alertOf(world, spec.about.name);
+    const alert = await alertOf(world, spec.about);
     if (!alert) why.push('it is stuck, and no alert says so');
     await mendWorld(world);
     result = (await ask(world, 'master', 'orchestrator.resume', { id }, 180_000)).result as typeof result;
@@ -219,18 +218,12 @@ async function alertOf(world: World, name: string): Promise<boolean> {
 export async function judge(
   world: World,
   saga: string,
-  parts: { source?: Host; target: Host },
+  parts: Parts,
   result: 'done' | 'undone',
 ): Promise<string[]> {
-  const spec = sagas[saga];
-  if (!spec) return [];
-  const place = spec.place(result, parts);
-  const wanted = [
-    { ...spec.about, place, runs: spec.runs },
-    ...(spec.about.name === web1.name
-      ? []
-      : [{ ...web1, place: ownersOf(world, web1.name)[0]?.host, runs: true }]),
-  ];
+  const wanted = sagas[saga]?.end(result, parts) ?? [];
+  if (!wanted.some((one) => one.name === web1.name))
+    wanted.push({ ...web1, place: ownersOf(world, web1.name)[0]?.host, runs: true });
   const until = Date.now() + SETTLES_MS;
   for (;;) {
     const wrong = await wrongNow(world, wanted);
@@ -242,10 +235,7 @@ export async function judge(
   return home ? lost(world, home) : ['nobody owns web1'];
 }
 
-async function wrongNow(
-  world: World,
-  wanted: { name: string; address: string; place: Host | undefined; runs: boolean }[],
-): Promise<string[]> {
+async function wrongNow(world: World, wanted: Wanted[]): Promise<string[]> {
   const wrong: string[] = [];
   const { rows } = await ask(world, 'master', 'orchestrator.scan', {}, 10_000).catch((error: unknown) => {
     wrong.push(`the pool cannot be asked: ${String(error)}`);

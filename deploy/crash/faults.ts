@@ -3,18 +3,16 @@ import { setClock } from '../lab/clock.ts';
 import { emptyDisk, fillDisk } from '../lab/full.ts';
 import { bootNode, killNode } from '../lab/node.ts';
 import { cut, heal } from '../lab/wires.ts';
+import type { Parts } from './sagas.ts';
 import { type Host, type World, nodeNamed, pidOf, serviceOn } from './world.ts';
 
-interface Parts {
-  source?: Host;
-  target: Host;
-}
+type Need = 'source' | 'target' | 'both';
 /** Mends it in its time, which may be the end of the saga. */
 type Mend = (hasEnded: () => boolean) => Promise<void>;
 /** A way to break something; a column of the matrix. */
 export interface Fault {
-  /** What of the saga it needs; a saga without a source has no such column. */
-  needs?: 'source';
+  /** What of the saga it needs; one without it has no such column. */
+  needs?: Need;
   /** Which set it belongs to. */
   set: 'kill' | 'power' | 'cut' | 'long' | 'full' | 'clock';
   /** What it is, for the help. */
@@ -35,15 +33,24 @@ const sourceOf = ({ source }: Parts): Host => {
   if (!source) throw new Error('this saga has no source');
   return source;
 };
+const targetOf = (parts: Parts): Host => {
+  if (!parts.target) throw new Error('this saga has no target');
+  return parts.target;
+};
+/** Has a saga the column of this fault? */
+export const fits = (fault: Fault | undefined, parts: Parts): boolean =>
+  fault?.needs === undefined ||
+  ((fault.needs === 'target' || parts.source !== undefined) &&
+    (fault.needs === 'source' || parts.target !== undefined));
 
-const kill = (what: string, of: (parts: Parts) => [string, string], needs?: 'source'): Fault => ({
+const kill = (what: string, of: (parts: Parts) => [string, string], needs?: Need): Fault => ({
   set: 'kill',
   what,
   endsWithin: 90_000,
   ...(needs ? { needs } : {}),
   strike: async (world, parts) => end(world, ...of(parts)),
 });
-const power = (what: string, of: (parts: Parts) => string, needs?: 'source'): Fault => ({
+const power = (what: string, of: (parts: Parts) => string, needs?: Need): Fault => ({
   set: 'power',
   what,
   endsWithin: 180_000,
@@ -62,7 +69,7 @@ const cutting = (
   what: string,
   of: (parts: Parts) => [string, string | undefined],
   lasts: number,
-  needs?: 'source',
+  needs?: Need,
 ): Fault => ({
   set: lasts > 30_000 ? 'long' : 'cut',
   what,
@@ -82,7 +89,7 @@ async function atMost(ms: number, hasEnded: () => boolean): Promise<void> {
   const until = Date.now() + ms;
   while (!hasEnded() && Date.now() < until) await sleep(200);
 }
-const full = (what: string, of: (parts: Parts) => Host, needs?: 'source'): Fault => ({
+const full = (what: string, of: (parts: Parts) => Host, needs?: Need): Fault => ({
   set: 'full',
   what,
   endsWithin: 240_000,
@@ -113,7 +120,7 @@ const fullMaster: Fault = {
   },
 };
 /** The time of day of a node's services jumps, and comes back after the saga. */
-const clock = (what: string, of: (parts: Parts) => string, seconds: number, needs?: 'source'): Fault => ({
+const clock = (what: string, of: (parts: Parts) => string, seconds: number, needs?: Need): Fault => ({
   set: 'clock',
   what,
   endsWithin: 240_000,
@@ -139,15 +146,15 @@ export const faults: Record<string, Fault> = {
   orchestrator: kill('SIGKILL of the orchestrator', () => ['master', serviceOn('master')]),
   broker: kill('SIGKILL of the broker', () => ['master', 'broker']),
   'source-agent': kill('SIGKILL of the source’s agent', (parts) => [sourceOf(parts), 'agent'], 'source'),
-  'target-agent': kill('SIGKILL of the target’s agent', ({ target }) => [target, 'agent']),
+  'target-agent': kill('SIGKILL of the target’s agent', (parts) => [targetOf(parts), 'agent'], 'target'),
   'master-power': power('power cut of the master', () => 'master'),
   'source-power': power('power cut of the source', sourceOf, 'source'),
-  'target-power': power('power cut of the target', ({ target }) => target),
+  'target-power': power('power cut of the target', targetOf, 'target'),
   'cut-hosts': cutting(
     'no way between the hosts for 5 s',
-    (parts) => [sourceOf(parts), parts.target],
+    (parts) => [sourceOf(parts), targetOf(parts)],
     SHORT,
-    'source',
+    'both',
   ),
   'cut-source': cutting(
     'no way from the source to the master for 5 s',
@@ -157,14 +164,15 @@ export const faults: Record<string, Fault> = {
   ),
   'cut-target': cutting(
     'no way from the target to the master for 5 s',
-    ({ target }) => [target, 'master'],
+    (parts) => [targetOf(parts), 'master'],
     SHORT,
+    'target',
   ),
   'long-hosts': cutting(
     'no way between the hosts for 75 s',
-    (parts) => [sourceOf(parts), parts.target],
+    (parts) => [sourceOf(parts), targetOf(parts)],
     LONG,
-    'source',
+    'both',
   ),
   'long-source': cutting(
     'no way from the source to the master for 75 s',
@@ -174,17 +182,18 @@ export const faults: Record<string, Fault> = {
   ),
   'long-target': cutting(
     'no way from the target to the master for 75 s',
-    ({ target }) => [target, 'master'],
+    (parts) => [targetOf(parts), 'master'],
     LONG,
+    'target',
   ),
   'full-source': full('no room on the source until the end, at most 15 s', sourceOf, 'source'),
-  'full-target': full('no room on the target until the end, at most 15 s', ({ target }) => target),
+  'full-target': full('no room on the target until the end, at most 15 s', targetOf, 'target'),
   'full-master': fullMaster,
   'ahead-master': clock('the clock of the master jumps an hour forwards', () => 'master', HOUR),
   'back-master': clock('the clock of the master jumps an hour backwards', () => 'master', -HOUR),
   'ahead-source': clock('the clock of the source jumps an hour forwards', sourceOf, HOUR, 'source'),
   'back-source': clock('the clock of the source jumps an hour backwards', sourceOf, -HOUR, 'source'),
-  'ahead-target': clock('the clock of the target jumps an hour forwards', ({ target }) => target, HOUR),
-  'back-target': clock('the clock of the target jumps an hour backwards', ({ target }) => target, -HOUR),
+  'ahead-target': clock('the clock of the target jumps an hour forwards', targetOf, HOUR, 'target'),
+  'back-target': clock('the clock of the target jumps an hour backwards', targetOf, -HOUR, 'target'),
 };
 export const faultSets = ['kill', 'power', 'cut', 'long', 'full', 'clock'] as const;

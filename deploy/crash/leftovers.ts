@@ -22,3 +22,9 @@ echo sockets $(ss -Htln | wc -l)
 echo rules $(ls /var/lib/vs-tools/rules 2>/dev/null | wc -l)
 echo run $(ls -A /run/vs | wc -l)
 echo subvolumes $(btrfs subvolume list /var/lib/vservers 2>/dev/null | grep -vc '[.]trash/')`;
+
+/** The same for the copies that the master keeps. */
+export const masterLeftovers = `cd /var/lib/vs-tools/copies 2>/dev/null || exit 0
+find .staging .snapshots -mindepth 1 -maxdepth 1 2>/dev/null
+pgrep -a 'rsync|btrfs'
+true`;

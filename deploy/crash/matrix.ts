@@ -1,6 +1,6 @@
 import { appendFileSync, existsSync, readFileSync } from 'node:fs';
 import { type Cell, type Result, learnRows, runCell } from './cell.ts';
-import { faults } from './faults.ts';
+import { faults, fits } from './faults.ts';
 import { sagas } from './sagas.ts';
 import { cellText, head, repeatOf, rowHead } from './table.ts';
 import { type Storage, type World, closeWorld, openWorld } from './world.ts';
@@ -63,8 +63,8 @@ export async function runMatrix(
       for (const saga of options.sagas) {
         const spec = sagas[saga];
         if (!spec || !world) continue;
-        const has = Boolean(spec.parts(world).source);
-        const columns = options.faults.filter((fault) => has || faults[fault]?.needs !== 'source');
+        const parts = spec.parts(world);
+        const columns = options.faults.filter((fault) => fits(faults[fault], parts));
         const all = [...(await learnRows(world, saga, false)), ...(await learnRows(world, saga, true))];
         rowsOfAll.set(`${saga} ${storage}`, all);
         const rows = all.filter((row) => isMeant(row, options.only));

@@ -1,22 +1,43 @@
-import { type Host, type World, ask, hosts, made, on, otherHost, ownersOf, web1, web2 } from './world.ts';
+import {
+  type Host,
+  type Vserver,
+  type World,
+  ask,
+  hosts,
+  made,
+  on,
+  otherHost,
+  ownersOf,
+  web1,
+  web2,
+  web3,
+} from './world.ts';
+
+/** Which hosts take part; a saga that gives or gets nothing there has none. */
+export interface Parts {
+  source?: Host;
+  target?: Host;
+}
+/** A vserver as it must be at the end: on which host (undefined: on none), and whether it runs. */
+export interface Wanted extends Vserver {
+  place: Host | undefined;
+  runs: boolean;
+}
 
 /** A saga of the matrix: how it is begun, and what must be there at its end. Another kind is another entry. */
 export interface SagaSpec {
   /** The kind of its journals. */
   kind: string;
+  /** The vserver that it holds. */
+  about: string;
   /** The step in which a person aborts it, for the rows of its way back: the last one before the point of no return. */
   abortAt: string;
-  /** The vserver that it is about. */
-  about: { name: string; address: string };
-  /** Which hosts take part; those that give nothing have no source. */
-  parts(world: World): { source?: Host; target: Host };
+  parts(world: World): Parts;
   /** Makes the world as it must be before; also after a cell that went wrong. */
   ready(world: World): Promise<void>;
   begin(world: World): Promise<string>;
-  /** Where its vserver must be at the end; undefined: nowhere. */
-  place(result: 'done' | 'undone', parts: { source?: Host; target: Host }): Host | undefined;
-  /** Does it run at the end, where it is? */
-  runs: boolean;
+  /** What must be there at the end; of a web1 that is not in it: as it was. */
+  end(result: 'done' | 'undone', parts: Parts): Wanted[];
 }
 
 /** The host that has web1. */
@@ -27,59 +48,147 @@ const homeOf = (world: World): Host => {
   return owner.host;
 };
 
-/** web2 is nowhere, and its trash neither. */
+/** web2 and web3 are nowhere, and no trash is kept. */
 async function without(world: World): Promise<void> {
-  for (const { host } of ownersOf(world, web2.name)) {
-    await ask(world, host, 'host-agent.stop', { name: web2.name, force: true });
-    const args = { name: web2.name, host, wait: true };
-    const { state } = await ask(world, 'master', 'orchestrator.remove', args, 120_000);
-    if (state.result !== 'done') throw new Error(`web2 was not removed: ${state.message}`);
-  }
-  const empty = `cd /var/lib/vservers/.trash 2>/dev/null || exit 0
-for tree in web2.*; do [ -d "$tree" ] || continue; btrfs -q subvolume delete "$tree" 2>/dev/null || rm -rf "$tree"; done; rm -f web2.*.json`;
-  for (const host of hosts) await on(world, host, empty);
+  for (const { name } of [web2, web3])
+    for (const { host } of ownersOf(world, name)) {
+      await ask(world, host, 'host-agent.stop', { name, force: true });
+      const { state } = await ask(
+        world,
+        'master',
+        'orchestrator.remove',
+        { name, host, wait: true },
+        120_000,
+      );
+      if (state.result !== 'done') throw new Error(`${name} was not removed: ${state.message}`);
+    }
+  await Promise.all(
+    hosts.map((host) => on(world, host, emptyTrash('/var/lib/vservers/.trash', 'web[23].*'))),
+  );
 }
+const emptyTrash = (directory: string, which: string): string => `cd ${directory} 2>/dev/null || exit 0
+for tree in ${which}; do [ -d "$tree" ] || continue; btrfs -q subvolume delete "$tree" 2>/dev/null || rm -rf "$tree"; done; rm -f ${which}.json`;
+
+const here = (one: Vserver, place: Host | undefined, runs: boolean): Wanted => ({ ...one, place, runs });
+const begun = async (asked: Promise<{ saga: string }>): Promise<string> => (await asked).saga;
+const target: Host = 'host2';
 
 export const sagas: Record<string, SagaSpec> = {
   move: {
     kind: 'move',
+    about: 'web1',
     abortAt: 'adopt',
-    about: web1,
-    runs: true,
     parts: (world) => ({ source: homeOf(world), target: otherHost(homeOf(world)) }),
     async ready() {},
-    async begin(world) {
-      const args = { name: web1.name, host: otherHost(homeOf(world)) };
-      return (await ask(world, 'master', 'orchestrator.move', args)).saga;
-    },
-    place: (result, { source, target }) => (result === 'done' ? target : source),
+    begin: (world) =>
+      begun(ask(world, 'master', 'orchestrator.move', { name: 'web1', host: otherHost(homeOf(world)) })),
+    end: (result, parts) => [here(web1, result === 'done' ? parts.target : parts.source, true)],
   },
   create: {
     kind: 'create',
+    about: 'web2',
     abortAt: 'answer',
-    about: web2,
-    runs: true,
-    parts: () => ({ target: 'host2' }),
+    parts: () => ({ target }),
     ready: without,
-    async begin(world) {
-      const args = { ...web2, source: 'busybox', host: 'host2', start: true, enable: true };
-      return (await ask(world, 'master', 'orchestrator.create', args)).saga;
-    },
-    place: (result, { target }) => (result === 'done' ? target : undefined),
+    begin: (world) =>
+      begun(
+        ask(world, 'master', 'orchestrator.create', {
+          ...web2,
+          source: 'busybox',
+          host: target,
+          start: true,
+          enable: true,
+        }),
+      ),
+    end: (result) => [here(web2, result === 'done' ? target : undefined, true)],
   },
   remove: {
     kind: 'remove',
+    about: 'web2',
     abortAt: 'lock',
-    about: web2,
-    runs: false,
-    parts: () => ({ target: 'host2' }),
+    parts: () => ({ target }),
     async ready(world) {
       await without(world);
-      await made(world, web2, 'host2', { start: false, enable: false });
+      await made(world, web2, target, { start: false, enable: false });
     },
-    async begin(world) {
-      return (await ask(world, 'master', 'orchestrator.remove', { name: web2.name, host: 'host2' })).saga;
+    begin: (world) => begun(ask(world, 'master', 'orchestrator.remove', { name: 'web2', host: target })),
+    end: (result) => [here(web2, result === 'done' ? undefined : target, false)],
+  },
+  copy: {
+    kind: 'copy',
+    about: 'web2',
+    abortAt: 'answer',
+    parts: (world) => ({ source: homeOf(world), target: otherHost(homeOf(world)) }),
+    ready: without,
+    begin: (world) =>
+      begun(
+        ask(world, 'master', 'orchestrator.copy', {
+          name: 'web1',
+          to: 'web2',
+          address: web2.address,
+          host: otherHost(homeOf(world)),
+          start: true,
+          enable: true,
+        }),
+      ),
+    end: (result, parts) => [here(web2, result === 'done' ? parts.target : undefined, true)],
+  },
+  rename: {
+    kind: 'rename',
+    about: 'web2',
+    abortAt: 'stop',
+    parts: () => ({ target }),
+    async ready(world) {
+      await without(world);
+      await made(world, web2, target, { start: true, enable: true });
     },
-    place: (result, { target }) => (result === 'done' ? undefined : target),
+    begin: (world) =>
+      begun(ask(world, 'master', 'orchestrator.rename', { name: 'web2', to: 'web3', restart: true })),
+    end: (result) => [
+      here(web2, result === 'done' ? undefined : target, true),
+      here(web3, result === 'done' ? target : undefined, true),
+    ],
+  },
+  restore: {
+    kind: 'restore',
+    about: 'web2',
+    abortAt: 'answer',
+    parts: () => ({ target }),
+    async ready(world) {
+      await without(world);
+      await made(world, web2, target, { start: false, enable: true });
+      await ask(world, 'master', 'orchestrator.remove', { name: 'web2', host: target, wait: true }, 120_000);
+    },
+    begin: (world) =>
+      begun(ask(world, 'master', 'orchestrator.restore', { name: 'web2', host: target, start: true })),
+    end: (result) => [here(web2, result === 'done' ? target : undefined, true)],
+  },
+  get: {
+    kind: 'get',
+    about: 'web1',
+    abortAt: 'verify',
+    parts: (world) => ({ source: homeOf(world) }),
+    async ready(world) {
+      await without(world);
+      await on(world, 'master', emptyTrash('/var/lib/vs-tools/copies/.trash', '*'));
+    },
+    begin: (world) => begun(ask(world, 'master', 'orchestrator.get', { name: 'web1' })),
+    end: () => [],
+  },
+  put: {
+    kind: 'put',
+    about: 'web2',
+    abortAt: 'own',
+    parts: () => ({ target }),
+    async ready(world) {
+      await without(world);
+      const { copies } = await ask(world, 'master', 'orchestrator.copies', {});
+      if (copies.some((copy) => copy.name === 'web2')) return;
+      await made(world, web2, target, { start: false, enable: false });
+      await ask(world, 'master', 'orchestrator.get', { name: 'web2', wait: true }, 120_000);
+      await without(world);
+    },
+    begin: (world) => begun(ask(world, 'master', 'orchestrator.put', { name: 'web2', host: target })),
+    end: (result) => [here(web2, result === 'done' ? target : undefined, false)],
   },
 };

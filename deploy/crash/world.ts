@@ -12,7 +12,7 @@ import { type Lab, namespace, nodeOf, nodesOf, password, paths } from '../lab/mo
 import { bootNode } from '../lab/node.ts';
 import { heal } from '../lab/wires.ts';
 import { furnish, manifest, numbers } from './guest.ts';
-import { leftoversScript } from './leftovers.ts';
+import { leftoversScript, masterLeftovers } from './leftovers.ts';
 import { readLines } from './line.ts';
 import { type Watching, startWatching } from './watching.ts';
 
@@ -20,9 +20,15 @@ export type Storage = 'btrfs' | 'dir';
 export const hosts = ['host1', 'host2'] as const;
 export type Host = (typeof hosts)[number];
 export const otherHost = (host: Host): Host => (host === 'host1' ? 'host2' : 'host1');
-/** The vserver that is there all the time, and the one that comes and goes. */
-export const web1 = { name: 'web1', address: '10.60.10.5' };
-export const web2 = { name: 'web2', address: '10.60.10.6' };
+/** Those of the matrix: web1 is there all the time, web2 comes and goes. */
+export interface Vserver {
+  name: string;
+  address: string;
+}
+export const web1: Vserver = { name: 'web1', address: '10.60.10.5' };
+export const web2: Vserver = { name: 'web2', address: '10.60.10.6' };
+/** What web2 is called after a rename. */
+export const web3: Vserver = { name: 'web3', address: web2.address };
 
 export interface World {
   lab: Lab;
@@ -104,7 +110,7 @@ export async function on(world: Pick<World, 'lab'>, node: string, script: string
 /** Creates a vserver and waits for the end. */
 export async function made(
   world: World,
-  one: { name: string; address: string },
+  one: Vserver,
   host: Host,
   how: { start: boolean; enable: boolean },
 ): Promise<void> {
@@ -153,14 +159,14 @@ export function journalOf(world: World, id: string): Line[] {
   return lines.length > 0 ? lines : readLines(`${world.journals}/${id}.jsonl`);
 }
 
-/** What the disks of all hosts have that they should not, as `host: what`. */
+/** What the disks of all hosts, and the copies of the master, have that they should not, as `host: what`. */
 export async function leftovers(world: World): Promise<string[]> {
   const all = await Promise.all(
-    hosts.map(async (host) =>
-      (await on(world, host, leftoversScript))
+    (['master', ...hosts] as const).map(async (node) =>
+      (await on(world, node, node === 'master' ? masterLeftovers : leftoversScript))
         .split('\n')
         .filter(Boolean)
-        .map((line) => `${host}: ${line}`),
+        .map((line) => `${node}: ${line}`),
     ),
   );
   return all.flat();

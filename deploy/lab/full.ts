@@ -77,7 +77,8 @@ export async function emptyDisk(lab: Lab, node: LabNode): Promise<void> {
   );
   if (code !== 0) return;
   await held(lab, async () => {
-    const leaveOut = ['--exclude', '/.vslab-full', '--exclude', '/lost+found'];
+    // the archive is held open by the orchestrator, which has it still where it was
+    const leaveOut = ['/.vslab-full', '/lost+found', '/archive.db*'].flatMap((one) => ['--exclude', one]);
     await run(['rsync', '-a', '--delete', ...leaveOut, full, own], { timeoutMs: 60_000 });
     await inside(lab, node, emptyMaster);
   });

@@ -215,8 +215,12 @@ export function createCommands({ context, paths, lxc, locks, runtime, states }: 
         await states.of(name);
         return true;
       }),
-    async answering(name: string, timeout: number): Promise<{ ms: number }> {
+    async answering({ name, timeout, settle }: Args<'host-agent.answering'>): Promise<{ ms: number }> {
       const { network, address, mac } = await loadVserver(paths, host, name);
+      if (settle) {
+        const { since = 0 } = await states.of(name);
+        await pause(Math.min(settle, Math.max(0, since + settle - Date.now())));
+      }
       const began = Date.now();
       for (;;) {
         const running = (await lxc.alive()).has(name);

@@ -86,7 +86,7 @@ export function service(context: Context): Service {
       'host-agent.claim': ({ name, saga, epoch }) => commands.claim(name, saga, epoch),
       'host-agent.renew': () => certificates.request(),
       'host-agent.certificate': ({ certificate }) => certificates.install(certificate),
-      'host-agent.answering': ({ name, timeout }) => commands.answering(name, timeout),
+      'host-agent.answering': (args) => commands.answering(args),
     },
     async start() {
       await mkdir(settings.VSERVER_DIR, { recursive: true, mode: 0o700 });

@@ -5,16 +5,16 @@ import type { Attachment } from '../../shared/contract/network.ts';
 import { type VserverConfig, vserverConfig } from '../../shared/contract/vserver.ts';
 import { VsError } from '../../shared/errors.ts';
 import type { Paths } from '../../shared/paths.ts';
-import { run, start } from '../../shared/run.ts';
+import { run } from '../../shared/run.ts';
 import type { Context } from '../../shared/service.ts';
 import { readJson, writeFileIfChanged } from '../../shared/store.ts';
 import { doom, notFrozen, thawDoomed } from './freezer.ts';
 import type { Lxc } from './lxc.ts';
 import { type Init, lxcConfig } from './lxc-config.ts';
+import { type Mounting, mountWaiting } from './mounting.ts';
 import { hasEnded, livingOf, payloadOf, stillThere } from './proof.ts';
 
 const hooks = fileURLToPath(new URL('./hooks/', import.meta.url));
-const idmapMount = fileURLToPath(new URL('./idmap-mount.pl', import.meta.url));
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 /** A look at whether something has ended costs little, and while it is asked for nobody is served (ms). */
 const LOOK_MS = 4;
@@ -27,33 +27,6 @@ async function initOf(rootfs: string): Promise<Init> {
     if (await exists(join(rootfs, path))) return 'systemd';
   const target = await readlink(join(rootfs, 'sbin/init')).catch(() => '');
   return target.endsWith('busybox') ? 'busybox' : 'other';
-}
-
-/** A mount that waits for its word: what can be done before is done. */
-interface Mounting {
-  /** False: it is not there any more, or could not. */
-  go(): Promise<boolean>;
-  drop(): void;
-}
-function mountWaiting(rootfs: string, mount: string, idmap: number): Mounting {
-  const child = start(['perl', idmapMount, rootfs, mount, String(idmap), '65536', 'wait'], {
-    stdio: ['pipe', 'ignore', 'ignore'],
-  });
-  const ended = new Promise<boolean>((resolve) => {
-    child.once('error', () => resolve(false));
-    child.once('close', (code) => resolve(code === 0));
-  });
-  child.stdin?.on('error', () => undefined);
-  let over = false;
-  void ended.then(() => (over = true));
-  return {
-    async go() {
-      if (over) return false;
-      child.stdin?.end('go\n');
-      return ended;
-    },
-    drop: () => void child.stdin?.end(),
-  };
 }
 
 /** Starting and stopping of vservers, once it is decided that they may. */
@@ -230,12 +203,12 @@ export function createRuntime(context: Context, paths: Paths, lxc: Lxc) {
         await prove({ payload });
       };
       if (early && pid) {
-        let over = false;
-        const end = () => (over = true);
+        const over = new AbortController();
+        const end = () => over.abort();
         stopping.then(end, end);
         // the kernel ends all processes of its pid namespace before init itself has ended (pid_namespaces(7))
-        while (!over && !hasEnded(pid)) await pause(LOOK_MS);
-        if (!over && livingOf(name, payload) === undefined) return { rest: rest() };
+        while (!over.signal.aborted && !hasEnded(pid)) await pause(LOOK_MS);
+        if (!over.signal.aborted && livingOf(name, payload) === undefined) return { rest: rest() };
       }
       await rest();
       return {};

@@ -89,6 +89,20 @@ export function openArchive(file: string, warn: (message: string) => void) {
     },
     has: (id: string): boolean =>
       read((from) => from.prepare('SELECT 1 FROM sagas WHERE id = ?').get(id) !== undefined, false),
+    ids: (): string[] =>
+      read(
+        (from) =>
+          from
+            .prepare('SELECT id FROM sagas')
+            .all()
+            .map((row) => String(row['id'])),
+        [],
+      ),
+    state: (id: string): SagaState | undefined =>
+      read((from) => {
+        const row = from.prepare('SELECT state FROM sagas WHERE id = ?').get(id);
+        return row && stateOf(row);
+      }, undefined),
     get: (id: string): Finished | undefined =>
       read((from) => {
         const row = from.prepare('SELECT state, journal FROM sagas WHERE id = ?').get(id);

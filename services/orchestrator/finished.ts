@@ -10,7 +10,7 @@ const PLAIN = 50;
 const BATCH = 20;
 /** A reply stays below what a broker takes (bytes). */
 const REPLY = 700_000;
-/** So many topics are said at once at the start. */
+/** So many are archived, and so many topics said, before others have their turn. */
 const CHUNK = 100;
 
 interface Parts {
@@ -27,31 +27,35 @@ interface Parts {
 /** Bounds what finished sagas take: they go to the archive, the oldest leave it, and their topics are cleared. */
 export function keepFinished({ bus, settings, log, clock, journals, archive, states }: Parts) {
   const newest = (some: SagaState[]) => some.sort((a, b) => b.started - a.started);
+  /** Archives, then prunes; a crash in between leaves a saga in both places, which is archived again. True: there are more. */
+  function tidy(): boolean {
+    const ended = newest([...states.values()].filter(isFinished));
+    const late = ended.length > PLAIN + BATCH ? ended.slice(PLAIN).slice(-CHUNK) : [];
+    try {
+      if (late.length > 0) archive.add(late.map((state) => ({ state, journal: journals.read(state.id) })));
+      journals.remove(late.map(({ id }) => id));
+      for (const { id } of late) states.delete(id);
+    } catch (error) {
+      log.warn(
+        { error: String(error) },
+        'finished sagas were not archived; it is tried again after the next',
+      );
+      return false;
+    }
+    const gone = archive.prune(settings.SAGAS_KEPT, settings.SAGAS_KEPT_DAYS, clock.now());
+    for (const id of gone) if (!states.has(id)) bus.retain(bus.topics.sagaState(id), null);
+    return late.length === CHUNK;
+  }
   return {
-    /** Archives, then prunes; a crash in between leaves a saga in both places, which is archived again. */
-    tidy(): void {
-      const ended = newest([...states.values()].filter(isFinished));
-      const late = ended.length > PLAIN + BATCH ? ended.slice(PLAIN) : [];
-      try {
-        if (late.length > 0) archive.add(late.map((state) => ({ state, journal: journals.read(state.id) })));
-        journals.remove(late.map(({ id }) => id));
-        for (const { id } of late) states.delete(id);
-      } catch (error) {
-        log.warn(
-          { error: String(error) },
-          'finished sagas were not archived; it is tried again after the next',
-        );
-      }
-      const gone = archive.prune(settings.SAGAS_KEPT, settings.SAGAS_KEPT_DAYS, clock.now());
-      for (const id of gone) if (!states.has(id)) bus.retain(bus.topics.sagaState(id), null);
-    },
-    /** Says the topics of the archived ones, some at a time: nobody waits for them. */
-    async say(): Promise<void> {
-      const all = archive.list(settings.SAGAS_KEPT);
-      for (let from = 0; from < all.length; from += CHUNK) {
-        for (const state of all.slice(from, from + CHUNK))
-          if (!states.has(state.id)) bus.retain(bus.topics.sagaState(state.id), state);
-        await clock.sleep(50);
+    tidy,
+    /** After a start: what a former life left is archived, and the topics of the archived ones are said; nobody waits for it. */
+    async settle(): Promise<void> {
+      const ids = archive.ids();
+      while (tidy()) await clock.sleep(50);
+      for (const [index, id] of ids.entries()) {
+        const state = states.has(id) ? undefined : archive.state(id);
+        if (state) bus.retain(bus.topics.sagaState(id), state);
+        if (index % CHUNK === CHUNK - 1) await clock.sleep(50);
       }
     },
     /** The newest first: of one vserver, or those only that have not ended. */

@@ -24,8 +24,8 @@ export function openHolds(states: Map<string, SagaState>) {
       for (const [name, saga] of held) if (saga === id) held.delete(name);
     },
     /** Throws VsError 'conflict' when another saga has one of the names, or is just giving the address. */
-    refuse(of: Holder, args: Record<string, unknown>): void {
-      const taken = namesOf(of).find((name) => held.has(name));
+    refuse(of: Holder & { over?: string }, args: Record<string, unknown>): void {
+      const taken = namesOf(of).find((name) => held.has(name) && held.get(name) !== of.over);
       if (taken !== undefined) {
         const other = held.get(taken) ?? '';
         throw new VsError(

@@ -35,22 +35,28 @@ export function service(context: Context): Service {
       throw new VsError('stuck', state.message ?? 'stuck', { details: { saga: state.id } });
     return { saga: state.id, state };
   }
+  const deciding: Deciding = { context, pool, epochs, marks, past: () => sagas.list({ limit: 200 }) };
   /** The handler of a command that becomes a saga. */
   const begin =
     <K extends keyof typeof planners>(kind: K) =>
-    async (args: Parameters<(typeof planners)[K]>[1] & { dryRun?: boolean; wait?: boolean }, call: Call) => {
+    async (
+      args: Parameters<(typeof planners)[K]>[1] & { dryRun?: boolean; wait?: boolean },
+      call: Call,
+      over?: SagaState,
+    ) => {
       await resumed.promise;
       const plan = planners[kind] as (deciding: Deciding, args: object) => Promise<Planned>;
       await marks.load();
-      const planned = await plan(
-        { context, pool, epochs, marks, past: () => sagas.list({ limit: 200 }) },
-        args,
-      );
+      const planned = await plan(deciding, args);
       if (planned.onto !== undefined && marks.get(planned.onto))
         throw new VsError(
           'refused',
           `${planned.onto} is evacuated, so nothing new is placed there; end that with: vs restore-host ${planned.onto}`,
         );
+      if (over) {
+        if (args.dryRun === true) planned.over = over.id; // else it has ended by now
+        planned.title += `; the ${over.kind} ${over.id} that waits for that host is ended`;
+      }
       return answer(sagas.begin(planned, { ...args }, call.issuer, args.dryRun === true), args.wait);
     };
 
@@ -61,20 +67,28 @@ export function service(context: Context): Service {
     });
     setTimeout(() => void off(), 30_000).unref();
   }
-  /** A saga that has a vserver and would wait for its dead host, as a get or a move that had just begun, makes way for its recovery. */
-  async function clearWay(args: Args<'orchestrator.recover'>, issuer: string): Promise<void> {
-    await resumed.promise;
-    await planRecover({ context, pool, epochs, marks }, args); // what is refused anyhow ends nothing
-    const { host } = lost(pool, args.name);
-    const holder = sagas
+  /** The saga that has a vserver and would wait for its dead host, as a get or a move that had just begun. */
+  function waitsFor(name: string): SagaState | undefined {
+    const { host } = lost(pool, name);
+    return sagas
       .list({ limit: 1000 })
       .find(
         (one) =>
           ['running', 'stuck'].includes(one.result) &&
-          one.vserver === args.name &&
+          one.vserver === name &&
           one.steps.some((step) => step.host === host),
       );
-    if (holder) await sagas.forsake(holder.id, host, issuer);
+  }
+  /** A recover; what waits for the dead host is ended by it, once nothing else is in its way. */
+  async function recover(args: Args<'orchestrator.recover'>, call: Call) {
+    await resumed.promise;
+    await planRecover(deciding, args);
+    const over = waitsFor(args.name);
+    if (over && args.dryRun !== true) {
+      const ended = await sagas.forsake(over.id, lost(pool, args.name).host, call.issuer);
+      if (ended.result === 'stuck') throw new VsError('stuck', ended.message ?? `saga ${over.id} is stuck`);
+    }
+    return begin('recover')(args, call, over);
   }
 
   return {
@@ -110,16 +124,13 @@ export function service(context: Context): Service {
       'orchestrator.remove': begin('remove'),
       'orchestrator.get': begin('get'),
       'orchestrator.put': begin('put'),
-      'orchestrator.recover': async (args, call) => {
-        if (args.dryRun !== true) await clearWay(args, call.issuer);
-        return begin('recover')(args, call);
-      },
+      'orchestrator.recover': recover,
       'orchestrator.forget': begin('forget'),
       'orchestrator.copies': () => context.bus.request('master', 'snapshot.copies', {}),
       'orchestrator.copy': begin('copy'),
       'orchestrator.rename': begin('rename'),
       'orchestrator.restore': begin('restore'),
-      'orchestrator.trash': (args) => trashOf({ context, pool, epochs, marks }, args),
+      'orchestrator.trash': (args) => trashOf(deciding, args),
       'orchestrator.evacuate': begin('evacuate'),
       'orchestrator.restore-host': begin('restore-host'),
       'orchestrator.events': async ({ limit }) => ({ events: history.list(limit ?? 50) }),

@@ -187,7 +187,7 @@ export function sagaRunner(
         if (parent.signal.aborted) throw new VsError('failed', 'the saga was aborted');
       };
       if (child.watch) watchers.set(id, child.watch);
-      const join = () => running.get(id)?.ended ?? states.get(id) ?? archive.get(id)?.state;
+      const join = () => running.get(id)?.ended ?? states.get(id) ?? archive.state(id);
       if (join()) return (await join()) as SagaState;
       go();
       const planned = await child.plan();
@@ -250,8 +250,7 @@ export function sagaRunner(
       unfinished.sort((a, b) => a.saga.state.started - b.saga.state.started);
       for (const one of unfinished.filter(({ atWork }) => atWork)) goOn(one);
       for (const one of unfinished.filter(({ atWork }) => !atWork)) goOn(one);
-      finished.tidy();
-      void finished.say();
+      void finished.settle();
     },
     list(which: { limit: number; vserver?: string; running?: boolean }) {
       lookAgain();

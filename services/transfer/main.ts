@@ -151,10 +151,8 @@ export function service(context: Context): Service {
             args;
           const secret = unseal(settings, args.secret);
           const identity = channel === 'tls' ? ownIdentity(settings.TLS_DIR, host) : undefined;
-          const way = {
-            ...{ channel, toHost, address, port, secret, identity, signal },
-            held: held.take(saga, port),
-          };
+          const ready = held.take(saga, port);
+          const way = { channel, toHost, address, port, secret, identity, signal, held: ready };
           const began = Date.now();
           const count = meter(args.total, (progress) => call.progress(progress));
           if (args.copy === 'rsync') {

@@ -12,7 +12,7 @@ import type { meter } from './progress.ts';
 export const PACKED = 'zstd';
 
 /** What a slow disk has saved up may be sent faster than the limit for so long (ms). */
-const BURST_MS = 100;
+const BURST_MS = 200;
 /** A frame that is longer is none (bytes). */
 const LONGEST = 16 * 1024 * 1024;
 
@@ -166,7 +166,10 @@ export async function feed(
   if (code !== 0) {
     const lines = stderr.trim().split('\n');
     const full = lines.find((line) => /No space left|Disk quota exceeded/i.test(line));
-    return full ?? (lines.at(-1) || `${tool} ended with ${code}`);
+    const cut = lines.find((line) => /Wrote only \d+ of \d+ bytes/.test(line)); // tar's words for a write that was cut short
+    const said =
+      full ?? (cut && `No space left on device: ${cut}`) ?? (lines.at(-1) || `${tool} ended with ${code}`);
+    return said.replaceAll(/\S*\/(?=tar: )/g, ''); // it runs under a name of ours (confine.pl)
   }
   await over;
   return frames.whole() && !torn ? undefined : 'the copy was cut off before its end';

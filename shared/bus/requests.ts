@@ -27,6 +27,9 @@ function unwrap(result: Reply): unknown {
   throw new VsError(code, message, { retryable, ...(details ? { details } : {}) });
 }
 
+/** A refusal that comes twice (QoS 1) would pass for the answer to the next try. */
+const CLOCK_TRIES = 5;
+
 /** The clock of a target (epoch ms) that refused a command as late. */
 function clockOf(result: Reply): number | undefined {
   if (!('ok' in result) || result.ok || result.error.code !== 'deadline') return undefined;
@@ -155,10 +158,14 @@ export function openRequests(parts: {
           void deliver(it);
         });
       };
-      const result = await ask(Date.now());
-      const theirs = clockOf(result);
-      // it answered in time that this came too late: its clock differs, and the deadline is said by that one
-      return unwrap(theirs === undefined ? result : await ask(theirs));
+      let result = await ask(Date.now());
+      for (let tries = 0; tries < CLOCK_TRIES; tries++) {
+        const theirs = clockOf(result);
+        if (theirs === undefined) break;
+        // it answered in time that this came too late: its clock differs, and the deadline is said by that one
+        result = await ask(theirs);
+      }
+      return unwrap(result);
     },
     take(topic: string, payload: unknown): void {
       const parsed = replySchema.safeParse(payload);

@@ -195,8 +195,12 @@ export const hostAgentCommands = {
     vserverState,
   ),
   'host-agent.answering': hostCommand(
-    'wait until it runs and its address answers on its network',
-    z.strictObject({ name, timeout: z.int().min(0).max(120_000) }),
+    'wait until it runs and its address answers on its network; with settle (ms) it is left alone until so long after its start',
+    z.strictObject({
+      name,
+      timeout: z.int().min(0).max(120_000),
+      settle: z.int().min(0).max(10_000).optional(),
+    }),
     z.object({ ms: z.int() }),
   ),
   'host-agent.renew': hostCommand(

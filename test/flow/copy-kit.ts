@@ -12,11 +12,14 @@ import type { Context } from '../../shared/service.ts';
 export const directory = mkdtempSync(join(tmpdir(), 'vslab-list-'));
 export const root = process.getuid?.() === 0;
 if (!root) console.log('skipped: copies of trees are tried as root');
+/** What the copies of a call report. */
+export const progress: { at: number; bytes: number }[] = [];
 export const call: Call = {
   id: 'a',
   issuer: 'test',
   signal: new AbortController().signal,
-  progress: () => undefined,
+  progress: (one) =>
+    void progress.push({ at: performance.now(), bytes: Number((one as { bytes?: number }).bytes) }),
 };
 
 function host(name: string) {

@@ -33,6 +33,7 @@ export function realLab(name: string) {
       .filter((one) => one !== 'master');
   return {
     name,
+    cli,
     environment,
     vs,
     on,
@@ -67,8 +68,10 @@ export function realLab(name: string) {
       }
     },
     /** Begins a move of web1 and answers its id once its journal says that a step has begun. */
-    async begin(to: string, step: string): Promise<string> {
-      const { id } = JSON.parse(vs(['move', 'web1', to, '--no-follow', '--json']).stdout) as SagaState;
+    async begin(to: string, step: string, ...flags: string[]): Promise<string> {
+      const { id } = JSON.parse(
+        vs(['move', 'web1', to, ...flags, '--no-follow', '--json']).stdout,
+      ) as SagaState;
       const journal = `/var/lib/vslab-${name}/master/state/sagas/${id}.jsonl`;
       for (let tries = 0; tries < 6000; tries++) {
         const text = existsSync(journal) ? readFileSync(journal, 'utf8') : '';

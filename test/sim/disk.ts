@@ -67,7 +67,7 @@ export const fault = (code: string, path: string): NodeJS.ErrnoException =>
  * journaled: what is lost is the end of their history (the order holds, as on ext4 and btrfs), but for what an fsync of
  * a directory has made sure of.
  */
-export function createDisk(now: () => number, from?: Directory): Disk {
+export function createDisk(now: () => number, start?: Directory): Disk {
   let numbers = 1000;
   const directory = (subvolume = false): Directory => ({
     kind: 'directory',
@@ -76,7 +76,7 @@ export function createDisk(now: () => number, from?: Directory): Disk {
     subvolume,
     mtime: now(),
   });
-  const root = from ?? directory();
+  const root = start ?? directory();
   /** In memory: /run. */
   let memory = directory();
   let pending: Operation[] = [];
@@ -126,7 +126,7 @@ export function createDisk(now: () => number, from?: Directory): Disk {
     add(first);
     for (let size = -1; size !== sure.size;) {
       size = sure.size;
-      for (const one of [...sure]) {
+      for (const one of Array.from(sure)) {
         const until = pending.indexOf(one);
         add(
           (other, index) =>

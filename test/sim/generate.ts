@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { type Deed, type Fault, type Scenario, type Vserver, type When, ask } from './scenario.ts';
 
 const HOSTS = ['host1', 'host2', 'host3'];
@@ -20,7 +20,12 @@ const web1 = (running: boolean, enabled: boolean, host = 'host1'): Vserver => ({
 });
 const mostlyRunning = fc.oneof(
   { weight: 5, arbitrary: fc.constant<Vserver[]>([web1(true, true)]) },
-  { weight: 1, arbitrary: among(...[[web1(true, false)], [web1(false, true)], [web1(false, false)]]) },
+  {
+    weight: 1,
+    arbitrary: among([true, false], [false, true], [false, false]).map(([running = true, enabled = true]) => [
+      web1(running, enabled),
+    ]),
+  },
 );
 const copying = [
   'snapshot.allocate',
@@ -168,6 +173,12 @@ const broken: fc.Arbitrary<Deed> = fc.oneof(
       .map((one): Deed => ({ what: 'full', ...one })),
   },
   {
+    weight: 2,
+    arbitrary: fc
+      .record({ node: among('host1', 'host2'), times: among(1, 1, 2, 5) })
+      .map((one): Deed => ({ what: 'eio', ...one })),
+  },
+  {
     weight: 1,
     arbitrary: fc
       .record({ node: among('host1', 'host2'), times: fc.integer({ min: 1, max: 3 }) })
@@ -215,12 +226,12 @@ const person: fc.Arbitrary<Deed> = fc.oneof(
 export function scenarioOf(kind: Kind): fc.Arbitrary<Scenario> {
   const fault: fc.Arbitrary<Fault> = fc.record({
     when: whenOf(kind),
-    deed: fc.oneof({ weight: 3, arbitrary: broken }, { weight: 1, arbitrary: person }),
+    deed: fc.oneof({ weight: 2, arbitrary: broken }, { weight: 1, arbitrary: person }),
   });
   return fc
     .record({
       seed: fc.noShrink(fc.integer({ min: 1, max: 1_000_000 })),
-      btrfs: among<string[]>([], HOSTS, ['host1']),
+      btrfs: among<string[]>([], HOSTS.slice(0, 2), ['host1']),
       vservers: kind.vservers,
       twice: among(0, 0, 0.05, 0.3),
       slow: among(0, 0, 0.1),
@@ -228,7 +239,8 @@ export function scenarioOf(kind: Kind): fc.Arbitrary<Scenario> {
       faults: fc.array(fault, { maxLength: 4 }),
     })
     .map(({ begin, faults, ...rest }) => ({
-      hosts: HOSTS,
+      // a host that nobody speaks of costs time
+      hosts: JSON.stringify(faults).includes('host3') ? HOSTS : HOSTS.slice(0, 2),
       ...rest,
       faults: [...begin.map((deed): Fault => ({ when: { kind: 'at', ms: 0 }, deed })), ...faults],
     }));

@@ -14,6 +14,8 @@ export interface Node {
   powered: boolean;
   /** No file can grow on it. */
   full: boolean;
+  /** So many writes fail from now on. */
+  eio: number;
 }
 
 /** One run of a process, from its start to its end. */
@@ -126,7 +128,6 @@ export function createLoop() {
         if (event.at > end) return push(event);
         if (event.cancelled || event.life?.dead) continue;
         now = event.at;
-        (globalThis as any).EV = ((globalThis as any).EV ?? 0) + 1;
         try {
           if (event.life) lives.run(event.life, event.act);
           else event.act();

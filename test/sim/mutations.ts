@@ -76,13 +76,6 @@ export const mutations: Mutation[] = [
     /if \(flush\)\s+await agents\.ask\(/,
     'if (false) await agents.ask(',
   ),
-  one(
-    'a-later-life-of-the-target-is-trusted',
-    'move',
-    'services/orchestrator/sagas/steps.ts',
-    'if (agents.life?.(host) !== life)',
-    'if (false)',
-  ),
   one('no-stop', 'move', move, /await agents\.ask\(source, 'host-agent\.stop'[^;]*;/, ''),
   one(
     'no-last-copy',
@@ -90,20 +83,6 @@ export const mutations: Mutation[] = [
     move,
     "const last = await pass(agents, plan, context, { final: true, tag: 'final', since: began });",
     "const last = { ...(context.outputs['seed'] as object), bytes: 0, ms: 0, began: began ?? 0 } as Awaited<ReturnType<typeof pass>>;",
-  ),
-  one(
-    'start-without-ownership',
-    'move',
-    commands,
-    'const own = await requireOwner(settings, host, name, epoch);',
-    'const own = { uuid: config.uuid };',
-  ),
-  one(
-    'claim-of-a-lower-epoch',
-    'move',
-    'services/host-agent/ownership.ts',
-    'if (now.epoch >= want.epoch)',
-    'if (false)',
   ),
   one(
     'an-id-is-carried-out-twice',

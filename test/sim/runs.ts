@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { kinds, scenarioOf } from './generate.ts';
 import { type Scenario, formatScenario } from './scenario.ts';
 import { simulate } from './simulate.ts';

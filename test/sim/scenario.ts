@@ -17,6 +17,8 @@ export type Deed =
   | { what: 'clock'; node: string; ms: number }
   | { what: 'full'; node: string; ms: number }
   | { what: 'nostart'; node: string; times: number }
+  /** The next so many writes of a host fail. */
+  | { what: 'eio'; node: string; times: number }
   /** The disk of a host as it was at the beginning comes back with its next boot (a restored machine). */
   | { what: 'olddisk'; node: string; ms: number }
   /** A person at the host, past the agent: lxc-start and lxc-stop. */
@@ -68,7 +70,8 @@ function deedText(deed: Deed): string {
     case 'olddisk':
       return `${deed.what} ${deed.node} ${deed.ms}`;
     case 'nostart':
-      return `nostart ${deed.node} ${deed.times}`;
+    case 'eio':
+      return `${deed.what} ${deed.node} ${deed.times}`;
     case 'hand':
       return `hand ${deed.verb} ${deed.name}@${deed.node}`;
     case 'ask':
@@ -132,6 +135,7 @@ function parseDeed(words: string[]): Deed {
     case 'olddisk':
       return { what, node: first, ms };
     case 'nostart':
+    case 'eio':
       return { what, node: first, times: ms };
     case 'hand': {
       const [name, node] = split(rest[0] ?? '');

@@ -165,6 +165,8 @@ function checkHost(world: World, watch: Watch, host: Machine, stuck: Set<string>
       ({ deed }) =>
         deed.what === 'hand' ||
         deed.what === 'nostart' ||
+        deed.what === 'eio' ||
+        deed.what === 'full' ||
         (deed.what === 'ask' && deed.target !== 'master' && /\.(stop|restart|disable)$/.test(deed.command)),
     );
     if (before?.running && before.enabled && !touched)

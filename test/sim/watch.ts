@@ -23,7 +23,7 @@ interface Seen {
 
 /** JSON of the files of the agents; the same text again and again. */
 const parsed = new Map<string, unknown>();
-function parse<T>(text: string): T | undefined {
+function parse(text: string): Owned | undefined {
   if (!parsed.has(text)) {
     if (parsed.size > 5000) parsed.clear();
     let value: unknown;
@@ -34,7 +34,7 @@ function parse<T>(text: string): T | undefined {
     }
     parsed.set(text, value);
   }
-  return parsed.get(text) as T | undefined;
+  return parsed.get(text) as Owned | undefined;
 }
 const listed = (machine: Machine, path: string) => (machine.disk.find(path) ? machine.disk.list(path) : []);
 
@@ -44,7 +44,7 @@ function look(machine: Machine): Seen {
   const locked = new Set<string>();
   for (const [file, inode] of listed(machine, OWNED))
     if (file.endsWith('.json') && !file.startsWith('.') && inode.kind === 'file') {
-      const one = parse<Owned>(inode.text);
+      const one = parse(inode.text);
       if (one) owned.push(one);
     }
   for (const [file, inode] of listed(machine, '/var/lib/vs-tools/locks'))

@@ -94,7 +94,7 @@ export function createWorld(scenario: Scenario, begin: Begin, log?: (line: strin
     node.powered = false;
     node.boot++;
     changes++;
-    for (const life of [...node.lives]) end(life, true);
+    for (const life of node.lives.slice()) end(life, true);
     if (node.name === 'master') world.broker.stop(true);
     node.containers.clear();
     node.mounts.clear();
@@ -158,6 +158,9 @@ export function createWorld(scenario: Scenario, begin: Begin, log?: (line: strin
         return;
       case 'nostart':
         machine(deed.node).nostart += deed.times;
+        return;
+      case 'eio':
+        machine(deed.node).eio += deed.times;
         return;
       case 'hand': {
         handled = true;
@@ -362,6 +365,7 @@ export function createWorld(scenario: Scenario, begin: Begin, log?: (line: strin
       boot: 0,
       powered: true,
       full: false,
+      eio: 0,
       containers: new Map(),
       mounts: new Set(),
       nostart: 0,

@@ -1,11 +1,8 @@
-import { mkdtempSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { expect } from 'vitest';
 import type { Agents } from '../../services/orchestrator/agent.ts';
 import { type Plan, buildSaga } from '../../services/orchestrator/build.ts';
 import { execute } from '../../services/orchestrator/executor.ts';
-import { type Journals, openJournals } from '../../services/orchestrator/journal.ts';
+import type { Journals, Line } from '../../services/orchestrator/journal.ts';
 import { systemClock } from '../../shared/clock.ts';
 import type { SagaState } from '../../shared/contract/saga.ts';
 import { VsError } from '../../shared/errors.ts';
@@ -159,10 +156,14 @@ export function pool(start: Partial<World>) {
 }
 type Pool = ReturnType<typeof pool>;
 
-const fresh = () => {
-  const journals = openJournals(mkdtempSync(join(tmpdir(), 'vs-saga-')));
-  journals.append('s1', { kind: 'begin' });
-  return journals;
+/** A journal in memory: what a disk makes of it is tried elsewhere, and here are thousands of lines. */
+const fresh = (): Journals => {
+  const lines: Line[] = [{ ts: 0, kind: 'begin' }];
+  return {
+    append: (_id: string, line: Omit<Line, 'ts'>) => void lines.push({ ts: Date.now(), ...line } as Line),
+    read: () => structuredClone(lines),
+    ids: () => ['s1'],
+  } as unknown as Journals;
 };
 /** One life of the orchestrator with a saga. */
 export function life(journals: Journals, plan: Plan, agents: Agents): Promise<SagaState> {

@@ -3,6 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test, vi } from 'vitest';
 import { loadSettings } from '../../config/settings.ts';
+import { type CommandName, commands } from '../../shared/contract/commands.ts';
+import type { SagaState } from '../../shared/contract/saga.ts';
 import { topicsFor } from '../../shared/contract/topics.ts';
 import { VsError } from '../../shared/errors.ts';
 import { sealKey } from '../../shared/seal.ts';
@@ -38,7 +40,7 @@ function effects(
     lock: [(w) => both.forEach((host) => w.locks.add(host)), (w) => w.locks.clear()],
     stage: [(w) => w.staging.add(target), (w) => w.staging.clear()],
     stop: [(w) => w.running.delete(source), (w) => w.running.add(source)],
-    adopt: [(w) => w.trees.add(target), (w) => w.trees.delete(target)],
+    adopt: [(w) => [w.trees.add(target), w.staging.delete(target)], (w) => w.trees.delete(target)],
     'give up': [(w) => w.owner.delete(source)],
     'take over': [(w) => w.owner.add(target)],
     own: [(w) => w.owner.add(target), (w) => w.owner.delete(target)],
@@ -50,7 +52,7 @@ function effects(
 }
 /** Hosts that are in the state in which these lines left them; `half`: what was begun last has happened. */
 function worldAfter(kind: string, lines: Line[], half: boolean): World {
-  const isStopped = (lines[0]?.['state'] as { id: string }).id.endsWith('-stopped');
+  const isStopped = String((lines[0]?.['state'] as SagaState | undefined)?.id).endsWith('-stopped');
   const now =
     kind === 'create' ? world('', '') : world('host1', kind === 'move' && !isStopped ? 'host1' : '');
   const table = kind === 'move' ? effects('host1', 'host2') : effects('host1', 'host1');
@@ -77,6 +79,8 @@ function memoryJournals(id: string, lines: Line[]): Journals {
 const noArchive: Archive = {
   add: () => undefined,
   has: () => false,
+  ids: () => [],
+  state: () => undefined,
   get: () => undefined,
   list: () => [],
   prune: () => [],
@@ -106,7 +110,11 @@ function life(journals: Journals, now: World) {
     }),
     'transfer.send': () => (passes++, { bytes: 100, ms: 1, began: 1 }),
     'transfer.suspects': () => ({ files: 0 }),
-    'snapshot.adopt': (host) => void now.trees.add(host),
+    'host-agent.prepare': (host) => need(now.staging.has(host), 'nothing is staged'),
+    'snapshot.adopt'(host) {
+      now.trees.add(host);
+      now.staging.delete(host);
+    },
     'snapshot.evict'(host) {
       need(!now.owner.has(host), `${host} owns it`);
       now.trees.delete(host);
@@ -134,14 +142,20 @@ function life(journals: Journals, now: World) {
     retain: () => undefined,
     alert: () => undefined,
     event: () => undefined,
-    async request(host: string, command: string) {
+    async request(host: string, command: CommandName, args: object) {
       calls.push(`${command}@${host}`);
+      commands[command].args.parse(args); // a plan that was not migrated has not all of them
       const answer = act[command]?.(host) ?? {};
       if (now.running.size > 1 || now.owner.size > 1) throw new Error('two of them');
       return answer;
     },
   };
-  const pool = { isOnline: () => true, info: () => ({ seal: key }), all: () => [] } as unknown as Pool;
+  const pool = {
+    isOnline: () => true,
+    life: () => 'one',
+    info: () => ({ seal: key }),
+    all: () => [],
+  } as unknown as Pool;
   const quiet = () => undefined;
   const runner = sagaRunner({ bus, settings, log: { warn: quiet, error: quiet } } as never, pool, {
     journals,
@@ -162,7 +176,7 @@ test.each(fixtures)(
   async (name) => {
     const text = readFileSync(join(folder, name), 'utf8').trimEnd().split('\n');
     const { lines } = parseJournal(Buffer.from(`${text.join('\n')}\n`), name);
-    const { id, kind } = lines[0]?.['state'] as { id: string; kind: string };
+    const { id = '', kind = 'move' } = (lines[0]?.['state'] ?? {}) as Partial<SagaState>;
     for (let count = 1; count <= lines.length; count++) {
       const some = lines.slice(0, count);
       const isOpen = ['started', 'undoing'].includes(some.at(-1)?.kind ?? '');
@@ -177,7 +191,7 @@ test.each(fixtures)(
         const isBack = some.some((line) => line.kind === 'failed');
         expect([count, half, result], message).toEqual([count, half, isBack ? 'undone' : 'done']);
         if (isOver) continue;
-        const there = { move: 'host2', create: 'host1', remove: '' }[kind] ?? '';
+        const there = kind === 'move' ? 'host2' : kind === 'create' ? 'host1' : '';
         const before = kind === 'create' ? '' : 'host1';
         const at = result === 'done' ? there : before;
         expect([...now.owner], `line ${count}`).toEqual(at ? [at] : []);

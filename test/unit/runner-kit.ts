@@ -44,7 +44,7 @@ export function runnerWorld(
       return { until: 0, epoch: 1, enabled: true };
     },
   };
-  const pool = { isOnline: () => true } as unknown as Pool;
+  const pool = { isOnline: () => true, life: () => 'one' } as unknown as Pool;
   const clock = {
     now: () => Date.now(),
     sleep: () => new Promise<void>((resolve) => setTimeout(resolve, 1)),

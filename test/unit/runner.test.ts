@@ -188,36 +188,40 @@ test('as long as a damaged journal could be about any vserver nothing begins; a 
   expect(life.runner.damaged()).toEqual([]);
 });
 
-test('finished sagas go to the archive, are shown from there after a restart, and leave it with their topics', async () => {
-  const directory = mkdtempSync(join(tmpdir(), 'vs-archive-'));
-  const settings = { SAGAS_KEPT: 20 };
-  const parts = () => ({
-    archive: openArchive(join(directory, 'archive.db'), (message) => expect.unreachable(message)),
-  });
-  const world = runnerWorld(settings, openJournals(directory), parts());
-  world.answerAll();
-  const ids: string[] = [];
-  for (let count = 0; count < 120; count++) {
-    const { state, ended } = world.remove(`web${count}`, 'host1');
-    ids.push(state.id);
-    expect((await ended).result).toBe('done');
-  }
-  const plain = readdirSync(directory).filter((name) => name.endsWith('.jsonl'));
-  expect(plain.length).toBeLessThanOrEqual(70);
-  const life = runnerWorld(settings, openJournals(directory), parts());
-  life.runner.resume();
-  const listed = life.runner.list({ limit: 1000 }).map((one) => one.id);
-  expect(listed).toEqual(ids.toReversed().slice(0, plain.length + 20));
-  const oldest = listed.at(-1) ?? '';
-  expect(plain).not.toContain(`${oldest}.jsonl`);
-  const { saga, journal } = life.runner.show(oldest);
-  expect([saga.result, journal[0]?.kind, journal.at(-1)?.kind]).toEqual(['done', 'begin', 'end']);
-  expect(life.runner.list({ limit: 10, vserver: saga.vserver }).map((one) => one.id)).toEqual([oldest]);
-  const pruned = ids.slice(0, 120 - listed.length);
-  expect(pruned.map((id) => world.retained.get(`vs/1/sagas/${id}/state`))).toEqual(pruned.map(() => null));
-  expect(() => life.runner.show(pruned[0] ?? '')).toThrow(/there is no saga/);
-  await vi.waitFor(() => expect([...life.retained.keys()]).toHaveLength(listed.length));
-});
+test(
+  'finished sagas go to the archive, are shown from there after a restart, and leave it with their topics',
+  { timeout: 60_000 },
+  async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'vs-archive-'));
+    const settings = { SAGAS_KEPT: 20 };
+    const parts = () => ({
+      archive: openArchive(join(directory, 'archive.db'), (message) => expect.unreachable(message)),
+    });
+    const world = runnerWorld(settings, openJournals(directory), parts());
+    world.answerAll();
+    const ids: string[] = [];
+    for (let count = 0; count < 120; count++) {
+      const { state, ended } = world.remove(`web${count}`, 'host1');
+      ids.push(state.id);
+      expect((await ended).result).toBe('done');
+    }
+    const plain = readdirSync(directory).filter((name) => name.endsWith('.jsonl'));
+    expect(plain.length).toBeLessThanOrEqual(70);
+    const life = runnerWorld(settings, openJournals(directory), parts());
+    life.runner.resume();
+    const listed = life.runner.list({ limit: 1000 }).map((one) => one.id);
+    expect(listed).toEqual(ids.toReversed().slice(0, plain.length + 20));
+    const oldest = listed.at(-1) ?? '';
+    expect(plain).not.toContain(`${oldest}.jsonl`);
+    const { saga, journal } = life.runner.show(oldest);
+    expect([saga.result, journal[0]?.kind, journal.at(-1)?.kind]).toEqual(['done', 'begin', 'end']);
+    expect(life.runner.list({ limit: 10, vserver: saga.vserver }).map((one) => one.id)).toEqual([oldest]);
+    const pruned = ids.slice(0, 120 - listed.length);
+    expect(pruned.map((id) => world.retained.get(`vs/1/sagas/${id}/state`))).toEqual(pruned.map(() => null));
+    expect(() => life.runner.show(pruned[0] ?? '')).toThrow(/there is no saga/);
+    await vi.waitFor(() => expect([...life.retained.keys()]).toHaveLength(listed.length));
+  },
+);
 
 test('a damaged archive is put aside and holds nothing up', () => {
   const directory = mkdtempSync(join(tmpdir(), 'vs-archive-'));

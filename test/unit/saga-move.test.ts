@@ -11,7 +11,7 @@ import { execute } from '../../services/orchestrator/executor.ts';
 import { type Journals, openJournals } from '../../services/orchestrator/journal.ts';
 import type { MovePlan } from '../../services/orchestrator/sagas/move.ts';
 
-const plan: MovePlan = {
+const basic: MovePlan = {
   name: 'web1',
   source: 'host1',
   target: 'host2',
@@ -129,7 +129,7 @@ describe.each([
   { how: 'by a stop', more: {} },
   { how: 'by a freeze', more: { crashConsistent: true } },
 ])('a move $how', ({ more }) => {
-  const life = (journals: Journals, agents: Agents) => lifeOf({ ...plan, ...more }, journals, agents);
+  const life = (journals: Journals, agents: Agents) => lifeOf({ ...basic, ...more }, journals, agents);
 
   test('ends done, without a secret in its journal', async () => {
     const { agents, view } = world();

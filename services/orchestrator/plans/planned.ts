@@ -14,6 +14,8 @@ export type Planned = Plan & {
   host?: string;
   /** Other names that it holds while it runs: no other saga has them then. */
   also?: string[];
+  /** A saga that makes way for it: what that one holds is free for it. */
+  over?: string;
   /** What else its state shows from the beginning. */
   shows?: Pick<SagaState, 'way' | 'estimateMs'>;
   /** The host that gets something new by it; refused while that host is evacuated. */

@@ -23,7 +23,7 @@ export async function planRemove(deciding: Deciding, args: Args<'orchestrator.re
   pool.requireHost(vserver.host);
   checkRemove(vserver);
   const others = await otherCopies(deciding, vserver);
-  const where = others.length > 0 ? `older copies: ${others.join(', ')}` : 'the only copy in the pool';
+  const where = others.length > 0 ? `other copies: ${others.join(', ')}` : 'the only copy in the pool';
   const { bytes } = args.dryRun
     ? await context.bus.request(vserver.host, 'snapshot.usage', { name }, { timeoutMs: 600_000 })
     : { bytes: undefined };

@@ -143,9 +143,10 @@ export function createSteps(plan: CreatePlan, agents: Agents): Step[] {
       name: 'install',
       host,
       async do(context) {
-        const life = agents.life?.(host);
         if (clone && early) await copyTree(agents, plan, clone, context);
+        const copied = clone && early ? agents.life?.(host) : undefined;
         const { bytes, files, note } = await fill(agents, plan, context);
+        const life = copied ?? agents.life?.(host); // the one that has just answered
         await keep(agents, { name, host, life, flush: true }, context);
         context.say(note ?? `${size(bytes)} in ${groups(files)} files`);
       },

@@ -16,14 +16,23 @@ export interface MovePlan extends Route {
   crashConsistent?: boolean;
 }
 
+/** While it boots, what can wait waits (ms): a check and the clean-up would take the processor from what people wait for. */
+const SETTLE_MS = 1000;
+
 /** Refusals of a move, before anything is journaled or changed. */
 export function checkMove(vserver: VserverState, target: HostInfo, others: VserverState[]): void {
   if (vserver.host === target.host)
     throw new VsError('refused', `${vserver.name} is on ${target.host} already`);
   if (vserver.epoch === 0)
     throw new VsError('refused', `${vserver.host} does not own ${vserver.name}, so it cannot give it away`);
-  if (others.some((one) => one.host === target.host))
-    throw new VsError('conflict', `${target.host} has a vserver ${vserver.name} already`);
+  const there = others.find((one) => one.host === target.host);
+  if (there)
+    throw new VsError(
+      'conflict',
+      there.epoch > 0
+        ? `${target.host} has a vserver ${vserver.name} already`
+        : `${target.host} has an old copy of ${vserver.name}, which it does not own; look at it, then: vs remove ${vserver.name} --host ${target.host}`,
+    );
   if (!target.networks.includes(vserver.network))
     throw new VsError(
       'refused',
@@ -135,7 +144,10 @@ export function moveSteps(plan: MovePlan, agents: Agents): Step[] {
       async do(context) {
         const { began } = context.outputs['seed'] as { began?: number };
         const last = await pass(agents, plan, context, {
-          ...{ final: true, tag: 'final', since: began, armed },
+          final: true,
+          tag: 'final',
+          since: began,
+          armed,
         });
         armed = undefined;
         context.say(passText(last));
@@ -221,9 +233,8 @@ export function moveSteps(plan: MovePlan, agents: Agents): Step[] {
         // its host may have lost its power since it was started; one that runs is left as it is
         const mine = { ...both(context), epoch: epoch + 1 };
         await agents.ask(target, 'host-agent.start', mine, context, { timeoutMs: 120_000 });
-        await agents.ask(target, 'host-agent.answering', { name, timeout: 60_000 }, context, {
-          timeoutMs: 90_000,
-        });
+        const asked = { name, timeout: 60_000, settle: SETTLE_MS };
+        await agents.ask(target, 'host-agent.answering', asked, context, { timeoutMs: 90_000 });
         context.say('answers');
       },
     },

@@ -22,8 +22,13 @@ function found(path: string, follow = true): Inode {
   return inode;
 }
 function room(path: string): void {
-  if (currentLife().node.full && !path.startsWith('/run/'))
-    throw Object.assign(fault('ENOSPC', path), { path });
+  const { node } = currentLife();
+  if (path.startsWith('/run/')) return;
+  if (node.eio > 0) {
+    node.eio--;
+    throw Object.assign(fault('EIO', path), { path });
+  }
+  if (node.full) throw Object.assign(fault('ENOSPC', path), { path });
 }
 function statOf(inode: Inode) {
   const size = inode.kind === 'file' ? inode.text.length : 0;
