@@ -31,7 +31,7 @@ const bytesOf = (entries: Entry[]) => entries.reduce((sum, one) => sum + (one.by
 
 async function ask(client: Client, args: { host?: string; name?: string }): Promise<Entry[]> {
   const { entries, away } = await client.request('master', 'orchestrator.trash', args, { timeoutMs: 30_000 });
-  for (const host of away) process.stderr.write(`${host} is offline: its trash is not shown.\n`);
+  for (const host of away) process.stderr.write(`${host} does not answer: its trash is not shown.\n`);
   return entries;
 }
 
@@ -187,5 +187,9 @@ async function destroy(client: Client, entries: Entry[], json: boolean): Promise
     }
   }
   if (json) console.log(JSON.stringify({ emptied, freed }));
-  else console.log(`${emptied} of ${entries.length} destroyed; ${size(freed)} are free again.`);
+  else {
+    // on btrfs other trees may still have the same blocks
+    const space = freed > 0 ? `; ${size(freed)} are free again` : '';
+    console.log(`${emptied} of ${entries.length} destroyed${space}.`);
+  }
 }

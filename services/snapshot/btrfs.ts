@@ -56,8 +56,10 @@ export const btrfs: Driver = {
   place: async (from, to) => void (await subvolume('snapshot', from, to)),
   remove,
   nested: async (path) => (await nested(path)).length > 0,
-  settle: async (directory) =>
-    void (await run(['btrfs', 'subvolume', 'sync', directory], { timeoutMs: 600_000 })),
+  async settle(directory) {
+    await run(['btrfs', 'subvolume', 'sync', directory], { timeoutMs: 600_000 });
+    await run(['sync', '-f', directory], { timeoutMs: 600_000 }); // what came free counts from the commit on
+  },
   async made(path) {
     const { stdout } = await subvolume('show', path);
     return Date.parse(/Creation time:\s+(.+)/.exec(stdout)?.[1] ?? '') || 0;

@@ -251,9 +251,7 @@ describe.each(['btrfs', 'dir'] as const)('copy, rename and trash on %s', (storag
     expect(lab.vs(['trash', 'empty', 'web1'], 2).stderr).toMatch(/give --yes/);
     expect(lab.vs(['trash', 'empty', '--older', '1d', '--yes']).stdout).toMatch(/nothing to empty/);
     expect(trash()).toHaveLength(1);
-    expect(lab.vs(['trash', 'empty', 'web1', '--yes']).stdout).toMatch(
-      /1 of 1 destroyed; [\d.]+ MB are free again/,
-    );
+    expect(lab.vs(['trash', 'empty', 'web1', '--yes']).stdout).toMatch(/1 of 1 destroyed/);
     expect(trash()).toEqual([]);
     expect(lab.on('host2', 'ls -A /var/lib/vservers/.trash')).toBe('');
     expect(lab.vs(['events', '-n', '50']).stdout).toMatch(

@@ -16,6 +16,7 @@ type Entry = TrashEntry & { host: string };
 export function choose(
   entries: Entry[],
   args: { name: string; host?: string | undefined; entry?: string | undefined },
+  away: string[] = [],
 ): Entry {
   const some = entries.filter(
     (one) =>
@@ -27,7 +28,7 @@ export function choose(
   if (!newest)
     throw new VsError(
       'not-found',
-      `the trash of ${args.host ?? 'the pool'} has no ${args.name}${args.entry ? ` with entry ${args.entry}` : ''}; see: vs trash list`,
+      `the trash of ${args.host ?? 'the pool'} has no ${args.name}${args.entry ? ` with entry ${args.entry}` : ''}${away.length > 0 ? ` (${away.join(', ')} did not answer)` : ''}; see: vs trash list`,
     );
   const other = some.find((one) => one.uuid !== newest.uuid);
   if (other)
@@ -42,8 +43,8 @@ export function choose(
 export async function planRestore(deciding: Deciding, args: Args<'orchestrator.restore'>): Promise<Planned> {
   const { context, pool } = deciding;
   if (args.host) pool.requireHost(args.host);
-  const { entries } = await trashOf(deciding, {});
-  const { name: of, entry, host, ts, bytes } = choose(entries, args);
+  const { entries, away } = await trashOf(deciding, {});
+  const { name: of, entry, host, ts, bytes } = choose(entries, args, away);
   const name = args.as ?? of;
   requireFree(
     pool,

@@ -73,7 +73,7 @@ export function removeSteps(vserver: RemovePlan, agents: Agents): Step[] {
           timeoutMs: 3_600_000,
         });
         await agents.ask(host, 'host-agent.unlock', both(context), context);
-        context.say(`${size(freed)} are free again`);
+        context.say(freed > 0 ? `${size(freed)} are free again` : 'destroyed');
       },
     },
   ];
