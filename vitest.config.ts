@@ -23,7 +23,7 @@ export default defineConfig({
   test: {
     maxWorkers: 2, // the tests wait more than they compute
     projects: [
-      { test: { ...common, name: 'unit', include: ['test/unit/**/*.test.ts'] } },
+      { test: { ...common, name: 'unit', include: ['test/unit/**/*.test.ts'], testTimeout: 30_000 } },
       {
         test: {
           ...common,
@@ -35,6 +35,7 @@ export default defineConfig({
       },
       onBroker('mosquitto'),
       onBroker('nats'),
+      { test: { ...common, name: 'sim', include: ['test/sim/**/*.test.ts'], testTimeout: 900_000 } },
       {
         test: {
           ...common,

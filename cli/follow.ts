@@ -21,7 +21,8 @@ export function stepLine(step: Step, progress?: SagaProgress, width = 80, downMs
     if (said?.bytes !== undefined) parts.push(size(said.bytes));
     if (said?.rate !== undefined) parts.push(` ${size(said.rate)}/s`);
     if (said?.eta !== undefined) parts.push(` ${Math.ceil(said.eta / 1000)} s left`);
-    if (parts.length === 0) parts.push(said?.message ?? (step.state === 'undoing' ? 'undoing' : '...'));
+    if (parts.length === 0)
+      parts.push(said?.message ?? (step.state === 'undoing' ? 'undoing' : (step.message ?? '...')));
     return `${label}${parts.join(' ')}`.slice(0, width);
   }
   const room = width - label.length - 27;
@@ -33,6 +34,14 @@ export function stepLine(step: Step, progress?: SagaProgress, width = 80, downMs
   const time = step.ms === undefined ? '' : span(step.ms);
   const down = downMs === undefined ? '' : ` ${span(downMs)} down`;
   return `${label}${clip(text, room).padEnd(room)} ${time.padStart(8)}${step.downtime ? `  |${down}` : ''}`.trimEnd();
+}
+
+/** What is at work: one step with its bar, or several parts of one in short. */
+function liveText(running: Step[], progress: SagaProgress | undefined, width: number): string {
+  const parts = running.filter((step) => !step.step.includes(' '));
+  const [only] = parts.length > 0 ? parts : running;
+  if (only && parts.length <= 1) return stepLine(only, progress, width);
+  return clip(`  ${parts.map((step) => `${step.step} ${step.message ?? ''}`.trimEnd()).join('; ')}`, width);
 }
 
 /** A text of at most so many characters; one that is longer ends in dots. */
@@ -62,6 +71,7 @@ export function painter(out: NodeJS.WriteStream = process.stdout) {
   const colours = live && !process.env['NO_COLOR'];
   let titled = false;
   let liveLine = false;
+  let waits: string | undefined;
   const printed = new Set<string>();
   const clear = () => {
     if (liveLine) out.write('\r\u001b[K');
@@ -76,9 +86,11 @@ export function painter(out: NodeJS.WriteStream = process.stdout) {
       clear();
       if (!titled) out.write(`${state.title}\n`);
       titled = true;
-      let running: Step | undefined;
+      if (state.waits !== waits && state.waits) out.write(`  ${state.waits}\n`);
+      waits = state.waits;
+      const running: Step[] = [];
       for (const step of state.steps) {
-        if (step.state === 'running' || step.state === 'undoing') running = step;
+        if (step.state === 'running' || step.state === 'undoing') running.push(step);
         if (!['done', 'failed', 'undone'].includes(step.state)) continue;
         const key = `${step.step} ${step.state}`;
         if (printed.has(key)) continue;
@@ -86,8 +98,8 @@ export function painter(out: NodeJS.WriteStream = process.stdout) {
         const last = step === state.steps.findLast((one) => one.downtime) ? state.downtimeMs : undefined;
         out.write(`${colour(step, stepLine(step, undefined, 80, last))}\n`);
       }
-      if (live && running && state.result === 'running') {
-        out.write(stepLine(running, progress, Math.min(out.columns ?? 80, 80) - 1));
+      if (live && running.length > 0 && state.result === 'running') {
+        out.write(liveText(running, progress, Math.min(out.columns ?? 80, 80) - 1));
         liveLine = true;
       }
     },

@@ -36,6 +36,14 @@ const verbs: Record<string, Verb> = {
     load: () => import('./verbs/trash.ts'),
   },
   remove: { summary: 'remove a stopped vserver (to the trash)', load: () => import('./verbs/remove.ts') },
+  evacuate: {
+    summary: 'move every vserver of a host to others',
+    load: () => import('./verbs/evacuate.ts'),
+  },
+  'restore-host': {
+    summary: 'bring back what was evacuated from a host',
+    load: () => import('./verbs/restore-host.ts'),
+  },
   template: { summary: 'what vservers are created from', load: () => import('./verbs/template.ts') },
   saga: { summary: 'moves and other long work: see, follow, abort', load: () => import('./verbs/saga.ts') },
   events: { summary: 'what happens in the pool', load: () => import('./verbs/events.ts') },

@@ -48,6 +48,8 @@ const schema = z.strictObject({
   SAGAS_PER_HOST: z.coerce.number().int().min(1).max(100).default(2),
   COPY_DIR: z.union([z.literal(''), absolute]).default(''),
   BOOT_POOL_WAIT: z.coerce.number().min(0).max(600).default(10),
+  SAGAS_KEPT: z.coerce.number().int().min(1).max(100_000).default(1000),
+  SAGAS_KEPT_DAYS: z.coerce.number().min(1).max(36_500).default(365),
   TRASH_DAYS: z.coerce.number().min(0).max(3650).default(7),
   TRASH_MIN_FREE: z.coerce.number().min(0).max(90).default(10),
   METRICS_INTERVAL: z.coerce.number().min(1).max(3600).default(10),

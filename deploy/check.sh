@@ -9,5 +9,5 @@ say() { printf '\n== %s\n' "$*"; }
 say "types";  npx tsc --noEmit
 say "lint";   npx oxlint --type-aware
 say "format"; npx oxfmt --check
-say "unit and flow tests; those of the bus with mosquitto and NATS as well"
-node node_modules/vitest/vitest.mjs run --project unit --project flow --project flow-mosquitto --project flow-nats "$@"
+say "unit, simulated and flow tests; those of the bus with mosquitto and NATS as well"
+node node_modules/vitest/vitest.mjs run --project unit --project sim --project flow --project flow-mosquitto --project flow-nats "$@"

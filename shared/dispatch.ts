@@ -28,6 +28,14 @@ const KEEP_MS = 600_000;
 const KEEP_SAGA_MS = 86_400_000;
 const KEEP_MAX = 2000;
 
+/** What a disk may do to anybody (errno(3)) is no fault of ours. */
+const disk: Record<string, string> = {
+  ENOSPC: 'no space left on this host',
+  EDQUOT: 'the quota of this host is used up',
+  EROFS: 'a file system of this host can only be read',
+  EIO: 'a disk of this host has an error',
+};
+
 /** The error of a reply from anything thrown; what is no VsError is a fault of ours and says so. */
 export function toReplyError(error: unknown): Extract<Reply, { ok: false }>['error'] {
   if (error instanceof VsError) {
@@ -38,6 +46,9 @@ export function toReplyError(error: unknown): Extract<Reply, { ok: false }>['err
       ...(error.details ? { details: error.details } : {}),
     };
   }
+  const { code, path } = error as NodeJS.ErrnoException;
+  const full = code === undefined ? undefined : disk[code];
+  if (full) return { code: 'failed', message: path ? `${full} at ${path}` : full, retryable: false };
   return {
     code: 'internal',
     message: `an error inside vs-tools: ${error instanceof Error ? error.message : String(error)}`,
@@ -96,6 +107,7 @@ export function createDispatcher(
       throw new VsError(
         'deadline',
         `${name} came ${Math.round(late / 1000)} s past its deadline and was not carried out; if nothing was slow, compare the clocks of the two hosts`,
+        { details: { now: Date.now() } },
       );
     return parseArgs(name, envelope.args);
   }

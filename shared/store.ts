@@ -1,5 +1,5 @@
 import { statSync } from 'node:fs';
-import { mkdir, open, readFile, rename, unlink } from 'node:fs/promises';
+import { mkdir, open, readFile, readdir, rename, unlink } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { randomBytes } from 'node:crypto';
 import { Low } from 'lowdb';
@@ -41,6 +41,12 @@ export async function writeFileDurable(path: string, text: string, mode = 0o600)
     throw error;
   }
   await syncDirectory(directory);
+}
+
+/** Removes what lives that were killed in writeFileDurable left in a directory; for its only writer, at its start. */
+export async function clearTemporary(directory: string): Promise<void> {
+  for (const name of await readdir(directory).catch(() => []))
+    if (/^\..+\.[0-9a-f]{12}\.tmp$/.test(name)) await unlink(join(directory, name)).catch(() => undefined);
 }
 
 /** Renames so that a power cut leaves it at the one place or at the other: fsync of both directories. */

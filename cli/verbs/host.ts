@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import { VsError } from '../../shared/errors.ts';
 import { type Client, withClient } from '../client.ts';
 import { checkHost } from '../names.ts';
-import { size, table } from '../table.ts';
+import { moment, size, table } from '../table.ts';
 
 const text = (value: unknown) => (typeof value === 'string' ? value : '-');
 const day = (ts: number | undefined) => (ts === undefined ? '-' : new Date(ts).toISOString().slice(0, 10));
@@ -46,7 +46,7 @@ function listVerb(host: Command): void {
         const storage = one['storage'] as { storage?: string; free?: number } | undefined;
         return [
           one.host,
-          one.state,
+          one.state === 'online' && one['evacuated'] ? 'evacuated' : one.state,
           `${one.running}/${one.vservers}`,
           text(one['address']),
           storage?.storage ?? '-',
@@ -57,6 +57,13 @@ function listVerb(host: Command): void {
       });
       const headings = ['HOST', 'STATE', 'RUNNING', 'ADDRESS', 'STORAGE', 'FREE', 'VERSION', 'CERTIFICATE'];
       console.log(table(headings, rows));
+      for (const one of hosts as (Record<string, unknown> & { host: string })[]) {
+        const mark = one['evacuated'] as { since: number; by: string } | undefined;
+        if (mark)
+          console.log(
+            `${one.host} was evacuated on ${moment(mark.since)} by ${mark.by}; nothing new is placed\nthere until: vs restore-host ${one.host}`,
+          );
+      }
       for (const one of tokens.filter(({ used }) => !used))
         console.log(`${one.host} may join until ${new Date(one.ends).toISOString()}`);
     });

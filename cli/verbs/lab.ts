@@ -5,7 +5,9 @@ import { VsError } from '../../shared/errors.ts';
 
 /** Loaded when a lab verb runs, so that they cost the other verbs nothing. */
 const load = {
+  clock: () => import('../../deploy/lab/clock.ts'),
   enter: () => import('../../deploy/lab/enter.ts'),
+  full: () => import('../../deploy/lab/full.ts'),
   lab: () => import('../../deploy/lab/lab.ts'),
   model: () => import('../../deploy/lab/model.ts'),
   node: () => import('../../deploy/lab/node.ts'),
@@ -32,6 +34,22 @@ function count(limit: number): (text: string) => number {
     if (Number.isInteger(value) && value >= 1 && value <= limit) return value;
     throw new InvalidArgumentError(`It is a whole number from 1 to ${limit}.`);
   };
+}
+
+/** `1h`, `-90s` in seconds. */
+function offset(text: string): number {
+  const match = /^([+-]?)(\d{1,6})(s|m|h|d)$/.exec(text);
+  const seconds = Number(match?.[2]) * ({ s: 1, m: 60, h: 3600, d: 86_400 }[match?.[3] ?? ''] ?? NaN);
+  if (Number.isNaN(seconds)) throw new InvalidArgumentError('It is a time such as 1h or -90s.');
+  return match?.[1] === '-' ? -seconds : seconds;
+}
+
+/** `900M`, `2G` in MB. */
+function megabytes(text: string): number {
+  const match = /^(\d{1,6})(M|G)$/.exec(text);
+  const value = Number(match?.[1]) * (match?.[2] === 'G' ? 1024 : 1);
+  if (Number.isNaN(value)) throw new InvalidArgumentError('It is a size such as 900M or 2G.');
+  return value;
 }
 
 /** `5%` or `0.5` in percent. */
@@ -97,6 +115,7 @@ function runVerbs(lab: Command): void {
       external,
     )
     .option('--bare', 'nodes without services, to try things in')
+    .option('--clocks', 'the services of each node have a clock of their own, for vs lab clock')
     .action(async (options: Named & UpOptions) => {
       const { up } = await load.lab();
       const made = await up({ ...options, say: (line) => console.log(`  ${line}`) });
@@ -178,6 +197,37 @@ function runVerbs(lab: Command): void {
           });
       },
     );
+  verb(
+    'full',
+    "fill a host's disk, or that of the master's journals, until --off",
+    '  vs lab full host2 --leave 900M\n  vs lab full host2 --off\n  vs lab full master',
+  )
+    .argument('<node>', 'host1, host2, ... or master')
+    .option('--leave <size>', 'how much is left free on a host', megabytes, 1)
+    .option('--off', 'there is room again')
+    .action(async (name: string, options: Named & { leave: number; off?: boolean }) => {
+      const { nodeOf, requireLab } = await load.model();
+      const { emptyDisk, fillDisk } = await load.full();
+      const found = await requireLab(options.name);
+      const node = nodeOf(found, name);
+      await (options.off ? emptyDisk(found, node) : fillDisk(found, node, options.leave));
+    });
+  verb(
+    'clock',
+    "set the clock of a node's services beside the machine's (a lab that is up with --clocks)",
+    '  vs lab clock host1 --by 1h\n  vs lab clock host1 --by -1h\n  vs lab clock host1 --off',
+  )
+    .argument('<node>', 'host1, host2, ... or master')
+    .option('--by <time>', 'how far it is in front; with a minus, behind', offset)
+    .option('--off', 'as the machine has it')
+    .action(async (name: string, options: Named & { by?: number; off?: boolean }) => {
+      if ((options.by === undefined) === (options.off === undefined))
+        throw new VsError('usage', 'Say how far: --by 1h, --by -90s, or --off.');
+      const { nodeOf, requireLab } = await load.model();
+      const { setClock } = await load.clock();
+      const found = await requireLab(options.name);
+      await setClock(found, nodeOf(found, name), options.by ?? 0);
+    });
   verb('heal', 'end every cut', '  vs lab heal').action(async (options: Named) => {
     const { requireLab } = await load.model();
     const { heal } = await load.wires();

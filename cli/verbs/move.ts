@@ -4,7 +4,7 @@ import { withClient } from '../client.ts';
 import { checkHost, checkName } from '../names.ts';
 import { type SagaOptions, present } from '../sagas.ts';
 
-const transports = ['rsyncd-tls', 'rsyncd', 'ssh', 'btrfs-send'] satisfies Transport[];
+const transports = ['rsync', 'rsyncd-tls', 'rsyncd', 'ssh', 'btrfs-send'] satisfies Transport[];
 
 /** `vs move NAME HOST`. */
 export function register(program: Command): void {
@@ -14,25 +14,38 @@ export function register(program: Command): void {
     .argument('<name>', 'name of the vserver')
     .argument('<host>', 'the host it shall run on')
     .addOption(new Option('--transport <way>', 'how to copy (chosen unless told)').choices(transports))
+    .option(
+      '--crash-consistent',
+      'freeze it instead of stopping it: down for less, but its programs see a power cut',
+    )
+    .option('--full', 'with rsync: compare all files in every pass, not only what changed (longer down)')
     .option('--dry-run', 'check and show the steps, change nothing')
     .option('--follow', 'show it until it ends (as it is unless told)')
     .option('--no-follow', 'return as soon as it is begun')
     .option('--json', 'the last state, for programs')
     .addHelpText(
       'after',
-      '\nExamples:\n  vs move web1 host2\n  vs move web1 host2 --dry-run\n  vs move web1 host2 --no-follow --json',
+      '\nExamples:\n  vs move web1 host2\n  vs move web1 host2 --dry-run\n  vs move web1 host2 --no-follow --json\n  vs move web1 host2 --transport rsync --full\n  vs move web1 host2 --crash-consistent\n\nWith --crash-consistent it is frozen where it is, the rest is copied, and it boots on the other host as after a power cut:\nfiles are as they were at that moment, what programs had only in memory is lost. The frozen one can never run again.',
     )
-    .action(async (name: string, host: string, options: SagaOptions & { transport?: Transport }) => {
-      checkName(name);
-      checkHost(host);
-      await withClient(async (client) => {
-        const started = await client.request('master', 'orchestrator.move', {
-          name,
-          host,
-          ...(options.transport ? { transport: options.transport } : {}),
-          ...(options.dryRun ? { dryRun: true } : {}),
+    .action(
+      async (
+        name: string,
+        host: string,
+        options: SagaOptions & { transport?: Transport; full?: boolean; crashConsistent?: boolean },
+      ) => {
+        checkName(name);
+        checkHost(host);
+        await withClient(async (client) => {
+          const started = await client.request('master', 'orchestrator.move', {
+            name,
+            host,
+            ...(options.transport ? { transport: options.transport } : {}),
+            ...(options.crashConsistent ? { crashConsistent: true } : {}),
+            ...(options.full ? { full: true } : {}),
+            ...(options.dryRun ? { dryRun: true } : {}),
+          });
+          await present(client, started, options);
         });
-        await present(client, started, options);
-      });
-    });
+      },
+    );
 }

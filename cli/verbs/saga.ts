@@ -2,7 +2,8 @@ import type { Command } from 'commander';
 import type { SagaState } from '../../shared/contract/saga.ts';
 import { withClient } from '../client.ts';
 import { closing, follow, painter, sagaExit, stepLine } from '../follow.ts';
-import { checkId } from '../names.ts';
+import { VsError } from '../../shared/errors.ts';
+import { checkId, checkName, quoted } from '../names.ts';
 import { moment, span, table } from '../table.ts';
 
 interface Options {
@@ -17,6 +18,38 @@ function print(state: SagaState, options: Options): void {
   else console.log(closing(state));
 }
 
+interface ListOptions extends Options {
+  vserver?: string;
+  running?: boolean;
+  limit?: string;
+}
+async function list(options: ListOptions): Promise<void> {
+  const { vserver, running } = options;
+  if (vserver !== undefined) checkName(vserver);
+  const limit = options.limit === undefined ? undefined : Number(options.limit);
+  if (limit !== undefined && !(Number.isInteger(limit) && limit >= 1 && limit <= 1000))
+    throw new VsError('usage', `${quoted(options.limit ?? '')} is no number from 1 to 1000.`);
+  const { sagas, damaged = [] } = await withClient((client) =>
+    client.request('master', 'orchestrator.sagas', {
+      ...(vserver === undefined ? {} : { vserver }),
+      ...(running ? { running } : {}),
+      ...(limit === undefined ? {} : { limit }),
+    }),
+  );
+  for (const { message, known } of damaged)
+    process.stderr.write(`${message}.${known ? '' : ' As long as it lies there no saga begins.'}\n`);
+  if (options.json) return console.log(JSON.stringify(sagas, null, 2));
+  const rows = sagas.map((one) => [
+    one.id,
+    one.vserver,
+    one.waits ? 'waiting' : one.result,
+    moment(one.started).slice(0, -3),
+    one.ended ? span(one.ended - one.started) : '-',
+    one.downtimeMs === undefined ? '-' : span(one.downtimeMs),
+  ]);
+  console.log(table(['SAGA', 'VSERVER', 'RESULT', 'BEGUN', 'TOOK', 'DOWN'], rows));
+}
+
 /** `vs saga list|show|follow|abort|resume`. */
 export function register(program: Command): void {
   const saga = program
@@ -29,27 +62,19 @@ export function register(program: Command): void {
       .description(summary)
       .option('--json', 'for programs')
       .addHelpText('after', `\nExamples:\n  ${example}`);
-  verb('list', 'the sagas, newest first', 'vs saga list').action(async (options: Options) => {
-    const { sagas } = await withClient((client) => client.request('master', 'orchestrator.sagas', {}));
-    if (options.json) return console.log(JSON.stringify(sagas, null, 2));
-    const rows = sagas.map((one) => [
-      one.id,
-      one.kind,
-      one.vserver,
-      one.result,
-      moment(one.started),
-      one.ended ? span(one.ended - one.started) : '-',
-      one.downtimeMs === undefined ? '-' : span(one.downtimeMs),
-    ]);
-    console.log(table(['SAGA', 'KIND', 'VSERVER', 'RESULT', 'BEGUN', 'TOOK', 'DOWN'], rows));
-  });
-  verb('show', 'one saga: its steps, with --json also its journal', 'vs saga show ID')
+  verb('list', 'the sagas, newest first', 'vs saga list --vserver web1\n  vs saga list --running')
+    .option('--vserver <name>', 'of this vserver (or host) only')
+    .option('--running', 'only those that have not ended: running, waiting, stuck')
+    .option('--limit <number>', 'at most so many, 1 to 1000 (50 unless told)')
+    .action(list);
+  verb('show', 'what happened in a saga and when; with --json also its journal', 'vs saga show ID')
     .argument('<id>', 'id of the saga')
     .action(async (id: string, options: Options) => {
       checkId(id);
       const found = await withClient((client) => client.request('master', 'orchestrator.saga', { id }));
-      if (options.json) console.log(JSON.stringify(found, null, 2));
-      else print(found.saga, options);
+      if (options.json) return console.log(JSON.stringify(found, null, 2));
+      const { story } = await import('../story.ts');
+      console.log(story(found.saga, found.journal as unknown as Parameters<typeof story>[1]).join('\n'));
     });
   verb('follow', 'a saga until it ends', 'vs saga follow ID')
     .argument('<id>', 'id of the saga')

@@ -57,11 +57,12 @@ export async function withLab<T>(
   storage: 'btrfs' | 'dir',
   signal: AbortSignal,
   work: (lab: BenchLab) => Promise<T>,
+  more: string[] = [],
 ): Promise<T> {
   const down = () => run([vs, 'lab', 'down', '--name', name]); // no signal: this one always runs
   await down();
   try {
-    await run([vs, 'lab', 'up', '--name', name, '--storage', storage], { signal });
+    await run([vs, 'lab', 'up', '--name', name, '--storage', storage, ...more], { signal });
     const env = { ...process.env };
     for (const line of (await run([vs, 'lab', 'env', '--name', name], { signal })).split('\n')) {
       const [, key, value] = /^export (\w+)=(.*)$/.exec(line) ?? [];

@@ -5,7 +5,9 @@ import { type BenchLab, vs } from './kit.ts';
 import type { Shell } from './shell.ts';
 
 export interface Measured<T> {
+  /** The longest time without a TCP answer of its service, and without an answer to a ping. */
   downtimeMs: number;
+  pingMs: number;
   /** From the first command until it answers again and the last command has ended. */
   totalMs: number;
   value: T;
@@ -20,9 +22,9 @@ export async function awaitAnswer(prober: Shell, address: string): Promise<void>
 }
 
 /** Starts the lab's prober; `stop` ends it and answers what it saw. */
-function startProbe(lab: BenchLab, address: string): { stop(): Promise<ProbeResult> } {
-  const words = ['--interval', '10ms', '--for', '60m', '--json'];
-  const child = spawn(vs, ['lab', 'probe', `${address}:80`, '--name', lab.name, ...words], {
+function startProbe(lab: BenchLab, words: string[]): { stop(): Promise<ProbeResult> } {
+  const more = ['--name', lab.name, '--interval', '10ms', '--for', '60m', '--json'];
+  const child = spawn(vs, ['lab', 'probe', ...words, ...more], {
     stdio: ['ignore', 'pipe', 'inherit'],
     signal: lab.signal,
   });
@@ -37,13 +39,13 @@ function startProbe(lab: BenchLab, address: string): { stop(): Promise<ProbeResu
     async stop() {
       child.kill('SIGINT');
       await done;
-      if (!text) throw new Error(`the prober of ${address} ended without a result`);
+      if (!text) throw new Error(`the prober of ${words.join(' ')} ended without a result`);
       return JSON.parse(text) as ProbeResult;
     },
   };
 }
 
-/** Runs a move while the prober asks from outside every 10 ms. */
+/** Runs a move while the prober asks from outside every 10 ms, its service and by ping. */
 export async function probed<T>(
   lab: BenchLab,
   prober: Shell,
@@ -51,20 +53,27 @@ export async function probed<T>(
   move: () => Promise<T>,
 ): Promise<Measured<T>> {
   await awaitAnswer(prober, address);
-  const probe = startProbe(lab, address);
+  const probes = [startProbe(lab, [`${address}:80`]), startProbe(lab, [address, '--icmp'])];
+  const stop = () => Promise.all(probes.map((one) => one.stop()));
   try {
-    await sleep(1500); // until the prober asks
+    await sleep(1500); // until the probers ask
     const begun = Date.now();
     const value = await move();
     const ended = Date.now();
     await awaitAnswer(prober, address);
     await sleep(500);
-    const seen = await probe.stop();
+    const [seen, ping] = await stop();
+    if (!seen || !ping) throw new Error('a prober has no result');
     if (seen.gapFrom < begun || seen.gapFrom > ended)
       throw new Error(`the longest gap of ${address} was not in the move: ${JSON.stringify(seen)}`);
-    return { downtimeMs: seen.gapMs, totalMs: Math.max(ended, seen.gapTo) - begun, value };
+    return {
+      downtimeMs: seen.gapMs,
+      pingMs: ping.gapMs,
+      totalMs: Math.max(ended, seen.gapTo) - begun,
+      value,
+    };
   } catch (error) {
-    await probe.stop().catch(() => undefined);
+    await stop().catch(() => undefined);
     throw error;
   }
 }

@@ -1,5 +1,6 @@
 import type { SagaState } from '../../shared/contract/saga.ts';
 import { type BenchLab, median, say, withLab } from './kit.ts';
+import { benchTrees, treesText } from './trees.ts';
 
 const hosts = ['host1', 'host2'] as const;
 const copies = ['rsync', 'btrfs-send'] as const;
@@ -40,7 +41,14 @@ export async function benchTransfer(options: {
   rounds: number;
   json: boolean;
   signal: AbortSignal;
+  /** Trees of so many files instead (trees.ts). */
+  counts?: number[];
 }): Promise<number> {
+  if (options.counts) {
+    const found = await benchTrees({ counts: options.counts, rounds: options.rounds });
+    console.log(options.json ? JSON.stringify(found) : treesText(found));
+    return 0;
+  }
   const all = new Map<Way, Figures[]>();
   await withLab(options.lab, 'btrfs', options.signal, async (lab) => {
     await lab.vs(['create', 'web1', '10.60.10.5', 'busybox', '--host', 'host1', '--start']);

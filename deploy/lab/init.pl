@@ -88,6 +88,8 @@ sub filesystems {
     run('mount', '--rbind', $scratch, '/run/vslab-node');
     run('mount', '--bind', '/run/vslab-node/lab', $set{run});
     $overlay->('/var/lib', '/run/vslab-node');
+    # what the library of a node's clock shares among its processes is this node's alone
+    run('mount', '-t', 'tmpfs', '-o', 'mode=1777', 'vslab', '/dev/shm') if $set{clock} && -d '/dev/shm';
     for my $own (qw(/run/vs /run/lxc)) { folder($own); run('mount', '-t', 'tmpfs', '-o', $own eq '/run/vs' ? 'mode=0700' : 'mode=0711', 'vslab', $own) }
     folder('/var/lib/vservers', '/var/lib/vs-tools', '/etc/vs-tools');
     run('mount', '-o', 'loop,noatime', '/run/vslab-node/data/disk.img', '/var/lib/vservers') if -e '/run/vslab-node/data/disk.img';
@@ -121,6 +123,9 @@ sub launch {
     open STDERR, '>&', \*STDOUT;
     if ($service->{name} eq 'broker' && $set{listen}) { $ENV{LISTEN_FDS} = 1; $ENV{LISTEN_PID} = $$ }
     elsif ($set{listen}) { POSIX::close(3) }
+    if ($set{clock}) {    # timers and monotonic time go on as they are: only the time of day jumps
+        @ENV{qw(LD_PRELOAD FAKETIME_TIMESTAMP_FILE FAKETIME_DONT_FAKE_MONOTONIC FAKETIME_CACHE_DURATION)} = ($set{clock}, "$set{run}/$set{node}.clock", 1, 1);
+    }
     exec { $service->{argv}[0] } @{ $service->{argv} } or do { print STDERR "init: $service->{argv}[0]: $!\n"; exit 127 };
 }
 

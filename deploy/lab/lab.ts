@@ -27,6 +27,7 @@ export interface UpOptions {
   storage?: Lab['storage'];
   networks?: number;
   bare?: boolean;
+  clocks?: boolean;
   broker?: Lab['broker'];
   say?: (line: string) => void;
 }
@@ -136,7 +137,7 @@ async function clearRuntime(name: string): Promise<void> {
 async function recordFor(options: UpOptions): Promise<Lab> {
   const kept = await readLab(options.name);
   const running = kept !== undefined && existsSync(paths(options.name).ready);
-  for (const key of ['storage', 'networks', 'bare', 'broker'] as const) {
+  for (const key of ['storage', 'networks', 'bare', 'broker', 'clocks'] as const) {
     const value = options[key];
     if (kept && value !== undefined && value !== kept[key]) {
       throw new VsError(
@@ -159,6 +160,7 @@ async function recordFor(options: UpOptions): Promise<Lab> {
     vlan: kept?.vlan ?? false,
     port: running ? kept.port : await freePort(kept?.port ?? 0),
     bare: kept?.bare ?? options.bare ?? false,
+    ...((kept ? kept.clocks : options.clocks) ? { clocks: true } : {}),
     ...((kept ? kept.broker : options.broker) ? { broker: kept ? kept.broker : options.broker } : {}),
   };
 }

@@ -15,6 +15,8 @@ export interface Lab {
   port: number;
   /** Nodes without services, to try things in. */
   bare: boolean;
+  /** The services of each node have a clock that can be set beside the machine's. */
+  clocks?: boolean;
   /** An external broker on the master instead of the embedded one; of NATS three nodes. */
   broker?: 'mosquitto' | 'nats';
 }
@@ -70,6 +72,7 @@ export function paths(lab: string) {
     pid: (node: string) => `${run}/${node}.pid`,
     services: (node: string) => `${run}/${node}.services`,
     slow: (node: string) => `${run}/${node}.slow`,
+    clock: (node: string) => `${run}/${node}.clock`,
   };
 }
 

@@ -4,6 +4,7 @@ import { open, readFile, rm, writeFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { VsError } from '../../shared/errors.ts';
 import { run } from '../../shared/run.ts';
+import { clockLibrary, writeClock } from './clock.ts';
 import { makeDisk, servicesOf, writeFiles } from './files.ts';
 import { type Lab, type LabNode, namespace, namespaceFile, paths } from './model.ts';
 import { initOf, killAll, removeCgroups } from './processes.ts';
@@ -23,6 +24,7 @@ function specification(lab: Lab, node: LabNode): string {
     ['netns', namespaceFile(lab.name, node.name)],
   ];
   if (node.role === 'master') lines.push(['listen', `127.0.0.1:${lab.port}`]);
+  if (lab.clocks) lines.push(['clock', clockLibrary()]);
   for (const [name, argv] of Object.entries(servicesOf(lab, node))) {
     lines.push(['service', name, `/run/vslab-node/data/log/${name}.log`, ...argv]);
   }
@@ -58,7 +60,7 @@ export async function killNode(lab: Lab, node: LabNode): Promise<void> {
   await speedUp(lab, node);
   await diskFree(lab, node.name);
   await removeCgroups(lab.name, node.name);
-  for (const end of ['pid', 'services', 'ready', 'spec', 'log'])
+  for (const end of ['pid', 'services', 'ready', 'spec', 'log', 'clock'])
     await rm(`${at.run}/${node.name}.${end}`, { force: true });
   if (node.role === 'master') await rm(at.socket, { force: true });
 }
@@ -74,6 +76,7 @@ export async function bootNode(lab: Lab, node: LabNode): Promise<void> {
   await wireNode(lab, node);
   const spec = `${at.run}/${node.name}.spec`;
   await writeFile(spec, specification(lab, node));
+  if (lab.clocks) await writeClock(lab, node, 0);
   const log = `${at.run}/${node.name}.log`;
   const output = await open(log, 'w');
   const argv = ['--mount', '--propagation', 'private', '--pid', '--uts', '--ipc', '--fork', '--'];

@@ -1,4 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises';
+import type { Args } from '../../shared/contract/commands.ts';
 import { VsError } from '../../shared/errors.ts';
 import { readOwnership } from '../../shared/ownership.ts';
 import type { VserverState } from '../../shared/contract/vserver.ts';
@@ -23,6 +24,8 @@ interface Parts {
 
 /** Who waits for the answer of one that does not run by then waits in vain: nobody is starting it (ms). */
 const STARTS_WITHIN = 3000;
+/** So long what is just ending may take to be gone (ms): its monitor clears away after its last process. */
+const ENDS_WITHIN = 10_000;
 
 /** What may be done with a vserver of this host, and in which order: one command at a time for each. */
 export function createCommands({ context, paths, lxc, locks, runtime, states }: Parts) {
@@ -40,7 +43,7 @@ export function createCommands({ context, paths, lxc, locks, runtime, states }: 
       );
     const now = await states.of(name);
     if (now.state === 'running' || now.state === 'frozen') return now;
-    await runtime.requireStopped(name);
+    await runtime.requireStopped(name, ENDS_WITHIN);
     if (!saga) {
       // a saga has asked before it took the vserver away from its source, where the answer no longer means anything
       const { network, address, address6 } = config;
@@ -55,7 +58,7 @@ export function createCommands({ context, paths, lxc, locks, runtime, states }: 
     }
     await states.mark(name, 'starting');
     try {
-      await runtime.start(config);
+      states.saw(name, await runtime.start(config, saga));
     } catch (error) {
       await states.of(name);
       throw error;
@@ -67,20 +70,32 @@ export function createCommands({ context, paths, lxc, locks, runtime, states }: 
     return states.of(name);
   }
 
-  async function stop(name: string, seconds: number, saga?: string): Promise<VserverState> {
+  async function stop(name: string, seconds: number, saga?: string, early?: boolean): Promise<VserverState> {
     const before = await states.of(name);
     if (before.state !== 'stopped') await states.mark(name, 'stopping');
+    const stopped = () => {
+      if (before.state !== 'stopped')
+        bus.event('host-agent', 'stopped', `${name} is stopped on ${host}`, {
+          vserver: name,
+          ...(saga ? { saga } : {}),
+        });
+    };
+    let rest: Promise<void> | undefined;
     try {
-      await runtime.stop(name, seconds);
+      ({ rest } = await runtime.stop(name, seconds, early));
     } finally {
-      await states.of(name);
+      if (!rest) await states.of(name);
     }
-    if (before.state !== 'stopped')
-      bus.event('host-agent', 'stopped', `${name} is stopped on ${host}`, {
-        vserver: name,
-        ...(saga ? { saga } : {}),
-      });
-    return states.of(name);
+    if (!rest) {
+      stopped();
+      return states.of(name);
+    }
+    // what comes next in the saga asks for the whole proof (release), or waits for it (start)
+    rest
+      .then(stopped)
+      .catch((error: unknown) => context.log.warn({ vserver: name, error: String(error) }, 'stop'))
+      .finally(() => void states.of(name).catch(() => undefined));
+    return { ...before, state: 'stopping', ts: Date.now() };
   }
 
   const seconds = (timeout: number | undefined, force?: boolean) =>
@@ -88,7 +103,7 @@ export function createCommands({ context, paths, lxc, locks, runtime, states }: 
 
   return {
     start: (name: string, saga?: string, epoch?: number) => inTurn(name, () => start(name, saga, epoch)),
-    stop: (args: { name: string; timeout?: number; force?: boolean; saga?: string; epoch?: number }) =>
+    stop: (args: Args<'host-agent.stop'>) =>
       inTurn(args.name, async () => {
         await locks.require(args.name, args.saga);
         const own = await readOwnership(settings, args.name);
@@ -97,7 +112,7 @@ export function createCommands({ context, paths, lxc, locks, runtime, states }: 
             'conflict',
             `epoch ${args.epoch} of this command is older than ${own.epoch} of ${args.name}`,
           );
-        return stop(args.name, seconds(args.timeout, args.force), args.saga);
+        return stop(args.name, seconds(args.timeout, args.force), args.saga, args.early);
       }),
     restart: (name: string, timeout?: number) =>
       inTurn(name, async () => {
@@ -137,20 +152,49 @@ export function createCommands({ context, paths, lxc, locks, runtime, states }: 
       inTurn(name, async () => {
         await locks.require(name, saga);
         await runtime.requireStopped(name);
-        await runtime.prepare(await loadVserver(paths, host, name));
-        await states.refresh();
+        await runtime.prepare(await loadVserver(paths, host, name), saga);
+        await states.of(name);
       }),
     detach: (name: string, saga: string) =>
       inTurn(name, async () => {
         await locks.require(name, saga);
         await runtime.detach(name);
       }),
-    release: (args: { name: string; saga: string; epoch: number; to: string }) =>
+    /** What is stopped already counts as frozen: its host may have lost its power since. */
+    freeze: ({ name, saga, epoch }: Args<'host-agent.freeze'>) =>
+      inTurn(name, async () => {
+        await locks.require(name, saga);
+        await requireOwner(settings, host, name, epoch);
+        if ((await lxc.alive()).has(name)) await runtime.freeze(name);
+        return states.again(name);
+      }),
+    /** The undo of a freeze; what this host does not own is never thawed. */
+    thaw: ({ name, saga, epoch }: Args<'host-agent.thaw'>) =>
+      inTurn(name, async () => {
+        await locks.require(name, saga);
+        await requireOwner(settings, host, name, epoch);
+        if ((await lxc.alive()).has(name)) await runtime.thaw(await loadVserver(paths, host, name));
+        else await runtime.stop(name, 0); // its monitor was killed: what is left of it cannot go on
+        return states.again(name);
+      }),
+    /** Ends what still lives although it was given up, by force: it was frozen for a move when its owner changed. */
+    endGivenUp: (name: string) =>
+      inTurn(name, async () => {
+        const own = await readOwnership(settings, name);
+        const { uuid } = await loadVserver(paths, host, name);
+        if (own?.owner !== false || own.uuid !== uuid) return;
+        context.log.warn({ vserver: name, releasedTo: own.releasedTo }, 'what was given up is ended');
+        await stop(name, 0);
+      }),
+    release: ({ frozen, ...args }: Args<'host-agent.release'>) =>
       inTurn(args.name, async () => {
         await locks.require(args.name, args.saga);
         const config = await loadVserver(paths, host, args.name);
-        await runtime.requireStopped(args.name);
+        if (frozen) runtime.requireFrozen(args.name);
+        else await runtime.requireStopped(args.name, ENDS_WITHIN);
         const { epoch } = await release(settings, args);
+        // the target may start it only once this one can never run again
+        if (frozen) await runtime.doom(args.name);
         await states.of(args.name);
         return { epoch, enabled: config.enabled };
       }),
@@ -171,8 +215,12 @@ export function createCommands({ context, paths, lxc, locks, runtime, states }: 
         await states.of(name);
         return true;
       }),
-    async answering(name: string, timeout: number): Promise<{ ms: number }> {
+    async answering({ name, timeout, settle }: Args<'host-agent.answering'>): Promise<{ ms: number }> {
       const { network, address, mac } = await loadVserver(paths, host, name);
+      if (settle) {
+        const { since = 0 } = await states.of(name);
+        await pause(Math.min(settle, Math.max(0, since + settle - Date.now())));
+      }
       const began = Date.now();
       for (;;) {
         const running = (await lxc.alive()).has(name);

@@ -1,10 +1,10 @@
 #!/usr/bin/perl
-# idmap-mount.pl SOURCE TARGET FIRST COUNT: bind-mounts SOURCE on TARGET, nodev, with ids 0..COUNT-1 shown as FIRST...
+# idmap-mount.pl SOURCE TARGET FIRST COUNT [wait]: bind-mounts SOURCE on TARGET, nodev, with ids 0..COUNT-1 shown as FIRST...
 # What util-linux 2.39 does with X-mount.idmap; Debian 12 has 2.38, and perl-base is essential there.
 # Syscall numbers of open_tree, move_mount and mount_setattr are the same on amd64 and arm64.
 use strict; use warnings;
-my ($source, $target, $first, $count) = @ARGV;
-die "usage: idmap-mount.pl SOURCE TARGET FIRST COUNT\n" unless defined $count && $first =~ /^\d+$/ && $count =~ /^\d+$/;
+my ($source, $target, $first, $count, $wait) = @ARGV;
+die "usage: idmap-mount.pl SOURCE TARGET FIRST COUNT [wait]\n" unless defined $count && $first =~ /^\d+$/ && $count =~ /^\d+$/;
 my ($OPEN_TREE, $MOVE_MOUNT, $MOUNT_SETATTR) = (428, 429, 442);
 my $UNSHARE = (`uname -m` =~ /x86_64/) ? 272 : 97;
 pipe(my $ready_r, my $ready_w) or die "pipe: $!\n";
@@ -25,6 +25,8 @@ for my $map ("uid_map", "gid_map") {
   close $file;
 }
 open(my $ns, '<', "/proc/$child/ns/user") or die "user namespace: $!\n";
+# "wait": all is ready; it mounts at a line on its standard input, and ends without one
+exit 0 if defined $wait && !defined(my $go = <STDIN>);
 my $tree = syscall($OPEN_TREE, -100, $source, 0x1 | 0x80000);
 die "open_tree $source: $!\n" if $tree < 0;
 # MOUNT_ATTR_IDMAP, and MOUNT_ATTR_NODEV: a device node in the tree would open the host's own device to the guest

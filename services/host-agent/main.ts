@@ -1,8 +1,10 @@
 import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
 import { VsError } from '../../shared/errors.ts';
 import { ownershipsOf, readOwnership } from '../../shared/ownership.ts';
 import { pathsFor } from '../../shared/paths.ts';
 import type { Context, Service } from '../../shared/service.ts';
+import { clearTemporary } from '../../shared/store.ts';
 import { autostart } from './boot.ts';
 import { ownCertificate } from './certificate.ts';
 import { createCommands } from './commands.ts';
@@ -24,7 +26,13 @@ export function service(context: Context): Service {
   const lxc = lxcDriver(settings.VSERVER_DIR);
   const locks = openLocks(settings.STATE_DIR);
   const runtime = createRuntime(context, paths, lxc);
-  const states = createStates(context, paths, lxc, locks, (config, pid) => runtime.announce(config, pid));
+  const states = createStates(context, paths, lxc, locks, {
+    restart: (config, pid) => runtime.announce(config, pid),
+    givenUp: (name) =>
+      void commands
+        .endGivenUp(name)
+        .catch((error: unknown) => log.error({ err: error, vserver: name }, 'what was given up lives on')),
+  });
   const commands = createCommands({ context, paths, lxc, locks, runtime, states });
   const certificates = ownCertificate(context, () => info?.now());
   const ended = new AbortController();
@@ -49,6 +57,8 @@ export function service(context: Context): Service {
       }),
       'host-agent.start': ({ name, saga, epoch }) => commands.start(name, saga, epoch),
       'host-agent.stop': (args) => commands.stop(args),
+      'host-agent.freeze': (args) => commands.freeze(args),
+      'host-agent.thaw': (args) => commands.thaw(args),
       'host-agent.restart': ({ name, timeout }) => commands.restart(name, timeout),
       'host-agent.enable': ({ name, saga }) => commands.enable(name, true, saga),
       'host-agent.disable': ({ name, saga }) => commands.enable(name, false, saga),
@@ -76,10 +86,11 @@ export function service(context: Context): Service {
       'host-agent.claim': ({ name, saga, epoch }) => commands.claim(name, saga, epoch),
       'host-agent.renew': () => certificates.request(),
       'host-agent.certificate': ({ certificate }) => certificates.install(certificate),
-      'host-agent.answering': ({ name, timeout }) => commands.answering(name, timeout),
+      'host-agent.answering': (args) => commands.answering(args),
     },
     async start() {
       await mkdir(settings.VSERVER_DIR, { recursive: true, mode: 0o700 });
+      for (const folder of ['locks', 'owned']) await clearTemporary(join(settings.STATE_DIR, folder));
       await states.refresh();
       states.start();
       // nothing here is awaited: the other services of this process may still be about to start, and a broker that

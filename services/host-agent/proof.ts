@@ -1,4 +1,4 @@
-import { readFile, readdir } from 'node:fs/promises';
+import { readFileSync, readdirSync } from 'node:fs';
 import type { Lxc } from './lxc.ts';
 
 /** The cgroup of a vserver from /proc/PID/cgroup of a process in it. */
@@ -6,22 +6,42 @@ export function payloadOf(text: string): string | undefined {
   return /(lxc\.payload\.[^/\n]+)/.exec(text)?.[1];
 }
 
+const read = (path: string): string => {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return ''; // it has ended
+  }
+};
+
+/** Has a process ended, also when nobody has asked for its exit code yet? */
+export function hasEnded(pid: number): boolean {
+  const state = /^State:\s+(\w)/m.exec(read(`/proc/${pid}/status`))?.[1];
+  return state === undefined || state === 'Z' || state === 'X';
+}
+
+/**
+ * A process of a vserver that lives, by its cgroup. Synchronous: a host has thousands of processes, and waiting for each
+ * of the files would take ten times as long, in which the vserver is down.
+ */
+export function livingOf(name: string, payload?: string): number | undefined {
+  const payloads = new Set([`lxc.payload.${name}`, ...(payload ? [payload] : [])]);
+  for (const entry of readdirSync('/proc')) {
+    const pid = Number(entry);
+    if (!Number.isInteger(pid)) continue;
+    const found = payloadOf(read(`/proc/${pid}/cgroup`));
+    if (found && payloads.has(found) && !hasEnded(pid)) return pid;
+  }
+  return undefined;
+}
+
 /** What of a vserver still lives; undefined when there is proof that nothing does: no monitor, no init, no process. */
 export async function stillThere(
   lxc: Lxc,
   name: string,
-  known: { pid?: number | undefined; payload?: string | undefined },
+  known: { payload?: string | undefined },
 ): Promise<string | undefined> {
   if ((await lxc.alive()).has(name)) return 'its monitor still runs';
-  const payloads = new Set([`lxc.payload.${name}`, ...(known.payload ? [known.payload] : [])]);
-  for (const entry of await readdir('/proc')) {
-    if (!/^\d+$/.test(entry)) continue;
-    const payload = payloadOf(await readFile(`/proc/${entry}/cgroup`, 'utf8').catch(() => ''));
-    if (!payload || !payloads.has(payload)) continue;
-    const state = /^State:\s+(\w)/m.exec(
-      await readFile(`/proc/${entry}/status`, 'utf8').catch(() => ''),
-    )?.[1];
-    if (state && state !== 'Z' && state !== 'X') return `process ${entry} of it still runs`;
-  }
-  return undefined;
+  const pid = livingOf(name, known.payload);
+  return pid === undefined ? undefined : `process ${pid} of it still runs`;
 }

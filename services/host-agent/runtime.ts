@@ -1,18 +1,25 @@
 import { lstat, mkdir, readFile, readlink, rm, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import type { Attachment } from '../../shared/contract/network.ts';
 import { type VserverConfig, vserverConfig } from '../../shared/contract/vserver.ts';
 import { VsError } from '../../shared/errors.ts';
 import type { Paths } from '../../shared/paths.ts';
 import { run } from '../../shared/run.ts';
 import type { Context } from '../../shared/service.ts';
 import { readJson, writeFileIfChanged } from '../../shared/store.ts';
+import { doom, notFrozen, thawDoomed } from './freezer.ts';
 import type { Lxc } from './lxc.ts';
 import { type Init, lxcConfig } from './lxc-config.ts';
-import { payloadOf, stillThere } from './proof.ts';
+import { type Mounting, mountWaiting } from './mounting.ts';
+import { hasEnded, livingOf, payloadOf, stillThere } from './proof.ts';
 
 const hooks = fileURLToPath(new URL('./hooks/', import.meta.url));
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+/** A look at whether something has ended costs little, and while it is asked for nobody is served (ms). */
+const LOOK_MS = 4;
+/** What a saga made ready is taken as it is for so long (ms); after that it is made ready again. */
+const READY_MS = 60_000;
 const exists = async (path: string) => (await lstat(path).catch(() => undefined)) !== undefined;
 
 async function initOf(rootfs: string): Promise<Init> {
@@ -27,14 +34,31 @@ export function createRuntime(context: Context, paths: Paths, lxc: Lxc) {
   const { settings, bus, host } = context;
   const logs = join(settings.STATE_DIR, 'log');
 
-  /** Network up, rule files ready, and the text of the runtime's configuration, for a tree in place or a staged one. */
-  async function configOf(
+  /** What a saga found in a staged copy: true for the tree in place too as long as these files are the same in it. */
+  const rehearsed = new Map<string, { saga: string; files: string; net: Attachment; mount: Mounting }>();
+  /** What a saga has made ready to be started. */
+  const ready = new Map<string, { saga: string; at: number }>();
+
+  function forget(name: string): void {
+    rehearsed.get(name)?.mount.drop();
+    rehearsed.delete(name);
+  }
+
+  /** The files of a tree on which network, rules and runtime configuration depend. */
+  const filesOf = async (tree: string): Promise<string> =>
+    JSON.stringify(
+      await Promise.all(
+        ['vserver.json', 'firewall.conf'].map((file) => readFile(join(tree, file), 'utf8').catch(() => '')),
+      ),
+    );
+
+  /** Network up, rule files ready, for a tree in place or a staged one. */
+  function attach(
     config: VserverConfig,
-    rootfs: string,
     staged?: { saga: string; label?: string | undefined },
-  ): Promise<string> {
+  ): Promise<Attachment> {
     const { name, network, mac, address, prefix, address6, prefix6 } = config;
-    const net = await bus.request(host, 'network.attach', {
+    return bus.request(host, 'network.attach', {
       name,
       network,
       mac,
@@ -43,6 +67,9 @@ export function createRuntime(context: Context, paths: Paths, lxc: Lxc) {
       ...(address6 ? { address6, prefix6 } : {}),
       ...(staged ? { staged } : {}),
     });
+  }
+  async function configOf(config: VserverConfig, net: Attachment, rootfs: string): Promise<string> {
+    const { name } = config;
     return lxcConfig(
       config,
       net,
@@ -57,22 +84,34 @@ export function createRuntime(context: Context, paths: Paths, lxc: Lxc) {
     );
   }
 
-  /** Rule files, runtime configuration and idmapped mount of a tree that is in place. */
-  async function prepare(config: VserverConfig): Promise<void> {
-    const { name } = config;
-    const rootfs = paths.rootfs(name);
+  /** LXC's init looks at its own directory as the guest's root: it may pass through, everybody else may not. */
+  const openToGuest = ({ name, idmap }: VserverConfig) =>
+    run(['setfacl', '-m', `u:${idmap}:--x`, settings.VSERVER_DIR, paths.vserver(name)]);
+
+  async function isMounted(mount: string): Promise<boolean> {
+    return (await readFile('/proc/self/mountinfo', 'utf8')).includes(` ${mount} `);
+  }
+
+  /** Rule files, runtime configuration and idmapped mount of a tree that is in place; what a saga rehearsed is not done again. */
+  async function prepare(config: VserverConfig, saga?: string): Promise<void> {
+    const { name, idmap } = config;
+    const [rootfs, mount] = [paths.rootfs(name), paths.mount(name)];
     if (!(await exists(rootfs)))
       throw new VsError('failed', `${rootfs} does not exist, so ${name} cannot run`);
     await mkdir(logs, { recursive: true, mode: 0o700 });
-    // LXC's init looks at its own directory as the guest's root: it may pass through, everybody else may not
-    const pass = `u:${config.idmap}:--x`;
-    const [text] = await Promise.all([
-      configOf(config, rootfs),
-      run(['setfacl', '-m', pass, settings.VSERVER_DIR, paths.vserver(name)]),
-    ]);
     await mkdir(settings.RUN_DIR, { recursive: true, mode: 0o700 });
-    await writeFileIfChanged(paths.lxcConfig(name), text);
-    await run([join(hooks, 'mount-root'), rootfs, paths.mount(name), String(config.idmap)]);
+    const known = rehearsed.get(name);
+    const same = known?.saga === saga && known?.files === (await filesOf(paths.vserver(name)));
+    const mounting = async () => {
+      if (same && !(await isMounted(mount)) && (await known.mount.go())) return;
+      await run([join(hooks, 'mount-root'), rootfs, mount, String(idmap)]);
+    };
+    const configuring = async () => {
+      const net = same ? known.net : await attach(config);
+      await writeFileIfChanged(paths.lxcConfig(name), await configOf(config, net, rootfs));
+    };
+    // the copy of a tree that ran has its ACL; were it not so, the start would fail, and be tried again without a rehearsal
+    await Promise.all([same ? undefined : openToGuest(config), mounting(), configuring()]);
   }
 
   async function waitGone(
@@ -84,12 +123,16 @@ export function createRuntime(context: Context, paths: Paths, lxc: Lxc) {
     for (;;) {
       const left = await stillThere(lxc, name, known);
       if (!left || Date.now() > end) return left;
-      await pause(20);
+      await pause(LOOK_MS);
     }
   }
 
   return {
-    prepare,
+    /** Makes it ready to be started; what a saga made ready is not made ready again by its start. */
+    async prepare(config: VserverConfig, saga?: string): Promise<void> {
+      await prepare(config, saga);
+      if (saga) ready.set(config.name, { saga, at: Date.now() });
+    },
     /** The same for a staged copy, as far as it goes before the copy is in place. */
     async rehearse(name: string, saga: string, label?: string): Promise<void> {
       const tree = paths.staged(name, saga, label);
@@ -97,22 +140,33 @@ export function createRuntime(context: Context, paths: Paths, lxc: Lxc) {
       if (!config) throw new VsError('failed', `the copy of ${name} on ${host} has no vserver.json`);
       if (config.name !== name)
         throw new VsError('failed', `the copy of ${name} on ${host} calls itself ${config.name}`);
-      await configOf(config, join(tree, 'rootfs'), { saga, label });
+      const files = await filesOf(tree);
+      const net = await attach(config, { saga, label });
+      const place = run([join(hooks, 'mount-place'), paths.mount(name), String(config.idmap)]);
+      const pass = run(['setfacl', '-m', `u:${config.idmap}:--x`, settings.VSERVER_DIR]);
+      await Promise.all([configOf(config, net, join(tree, 'rootfs')), place, pass]);
+      const mount = mountWaiting(paths.rootfs(name), paths.mount(name), config.idmap);
+      forget(name);
+      rehearsed.set(name, { saga, files, net, mount });
     },
-    /** Nothing of it lives, or 'refused'. */
-    async requireStopped(name: string): Promise<void> {
-      const left = await stillThere(lxc, name, {});
+    /** Nothing of it lives, or 'refused'; what is just ending may take so long (ms). */
+    async requireStopped(name: string, ms = 0): Promise<void> {
+      const left = await waitGone(name, {}, ms);
       if (left) throw new VsError('refused', `${name} is not stopped on ${host}: ${left}`);
     },
-    /** Starts it and returns the pid of its init. */
-    async start(config: VserverConfig): Promise<number | undefined> {
-      await prepare(config);
-      const log = join(logs, `${config.name}.log`);
+    /** Starts it and tells what the runtime says of it. */
+    async start(config: VserverConfig, saga?: string): Promise<Awaited<ReturnType<Lxc['info']>>> {
+      const { name } = config;
+      const made = ready.get(name);
+      ready.delete(name);
+      forget(name);
+      if (!made || made.saga !== saga || Date.now() - made.at > READY_MS) await prepare(config);
+      const log = join(logs, `${name}.log`);
       await rm(log, { force: true });
-      await lxc.start(config.name, log);
-      const { pid } = await lxc.info(config.name);
-      if (pid) this.announce(config, pid);
-      return pid;
+      await lxc.start(name, log);
+      const info = await lxc.info(name);
+      if (info.pid) this.announce(config, info.pid);
+      return info;
     },
     /** Tells the neighbours in the background: nobody waits for it. */
     announce(config: VserverConfig, pid: number): void {
@@ -122,29 +176,70 @@ export function createRuntime(context: Context, paths: Paths, lxc: Lxc) {
           context.log.warn({ vserver: config.name, error: String(error) }, 'not announced'),
         );
     },
-    /** Stops it in order, by force after the time; returns only with proof that nothing of it lives. */
-    async stop(name: string, seconds: number): Promise<void> {
-      if ((await lxc.alive()).has(name)) {
-        const { pid } = await lxc.info(name);
-        const payload = pid
-          ? payloadOf(await readFile(`/proc/${pid}/cgroup`, 'utf8').catch(() => ''))
-          : undefined;
-        await lxc.stop(name, seconds);
-        if (!(await waitGone(name, { pid, payload }, 5000))) return;
-        if ((await lxc.alive()).has(name)) await lxc.stop(name, 0);
-        const left = await waitGone(name, { pid, payload }, 10_000);
+    /**
+     * Stops it in order, by force after the time; returns with proof that nothing of it lives. With `early` it may
+     * return as soon as no process of it does, while its monitor clears away: then `rest` ends with the whole proof.
+     */
+    async stop(name: string, seconds: number, early = false): Promise<{ rest?: Promise<void> }> {
+      const prove = async (known: { payload?: string | undefined }): Promise<void> => {
+        const left = await waitGone(name, known, 10_000);
         if (left) throw new VsError('failed', `${name} could not be proved stopped on ${host}: ${left}`);
-        return;
+      };
+      if (!(await lxc.alive()).has(name)) {
+        if (seconds === 0) await thawDoomed(name); // its monitor was killed
+        await prove({});
+        return {};
       }
-      const left = await waitGone(name, {}, 10_000);
-      if (left) throw new VsError('failed', `${name} could not be proved stopped on ${host}: ${left}`);
+      const { pid } = await lxc.info(name);
+      const payload = pid
+        ? payloadOf(await readFile(`/proc/${pid}/cgroup`, 'utf8').catch(() => ''))
+        : undefined;
+      if (seconds === 0) await thawDoomed(name); // what is frozen must not run again on its way to its end
+      const stopping = lxc.stop(name, seconds);
+      const rest = async (): Promise<void> => {
+        await stopping;
+        if (!(await waitGone(name, { payload }, 5000))) return;
+        if ((await lxc.alive()).has(name)) await lxc.stop(name, 0);
+        await prove({ payload });
+      };
+      if (early && pid) {
+        const over = new AbortController();
+        const end = () => over.abort();
+        stopping.then(end, end);
+        // the kernel ends all processes of its pid namespace before init itself has ended (pid_namespaces(7))
+        while (!over.signal.aborted && !hasEnded(pid)) await pause(LOOK_MS);
+        if (!over.signal.aborted && livingOf(name, payload) === undefined) return { rest: rest() };
+      }
+      await rest();
+      return {};
     },
+    /** Takes it from the network and freezes it: its kernel side would answer ARP and ping. Answers with proof. */
+    async freeze(name: string): Promise<void> {
+      await Promise.all([lxc.freeze(name), bus.request(host, 'network.link', { name, up: false })]);
+      this.requireFrozen(name);
+    },
+    /** All of it is frozen, or nothing of it lives; else 'refused'. */
+    requireFrozen(name: string): void {
+      const left = notFrozen(name);
+      if (left) throw new VsError('refused', `${name} is not frozen on ${host}: ${left}`);
+    },
+    /** The undo of a freeze. Only for what this host owns: the caller has made sure. */
+    async thaw(config: VserverConfig): Promise<void> {
+      const { name } = config;
+      await bus.request(host, 'network.link', { name, up: true });
+      await lxc.unfreeze(name);
+      const { pid } = await lxc.info(name);
+      if (pid) this.announce(config, pid);
+    },
+    /** Seals the end of what is frozen and given up: whoever thaws it now, nothing of it runs again. */
+    doom,
     /** Removes mount, generated configuration and rule files of a stopped vserver. */
     async detach(name: string): Promise<void> {
       await this.requireStopped(name);
+      ready.delete(name);
+      forget(name);
       const mount = paths.mount(name);
-      const mounted = async () => (await readFile('/proc/self/mountinfo', 'utf8')).includes(` ${mount} `);
-      for (let tries = 0; (await mounted()) && tries < 10; tries++) await run(['umount', mount]);
+      for (let tries = 0; (await isMounted(mount)) && tries < 10; tries++) await run(['umount', mount]);
       await rmdir(mount).catch(() => undefined);
       await rm(paths.lxcConfig(name), { force: true });
       await bus.request(host, 'network.detach', { name });

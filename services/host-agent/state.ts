@@ -24,7 +24,11 @@ export function createStates(
   paths: Paths,
   lxc: Lxc,
   locks: Locks,
-  onRestart: (config: VserverConfig, pid: number) => void,
+  on: {
+    restart(config: VserverConfig, pid: number): void;
+    /** It lives although this host has given it up. */
+    givenUp(name: string): void;
+  },
 ) {
   const { bus, host, settings, log } = context;
   const seen = new Map<string, Seen>();
@@ -50,8 +54,14 @@ export function createStates(
     seen.set(name, { ...info, since: changed ? now : before.since, asked: now });
     if (changed && before?.pid !== undefined && info.pid !== undefined && before.pid !== info.pid) {
       bus.event('host-agent', 'rebooted', `${name} was restarted from inside or by hand`, { vserver: name });
-      onRestart(config, info.pid);
+      on.restart(config, info.pid);
     }
+  }
+
+  /** A command is just starting or stopping it, and tells its state itself: asking meanwhile would only slow it down. */
+  function isChanging(name: string): boolean {
+    const now = seen.get(name);
+    return (now?.state === 'starting' || now?.state === 'stopping') && Date.now() - now.since < ASK_AGAIN_MS;
   }
 
   async function stateOf(name: string, config: VserverConfig): Promise<VserverState> {
@@ -90,8 +100,12 @@ export function createStates(
     for (const name of names) {
       try {
         const config = await loadVserver(paths, host, name);
-        await ask(name, config, alive.has(name));
+        if (!isChanging(name)) await ask(name, config, alive.has(name));
         publish(await stateOf(name, config));
+        if (alive.has(name)) {
+          const own = await readOwnership(settings, name);
+          if (own?.owner === false && own.uuid === config.uuid) on.givenUp(name);
+        }
         if (broken.delete(name)) bus.alert(name, 'configuration', null);
       } catch (error) {
         if (broken.has(name)) continue;
@@ -134,6 +148,17 @@ export function createStates(
     async mark(name: string, state: 'starting' | 'stopping'): Promise<void> {
       seen.set(name, { ...seen.get(name), state, since: Date.now(), asked: 0 });
       publish(await stateOf(name, await loadVserver(paths, host, name)));
+    },
+    /** The state of one vserver, asked of the runtime anew. */
+    async again(name: string): Promise<VserverState> {
+      const before = seen.get(name);
+      if (before) seen.set(name, { ...before, asked: 0 });
+      return this.of(name);
+    },
+    /** What the runtime just said of it need not be asked again. */
+    saw(name: string, info: { state: VserverState['state']; pid: number | undefined }): void {
+      const now = Date.now();
+      seen.set(name, { ...info, since: now, asked: now });
     },
     start(): void {
       let busy = false;

@@ -9,7 +9,7 @@ import { writeFileIfChanged } from '../../shared/store.ts';
 import { announceAgain } from './announce.ts';
 import { bridgeDown, bridgeUp } from './bridges.ts';
 import { announceBatch, startHook } from './hook.ts';
-import { links } from './ip.ts';
+import { ip, links } from './ip.ts';
 import { bridgeOf, usersOf, vethOf } from './plan.ts';
 import { clearProbes, whoAnswers } from './probe.ts';
 import { vethRules, vethTable } from './rules.ts';
@@ -99,6 +99,11 @@ export function service(context: Context): Service {
       },
       'network.detach': async (args) => {
         await rm(paths.rules(args.name), { recursive: true, force: true });
+        return {};
+      },
+      'network.link': async (args) => {
+        const veth = vethOf(args.name);
+        if (args.up || (await links()).has(veth)) await ip('link', 'set', veth, args.up ? 'up' : 'down');
         return {};
       },
       'network.announce': async (args) => {

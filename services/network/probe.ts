@@ -44,8 +44,10 @@ async function taken6(namespace: string, address: string): Promise<boolean> {
  */
 async function answers4(namespace: string, address: string): Promise<string | null> {
   const inside = ['nsenter', `--net=/run/netns/${namespace}`];
+  let known = false;
   const ask = async (after: number): Promise<string> => {
     await pause(after);
+    if (known) throw new NoAnswer();
     const argv = [...inside, 'arping', '-D', '-f', '-c', '1', '-w', '1', '-I', 'eth0', address];
     const { stdout } = await run(argv, { okCodes: [0, 1] });
     const mac = /\[([0-9A-Fa-f:]{17})\]/.exec(stdout)?.[1]?.toLowerCase();
@@ -54,7 +56,9 @@ async function answers4(namespace: string, address: string): Promise<string | nu
   };
   const asked = [ask(0), ask(400)];
   try {
-    return await Promise.any(asked);
+    const mac = await Promise.any(asked);
+    known = true;
+    return mac;
   } catch (error) {
     for (const reason of (error as AggregateError).errors) if (!(reason instanceof NoAnswer)) throw reason;
     return null;

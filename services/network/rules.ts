@@ -44,7 +44,9 @@ export function vethRules(veth: string, own: { mac: string; address: string; add
   // the target of an advertisement, by its place: nft of Debian 12 has no `icmpv6 taddr`
   const foreign = mine.map((address) => `@th,64,128 != ${hexOf(address)}`).join(' ');
   const v6 = own.address6 ? `    ip6 saddr ${own.address6} accept\n` : '';
-  return `table netdev ${vethTable(veth)} {
+  return `table netdev ${vethTable(veth)}
+delete table netdev ${vethTable(veth)}
+table netdev ${vethTable(veth)} {
   chain input {
     type filter hook ingress device "${veth}" priority -500; policy drop;
     ether saddr != ${own.mac} drop

@@ -17,6 +17,8 @@ export interface Agents {
   ): Promise<Data<K>>;
   /** A secret as only this host can read it: commands lie open for operators. */
   seal(host: string, secret: string): string;
+  /** Which life of its agent a host is in; another one may come after a power cut. */
+  life?(host: string): string | undefined;
 }
 
 /** Agents of which a person may say that one is dead: what a saga would undo there needs no undo. */
@@ -53,6 +55,7 @@ export function agentsOf(bus: Bus, pool: Pool, clock: Clock, ownKey: () => strin
       if (!key) throw new VsError('unavailable', `${host} has not told its key yet`, { retryable: true });
       return seal(secret, key);
     },
+    life: (host) => pool.life(host),
     async ask(host, command, args, context, options = {}) {
       const first = context.command(`${command}${options.tag ?? ''}`);
       let id = first;

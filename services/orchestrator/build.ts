@@ -13,9 +13,15 @@ import { type RecoverPlan, recoverSteps, recoverTexts } from './sagas/recover.ts
 import { type RemovePlan, removeSteps, removeTexts } from './sagas/remove.ts';
 import { type RenamePlan, renameSteps, renameTexts } from './sagas/rename.ts';
 import { type RestorePlan, restoreSteps, restoreTexts } from './sagas/restore.ts';
+import { type EvacuatePlan, evacuateSteps, evacuateTexts } from './sagas/evacuate.ts';
+import { type RestoreHostPlan, restoreHostSteps, restoreHostTexts } from './sagas/restore-host.ts';
 
 /** A saga whose steps are other sagas has no places of its own: it would take them from those that it waits for. */
-type Made = Pick<Saga, 'steps' | 'closing' | 'failed'> & { places?: string[] };
+type Made = Pick<Saga, 'steps' | 'closing' | 'failed'> & {
+  places?: string[];
+  /** Rows of their own for the parts of its steps, after the row of this step. */
+  parts?: { after: string; rows: SagaState['steps'] };
+};
 
 /** Every kind of saga: steps and closing sentences from its plan. */
 const kinds = {
@@ -41,20 +47,32 @@ const kinds = {
     steps: forgetSteps(plan, agents),
     ...forgetTexts(plan),
   }),
+  evacuate: (plan: EvacuatePlan, _agents: Agents, children: Children) => ({
+    steps: evacuateSteps(plan, children),
+    ...evacuateTexts(plan),
+  }),
+  'restore-host': (plan: RestoreHostPlan, _agents: Agents, children: Children) => ({
+    steps: restoreHostSteps(plan, children),
+    ...restoreHostTexts(plan),
+  }),
 } satisfies Record<SagaState['kind'], (plan: never, agents: Agents, children: Children) => Made>;
 type Kind = keyof typeof kinds;
+export const isKind = (kind: unknown): kind is Kind => Object.hasOwn(kinds, String(kind));
 
 /** What a saga is made from; it stands in the first line of its journal, so that a later life can go on. */
 export type Plan = { [K in Kind]: { kind: K; plan: Parameters<(typeof kinds)[K]>[0] } }[Kind];
 
-const childless: Children = {
-  run: () => Promise.reject(new VsError('internal', 'this saga has no way to begin others')),
-};
+/** Of a saga that begins no others. */
+const alone = {
+  get deciding(): never {
+    throw new VsError('internal', 'this saga was given no way to begin others');
+  },
+} as unknown as Children;
 
-/** A saga from its plan. */
-export function buildSaga(what: Plan, state: SagaState, agents: Agents, children = childless): Saga {
+/** A saga from its plan; `children` where its steps begin others. */
+export function buildSaga(what: Plan, state: SagaState, agents: Agents, children?: Children): Saga {
   const make = kinds[what.kind] as (plan: unknown, agents: Agents, children: Children) => Made;
-  const made = make(what.plan, agents, children);
+  const made = make(what.plan, agents, children ?? alone);
   if (state.steps.length === 0) {
     state.steps = made.steps.map((step) => ({
       step: step.name,
@@ -62,6 +80,8 @@ export function buildSaga(what: Plan, state: SagaState, agents: Agents, children
       host: step.host,
       ...(step.downtime ? { downtime: true } : {}),
     }));
+    const at = state.steps.findIndex((row) => row.step === made.parts?.after) + 1;
+    if (made.parts) state.steps.splice(at, 0, ...made.parts.rows);
   }
   const places = [...new Set(made.steps.map((step) => step.host))].filter((host) => host !== 'master');
   return { state, abort: new AbortController(), places, ...made };

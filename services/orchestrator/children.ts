@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
+import type { Clock } from '../../shared/clock.ts';
 import type { SagaState } from '../../shared/contract/saga.ts';
 import type { StepContext } from './executor.ts';
-import type { Planned } from './plans/planned.ts';
+import type { Deciding, Planned } from './plans/planned.ts';
 
 /** A saga that a step begins. */
 export interface Child {
@@ -12,6 +13,8 @@ export interface Child {
   args: Record<string, unknown>;
   /** Decides it; asked only when it was not begun yet. What it throws is passed on. */
   plan(): Promise<Planned>;
+  /** Sees its state whenever that changes. */
+  watch?(state: SagaState): void;
 }
 
 /** How a step of a saga begins other sagas. */
@@ -21,6 +24,9 @@ export interface Children {
    * parent is aborted no further one begins (throws VsError); one that runs goes on to its end, which is waited for.
    */
   run(context: StepContext, child: Child): Promise<SagaState>;
+  /** What its decisions look at. */
+  deciding: Deciding;
+  clock: Clock;
 }
 
 /** The id of a child: short, since the ids of its commands are made from it, and the same in each life of its parent. */

@@ -2,6 +2,7 @@ import type { Clock } from '../../shared/clock.ts';
 import type { SagaState } from '../../shared/contract/saga.ts';
 import { VsError } from '../../shared/errors.ts';
 import type { Entry, Journals, Line } from './journal.ts';
+import { migrate } from './migrate.ts';
 import { type Output, replay } from './replay.ts';
 
 export interface StepContext {
@@ -9,6 +10,8 @@ export interface StepContext {
   /** Outputs of the steps before, by step name. */
   outputs: Record<string, Output>;
   signal: AbortSignal;
+  /** Who began the saga. */
+  issuer?: string | undefined;
   /** The same for each try of the same do or undo, so that an agent joins or repeats its answer. */
   command: (what: string) => string;
   progress(data: Record<string, unknown>): void;
@@ -66,7 +69,7 @@ const sentence = (error: unknown) => (error instanceof Error ? error.message : S
 export async function execute(saga: Saga, parts: ExecutorParts): Promise<SagaState> {
   const { state, steps } = saga;
   const { journals, publish, clock } = parts;
-  const lines = journals.read(state.id);
+  const lines = migrate(journals.read(state.id));
   const past = replay(lines);
   const outputs = past.outputs;
   let pnr = past.pnr;
@@ -106,6 +109,7 @@ export async function execute(saga: Saga, parts: ExecutorParts): Promise<SagaSta
       id: state.id,
       outputs,
       signal: saga.abort.signal,
+      issuer: state.issuer,
       command: (name) =>
         `${state.id}-${step.name}-${what}-${name}-${past.lives > 0 ? `${past.lives}_` : ''}${attempt}`
           .replace(/[^A-Za-z0-9_-]/g, '_')

@@ -8,6 +8,7 @@ import { openHeardAudit } from './heard-audit.ts';
 import { openHistory } from './history.ts';
 import { openOwed } from './owed.ts';
 import { planners } from './planner.ts';
+import { openMarks } from './marks.ts';
 import type { Deciding, Planned } from './plans/planned.ts';
 import { lost, planRecover } from './plans/recover.ts';
 import { openPool } from './pool.ts';
@@ -17,9 +18,10 @@ import { trashOf } from './trash.ts';
 /** The orchestrator: knows the pool, and moves, creates and removes vservers by sagas. */
 export function service(context: Context): Service {
   const pool = openPool(context);
-  const sagas = sagaRunner(context, pool);
   const epochs = openEpochs(context);
   const owed = openOwed(context, pool);
+  const marks = openMarks(context.settings);
+  const sagas = sagaRunner(context, pool, { marks, epochs });
   const history = openHistory(context);
   const audit = openHeardAudit(context);
   let connected = false;
@@ -35,6 +37,7 @@ export function service(context: Context): Service {
       throw new VsError('stuck', state.message ?? 'stuck', { details: { saga: state.id } });
     return { saga: state.id, state };
   }
+  const deciding: Deciding = { context, pool, epochs, marks, past: () => sagas.list({ limit: 200 }) };
   /** The handler of a command that becomes a saga. */
   const begin =
     <K extends keyof typeof planners>(kind: K) =>
@@ -45,7 +48,13 @@ export function service(context: Context): Service {
     ) => {
       await resumed.promise;
       const plan = planners[kind] as (deciding: Deciding, args: object) => Promise<Planned>;
-      const planned = await plan({ context, pool, epochs, past: () => sagas.list(200) }, args);
+      await marks.load();
+      const planned = await plan(deciding, args);
+      if (planned.onto !== undefined && marks.get(planned.onto))
+        throw new VsError(
+          'refused',
+          `${planned.onto} is evacuated, so nothing new is placed there; end that with: vs restore-host ${planned.onto}`,
+        );
       if (over) {
         if (args.dryRun === true) planned.over = over.id; // else it has ended by now
         planned.title += `; the ${over.kind} ${over.id} that waits for that host is ended`;
@@ -53,11 +62,18 @@ export function service(context: Context): Service {
       return answer(sagas.begin(planned, { ...args }, call.issuer, args.dryRun === true), args.wait);
     };
 
+  /** Clears the topics of sagas that were pruned while the broker was away: it says all that it has once. */
+  async function clearPruned(): Promise<void> {
+    const off = await context.bus.subscribe(context.bus.topics.all.sagaState, (topic, payload) => {
+      if (payload && !sagas.knows(topic.split('/').at(-2) ?? '')) context.bus.retain(topic, null);
+    });
+    setTimeout(() => void off(), 30_000).unref();
+  }
   /** The saga that has a vserver and would wait for its dead host, as a get or a move that had just begun. */
   function waitsFor(name: string): SagaState | undefined {
     const { host } = lost(pool, name);
     return sagas
-      .list(1000)
+      .list({ limit: 1000 })
       .find(
         (one) =>
           ['running', 'stuck'].includes(one.result) &&
@@ -68,7 +84,7 @@ export function service(context: Context): Service {
   /** A recover; what waits for the dead host is ended by it, once nothing else is in its way. */
   async function recover(args: Args<'orchestrator.recover'>, call: Call) {
     await resumed.promise;
-    await planRecover({ context, pool, epochs }, args);
+    await planRecover(deciding, args);
     const over = waitsFor(args.name);
     if (over && args.dryRun !== true) {
       const { host } = lost(pool, args.name);
@@ -92,12 +108,14 @@ export function service(context: Context): Service {
         hosts: pool.hosts().map((host) => {
           const here = pool.all().filter((one) => one.host === host);
           const running = here.filter((one) => one.state === 'running').length;
+          const mark = marks.get(host);
           return {
             ...pool.info(host),
             host,
             state: pool.isOnline(host) ? ('online' as const) : ('offline' as const),
             vservers: here.length,
             running,
+            ...(mark ? { evacuated: { since: mark.since, by: mark.by, left: mark.left } } : {}),
           };
         }),
       }),
@@ -116,12 +134,14 @@ export function service(context: Context): Service {
       'orchestrator.copy': begin('copy'),
       'orchestrator.rename': begin('rename'),
       'orchestrator.restore': begin('restore'),
-      'orchestrator.trash': (args) => trashOf({ context, pool, epochs }, args),
+      'orchestrator.trash': (args) => trashOf(deciding, args),
+      'orchestrator.evacuate': begin('evacuate'),
+      'orchestrator.restore-host': begin('restore-host'),
       'orchestrator.events': async ({ limit }) => ({ events: history.list(limit ?? 50) }),
       'orchestrator.audit': async (args) => ({ entries: await readAudit(context.settings.STATE_DIR, args) }),
-      'orchestrator.sagas': async ({ limit }) => {
+      'orchestrator.sagas': async (args) => {
         await resumed.promise;
-        return { sagas: sagas.list(limit ?? 50) };
+        return { sagas: sagas.list({ ...args, limit: args.limit ?? 50 }), damaged: sagas.damaged() };
       },
       'orchestrator.saga': async ({ id }) => {
         await resumed.promise;
@@ -138,6 +158,9 @@ export function service(context: Context): Service {
       },
     },
     async start() {
+      await marks
+        .load()
+        .catch((error: unknown) => context.log.error({ error: String(error) }, 'evacuated hosts'));
       await pool.start();
       await history.start();
       await epochs.start();
@@ -149,6 +172,7 @@ export function service(context: Context): Service {
         setTimeout(() => {
           sagas.resume();
           resumed.resolve();
+          void clearPruned();
         }, 500); // the hosts' retained states arrive first
       });
     },
@@ -157,6 +181,7 @@ export function service(context: Context): Service {
       await epochs.stop();
       owed.stop();
       await audit?.close();
+      sagas.close();
     },
   };
 }

@@ -2,12 +2,14 @@ import { planCopy } from './plans/copy.ts';
 import { planCreate } from './plans/create.ts';
 import { planForget } from './plans/forget.ts';
 import { planGet } from './plans/get.ts';
+import { planEvacuate } from './plans/evacuate.ts';
 import { planMove } from './plans/move.ts';
 import { planPut } from './plans/put.ts';
 import { planRecover } from './plans/recover.ts';
 import { planRemove } from './plans/remove.ts';
 import { planRename } from './plans/rename.ts';
 import { planRestore } from './plans/restore.ts';
+import { planRestoreHost } from './plans/restore-host.ts';
 
 /** The commands that become sagas, and who decides them: one file each. */
 export const planners = {
@@ -21,4 +23,6 @@ export const planners = {
   copy: planCopy,
   rename: planRename,
   restore: planRestore,
+  evacuate: planEvacuate,
+  'restore-host': planRestoreHost,
 } satisfies Record<string, unknown>;

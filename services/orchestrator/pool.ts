@@ -16,6 +16,7 @@ const MOST = 100_000;
 export function openPool(context: Pick<Context, 'bus' | 'settings'>, repeatMs?: number) {
   const { bus } = context;
   const online = new Map<string, boolean>();
+  const lives = new Map<string, string>();
   const infos = new Map<string, HostInfo>();
   const vservers = new Map<string, VserverState>();
 
@@ -51,6 +52,7 @@ export function openPool(context: Pick<Context, 'bus' | 'settings'>, repeatMs?: 
       // a host that did not report yet is offline, not unknown
       for (const { host } of await loadSlaves(context.settings)) online.set(host, false);
       await listen(bus.topics.all.hostStatus, status, (host, _name, value) => {
+        if (value?.state === 'online') lives.set(host, value.session);
         if (value) online.set(host, value.state === 'online');
         else online.delete(host);
       });
@@ -62,6 +64,8 @@ export function openPool(context: Pick<Context, 'bus' | 'settings'>, repeatMs?: 
       );
     },
     isOnline,
+    /** Which life of its agent a host is in, as far as it was heard. */
+    life: (host: string) => lives.get(host),
     hosts: () => [...online.keys()].sort(),
     info: (host: string) => infos.get(host),
     all: () => [...vservers.values()],

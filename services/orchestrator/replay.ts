@@ -1,4 +1,9 @@
+import { z } from 'zod';
+import { type SagaState, sagaState } from '../../shared/contract/saga.ts';
+import { VsError } from '../../shared/errors.ts';
+import { type Plan, isKind } from './build.ts';
 import type { Line } from './journal.ts';
+import { migrate } from './migrate.ts';
 
 /** What a step keeps for the later ones (in the journal, so no secrets). */
 export type Output = Record<string, unknown>;
@@ -28,6 +33,7 @@ export function replay(lines: Line[]) {
     if (line.kind === 'pnr') pnr = true;
     if (line.kind === 'abort')
       failure ??= { step: 'abort', message: String(line['message']), code: 'refused' };
+    if (line.kind === 'resumed') ended = undefined; // a person has it try again
     if (line.kind === 'end') {
       ended = line;
       lives++;
@@ -35,3 +41,35 @@ export function replay(lines: Line[]) {
   }
   return { outputs, started, undone, pnr, failure, ended, lives };
 }
+
+const begun = z.looseObject({
+  plan: z.custom<Plan>((plan) => isKind((plan as Plan | undefined)?.kind)),
+  state: sagaState,
+});
+
+/** A saga as its journal has it. */
+export type Recalled =
+  | { finished: true; state: SagaState }
+  | { finished: false; state: SagaState; plan: Plan; atWork: boolean };
+
+/**
+ * What a later life does with a journal: nothing when it has ended (its kind may be one of a newer version then), else go
+ * on. `atWork`: it has begun to act. Throws VsError with details {first} when its beginning is not known here.
+ */
+export function recall(id: string, written: Line[]): Recalled {
+  const lines = migrate(written);
+  const past = replay(lines);
+  const last = past.ended?.['state'] as SagaState | undefined;
+  if (last && isFinished(last)) return { finished: true, state: last };
+  const first = begun.safeParse(lines[0]);
+  if (!first.success || first.data.state.id !== id)
+    throw new VsError(
+      'failed',
+      `the journal of saga ${id} has no beginning that this version knows; finish it with the version that wrote it, or find out where its vserver is (vs scan) and move the file away`,
+      { details: { first: lines[0] } },
+    );
+  const { plan, state } = first.data;
+  const atWork = past.started.size > 0 || past.failure !== undefined;
+  return { finished: false, state: last ?? state, plan, atWork };
+}
+export const isFinished = (state: SagaState): boolean => state.result === 'done' || state.result === 'undone';

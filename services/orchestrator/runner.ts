@@ -1,46 +1,47 @@
 import { randomBytes } from 'node:crypto';
-import { z } from 'zod';
 import { copySettings } from '../../config/settings.ts';
 import { systemClock } from '../../shared/clock.ts';
-import { type SagaState, sagaState } from '../../shared/contract/saga.ts';
+import { openEpochs } from './epochs.ts';
+import { type SagaState } from '../../shared/contract/saga.ts';
 import { VsError } from '../../shared/errors.ts';
 import { sealKey } from '../../shared/seal.ts';
 import type { Context } from '../../shared/service.ts';
 import { agentsOf } from './agent.ts';
+import { openArchive } from './archive.ts';
 import { type Plan, buildSaga } from './build.ts';
 import { type Children, childId } from './children.ts';
 import { type Saga, execute } from './executor.ts';
+import { openDamaged } from './damaged.ts';
+import { keepFinished } from './finished.ts';
+import { openHolds } from './holds.ts';
 import { type Entry, openJournals } from './journal.ts';
+import { openMarks } from './marks.ts';
 import type { Planned } from './plans/planned.ts';
 import type { Pool } from './pool.ts';
-import { places } from './queue.ts';
-import { replay } from './replay.ts';
+import { recall, replay } from './replay.ts';
+import { type Running, openTurns } from './turns.ts';
 
-const KEPT = 200;
-/** The names that nobody else may have while it runs: of vservers, or of a host. */
-const holds = (of: { vserver: string; host?: string | undefined; also?: string[] | undefined }): string[] => [
-  ...new Set([of.host === undefined ? of.vserver : `host ${of.host}`, ...(of.also ?? [])]),
-];
-const begun = z.looseObject({ plan: z.custom<Plan>(), state: sagaState });
+function notWritten(error: unknown, so: string): VsError {
+  const why = error instanceof Error ? error.message : String(error);
+  return new VsError('failed', `the journal of the saga cannot be written (${why}); ${so}`, { cause: error });
+}
 interface Begun {
   /** At its beginning. */
   state: SagaState;
   ended: Promise<SagaState>;
 }
-interface Running {
-  saga: Saga;
-  ended: Promise<SagaState>;
-  /** Waits for its places; called when it has them, or was aborted. */
-  go?: (() => void) | undefined;
-}
-
 /** Runs sagas: one on a vserver at a time, several side by side; goes on with what a former life left. */
 export function sagaRunner(
-  context: Pick<Context, 'bus' | 'settings' | 'log'>,
+  context: Pick<Context, 'bus' | 'settings' | 'log' | 'version'>,
   pool: Pool,
   {
     clock = systemClock,
     journals = openJournals(`${context.settings.STATE_DIR}/sagas`),
+    archive = openArchive(`${context.settings.STATE_DIR}/sagas/archive.db`, (message) =>
+      context.log.error(message),
+    ),
+    marks = openMarks(context.settings),
+    epochs = openEpochs(context),
     newId = (kind: string) => `${kind}-${clock.now().toString(36)}${randomBytes(2).toString('hex')}`,
   } = {},
 ) {
@@ -49,12 +50,19 @@ export function sagaRunner(
   /** In the order in which they began. */
   const running = new Map<string, Running>();
   const states = new Map<string, SagaState>();
-  /** Name -> the saga that has it. */
-  const held = new Map<string, string>();
+  const holds = openHolds(states);
+  const finished = keepFinished({ bus, settings, log, clock, journals, archive, states });
+  const damaged = openDamaged({ bus, log, clock, journals, states, holds, publish });
+  const turns = openTurns(settings.SAGAS_PER_HOST, {
+    running,
+    publish,
+    note: (id, message) => note(id, { kind: 'waits', message }),
+  });
 
   function publish(state: SagaState): void {
     states.set(state.id, state);
     bus.retain(bus.topics.sagaState(state.id), structuredClone(state));
+    watchers.get(state.id)?.(state);
     if (state.result === 'stuck')
       bus.alert(state.vserver, 'saga', {
         ts: clock.now(),
@@ -64,25 +72,6 @@ export function sagaRunner(
       });
     else if (state.result !== 'running') bus.alert(state.vserver, 'saga', null);
   }
-  /** Lets those begin that have their places, and shows the others what they wait for. */
-  function advance(): void {
-    const wants = (one: Running) => ({ id: one.saga.state.id, hosts: one.saga.places });
-    const all = [...running.values()];
-    const { free, waits } = places(
-      all.filter((one) => !one.go).map(wants),
-      all.filter((one) => one.go).map(wants),
-      settings.SAGAS_PER_HOST,
-    );
-    for (const id of free) running.get(id)?.go?.();
-    for (const [id, why] of waits) {
-      const state = running.get(id)?.saga.state;
-      if (!state || state.waits === why) continue;
-      const first = state.waits === undefined;
-      state.waits = why;
-      publish(state);
-      if (first) note(id, { kind: 'waits', message: why });
-    }
-  }
   /** A line that only tells people: nothing hangs on it. */
   function note(id: string, line: Entry): void {
     try {
@@ -90,17 +79,6 @@ export function sagaRunner(
     } catch (error) {
       log.warn({ saga: id, error: String(error) }, 'a note for the journal was lost');
     }
-  }
-  /** Its turn has come; at once when it was at work before. */
-  async function turn(one: Running): Promise<void> {
-    await new Promise<void>((resolve) => {
-      one.go = () => {
-        one.go = undefined;
-        delete one.saga.state.waits;
-        resolve();
-      };
-      advance();
-    });
   }
   function blocked(state: SagaState, reason: string | undefined): void {
     const message = `the journal of saga ${state.id} cannot be written (${reason}): it waits; free space in ${settings.STATE_DIR} on the master, then it goes on by itself`;
@@ -113,7 +91,7 @@ export function sagaRunner(
   }
   function run(saga: Saga, atOnce: boolean): Promise<SagaState> {
     const { state } = saga;
-    for (const name of holds(state)) held.set(name, state.id);
+    holds.take(state, state.id);
     const one: Running = { saga, ended: Promise.resolve(state) };
     running.set(state.id, one);
     one.ended = carry(one, atOnce)
@@ -127,17 +105,19 @@ export function sagaRunner(
       })
       .finally(() => {
         running.delete(state.id);
-        if (state.result !== 'stuck') for (const name of holds(state)) held.delete(name);
+        watchers.delete(state.id);
+        if (state.result !== 'stuck') holds.free(state.id);
         bus.event('orchestrator', state.result, state.message ?? state.title, {
           saga: state.id,
           vserver: state.vserver,
         });
-        advance();
+        turns.advance();
+        finished.tidy();
       });
     return one.ended;
   }
   async function carry(one: Running, atOnce: boolean): Promise<SagaState> {
-    if (!atOnce) await turn(one);
+    if (!atOnce) await turns.wait(one);
     return execute(one.saga, {
       journals,
       publish,
@@ -151,26 +131,63 @@ export function sagaRunner(
       clock,
     });
   }
-  function load(id: string): { saga: Saga; ended: boolean; atWork: boolean } {
+  /** An unfinished saga from its journal; undefined: it has ended, or nothing was done. Throws VsError. */
+  function load(id: string): { saga: Saga; atWork: boolean } | undefined {
     const lines = journals.read(id);
-    const first = begun.safeParse(lines[0]);
-    if (!first.success)
-      throw new VsError('failed', `the journal of saga ${id} has no beginning that this version knows`);
-    const past = replay(lines);
-    const last = past.ended?.['state'] as SagaState | undefined;
-    return {
-      saga: buildSaga(first.data.plan, last ?? first.data.state, agents, children),
-      ended: last !== undefined && last.result !== 'running',
-      atWork: past.started.size > 0 || past.failure !== undefined,
-    };
+    if (lines.length === 0) {
+      journals.remove([id]); // a power cut before its first line
+      return undefined;
+    }
+    const found = recall(id, lines);
+    if (found.finished) {
+      states.set(id, found.state);
+      return undefined;
+    }
+    return { saga: buildSaga(found.plan, found.state, agents, children), atWork: found.atWork };
   }
+  /** Takes over what a former life left of a saga; answers it when it shall go on. */
+  function takeOver(id: string): ReturnType<typeof load> {
+    try {
+      const found = load(id);
+      const state = found?.saga.state ?? states.get(id);
+      if (state && !found) bus.retain(bus.topics.sagaState(id), state);
+      if (!state || !found) return undefined;
+      states.set(id, state);
+      if (state.result !== 'stuck') return found;
+      holds.take(state, id);
+      publish(state);
+      return undefined;
+    } catch (error) {
+      damaged.add(id, error);
+      return undefined;
+    }
+  }
+  function usable(id: string): boolean {
+    try {
+      load(id);
+      return true;
+    } catch {
+      return false;
+    }
+  }
+  /** A damaged journal that was mended goes on without a restart. */
+  function lookAgain(): void {
+    for (const id of damaged.lookAgain(usable)) {
+      const found = takeOver(id);
+      if (found) goOn(found);
+    }
+  }
+  const watchers = new Map<string, (state: SagaState) => void>();
   const children: Children = {
+    deciding: { context, pool, epochs, marks, past: () => finished.list({ limit: 200 }) },
+    clock,
     async run(parent, child) {
       const id = childId(parent.id, child);
       const go = () => {
         if (parent.signal.aborted) throw new VsError('failed', 'the saga was aborted');
       };
-      const join = () => running.get(id)?.ended ?? states.get(id);
+      if (child.watch) watchers.set(id, child.watch);
+      const join = () => running.get(id)?.ended ?? states.get(id) ?? archive.get(id)?.state;
       if (join()) return (await join()) as SagaState;
       go();
       const planned = await child.plan();
@@ -180,29 +197,6 @@ export function sagaRunner(
     },
   };
 
-  function refuseTaken(planned: Planned, args: Record<string, unknown>): void {
-    const taken = holds(planned).find((name) => held.has(name) && held.get(name) !== planned.over);
-    if (taken !== undefined) {
-      const other = states.get(held.get(taken) ?? '');
-      throw new VsError(
-        'conflict',
-        `a saga has ${taken} already (${other?.kind} ${other?.id}); see it with: vs saga show ${other?.id}`,
-        { retryable: true },
-      );
-    }
-    const address = args['address'];
-    const rival = [...states.values()].find(
-      (one) => address && one.args['address'] === address && one.result === 'running',
-    );
-    if (rival)
-      throw new VsError(
-        'conflict',
-        `saga ${rival.id} is just giving ${String(address)} to ${rival.vserver}`,
-        {
-          retryable: true,
-        },
-      );
-  }
   /** Journals a saga and lets it run; with an id of its own it belongs to a step of its parent. Throws VsError. */
   function begin(
     planned: Planned,
@@ -211,7 +205,9 @@ export function sagaRunner(
     dryRun: boolean,
     child?: { id: string; parent: string },
   ): Begun {
-    refuseTaken(planned, args);
+    lookAgain();
+    damaged.refuse();
+    holds.refuse(planned, args);
     const { kind, plan, vserver, title, also, host, shows } = planned;
     const id = child?.id ?? newId(kind);
     const state: SagaState = {
@@ -234,10 +230,7 @@ export function sagaRunner(
     try {
       journals.append(id, { kind: 'begin', plan: { kind, plan }, state });
     } catch (error) {
-      const why = error instanceof Error ? error.message : String(error);
-      throw new VsError('failed', `the journal of the saga cannot be written (${why}); nothing was changed`, {
-        cause: error,
-      });
+      throw notWritten(error, 'nothing was changed');
     }
     publish(state);
     const ended = run(saga, false);
@@ -252,33 +245,31 @@ export function sagaRunner(
       begin(planned, args, issuer, dryRun),
     /** Goes on with every saga that has no end yet. */
     resume(): void {
-      const unfinished: ReturnType<typeof load>[] = [];
-      for (const id of journals.ids()) {
-        try {
-          if (journals.read(id).length === 0) continue; // a power cut before its first line: nothing was done
-          const found = load(id);
-          const { state } = found.saga;
-          states.set(id, state);
-          if (state.result === 'stuck') for (const name of holds(state)) held.set(name, id);
-          if (state.result === 'stuck') publish(state);
-          else if (found.ended) bus.retain(bus.topics.sagaState(id), state);
-          else unfinished.push(found);
-        } catch (error) {
-          log.error({ saga: id, error: String(error) }, 'a journal cannot be used');
-          bus.alert(id, 'journal', { ts: clock.now(), severity: 'critical', message: String(error) });
-        }
-      }
+      const unfinished = journals.ids().flatMap((id) => takeOver(id) ?? []);
       // all are known, and have their names, before the first of them acts: a parent joins its children
       unfinished.sort((a, b) => a.saga.state.started - b.saga.state.started);
       for (const one of unfinished.filter(({ atWork }) => atWork)) goOn(one);
       for (const one of unfinished.filter(({ atWork }) => !atWork)) goOn(one);
+      finished.tidy();
+      void finished.say();
     },
-    list: (limit: number): SagaState[] =>
-      [...states.values()].sort((a, b) => b.started - a.started).slice(0, Math.min(limit, KEPT)),
+    list(which: { limit: number; vserver?: string; running?: boolean }) {
+      lookAgain();
+      return finished.list(which);
+    },
+    /** What holds up the begin of any saga, for people. */
+    damaged: damaged.list,
+    close: archive.close,
+    /** Is there such a saga, running or not? */
+    knows: (id: string): boolean => states.has(id) || damaged.has(id) || archive.has(id),
     show(id: string) {
+      lookAgain();
       const saga = states.get(id);
-      if (!saga) throw new VsError('not-found', `there is no saga ${id}; see: vs saga list`);
-      return { saga, journal: journals.read(id) };
+      if (damaged.has(id) && saga) return { saga, journal: [] };
+      if (saga) return { saga, journal: journals.read(id) };
+      const old = archive.get(id);
+      if (old) return { saga: old.state, journal: old.journal };
+      throw new VsError('not-found', damaged.get(id)?.message ?? `there is no saga ${id}; see: vs saga list`);
     },
     async abort(id: string, issuer: string): Promise<SagaState> {
       this.show(id);
@@ -286,7 +277,11 @@ export function sagaRunner(
       if (!one) throw new VsError('refused', `saga ${id} has ended`);
       if (one.saga.past || replay(journals.read(id)).pnr)
         throw new VsError('refused', `saga ${id} is past its point of no return; it goes on to its end`);
-      journals.append(id, { kind: 'abort', message: `aborted by ${issuer}` });
+      try {
+        journals.append(id, { kind: 'abort', message: `aborted by ${issuer}` });
+      } catch (error) {
+        throw notWritten(error, 'it is not aborted');
+      }
       one.saga.abortReason = `aborted by ${issuer}`;
       one.saga.abort.abort();
       one.go?.();
@@ -308,7 +303,9 @@ export function sagaRunner(
     },
     async again(id: string, issuer = 'unknown'): Promise<SagaState> {
       if (this.show(id).saga.result !== 'stuck') throw new VsError('refused', `saga ${id} is not stuck`);
-      const { saga } = load(id);
+      const found = damaged.has(id) ? undefined : load(id);
+      if (!found) throw new VsError('refused', damaged.get(id)?.message ?? `saga ${id} has ended`);
+      const { saga } = found;
       note(id, { kind: 'resumed', message: `by ${issuer}` });
       saga.state.result = 'running';
       delete saga.state.error;
@@ -316,7 +313,7 @@ export function sagaRunner(
       return run(saga, true);
     },
   };
-  function goOn({ saga, atWork }: ReturnType<typeof load>): void {
+  function goOn({ saga, atWork }: NonNullable<ReturnType<typeof load>>): void {
     const { id } = saga.state;
     log.warn({ saga: id }, 'going on with a saga of a former life');
     note(id, { kind: 'resumed', message: 'the orchestrator was restarted' });

@@ -36,6 +36,7 @@ export function chooseTransport(
       'refused',
       `rsyncd copies in the clear, and for ${source.host} and ${target.host} slaves.conf of the master wants ${wish}; use --transport rsyncd-tls, or write ${target.host}:transport=rsyncd there`,
     );
+  if (asked === 'rsync') return { copy: 'rsync', channel: channels[wish] };
   if (asked !== undefined && asked !== 'btrfs-send') return { copy: 'rsync', channel: channels[asked] };
   return { copy: can ? 'btrfs-send' : 'rsync', channel: channels[wish] };
 }

@@ -10,6 +10,8 @@ export interface Driver {
   create(path: string): Promise<void>;
   snapshot(from: string, to: string): Promise<void>;
   promote(from: string, to: string): Promise<void>;
+  /** A writable tree of a snapshot, there at once and durable when it answers; `to` does not exist. */
+  place(from: string, to: string): Promise<void>;
   remove(path: string): Promise<void>;
   nested(path: string): Promise<boolean>;
   /** Waits until the space of what was removed is free again. */
@@ -26,6 +28,7 @@ const dir: Driver = {
   create: async (path) => void (await mkdir(path, { recursive: true, mode: 0o700 })),
   snapshot: cannot,
   promote: cannot,
+  place: cannot,
   remove: async (path) =>
     void (await run(['rm', '-rf', '--one-file-system', path], { timeoutMs: 3_600_000 })),
   nested: () => Promise.resolve(false),

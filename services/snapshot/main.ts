@@ -8,7 +8,14 @@ import { isOwner, readOwnership } from '../../shared/ownership.ts';
 import { pathsFor } from '../../shared/paths.ts';
 import { run } from '../../shared/run.ts';
 import type { Context, Service } from '../../shared/service.ts';
-import { readJson, removeFileDurable, renameDurable, writeJson } from '../../shared/store.ts';
+import {
+  clearTemporary,
+  readJson,
+  removeFileDurable,
+  renameDurable,
+  syncDirectory,
+  writeJson,
+} from '../../shared/store.ts';
 import { createTurns } from '../../shared/turns.ts';
 import { describe, listCopies } from './copies.ts';
 import { type Driver, driverOf } from './drivers.ts';
@@ -46,6 +53,11 @@ export function service(context: Context): Service {
       throw new VsError('refused', `${host} owns ${name}, so its tree stays where it is`);
     if ((await readFile('/proc/self/mountinfo', 'utf8')).includes(` ${paths.mount(name)} `))
       throw new VsError('conflict', `${name} is still mounted at ${paths.mount(name)} on ${host}`);
+  }
+  /** Removes a tree so that a power cut does not bring it back: whoever asked for that will not ask again. */
+  async function dropDurable(path: string): Promise<void> {
+    await (await driver()).remove(path);
+    if (await there(dirname(path))) await syncDirectory(dirname(path));
   }
   async function moveTree(from: string, to: string): Promise<void> {
     await mkdir(dirname(to), { recursive: true, mode: 0o700 });
@@ -108,7 +120,7 @@ export function service(context: Context): Service {
         }),
       'snapshot.discard': ({ name, saga }) =>
         inTurn(name, async () => {
-          await (await driver()).remove(paths.staging(name, saga));
+          await dropDurable(paths.staging(name, saga));
           if ((await readJson(marker(name), adopted))?.saga === saga) await removeFileDurable(marker(name));
           return {};
         }),
@@ -122,7 +134,7 @@ export function service(context: Context): Service {
             ).promote(`${paths.staging(name, saga)}/${label}`, paths.stagingTree(name, saga));
           return {};
         }),
-      'snapshot.adopt': ({ name, saga }) =>
+      'snapshot.adopt': ({ name, saga, label }) =>
         inTurn(name, async () => {
           const target = paths.vserver(name);
           const tree = paths.stagingTree(name, saga);
@@ -131,7 +143,10 @@ export function service(context: Context): Service {
             throw new VsError('conflict', `${host} has a vserver ${name} already`);
           }
           await writeJson(marker(name), adopted, { version: 1, saga });
-          await moveTree(tree, target);
+          // a tree that was put back by an undo is what there is; else one step makes the snapshot the tree in its place
+          if (label && !(await there(tree)))
+            await (await driver()).place(`${paths.staging(name, saga)}/${label}`, target);
+          else await moveTree(tree, target);
           return {};
         }),
       'snapshot.evict': ({ name, saga }) =>
@@ -224,13 +239,14 @@ export function service(context: Context): Service {
         inTurn(name, async () => {
           for (const entry of await readdir(paths.snapshots(name)).catch(() => [])) {
             if (label ? entry === `${saga}.${label}` : entry.startsWith(`${saga}.`))
-              await (await driver()).remove(`${paths.snapshots(name)}/${entry}`);
+              await dropDurable(`${paths.snapshots(name)}/${entry}`);
           }
           return {};
         }),
       ...(host === 'master' ? copies : {}),
     },
     async start() {
+      for (const folder of [`${settings.STATE_DIR}/adopted`, paths.trash]) await clearTemporary(folder);
       const tidy = () => {
         busy ??= room
           .tidy()

@@ -1,19 +1,24 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, readdir, rm, stat } from 'node:fs/promises';
+import { mkdir, readdir, stat } from 'node:fs/promises';
 import type { Args } from '../../shared/contract/commands.ts';
 import { VsError } from '../../shared/errors.ts';
 import { pathsFor } from '../../shared/paths.ts';
 import { run } from '../../shared/run.ts';
 import { unseal } from '../../shared/seal.ts';
 import type { Context, Service } from '../../shared/service.ts';
-import { admitPlain, admitTls } from './admission.ts';
+import { type Admitted, admitPlain, admitTls } from './admission.ts';
+import { type Counted, applyList } from './apply.ts';
 import { receive, send } from './btrfs-send.ts';
+import { listFile, openChanges } from './changes.ts';
 import { type Endpoint, openEndpoint } from './endpoint.ts';
 import { ownIdentity } from './identity.ts';
+import { openHeld } from './held.ts';
 import { meter } from './progress.ts';
 import { endOrphans } from './orphans.ts';
-import { sendRsync, serveRsync, serveRsyncOn } from './rsyncd.ts';
-import { listSuspects, suspectsFile } from './suspects.ts';
+import { serveRsync, serveRsyncOn } from './rsyncd.ts';
+import { sendTree } from './sending.ts';
+import { receiveTar } from './tar.ts';
+import { openWire } from './wire.ts';
 import { openWork } from './work.ts';
 
 /** The transfer service: one-time endpoints on the target, copies from the source. */
@@ -22,8 +27,13 @@ export function service(context: Context): Service {
   const paths = pathsFor(settings);
   const endpoints = new Map<string, Set<Endpoint>>();
   const work = openWork();
+  const held = openHeld();
   /** By saga: what rsync said on this side when it could not write; behind a stream its sender does not hear it. */
   const full = new Map<string, string>();
+  /** Source: what the passes of a saga know of its tree. */
+  const changes = openChanges(settings.RUN_DIR);
+  /** Target, by saga: how much lies in the staging tree, where that is known. */
+  const counts = new Map<string, Counted>();
 
   async function received(staging: string): Promise<string[]> {
     return (await readdir(staging).catch(() => []))
@@ -38,8 +48,34 @@ export function service(context: Context): Service {
   async function close(saga: string): Promise<void> {
     for (const endpoint of endpoints.get(saga) ?? []) endpoint.close();
     endpoints.delete(saga);
+    held.drop(saga);
     await work.end(saga);
-    await rm(suspectsFile(settings.RUN_DIR, saga), { force: true }); // of a pass that failed
+    await changes.forget(saga);
+    counts.delete(saga);
+  }
+  /** Target: one pass into the tree of a saga, and what the tree holds after it, as far as the pass tells. */
+  async function receiveTree(
+    saga: string,
+    admitted: Admitted,
+    serving: Parameters<typeof serveRsyncOn>[2],
+    tree: string,
+  ) {
+    const before = counts.get(saga);
+    counts.delete(saga); // until the pass has ended well
+    if (admitted.words[0] === 'tar')
+      return receiveTar(admitted, {
+        tree,
+        runDir: settings.RUN_DIR,
+        signal: serving.signal,
+        onLog: serving.onLog,
+      });
+    const more = await serveRsyncOn(admitted, tree, serving);
+    if (before && more)
+      counts.set(saga, { files: before.files + more.files, bytes: before.bytes + more.bytes });
+  }
+  async function countTree(saga: string, tree: string): Promise<void> {
+    if (!counts.has(saga) && (await stat(tree).catch(() => undefined)))
+      counts.set(saga, await applyList(tree, 'count', undefined));
   }
 
   return {
@@ -50,7 +86,7 @@ export function service(context: Context): Service {
         if (channel === 'ssh' && role === 'source') await run(['ssh', '-V']);
         return {};
       },
-      'transfer.open': async ({ name, saga, copy, channel, fromHost, from, ttl }) => {
+      'transfer.open': async ({ name, saga, copy, channel, fromHost, from, kind = 'full', ttl }) => {
         const staging = paths.staging(name, saga);
         if (!(await stat(staging).catch(() => undefined)))
           throw new VsError('conflict', `${host} has no staging for ${name} of saga ${saga}`);
@@ -63,7 +99,7 @@ export function service(context: Context): Service {
           const said = /^.*(?:No space left on device|Disk quota exceeded).*$/m.exec(line)?.[0];
           if (said) full.set(saga, said.slice(0, 300));
         };
-        const serving = { runDir: settings.RUN_DIR, onLog };
+        const serving = { runDir: settings.RUN_DIR, onLog, todo: listFile(settings.RUN_DIR, saga, 'todo') };
         const atWork = (what: (signal: AbortSignal) => Promise<void>) =>
           work.run(saga, what).catch((error: unknown) => {
             log.warn({ saga, error: String(error) }, 'a transfer failed');
@@ -80,12 +116,15 @@ export function service(context: Context): Service {
         };
         const identity = channel === 'tls' ? ownIdentity(settings.TLS_DIR, host) : undefined;
         const endpoint: Endpoint =
-          copy === 'rsync' && channel === 'plain'
+          copy === 'rsync' && channel === 'plain' && kind === 'full'
             ? await openEndpoint({
                 ...common,
                 admit: (socket) => Promise.resolve(socket), // rsync itself asks for the secret, and reads from the first byte on
                 serve: (socket) =>
-                  atWork((signal) => serveRsync(socket, tree, secret, { ...serving, from, signal })),
+                  atWork((signal) => {
+                    counts.delete(saga);
+                    return serveRsync(socket, tree, secret, { ...serving, from, signal });
+                  }),
               })
             : await openEndpoint({
                 ...common,
@@ -94,7 +133,7 @@ export function service(context: Context): Service {
                 serve: (admitted) =>
                   atWork((signal) =>
                     copy === 'rsync'
-                      ? serveRsyncOn(admitted, tree, { ...serving, signal })
+                      ? receiveTree(saga, admitted, { ...serving, signal }, tree)
                       : receive(admitted, staging, signal),
                   ),
               });
@@ -112,46 +151,48 @@ export function service(context: Context): Service {
             args;
           const secret = unseal(settings, args.secret);
           const identity = channel === 'tls' ? ownIdentity(settings.TLS_DIR, host) : undefined;
-          const way = { channel, toHost, address, port, secret, identity, signal };
+          const ready = held.take(saga, port);
+          const way = { channel, toHost, address, port, secret, identity, signal, held: ready };
           const began = Date.now();
           const count = meter(args.total, (progress) => call.progress(progress));
           if (args.copy === 'rsync') {
+            await mkdir(settings.RUN_DIR, { recursive: true, mode: 0o700 });
+            const { kind = 'full', since } = args;
             const tree = treeOf(args);
-            const list = args.suspects ? suspectsFile(settings.RUN_DIR, saga) : undefined;
-            const result = await sendRsync(
-              { tree, way, final: final && !list, bwlimit, compress, list },
-              count,
-            );
-            if (list) await rm(list, { force: true });
-            count.at(result.sent);
-            const { files, treeBytes, treeFiles } = result;
-            return { bytes: result.sent, files, treeBytes, treeFiles, ms: count.end().ms, began };
+            const runDir = settings.RUN_DIR;
+            const what = { saga, tree, runDir, way, kind, final, since, bwlimit, compress };
+            const sent = await sendTree(what, changes, count);
+            if (sent.full) log.warn({ saga, reason: sent.full }, 'a full pass instead of a list of changes');
+            count.at(sent.bytes);
+            return { ...sent, ms: count.end().ms, began };
           }
           if (!label) throw new VsError('usage', 'btrfs-send needs the label of a snapshot');
+          if (args.renew) await context.bus.request(host, 'snapshot.renew', { name, saga, label });
           const snapshot = paths.snapshot(name, saga, label);
           const snapshotName = `${saga}.${label}`;
           const older = parent ? { parent: paths.snapshot(name, saga, parent) } : {};
-          await send(way, { snapshot, snapshotName, label, bwlimit, ...older }, count);
+          await send(way, { snapshot, snapshotName, label, bwlimit, compress, ...older }, count);
           return { ...count.end(), began };
         }),
-      'transfer.suspects': ({ name, saga, since }) =>
-        work.run(saga, async () => ({
-          files: await listSuspects(paths.vserver(name), since, suspectsFile(settings.RUN_DIR, saga)),
-        })),
+      'transfer.connect': ({ saga, copy, channel, toHost, address, port, label, secret }) =>
+        work.run(saga, async (signal) => {
+          const identity = channel === 'tls' ? ownIdentity(settings.TLS_DIR, host) : undefined;
+          const opening = { channel, toHost, address, port, identity, signal };
+          const words =
+            copy === 'rsync' ? ['rsync', 'list'] : ['btrfs-send', `${saga}.${label}`, label ?? ''];
+          const wire = await openWire({ ...opening, secret: unseal(settings, secret) }, words);
+          held.keep(saga, port, { wire, words: words.join(' ') });
+          return {};
+        }),
       'transfer.verify': async ({ name, saga, copy, label, treeBytes, treeFiles }) => {
         if (copy === 'btrfs-send') {
           if (!label || !(await received(paths.staging(name, saga))).includes(label))
             throw new VsError('failed', `the last copy of ${name} is not whole on ${host}`);
           return { bytes: 0 };
         }
-        const { stdout } = await run(['find', paths.stagingTree(name, saga), '-printf', '%y %s\n'], {
-          timeoutMs: 600_000,
-        });
-        let [bytes, files] = [0, 0];
-        for (const line of stdout.split('\n').filter(Boolean)) {
-          files++;
-          if (line.startsWith('f ') || line.startsWith('l ')) bytes += Number(line.slice(2));
-        }
+        await work.settled(saga); // the last pass may still be counting what it changed
+        const tree = paths.stagingTree(name, saga);
+        const { files, bytes } = counts.get(saga) ?? (await applyList(tree, 'count', undefined));
         if (files !== treeFiles || bytes !== treeBytes)
           throw new VsError(
             'failed',
@@ -160,7 +201,11 @@ export function service(context: Context): Service {
         return { bytes, files };
       },
       'transfer.flush': async ({ name, saga }) => {
-        await run(['sync', '-f', paths.staging(name, saga)], { timeoutMs: 600_000 });
+        await work.settled(saga);
+        await Promise.all([
+          run(['sync', '-f', paths.staging(name, saga)], { timeoutMs: 600_000 }),
+          countTree(saga, paths.stagingTree(name, saga)),
+        ]);
         return {};
       },
       'transfer.close': async ({ saga }) => {
@@ -175,8 +220,10 @@ export function service(context: Context): Service {
       if (left > 0) log.warn({ copies: left }, 'copies of a former life were ended');
     },
     async stop() {
+      held.dropAll();
       for (const open of endpoints.values()) for (const endpoint of open) endpoint.close();
       await work.endAll();
+      await changes.forgetAll();
     },
   };
 }

@@ -1,5 +1,7 @@
 import { readFile, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { applyProgram } from './apply.ts';
+import { walkProgram } from './changes.ts';
 import { rsyncWire, throughWire } from './rsyncd.ts';
 import { sshMark } from './ssh.ts';
 
@@ -9,6 +11,9 @@ const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 export function isCopy(argv: string[], directories: { run: string; vservers: string }): boolean {
   if (argv[0] === 'ssh') return argv.includes(sshMark);
   if (argv.includes(rsyncWire)) return true;
+  if (argv.slice(0, 3).some((one) => one.startsWith(join(directories.run, '.transfer-')))) return true; // confine.pl
+  if (argv[1] === applyProgram || argv[1] === walkProgram)
+    return argv[2]?.startsWith(`${directories.vservers}/`) === true;
   if (argv[0] !== 'rsync') return false;
   const serves = argv.some((one) => one.startsWith(`--config=${join(directories.run, '.transfer-')}`));
   const to = argv.at(-1) ?? '';

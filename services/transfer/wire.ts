@@ -4,6 +4,7 @@ import { connect as connectTls } from 'node:tls';
 import type { Channel } from '../../shared/contract/transfer.ts';
 import { VsError } from '../../shared/errors.ts';
 import type { Identity } from '../../shared/identity.ts';
+import type { Held } from './held.ts';
 import { readLine, wrongIn } from './hello.ts';
 import { nameIn, tlsOptions, wrongWith } from './identity.ts';
 import { openSsh } from './ssh.ts';
@@ -19,6 +20,8 @@ export interface Way {
   /** Of this host; for TLS. */
   identity?: Identity | undefined;
   signal: AbortSignal;
+  /** A connection that was made before, and has been taken by the other side. */
+  held?: Held | undefined;
 }
 
 /** How long a connection and the answer to the first line may take (ms). */
@@ -85,6 +88,20 @@ async function openTls(way: Way): Promise<Duplex> {
 
 /** Source: a stream to the endpoint of a host that has taken the secret; `words` say what comes. */
 export async function openWire(way: Way, words: string[]): Promise<Duplex> {
+  const { held } = way;
+  if (held) {
+    const end = () => held.wire.destroy();
+    if (held.words !== words.join(' ')) {
+      end();
+      throw new VsError('failed', 'the connection that was made before is for another kind of pass', {
+        retryable: true,
+      });
+    }
+    way.signal.addEventListener('abort', end, { once: true });
+    held.wire.once('close', () => way.signal.removeEventListener('abort', end));
+    if (way.signal.aborted) end();
+    return held.wire;
+  }
   const wire =
     way.channel === 'tls'
       ? await openTls(way)

@@ -22,6 +22,10 @@ export function openWork() {
       for (const one of all) one.abort.abort();
       await Promise.all(all.map((one) => one.ended));
     },
+    /** Waits for what runs for a saga; how it ends is for whoever began it. */
+    async settled(saga: string): Promise<void> {
+      await Promise.all([...(running.get(saga) ?? [])].map((one) => one.ended));
+    },
     async endAll(): Promise<void> {
       await Promise.all([...running.keys()].map((saga) => this.end(saga)));
     },

@@ -19,6 +19,8 @@ interface Entry {
   /** What the broker acknowledged last. */
   held?: string;
   losses: number;
+  /** The connection that was lost last: more than one message of it may have been on the way. */
+  lostIn?: number;
   restUntil: number;
 }
 
@@ -51,8 +53,11 @@ export function openRetained(
         const { code } = error as VsError;
         if (code === 'deadline') continue; // no PUBACK
         if (code === 'usage') log.error({ topic, error: String(error) }, 'state that cannot be published');
-        if (code === 'unavailable' && ++entry.losses >= LOSSES) {
+        if (code !== 'unavailable' || entry.lostIn === mine) return;
+        entry.lostIn = mine;
+        if (++entry.losses >= LOSSES) {
           entry.restUntil = Date.now() + REST_MS;
+          setTimeout(() => void publish(topic, entry), REST_MS).unref();
           log.error(
             { topic },
             'the connection was lost at each try to publish this: it is left out for 10 minutes',

@@ -81,6 +81,10 @@ export const networkCommands = {
     attachment,
   ),
   'network.detach': hostCommand('rule files gone', z.strictObject({ name })),
+  'network.link': hostCommand(
+    "the host's end of a vserver's veth up or down; one that is not there is down",
+    z.strictObject({ name, up: z.boolean() }),
+  ),
   'network.announce': hostCommand(
     'tell the neighbours where the addresses are (gratuitous ARP, unsolicited NA), from inside its namespace',
     z.strictObject({ name, pid: z.int().min(2), mac }),

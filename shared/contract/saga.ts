@@ -19,7 +19,20 @@ export const sagaStepState = z.object({
 /** `vs/1/sagas/{id}/state`, retained until pruned. */
 export const sagaState = z.looseObject({
   id,
-  kind: z.enum(['move', 'create', 'remove', 'copy', 'rename', 'restore', 'get', 'put', 'recover', 'forget']),
+  kind: z.enum([
+    'move',
+    'create',
+    'remove',
+    'copy',
+    'rename',
+    'restore',
+    'get',
+    'put',
+    'recover',
+    'forget',
+    'evacuate',
+    'restore-host',
+  ]),
   vserver: name, // the host, where it is about a whole one
   host: hostName.optional(), // of a saga about a whole host
   parent: id.optional(), // the saga that began it
@@ -89,6 +102,14 @@ export const orchestratorCommands = {
           state: z.enum(['online', 'offline']),
           vservers: z.int(),
           running: z.int(),
+          // since when, by whom, and where its vservers went; nothing new is placed there
+          evacuated: z
+            .object({
+              since: ts,
+              by: z.string(),
+              left: z.array(z.object({ name, to: hostName })),
+            })
+            .optional(),
         }),
       ),
     }),
@@ -104,6 +125,9 @@ export const orchestratorCommands = {
       name,
       host: hostName,
       transport: transport.optional(),
+      /** Frozen instead of stopped; its programs see a power cut. */
+      crashConsistent: z.boolean().optional(),
+      full: z.boolean().optional(), // rsync: every pass compares both trees
       dryRun: z.boolean().optional(),
       wait: z.boolean().optional(),
     }),
@@ -232,15 +256,44 @@ export const orchestratorCommands = {
     z.strictObject({ name, dryRun: z.boolean().optional(), wait: z.boolean().optional() }),
     started,
   ),
+  'orchestrator.evacuate': masterCommand(
+    'move every vserver of a host to others, by their free memory and disk; nothing new is placed there then',
+    z.strictObject({
+      host: hostName,
+      to: z.array(hostName).min(1).max(200).optional(), // any that slaves.conf does not leave out, unless given
+      parallel: z.int().min(1).max(16).optional(), // 2
+      dryRun: z.boolean().optional(),
+      wait: z.boolean().optional(),
+    }),
+    started,
+  ),
+  'orchestrator.restore-host': masterCommand(
+    'bring back what was evacuated from a host, and place new things there again',
+    z.strictObject({
+      host: hostName,
+      parallel: z.int().min(1).max(16).optional(),
+      dryRun: z.boolean().optional(),
+      wait: z.boolean().optional(),
+    }),
+    started,
+  ),
   'orchestrator.events': masterCommand(
     'what happened in the pool, the oldest first',
     z.strictObject({ limit: z.int().min(1).max(1000).optional() }),
     z.object({ events: z.array(pastEvent) }),
   ),
   'orchestrator.sagas': masterCommand(
-    'the sagas, newest first',
-    z.strictObject({ limit: z.int().min(1).max(1000).optional() }),
-    z.object({ sagas: z.array(sagaState) }),
+    'the sagas, newest first: of one vserver, or only those that have not ended; as many as fit into a reply',
+    z.strictObject({
+      limit: z.int().min(1).max(1000).optional(),
+      vserver: name.optional(),
+      running: z.boolean().optional(),
+    }),
+    z.object({
+      sagas: z.array(sagaState),
+      // journals that cannot be read; as long as it is not known what one of them holds, nothing begins
+      damaged: z.array(z.object({ id: z.string(), message: z.string(), known: z.boolean() })).optional(),
+    }),
   ),
   'orchestrator.saga': masterCommand(
     'one saga',

@@ -79,7 +79,10 @@ export const snapshotCommands = {
     'make the received read-only snapshot `label` in staging the writable tree',
     z.strictObject({ name, saga: id, label }),
   ),
-  'snapshot.adopt': hostCommand('staging tree -> /var/lib/vservers/NAME; refuses when that exists', sagaStep),
+  'snapshot.adopt': hostCommand(
+    'staging tree, or the received snapshot `label` in staging -> /var/lib/vservers/NAME; refuses when that exists',
+    z.strictObject({ name, saga: id, label: label.optional() }),
+  ),
   'snapshot.evict': hostCommand('undo of adopt; refuses when this host owns the vserver', sagaStep),
   'snapshot.trash': hostCommand(
     '/var/lib/vservers/NAME -> trash; refuses when this host owns it or it is mounted. why: for people, in the place of what the ownership record tells',

@@ -2,8 +2,8 @@ import { z } from 'zod';
 import { type CommandSpec, hostCommand } from './command.ts';
 import { bytes, id, label, name, ts } from './names.ts';
 
-/** How a vserver travels, as people name it. btrfs-send goes through what the two hosts want (slaves.conf), TLS unless told. */
-export const transport = z.enum(['rsyncd-tls', 'rsyncd', 'ssh', 'btrfs-send']);
+/** How a vserver travels, as people name it. rsync and btrfs-send go through what the two hosts want (slaves.conf), TLS unless told. */
+export const transport = z.enum(['rsync', 'rsyncd-tls', 'rsyncd', 'ssh', 'btrfs-send']);
 export type Transport = z.infer<typeof transport>;
 
 /** What copies. */
@@ -13,6 +13,13 @@ export type CopyWay = z.infer<typeof copyWay>;
 /** What a copy goes through: TLS with the pool's certificates, nothing, or ssh. */
 export const channel = z.enum(['tls', 'plain', 'ssh']);
 export type Channel = z.infer<typeof channel>;
+
+/**
+ * What one pass of rsync takes along: `full` compares both trees; `stream` is a first pass, by tar, into an empty tree; `list` is
+ * what changed since the pass before, and becomes full when that is not known for sure.
+ */
+export const passKind = z.enum(['full', 'stream', 'list']);
+export type PassKind = z.infer<typeof passKind>;
 
 /** The progress of a copy, about once a second. rate in bytes/s, eta in ms. */
 export const copyProgress = z.object({
@@ -39,12 +46,13 @@ export const transferCommands = {
       channel,
       fromHost: name, // or `master`
       from: z.union([z.ipv4(), z.ipv6()]),
+      kind: passKind.optional(), // rsync; full unless told, list also where a full pass has a `since`
       ttl: z.int().min(1000).max(86_400_000),
     }),
     z.object({ address: z.string(), port: z.int(), secret: z.string(), received: z.array(label) }),
   ),
   'transfer.send': hostCommand(
-    'source: copy to an endpoint of a host. btrfs-send: snapshot `label`, incremental to `parent`. rsync: the live tree, or snapshot `label`, or one in the trash, strict (final) or tolerant of vanished files; progress is copyProgress',
+    'source: copy to an endpoint of a host. btrfs-send: snapshot `label`, incremental to `parent`. rsync: the live tree, or snapshot `label`, or one in the trash, as `kind` says, strict (final) or tolerant of vanished files; progress is copyProgress. `full` in the answer: why a list would not do',
     z.strictObject({
       name,
       saga: id,
@@ -55,14 +63,17 @@ export const transferCommands = {
       port: z.int().min(1).max(65_535),
       secret: z.string(), // sealed for the source
       label: label.optional(),
+      /** btrfs-send: make the snapshot first, in the place of one that is there. */
+      renew: z.boolean().optional(),
       parent: label.optional(),
       trash: id.optional(), // rsync: the tree that this saga has put into the trash
       final: z.boolean(),
-      /** rsync: only the files that `transfer.suspects` found, and whatever their times say. */
-      suspects: z.boolean().optional(),
+      kind: passKind.optional(), // rsync; full unless told
+      /** rsync: when the pass before began; a full pass sends what changed since whatever its size and times say. */
+      since: ts.optional(),
       total: bytes.optional(),
       bwlimit: bytes.optional(), // a second
-      compress: z.boolean().optional(), // rsync only
+      compress: z.boolean().optional(),
     }),
     z.object({
       bytes,
@@ -71,12 +82,22 @@ export const transferCommands = {
       treeFiles: z.int().optional(),
       ms: z.int(),
       began: ts, // by the clock of the source
+      full: z.string().optional(),
     }),
   ),
-  'transfer.suspects': hostCommand(
-    'source: how many files changed since a time without a newer mtime: rsync would take them for unchanged when their size is the same',
-    z.strictObject({ name, saga: id, since: ts }),
-    z.object({ files: z.int() }),
+  'transfer.connect': hostCommand(
+    'source: connect to an endpoint now and keep the connection for the next transfer.send to its port; it goes with transfer.close. What is lost until then is made anew by another transfer.open',
+    z.strictObject({
+      name,
+      saga: id,
+      copy: copyWay,
+      channel,
+      toHost: name,
+      address: z.union([z.ipv4(), z.ipv6()]),
+      port: z.int().min(1).max(65_535),
+      secret: z.string(), // sealed for the source
+      label: label.optional(),
+    }),
   ),
   'transfer.verify': hostCommand(
     'target: the staging tree is complete (rsync: counts and sizes agree with the last pass; btrfs-send: `label` was received whole)',
@@ -91,7 +112,7 @@ export const transferCommands = {
     z.object({ bytes, files: z.int().optional() }),
   ),
   'transfer.flush': hostCommand(
-    'target: write out what was received, so that the start need not wait',
+    'target: write out what was received, so that the start need not wait, and count it, so that the last check need not',
     z.strictObject({ name, saga: id }),
   ),
   'transfer.close': hostCommand(

@@ -105,14 +105,25 @@ export const hostAgentCommands = {
     vserverState,
   ),
   'host-agent.stop': hostCommand(
-    'stop in order, by force after timeout (ms); answers once it is proved stopped',
+    'stop in order, by force after timeout (ms); answers once it is proved stopped, with early (for sagas) once no process of it lives, while its monitor still clears away',
     z.strictObject({
       name,
+      early: z.boolean().optional(),
       timeout: z.int().min(0).max(600_000).optional(),
       force: z.boolean().optional(),
       saga: id.optional(),
       epoch: epoch.optional(),
     }),
+    vserverState,
+  ),
+  'host-agent.freeze': hostCommand(
+    'freeze a vserver of epoch for a saga and take it from the network; answers with proof. One that is stopped stays so',
+    z.strictObject({ name, saga: id, epoch }),
+    vserverState,
+  ),
+  'host-agent.thaw': hostCommand(
+    'undo of freeze; refused when this host does not own it',
+    z.strictObject({ name, saga: id, epoch }),
     vserverState,
   ),
   'host-agent.restart': hostCommand(
@@ -174,8 +185,8 @@ export const hostAgentCommands = {
     sagaStep,
   ),
   'host-agent.release': hostCommand(
-    'give up ownership of epoch, with proof that it is stopped; durable, cannot be undone',
-    z.strictObject({ name, saga: id, epoch, to: z.string() }),
+    'give up ownership of epoch, with proof that it is stopped (frozen: that all of it is frozen; then a SIGKILL waits for each of its processes, so that nobody can thaw it); durable, cannot be undone',
+    z.strictObject({ name, saga: id, epoch, to: z.string(), frozen: z.boolean().optional() }),
     z.object({ epoch, enabled: z.boolean() }),
   ),
   'host-agent.claim': hostCommand(
@@ -184,8 +195,12 @@ export const hostAgentCommands = {
     vserverState,
   ),
   'host-agent.answering': hostCommand(
-    'wait until it runs and its address answers on its network',
-    z.strictObject({ name, timeout: z.int().min(0).max(120_000) }),
+    'wait until it runs and its address answers on its network; with settle (ms) it is left alone until so long after its start',
+    z.strictObject({
+      name,
+      timeout: z.int().min(0).max(120_000),
+      settle: z.int().min(0).max(10_000).optional(),
+    }),
     z.object({ ms: z.int() }),
   ),
   'host-agent.renew': hostCommand(

@@ -57,10 +57,8 @@ test('a removed user loses its connections at once, its will is not carried out,
     will: { topic: command, payload: Buffer.from('{}'), qos: 1, retain: false },
   });
   const bert = await enter('bert-1');
-  const since = Date.now();
   expect((await user(['remove', 'anna'])).code).toBe(0);
   await until(anna.gone, 'the end of a removed user', 4000);
-  expect(Date.now() - since).toBeLessThan(4000);
   await until(() => told('connection-ended').length === 1, 'the event');
   expect(told('connection-ended')[0]).toMatchObject({
     user: 'anna',

@@ -136,7 +136,7 @@ export async function realMaster(more: Record<string, string> = {}) {
         let text = '';
         socket.once('secureConnect', () => {
           socket.write(typeof body === 'string' ? body : `${JSON.stringify(body)}\n`, () => {
-            if (leave) socket.destroy();
+            if (leave) socket.end(); // destroyed, it would take back what the other side did not read yet
           });
         });
         socket.on('data', (chunk) => (text += String(chunk)));

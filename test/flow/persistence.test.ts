@@ -294,7 +294,7 @@ describe('what was acknowledged', () => {
         again.socket.destroy();
       }
       expect(lost).toEqual([]);
-      expect(sent).toBeGreaterThan(1000);
+      expect(sent).toBeGreaterThan(ROUNDS * 50); // each life had its load, however slow the machine
       await broker.end('SIGKILL');
     },
   );
@@ -678,7 +678,8 @@ describe('fifty thousand retained topics', () => {
         const ms = await took;
         return { ms, one };
       };
-      for (const filter of ['vs/1/hosts/host7/commands/#', 'vs/1/hosts/+/vservers/v7/t3', '#']) {
+      let nothing = 99;
+      for (const filter of ['none/#', 'vs/1/hosts/host7/commands/#', 'vs/1/hosts/+/vservers/v7/t3', '#']) {
         const times: number[] = [];
         for (let n = 0; n < 15; n++) {
           const { ms, one } = await subscribe(filter);
@@ -690,7 +691,8 @@ describe('fifty thousand retained topics', () => {
         console.log(
           `SUBSCRIBE ${filter} at 50 000 retained: ${good.toFixed(2)} ms, median ${median.toFixed(2)}`,
         );
-        expect(good, filter).toBeLessThan(12);
+        if (filter === 'none/#') nothing = good;
+        expect(good, filter).toBeLessThan(4 * nothing + 4); // a scan takes 18 ms where nothing takes 1.5
       }
       await broker.end('SIGKILL');
       const begin = performance.now();

@@ -3,6 +3,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { SagaState, ScanRow } from '../../shared/contract/saga.ts';
 import { expect } from 'vitest';
+import { leftoversScript } from '../../deploy/crash/leftovers.ts';
 
 const cli = new URL('../../vs', import.meta.url).pathname;
 
@@ -32,6 +33,7 @@ export function realLab(name: string) {
       .filter((one) => one !== 'master');
   return {
     name,
+    cli,
     environment,
     vs,
     on,
@@ -66,8 +68,10 @@ export function realLab(name: string) {
       }
     },
     /** Begins a move of web1 and answers its id once its journal says that a step has begun. */
-    async begin(to: string, step: string): Promise<string> {
-      const { id } = JSON.parse(vs(['move', 'web1', to, '--no-follow', '--json']).stdout) as SagaState;
+    async begin(to: string, step: string, ...flags: string[]): Promise<string> {
+      const { id } = JSON.parse(
+        vs(['move', 'web1', to, ...flags, '--no-follow', '--json']).stdout,
+      ) as SagaState;
       const journal = `/var/lib/vslab-${name}/master/state/sagas/${id}.jsonl`;
       for (let tries = 0; tries < 6000; tries++) {
         const text = existsSync(journal) ? readFileSync(journal, 'utf8') : '';
@@ -94,18 +98,8 @@ export function realLab(name: string) {
     },
     /** What a saga must not leave on any host: staging, snapshots, endpoints, locks, probes, foreign trees and mounts. */
     leftovers(): string[] {
-      const script = `cd /var/lib/vservers
-find .staging .snapshots -mindepth 1 -not -path '.snapshots/*' 2>/dev/null | grep -v '^.snapshots/[^/]*$'
-find .snapshots -mindepth 2 2>/dev/null
-ls -A /run/vs | grep transfer
-ls -A /var/lib/vs-tools/locks 2>/dev/null
-ls /run/netns 2>/dev/null | grep vsprobe
-pgrep -a 'rsync|btrfs'
-for m in $(grep -o '/run/vs/[a-z0-9-]*' /proc/self/mountinfo); do [ -d "/var/lib/vservers/$(basename $m)" ] || echo "mount $m"; done
-find /var/lib/vservers /var/lib/vs-tools -name '*.tmp' -not -path '*/rootfs/*' 2>/dev/null
-true`;
       return hosts().flatMap((host) =>
-        on(host, script)
+        on(host, leftoversScript)
           .split('\n')
           .filter(Boolean)
           .map((line) => `${host}: ${line}`),

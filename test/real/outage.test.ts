@@ -38,20 +38,6 @@ describe('an outage', () => {
   });
   afterAll(() => lab.down());
 
-  test('the broker is killed by SIGKILL in two steps of a move: done, and nothing is left', async () => {
-    for (const [step, to] of [
-      ['seed', 'host2'],
-      ['final', 'host1'],
-    ] as const) {
-      await lab.begin(to, step);
-      end('master', 'broker');
-      expect(await lab.ended(60_000)).toMatchObject({ result: 'done' });
-      await lab.settled(to);
-      expect(lab.running('web1')).toEqual([to]);
-    }
-    expect(lab.leftovers()).toEqual([]);
-  });
-
   test('what happened while the master was away is told later; an alert that fires no more ends', async () => {
     lab.on('host1', `cp ${config} /tmp/vslab-outage.json; echo '{' > ${config}`);
     expect(await becomes(alerts, (all) => all.length > 0)).toEqual([alert]);

@@ -1,19 +1,11 @@
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { countsScript } from '../../deploy/crash/leftovers.ts';
 import { realLab } from './lab-kit.ts';
 
 const MOVES = 10;
 /** A process may settle in its first moves; after them it may not grow by more than this (bytes). */
 const GROWTH = 40e6;
-
-/** What a host must have as much of after the moves as before. */
-const counts = `echo mounts $(grep -c . /proc/self/mountinfo)
-echo probes $(ls /run/netns 2>/dev/null | grep -c vsprobe)
-echo links $(ip -o link | wc -l)
-echo tables $(nft list tables | wc -l)
-echo sockets $(ss -Htln | wc -l)
-echo rules $(ls /var/lib/vs-tools/rules 2>/dev/null | wc -l)
-echo run $(ls -A /run/vs | wc -l)`;
 
 describe.each(['btrfs', 'dir'] as const)(`${MOVES} moves in a row on %s`, (storage) => {
   const lab = realLab(`row${storage}`);
@@ -41,10 +33,13 @@ describe.each(['btrfs', 'dir'] as const)(`${MOVES} moves in a row on %s`, (stora
     };
     round();
     round();
-    const before = { memory: memory(), counts: [lab.on('host1', counts), lab.on('host2', counts)] };
+    const before = {
+      memory: memory(),
+      counts: [lab.on('host1', countsScript), lab.on('host2', countsScript)],
+    };
     for (let moves = 4; moves < MOVES; moves += 2) round();
     await lab.settled('host1');
-    expect([lab.on('host1', counts), lab.on('host2', counts)]).toEqual(before.counts);
+    expect([lab.on('host1', countsScript), lab.on('host2', countsScript)]).toEqual(before.counts);
     expect(lab.leftovers()).toEqual([]);
     for (const [index, now] of memory().entries())
       expect(now - (before.memory[index] ?? 0), String(processes[index])).toBeLessThan(GROWTH);

@@ -172,8 +172,9 @@ export function world(start: {
       staged.delete(stage(host, args));
     },
     'transfer.open': () => ({ address: '10.0.0.2', port: 1, secret: 'SECRET', received: [] }),
-    'transfer.suspects': () => ({ files: 0 }),
-    'transfer.send': (_host, { name, saga, label }) => {
+    'transfer.send': (host, args) => {
+      const { name, saga, label } = args;
+      if (args['renew']) act['snapshot.renew']?.(host, args);
       const from = label ? snapshots.get(`host1/${name}`) : trees.get(`host1/${name}`);
       if (!from) refuse('no original');
       staged.set(`host2/web2/${saga}`, structuredClone(from));

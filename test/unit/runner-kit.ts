@@ -6,6 +6,7 @@ import { loadSettings } from '../../config/settings.ts';
 import type { SagaState } from '../../shared/contract/saga.ts';
 import { topicsFor } from '../../shared/contract/topics.ts';
 import type { VserverState } from '../../shared/contract/vserver.ts';
+import { openArchive } from '../../services/orchestrator/archive.ts';
 import { type Journals, openJournals } from '../../services/orchestrator/journal.ts';
 import type { Planned } from '../../services/orchestrator/plans/planned.ts';
 import type { Pool } from '../../services/orchestrator/pool.ts';
@@ -17,6 +18,7 @@ const quiet = () => undefined;
 export function runnerWorld(
   settings: Partial<ReturnType<typeof loadSettings>> = {},
   journals: Journals = openJournals(mkdtempSync(join(tmpdir(), 'vs-runner-'))),
+  { archive = openArchive(':memory:', quiet) } = {},
 ) {
   const base = loadSettings({ file: '/nonexistent', env: {} });
   const calls: string[] = [];
@@ -48,7 +50,7 @@ export function runnerWorld(
     sleep: () => new Promise<void>((resolve) => setTimeout(resolve, 1)),
   };
   const context = { bus, settings: { ...base, ...settings }, log: { warn: quiet, error: quiet } } as never;
-  const runner = sagaRunner(context, pool, { clock, journals });
+  const runner = sagaRunner(context, pool, { clock, journals, archive });
   function planned(name: string, host: string, { epoch = 1, also = undefined as string[] | undefined } = {}) {
     const plan = { name, host, epoch, network: 'blue', state: 'stopped' } as VserverState;
     return { kind: 'remove', plan, vserver: name, title: name, ...(also ? { also } : {}) } as Planned;
@@ -81,6 +83,6 @@ export function runnerWorld(
       for (const resolve of waiting.values()) resolve();
     },
     /** The next life, over the same disk; the life before says no more. */
-    restart: () => runnerWorld(settings, journals),
+    restart: () => runnerWorld(settings, journals, { archive }),
   };
 }

@@ -1,7 +1,9 @@
-import { mkdtempSync, readFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test, vi } from 'vitest';
+import type { SagaState } from '../../shared/contract/saga.ts';
+import { openArchive } from '../../services/orchestrator/archive.ts';
 import { openJournals } from '../../services/orchestrator/journal.ts';
 import { runnerWorld } from './runner-kit.ts';
 
@@ -79,7 +81,7 @@ test('a child is begun once in all lives of its parent, and its end is told agai
   life.runner.resume();
   const ended = one(life);
   await life.asked('web1');
-  expect(life.runner.list(10)).toHaveLength(1);
+  expect(life.runner.list({ limit: 10 })).toHaveLength(1);
   life.answer('web1');
   const { id, result, parent: of } = await ended;
   expect([result, of]).toEqual(['done', 'evacuate-1']);
@@ -127,4 +129,106 @@ test('a full disk of the master is waited for: no effect before its line, an ale
   expect((await one.ended).result).toBe('done');
   expect(world.alerts.get('web1 journal')).toBe('');
   expect(readFileSync(join(directory, `${one.state.id}.jsonl`), 'utf8')).not.toContain('"waits":"');
+});
+
+/** Changes a character in a line of a journal, as a failing disk does. */
+function spoil(file: string, line: number): void {
+  const lines = readFileSync(file, 'utf8').split('\n');
+  lines[line - 1] = lines[line - 1]?.replace(/"kind":"(.)/, '"kind":"_') ?? '';
+  writeFileSync(file, lines.join('\n'));
+}
+
+test('a damaged journal holds its own vserver only, says so, and is forgotten once the file is moved away', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'vs-damaged-'));
+  const world = runnerWorld({}, openJournals(directory));
+  const { state } = world.remove('web1', 'host1');
+  await world.asked('web1');
+  const file = join(directory, `${state.id}.jsonl`);
+  spoil(file, 2);
+  const life = runnerWorld({}, openJournals(directory));
+  life.runner.resume();
+  const [listed] = life.runner.list({ limit: 10 });
+  expect(listed).toMatchObject({ id: state.id, vserver: 'web1', result: 'stuck' });
+  expect(listed?.message).toMatch(/\.jsonl:2 is damaged/);
+  expect(life.alerts.get('web1 saga')).toMatch(/\.jsonl:2 is damaged/);
+  expect(() => life.remove('web1', 'host1')).toThrow(/a saga has web1 already/);
+  await expect(life.runner.again(state.id)).rejects.toThrow(/\.jsonl:2 is damaged/);
+  const other = life.remove('web2', 'host1');
+  await life.asked('web2');
+  life.answer('web2');
+  expect((await other.ended).result).toBe('done');
+  renameSync(file, `${file}.away`);
+  expect(life.runner.list({ limit: 10, running: true })).toEqual([]);
+  expect(life.alerts.get('web1 saga')).toBe('');
+  life.remove('web1', 'host1');
+  await life.asked('web1');
+});
+
+test('as long as a damaged journal could be about any vserver nothing begins; a mended one goes on by itself', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'vs-damaged-'));
+  const world = runnerWorld({}, openJournals(directory));
+  const { state } = world.remove('web1', 'host1');
+  const running = world.remove('web2', 'host1');
+  await world.asked('web1', 'web2');
+  const file = join(directory, `${state.id}.jsonl`);
+  const good = readFileSync(file);
+  spoil(file, 1);
+  const life = runnerWorld({}, openJournals(directory));
+  life.runner.resume();
+  expect(life.runner.damaged()).toMatchObject([{ id: state.id, known: false }]);
+  expect(life.alerts.get('orchestrator journal')).toMatch(/\.jsonl:1 is damaged/);
+  expect(() => life.remove('web3', 'host2')).toThrow(/no saga begins.*\.jsonl:1 is damaged/);
+  await life.asked('web2'); // what runs is not it, and goes on
+  life.answer('web2');
+  await vi.waitFor(() => expect(life.runner.show(running.state.id).saga.result).toBe('done'));
+  writeFileSync(file, good);
+  life.remove('web3', 'host2');
+  await life.asked('web1', 'web3');
+  expect(life.alerts.get('orchestrator journal')).toBe('');
+  expect(life.runner.damaged()).toEqual([]);
+});
+
+test('finished sagas go to the archive, are shown from there after a restart, and leave it with their topics', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'vs-archive-'));
+  const settings = { SAGAS_KEPT: 20 };
+  const parts = () => ({
+    archive: openArchive(join(directory, 'archive.db'), (message) => expect.unreachable(message)),
+  });
+  const world = runnerWorld(settings, openJournals(directory), parts());
+  world.answerAll();
+  const ids: string[] = [];
+  for (let count = 0; count < 120; count++) {
+    const { state, ended } = world.remove(`web${count}`, 'host1');
+    ids.push(state.id);
+    expect((await ended).result).toBe('done');
+  }
+  const plain = readdirSync(directory).filter((name) => name.endsWith('.jsonl'));
+  expect(plain.length).toBeLessThanOrEqual(70);
+  const life = runnerWorld(settings, openJournals(directory), parts());
+  life.runner.resume();
+  const listed = life.runner.list({ limit: 1000 }).map((one) => one.id);
+  expect(listed).toEqual(ids.toReversed().slice(0, plain.length + 20));
+  const oldest = listed.at(-1) ?? '';
+  expect(plain).not.toContain(`${oldest}.jsonl`);
+  const { saga, journal } = life.runner.show(oldest);
+  expect([saga.result, journal[0]?.kind, journal.at(-1)?.kind]).toEqual(['done', 'begin', 'end']);
+  expect(life.runner.list({ limit: 10, vserver: saga.vserver }).map((one) => one.id)).toEqual([oldest]);
+  const pruned = ids.slice(0, 120 - listed.length);
+  expect(pruned.map((id) => world.retained.get(`vs/1/sagas/${id}/state`))).toEqual(pruned.map(() => null));
+  expect(() => life.runner.show(pruned[0] ?? '')).toThrow(/there is no saga/);
+  await vi.waitFor(() => expect([...life.retained.keys()]).toHaveLength(listed.length));
+});
+
+test('a damaged archive is put aside and holds nothing up', () => {
+  const directory = mkdtempSync(join(tmpdir(), 'vs-archive-'));
+  writeFileSync(join(directory, 'archive.db'), 'no database at all'.repeat(1000));
+  const warn = vi.fn<(message: string) => void>();
+  const archive = openArchive(join(directory, 'archive.db'), warn);
+  expect(archive.list(10)).toEqual([]);
+  expect(warn).toHaveBeenCalledWith(expect.stringContaining('archive of sagas is damaged; it lies in'));
+  const state = { id: 'a', vserver: 'web1', started: 1, ended: 2 } as SagaState;
+  archive.add([{ state, journal: [{ ts: 1, kind: 'begin' }] }]);
+  expect(archive.get('a')).toEqual({ state, journal: [{ ts: 1, kind: 'begin' }] });
+  expect(archive.prune(10, 1, 2 + 86_400_001)).toEqual(['a']);
+  archive.close();
 });

@@ -94,6 +94,7 @@ const cases: {
       running: ['host1/web1', `${host}/web2`],
       owners: { 'host1/web1': 3, [`${host}/web2`]: 1 },
     },
+    pnr: 'snapshot.remove@host1', // from its last step on it is not held any more
   })),
   ...[true, false].map((running) => ({
     title: `a rename of a vserver that ${running ? 'runs' : 'is stopped'}`,

@@ -66,7 +66,7 @@ test('setting twice replaces, deleting leaves the others, and no empty levels st
   expect([...tree.under('a/#')]).toEqual([4]);
 });
 
-test('fifty thousand topics: the first values of any filter are there in well under two milliseconds', () => {
+test('fifty thousand topics: the first values of any filter are there far sooner than a look at all of them', () => {
   const tree = createTopicTree<number>();
   for (let host = 0; host < 500; host++)
     for (let name = 0; name < 100; name++) tree.set(`vs/1/hosts/host${host}/vservers/v${name}/state`, host);
@@ -79,7 +79,8 @@ test('fifty thousand topics: the first values of any filter are there in well un
     });
     return times.sort((a, b) => a - b)[10] ?? 0;
   };
-  expect(took('vs/1/hosts/host77/commands/#', 1)).toBeLessThan(10);
-  expect(took('vs/1/hosts/+/vservers/v7/state', 500)).toBeLessThan(10);
-  expect(took('#', 16)).toBeLessThan(10);
+  const all = took('#', 50_000);
+  expect(took('vs/1/hosts/host77/commands/#', 1)).toBeLessThan(all / 4);
+  expect(took('vs/1/hosts/+/vservers/v7/state', 500)).toBeLessThan(all / 4);
+  expect(took('#', 16)).toBeLessThan(all / 4);
 });

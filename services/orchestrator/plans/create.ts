@@ -49,6 +49,7 @@ export async function planCreate(deciding: Deciding, args: Args<'orchestrator.cr
     plan,
     vserver: args.name,
     ...(original ? { also: [original.clone.of] } : {}), // it must not go away meanwhile
+    onto: host,
     title: `${args.name}: new on ${host}, ${args.address} in network ${network.name}, from ${source}`,
   };
 }

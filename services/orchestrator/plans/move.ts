@@ -1,4 +1,5 @@
 import type { Args } from '../../../shared/contract/commands.ts';
+import { VsError } from '../../../shared/errors.ts';
 import { estimate } from '../estimate.ts';
 import { checkMove } from '../sagas/move.ts';
 import { groups, size } from '../text.ts';
@@ -21,6 +22,11 @@ export async function planMove(deciding: Deciding, args: Args<'orchestrator.move
   );
   const { wish, ...wired } = await wire(deciding, vserver.host, args.host);
   const carriage = chooseTransport(args.transport, wish, source, target, nested);
+  if (args.full && carriage.copy !== 'rsync')
+    throw new VsError(
+      'refused',
+      `--full is for rsync, and ${args.name} travels by ${carriage.copy}; add --transport rsync`,
+    );
   await ready(deciding, carriage, vserver.host, args.host);
   const plan = {
     name: args.name,
@@ -28,11 +34,13 @@ export async function planMove(deciding: Deciding, args: Args<'orchestrator.move
     target: args.host,
     sourceAddress: source.address,
     ...carriage,
+    ...(args.full ? { full: true as const } : {}),
     bytes,
     files,
     running: vserver.state === 'running',
     epoch: vserver.epoch,
     network: vserver.network,
+    ...(args.crashConsistent ? { crashConsistent: true } : {}),
     ...wired,
   };
   const way = carriageText(carriage);
@@ -41,10 +49,11 @@ export async function planMove(deciding: Deciding, args: Args<'orchestrator.move
     kind: 'move',
     plan,
     vserver: args.name,
+    onto: args.host,
     shows: {
       way,
       estimateMs: estimate({ ...work, restarts: plan.running }, deciding.past?.() ?? []),
     },
-    title: `${args.name}: ${vserver.host} -> ${args.host}, ${size(bytes)} in ${groups(files)} files, ${way}`,
+    title: `${args.name}: ${vserver.host} -> ${args.host}, ${size(bytes)} in ${groups(files)} files, ${way}${args.crashConsistent ? ', crash-consistent' : ''}`,
   };
 }

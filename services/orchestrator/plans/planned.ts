@@ -2,6 +2,7 @@ import type { SagaState } from '../../../shared/contract/saga.ts';
 import type { Context } from '../../../shared/service.ts';
 import type { Plan } from '../build.ts';
 import type { Epochs } from '../epochs.ts';
+import type { Marks } from '../marks.ts';
 import type { Pool } from '../pool.ts';
 
 /** What a command became once it was decided: what its journal begins with, and what people read. */
@@ -17,13 +18,17 @@ export type Planned = Plan & {
   over?: string;
   /** What else its state shows from the beginning. */
   shows?: Pick<SagaState, 'way' | 'estimateMs'>;
+  /** The host that gets something new by it; refused while that host is evacuated. */
+  onto?: string;
 };
 
 /** What decisions about the pool look at; they change nothing. */
 export interface Deciding {
-  context: Context;
+  context: Pick<Context, 'bus' | 'settings' | 'log' | 'version'>;
   pool: Pool;
   epochs: Epochs;
   /** Sagas of the past, the newest first: how fast they were tells how long the next one takes. */
   past?: () => SagaState[];
+  /** Hosts on which nothing new is placed. */
+  marks: Marks;
 }

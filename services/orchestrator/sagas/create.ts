@@ -8,7 +8,7 @@ import type { Step, StepContext } from '../executor.ts';
 import { groups, size } from '../text.ts';
 import type { Route } from '../passes.ts';
 import { type CloneWay, copyTree, dropSnapshots, endCopy, wayOf } from './clone.ts';
-import { addressStep, adoptStep, stageStep } from './steps.ts';
+import { addressStep, adoptStep, keep, stageStep } from './steps.ts';
 
 export interface CreatePlan {
   name: string;
@@ -139,7 +139,10 @@ export function createSteps(plan: CreatePlan, agents: Agents): Step[] {
       host,
       async do(context) {
         if (clone && early) await copyTree(agents, plan, clone, context);
+        const copied = clone && early ? agents.life?.(host) : undefined;
         const { bytes, files, note } = await fill(agents, plan, context);
+        const life = copied ?? agents.life?.(host); // the one that has just answered
+        await keep(agents, { name, host, life, flush: true }, context);
         context.say(note ?? `${size(bytes)} in ${groups(files)} files`);
       },
       async undo(context) {
@@ -182,6 +185,7 @@ export function createSteps(plan: CreatePlan, agents: Agents): Step[] {
     {
       name: 'unlock',
       host,
+      pnr: true, // what is not held any more is not taken back: a person may use it already
       async do(context) {
         if (clone) await dropSnapshots(agents, clone, context);
         await agents.ask(host, 'snapshot.discard', both(context), context);

@@ -2,17 +2,22 @@ import type { HostInfo } from '../../../shared/contract/host.ts';
 import type { VserverState } from '../../../shared/contract/vserver.ts';
 import { VsError } from '../../../shared/errors.ts';
 import type { Agents } from '../agent.ts';
-import type { Step } from '../executor.ts';
-import { day, groups, seconds, size } from '../text.ts';
-import { type Route, livePasses, pass } from '../passes.ts';
-import { adoptStep, stageStep } from './steps.ts';
+import type { Step, StepContext } from '../executor.ts';
+import { day, groups, seconds } from '../text.ts';
+import { type Route, arm, livePasses, pass, passText } from '../passes.ts';
+import { keep, stageStep } from './steps.ts';
 
 export interface MovePlan extends Route {
   running: boolean;
   epoch: number;
   network: string;
   files: number;
+  /** Frozen instead of stopped: what it has not written is lost as in a power cut. */
+  crashConsistent?: boolean;
 }
+
+/** While it boots, what can wait waits (ms): a check and the clean-up would take the processor from what people wait for. */
+const SETTLE_MS = 1000;
 
 /** Refusals of a move, before anything is journaled or changed. */
 export function checkMove(vserver: VserverState, target: HostInfo, others: VserverState[]): void {
@@ -38,19 +43,28 @@ export function checkMove(vserver: VserverState, target: HostInfo, others: Vserv
 /** The steps of a move (docs/sagas.md). */
 export function moveSteps(plan: MovePlan, agents: Agents): Step[] {
   const { name, source, target, copy, running, epoch, network } = plan;
+  const freezes = running && plan.crashConsistent === true;
   const both = (context: { id: string }) => ({ name, saga: context.id });
+  /** The endpoint of the final pass; a later life of the orchestrator opens another. */
+  let armed: Awaited<ReturnType<typeof arm>>;
+  const labelOf = (context: StepContext): { label?: string } => {
+    const { label } = context.outputs['final'] as { label?: string };
+    return label ? { label } : {};
+  };
   const steps: (Step | false)[] = [
     {
       name: 'lock',
       host: source,
       async do(context) {
-        const { epoch: now } = await agents.ask(
+        const { epoch: now, state } = await agents.ask(
           source,
           'host-agent.lock',
           { ...both(context), ttl: 86_400_000 },
           context,
         );
         if (now !== epoch) throw new VsError('conflict', `${name} has epoch ${now} now, not ${epoch}`);
+        if ((state !== 'stopped') !== running)
+          throw new VsError('conflict', `${name} is ${state} now; it was not when the move was asked for`);
         await agents.ask(target, 'host-agent.lock', { ...both(context), ttl: 86_400_000 }, context, {
           tag: 'target',
         });
@@ -82,6 +96,7 @@ export function moveSteps(plan: MovePlan, agents: Agents): Step[] {
           { ...both(context), ...(label ? { label } : {}) },
           context,
         );
+        if (running) armed = await arm(agents, plan, context);
         context.say(`network ${network} is up, rules are ready`);
       },
       async undo(context) {
@@ -89,30 +104,53 @@ export function moveSteps(plan: MovePlan, agents: Agents): Step[] {
         await agents.ask(target, 'network.down', { network }, context);
       },
     },
-    running && {
-      name: 'stop',
+    freezes && {
+      name: 'freeze',
       host: source,
       downtime: true,
       resumes: true,
       async do(context) {
-        await agents.ask(source, 'host-agent.stop', { ...both(context), epoch }, context, {
+        await agents.ask(source, 'host-agent.freeze', { ...both(context), epoch }, context);
+        context.say('frozen, and off the network');
+      },
+      async undo(context) {
+        await agents.ask(source, 'host-agent.thaw', { ...both(context), epoch }, context);
+        // its host may have lost its power since; one that runs is left as it is
+        await agents.ask(source, 'host-agent.start', { ...both(context), epoch }, context, {
           timeoutMs: 120_000,
         });
-        context.say('stopped');
       },
-      undo: async (context) =>
-        void (await agents.ask(source, 'host-agent.start', { ...both(context), epoch }, context, {
-          timeoutMs: 120_000,
-        })),
     },
+    running &&
+      !freezes && {
+        name: 'stop',
+        host: source,
+        downtime: true,
+        resumes: true,
+        async do(context) {
+          const early = { ...both(context), epoch, early: true };
+          await agents.ask(source, 'host-agent.stop', early, context, { timeoutMs: 120_000 });
+          context.say('stopped');
+        },
+        undo: async (context) =>
+          void (await agents.ask(source, 'host-agent.start', { ...both(context), epoch }, context, {
+            timeoutMs: 120_000,
+          })),
+      },
     {
       name: 'final',
       host: source,
       downtime: running,
       async do(context) {
         const { began } = context.outputs['seed'] as { began?: number };
-        const last = await pass(agents, plan, context, { final: true, tag: 'final', since: began });
-        context.say(size(last.bytes));
+        const last = await pass(agents, plan, context, {
+          final: true,
+          tag: 'final',
+          since: began,
+          armed,
+        });
+        armed = undefined;
+        context.say(passText(last));
         return { ...last };
       },
     },
@@ -121,8 +159,9 @@ export function moveSteps(plan: MovePlan, agents: Agents): Step[] {
       host: target,
       downtime: running,
       async do(context) {
-        const { label, treeBytes, treeFiles } = context.outputs['final'] as {
-          label?: string;
+        const { label } = labelOf(context);
+        const { treeBytes, treeFiles, life } = context.outputs['final'] as {
+          life?: string;
           treeBytes?: number;
           treeFiles?: number;
         };
@@ -133,18 +172,36 @@ export function moveSteps(plan: MovePlan, agents: Agents): Step[] {
           context,
           { timeoutMs: 600_000 },
         );
-        if (label) await agents.ask(target, 'snapshot.promote', { ...both(context), label }, context);
+        // what btrfs received is written out by the snapshot that is made of it
+        if (!label) await keep(agents, { name, host: target, life, flush: true }, context);
         context.say(label ? 'received whole' : `${groups(treeFiles ?? 0)} files agree`);
       },
     },
-    adoptStep(agents, { name, host: target, downtime: running, configure: !running }),
+    {
+      name: 'adopt',
+      host: target,
+      downtime: running,
+      async do(context) {
+        const { id: saga } = context;
+        await agents.ask(target, 'snapshot.adopt', { name, saga, ...labelOf(context) }, context);
+        const { life } = context.outputs['final'] as { life?: string };
+        await keep(agents, { name, host: target, life, flush: false }, context);
+        await agents.ask(target, 'host-agent.configure', both(context), context);
+        context.say('in its place, ready to start');
+      },
+      async undo(context) {
+        await agents.ask(target, 'host-agent.detach', both(context), context);
+        await agents.ask(target, 'snapshot.evict', both(context), context);
+      },
+    },
     {
       name: 'give up',
       host: source,
       downtime: running,
       pnr: true,
       async do(context) {
-        await agents.ask(source, 'host-agent.release', { ...both(context), epoch, to: target }, context);
+        const args = { ...both(context), epoch, to: target, ...(freezes ? { frozen: true } : {}) };
+        await agents.ask(source, 'host-agent.release', args, context);
         context.say(`${source} owns it no more`);
       },
     },
@@ -166,27 +223,30 @@ export function moveSteps(plan: MovePlan, agents: Agents): Step[] {
           timeoutMs: 120_000,
         });
         context.say('started');
+        return { up: true };
       },
     },
     running && {
       name: 'answer',
       host: target,
-      downtime: true,
       async do(context) {
         // its host may have lost its power since it was started; one that runs is left as it is
         const mine = { ...both(context), epoch: epoch + 1 };
         await agents.ask(target, 'host-agent.start', mine, context, { timeoutMs: 120_000 });
-        await agents.ask(target, 'host-agent.answering', { name, timeout: 60_000 }, context, {
-          timeoutMs: 90_000,
-        });
+        const asked = { name, timeout: 60_000, settle: SETTLE_MS };
+        await agents.ask(target, 'host-agent.answering', asked, context, { timeoutMs: 90_000 });
         context.say('answers');
-        return { up: true };
       },
     },
     {
       name: 'clean up',
       host: source,
       async do(context) {
+        // of a connection that a former life made ready and nobody used
+        await agents.ask(source, 'transfer.close', both(context), context);
+        await agents.ask(target, 'transfer.close', both(context), context, { tag: 'target' });
+        // what was frozen can run no more, and ends now
+        if (freezes) await agents.ask(source, 'host-agent.stop', { ...both(context), force: true }, context);
         await agents.ask(source, 'host-agent.detach', both(context), context);
         const { until } = await agents.ask(source, 'snapshot.trash', both(context), context, {
           timeoutMs: 600_000,

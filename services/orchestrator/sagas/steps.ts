@@ -23,6 +23,27 @@ export const stageStep = (
   },
 });
 
+/**
+ * Writes out what was staged before anybody relies on it. `life` is the one of the host in which it came: a later one may
+ * have lost, by a power cut, what had come and was not on its disk yet.
+ */
+export async function keep(
+  agents: Agents,
+  what: { name: string; host: string; life: string | undefined; flush: boolean },
+  context: StepContext,
+): Promise<void> {
+  const { host, name, life, flush } = what;
+  if (flush)
+    await agents.ask(host, 'transfer.flush', { name, saga: context.id }, context, {
+      tag: 'keep',
+      timeoutMs: 600_000,
+    });
+  if (agents.life?.(host) !== life)
+    throw new VsError('failed', `${host} restarted after the copy came, so it may not have all of it`, {
+      details: { host },
+    });
+}
+
 /** The staged tree becomes the vserver's; what is started next configures itself. */
 export const adoptStep = (
   agents: Agents,

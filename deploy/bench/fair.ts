@@ -1,0 +1,98 @@
+import { type Client, connect } from '../../cli/client.ts';
+import { clientSettings } from '../../cli/settings.ts';
+import type { SagaState } from '../../shared/contract/saga.ts';
+import { type BenchLab, median, say, withLab } from './kit.ts';
+import type { Storage } from './report.ts';
+
+interface Options {
+  lab: string;
+  rounds: number;
+  json: boolean;
+  signal: AbortSignal;
+  storage: readonly Storage[];
+}
+interface Figures {
+  /** Command and answer of a host that has no part in the moves, ms. */
+  quiet: { p50: number; p95: number };
+  oneMove: { p50: number; p95: number };
+  twoMoves: { p50: number; p95: number };
+  /** Two equal moves at once: how long each took alone in the same run, and side by side, ms. */
+  alone: number;
+  together: [number, number];
+}
+const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+const share = (values: number[], part: number): number =>
+  Number((values.toSorted((a, b) => a - b)[Math.floor(values.length * part)] ?? NaN).toFixed(1));
+
+/** Commands to a host, one every 50 ms, until `until` has ended. */
+async function roundTrips(client: Client, host: string, until: Promise<unknown>) {
+  const times: number[] = [];
+  let over = false;
+  const end = until.finally(() => (over = true));
+  while (!over) {
+    const begun = performance.now();
+    await client.request(host, 'snapshot.info', {});
+    times.push(performance.now() - begun);
+    await pause(50);
+  }
+  await end;
+  return { p50: share(times, 0.5), p95: share(times, 0.95) };
+}
+
+async function move(lab: BenchLab, name: string, to: string): Promise<number> {
+  const saga = JSON.parse(await lab.vs(['move', name, to, '--json'], 600_000)) as SagaState;
+  return (saga.ended ?? NaN) - saga.started;
+}
+
+async function measure(lab: BenchLab, megabytes: number): Promise<Figures> {
+  for (const [name, address] of [
+    ['big1', '10.60.10.5'],
+    ['big2', '10.60.10.6'],
+  ] as const) {
+    say(`${name}: ${megabytes} MB on host1`);
+    await lab.vs(['create', name, address, 'busybox', '--host', 'host1', '--start']);
+    const fill = `head -c ${megabytes}000000 /dev/urandom > /var/lib/vservers/${name}/rootfs/ballast; sync -f /var/lib/vservers`;
+    await lab.lab('exec', 'host1', '--', 'sh', '-c', fill);
+  }
+  const client = await connect(await clientSettings(lab.env));
+  try {
+    const trips = (until: Promise<unknown>) => roundTrips(client, 'host3', until);
+    await trips(pause(1000)); // warm
+    const quiet = await trips(pause(5000));
+    const first = move(lab, 'big1', 'host2');
+    const oneMove = await trips(first);
+    const alone = await first;
+    await lab.vs(['move', 'big1', 'host1'], 600_000);
+    const both = Promise.all([move(lab, 'big1', 'host2'), move(lab, 'big2', 'host2')]);
+    const twoMoves = await trips(both);
+    return { quiet, oneMove, twoMoves, alone, together: await both };
+  } finally {
+    client.close();
+  }
+}
+
+/** `bench fair`: what moves of 2 GB leave to the commands of other hosts, and to one another; the exit code. */
+export async function benchFair(options: Options): Promise<number> {
+  const results: Record<string, Figures[]> = {};
+  for (const storage of options.storage)
+    for (let round = 0; round < options.rounds; round++) {
+      const figures = await withLab(options.lab, storage, options.signal, (lab) => measure(lab, 2000), [
+        '--hosts',
+        '3',
+      ]);
+      (results[storage] ??= []).push(figures);
+    }
+  if (options.json) {
+    console.log(JSON.stringify(results));
+    return 0;
+  }
+  for (const [storage, rounds] of Object.entries(results)) {
+    const of = (pick: (one: Figures) => number) => Math.round(median(rounds.map(pick)) * 10) / 10;
+    console.log(`${storage}, medians of ${rounds.length} rounds: command and answer of a third host
+  nothing else       p50 ${of((one) => one.quiet.p50)} ms, p95 ${of((one) => one.quiet.p95)} ms
+  one 2 GB move      p50 ${of((one) => one.oneMove.p50)} ms, p95 ${of((one) => one.oneMove.p95)} ms (wanted: under 50)
+  two 2 GB moves     p50 ${of((one) => one.twoMoves.p50)} ms, p95 ${of((one) => one.twoMoves.p95)} ms
+a 2 GB move alone ${of((one) => one.alone / 1000)} s; two at once ${of((one) => Math.min(...one.together) / 1000)} and ${of((one) => Math.max(...one.together) / 1000)} s`);
+  }
+  return 0;
+}

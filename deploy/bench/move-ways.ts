@@ -1,0 +1,160 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { SagaState } from '../../shared/contract/saga.ts';
+import { type Host, type Stage, management, mine, plain } from './move-stage.ts';
+import { probed } from './prober.ts';
+import type { Figures, Storage } from './report.ts';
+
+/** So long after the begin of the first copy the files change (ms): while it runs. */
+const CHURN_AFTER = 1000;
+
+export const allWays = [
+  'floor',
+  'vs',
+  'vs crash-consistent',
+  'stop, rsync, start',
+  'rsync, stop, rsync, start',
+  'rsync, rsync, stop, rsync, start',
+  'send, send, stop, send, start',
+] as const;
+export type Way = (typeof allWays)[number];
+
+/** btrfs send needs btrfs. */
+export const fits = (way: Way, storage: Storage): boolean => storage === 'btrfs' || !way.startsWith('send');
+
+/** The same changes for every way: 1 % of the files and 50 MB, while the first copy runs. */
+async function churn({ lab }: Stage, host: Host, tree: string): Promise<void> {
+  await sleep(CHURN_AFTER);
+  const script = new URL('./ways.sh', import.meta.url).pathname;
+  await lab.lab('exec', host, '--', 'bash', '-c', `ROOT=. ; . '${script}'; tree_churn '${tree}'`);
+}
+
+const minesTree = `/var/lib/vservers/${mine.name}/rootfs`;
+const plainsTree = '/var/lib/vservers/.plain/rootfs';
+
+function moveMine(...more: string[]) {
+  return async (stage: Stage, from: Host, to: Host): Promise<Figures> => {
+    const { lab, prober, on, at } = stage;
+    const journals = `/var/lib/vslab-${lab.name}/master/state/sagas`;
+    const { value, ...times } = await probed(lab, prober, mine.address, async () => {
+      const begun = JSON.parse(
+        await lab.vs(['move', mine.name, to, ...more, '--no-follow', '--json'], 600_000),
+      ) as SagaState;
+      const journal = `${journals}/${begun.id}.jsonl`;
+      for (let tries = 0; tries < 6000; tries++) {
+        if (existsSync(journal) && readFileSync(journal, 'utf8').includes('"step":"seed"')) break;
+        await sleep(5);
+      }
+      const [last] = await Promise.all([
+        lab.vs(['saga', 'follow', begun.id, '--json'], 900_000),
+        churn(stage, from, minesTree),
+      ]);
+      return JSON.parse(last) as SagaState;
+    });
+    if (value.result !== 'done') throw new Error(`the move ended ${value.result}: ${value.message}`);
+    at[mine.name] = to;
+    await on[from].run(`mine_trash ${mine.name}`);
+    const down = value.steps.filter((step) => step.downtime).map((step) => [step.step, step.ms ?? NaN]);
+    return {
+      ...times,
+      bytes: value.bytes ?? NaN,
+      steps: Object.fromEntries(down) as Record<string, number>,
+      sagaDowntimeMs: value.downtimeMs ?? NaN,
+      transport: value.title.split(', ').at(-1) ?? '',
+    };
+  };
+}
+
+type Timed = (step: string, host: Host, line: string) => Promise<string>;
+interface Script {
+  /** Before the time is taken. */
+  before?: (stage: Stage, from: Host, to: Host) => Promise<unknown>;
+  run(timed: Timed, from: Host, to: Host, churned: () => Promise<void>): Promise<number>;
+  after?: (stage: Stage, from: Host, to: Host) => Promise<unknown>;
+}
+
+/** A script: what it does before, what is timed, and the old tree away after it. */
+function movePlain(script: Script) {
+  return async (stage: Stage, from: Host, to: Host): Promise<Figures> => {
+    const { lab, prober, on, at } = stage;
+    await on[to].run('plain_empty');
+    await script.before?.(stage, from, to);
+    await on[to].run('sync -f /var/lib/vservers');
+    const steps: Record<string, number> = {};
+    const timed: Timed = async (step, host, line) => {
+      const begun = performance.now();
+      const output = await on[host].run(line, 900_000);
+      steps[step] = Math.round(performance.now() - begun);
+      return output;
+    };
+    const { value, ...times } = await probed(lab, prober, plain.address, () =>
+      script.run(timed, from, to, () => churn(stage, from, plainsTree)),
+    );
+    at[plain.name] = to;
+    await script.after?.(stage, from, to);
+    await on[from].run('plain_drop; sync -f "$TREE"');
+    for (const step of Object.keys(steps)) if (step.startsWith('live')) delete steps[step];
+    return { ...times, bytes: value, steps };
+  };
+}
+
+const stop = `plain_stop ${plain.name}`;
+const start = `plain_ready ${plain.name}; plain_boot ${plain.name}`;
+const copy = (to: Host, live = '') => `plain_copy ${management[to]} ${live}`;
+
+/** rsync while it runs so many times, then stop, rsync, start. */
+const rsync = (passes: number): Script => ({
+  async run(timed, from, to, churned) {
+    let bytes = 0;
+    for (let pass = 0; pass < passes; pass++) {
+      const [sent] = await Promise.all([
+        timed(`live ${pass}`, from, copy(to, 'live')),
+        pass === 0 ? churned() : undefined,
+      ]);
+      bytes += Number(sent);
+    }
+    await timed('stop', from, stop);
+    bytes += Number(await timed('final', from, copy(to)));
+    await timed('start', to, start);
+    return bytes;
+  },
+});
+
+/** btrfs send of snapshots, two while it runs, the last after the stop. */
+const send: Script = {
+  before: ({ on }, _from, to) => on[to].run(`plain_serve ${management[to]}`),
+  async run(timed, from, to, churned) {
+    const one = (step: string, number: number) => timed(step, from, `plain_send ${management[to]} ${number}`);
+    const [seed] = await Promise.all([one('live 0', 0), churned()]);
+    const delta = await one('live 1', 1);
+    await timed('stop', from, stop);
+    const final = await one('final', 2);
+    await timed('start', to, `plain_promote 2; ${start}`);
+    return Number(seed) + Number(delta) + Number(final);
+  },
+  after: ({ on }, _from, to) => on[to].run('plain_unserve'),
+};
+
+/** Stop and start elsewhere, of a tree that is there already, mounted: what no copy can go below. */
+const floor: Script = {
+  before: async ({ on }, from, to) => {
+    await on[from].run(copy(to, 'live'), 900_000);
+    await on[to].run(`plain_ready ${plain.name}`);
+  },
+  async run(timed, from, to) {
+    await timed('stop', from, stop);
+    await timed('start', to, `plain_boot ${plain.name}`);
+    return 0;
+  },
+};
+
+/** Each way moves its container once and tells what it cost. */
+export const waysOf: Record<Way, (stage: Stage, from: Host, to: Host) => Promise<Figures>> = {
+  floor: movePlain(floor),
+  vs: moveMine(),
+  'vs crash-consistent': moveMine('--crash-consistent'),
+  'stop, rsync, start': movePlain(rsync(0)),
+  'rsync, stop, rsync, start': movePlain(rsync(1)),
+  'rsync, rsync, stop, rsync, start': movePlain(rsync(2)),
+  'send, send, stop, send, start': movePlain(send),
+};

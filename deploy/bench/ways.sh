@@ -1,0 +1,96 @@
+# The plain ways to move a container, and the sets of files, for `bench move`. Sourced after plain.sh, on each host.
+PIPE=$ROOT/deploy/bench/pipe.pl
+
+# tree_fill TREE SET: files beside those of the system: S 260 MB in 10 k, M 874 MB in 111 k, L 2.3 GB in 10 k with them.
+tree_fill() {
+  mkdir -p "$1/srv/small" && cd "$1/srv"
+  head -c 50M /dev/urandom >blob
+  case $2 in
+    M)
+      # 100 k files of 6 kB in 100 directories, cut from random bytes
+      perl -e 'open my $r, "<", "/dev/urandom"; for my $d (0 .. 99) { mkdir "small/$d"; for my $f (0 .. 999) { read $r, my $b, 6000; open my $o, ">", "small/$d/$f" or die $!; print $o $b } }' ;;
+    L) for i in $(seq 20); do head -c 100M /dev/urandom >"large$i"; done ;;
+  esac
+  sync -f .
+}
+
+# tree_churn TREE: what a busy system changes meanwhile: 1 % of the files by a byte, and 50 MB in place.
+tree_churn() {
+  cd "$1" 2>/dev/null || return 0
+  local all; all=$(find . -xdev -type f 2>/dev/null | wc -l)
+  { find usr/share/doc usr/share/zoneinfo usr/share/locale srv/small -type f 2>/dev/null || true; } | shuf -n $((all / 100)) |
+    perl -ne 'chomp; open my $f, ">>", $_ or next; print $f "x"; close $f'
+  dd if=/dev/urandom of=srv/blob bs=1M count=50 conv=notrunc status=none
+}
+
+# plain_empty: an empty place for the tree on the host that gets it; on btrfs a subvolume.
+plain_empty() {
+  plain_drop
+  mkdir -p "$TREE/snap"
+  [ "$(stat -f -c %T "$TREE")" != btrfs ] || btrfs subvolume create "$TREE/rootfs" >/dev/null
+  sync -f "$TREE"
+}
+
+# plain_drop: the tree of a host from which the container moved away.
+plain_drop() {
+  umount "$LXC/root" 2>/dev/null || true
+  for one in "$TREE"/snap/* "$TREE/rootfs"; do
+    [ -e "$one" ] || continue
+    if [ "$(stat -f -c %T "$one") $(stat -c %i "$one")" = 'btrfs 256' ]; then btrfs subvolume delete "$one" >/dev/null; else rm -rf "$one"; fi
+  done
+}
+
+# plain_take NAME: as plain_adopt, but a subvolume where the file system has them.
+plain_take() {
+  plain_empty
+  cp -a --reflink=auto "/var/lib/vservers/$1/rootfs/." "$TREE/rootfs/"
+  sync -f "$TREE"
+}
+
+# plain_ready NAME: the idmapped mount, where the tree is there already before the stop.
+plain_ready() {
+  local first; first=$(sed -n 's/^lxc.idmap = u 0 \([0-9]*\) .*/\1/p' "$LXC/$1/config")
+  perl "$ROOT/services/host-agent/idmap-mount.pl" "$TREE/rootfs" "$LXC/root" "$first" 65536
+}
+
+# plain_boot NAME: starts it and tells the neighbours; the mount is there.
+plain_boot() {
+  local pid mac; mac=$(sed -n 's/^lxc.net.0.hwaddr = //p' "$LXC/$1/config")
+  lxc-start -P "$LXC" -n "$1" -d -o "$LXC/log" -l WARN || { tail -n 5 "$LXC/log" >&2; return 1; }
+  pid=$(lxc-info -P "$LXC" -n "$1" -p -H)
+  nsenter -t "$pid" -n sh -c 'echo 1 >/proc/sys/net/ipv4/conf/eth0/arp_notify; echo 1 >/proc/sys/net/ipv6/conf/eth0/ndisc_notify'
+  nsenter -t "$pid" -n ip link set dev eth0 address "$mac"
+  (for _ in 1 2; do sleep 0.3; nsenter -t "$pid" -n ip link set dev eth0 address "$mac"; done) >/dev/null 2>&1 &
+}
+
+# plain_serve MANAGEMENT-ADDRESS: takes btrfs streams, one after the other, until plain_unserve.
+plain_serve() {
+  mkdir -p "$TREE/snap"
+  perl "$PIPE" serve "$1" 8731 btrfs receive "$TREE/snap" >/dev/null 2>&1 & echo $! >"$LXC/serve.pid"
+}
+plain_unserve() { kill "$(cat "$LXC/serve.pid")" 2>/dev/null || true; }
+
+# plain_send TARGET NUMBER: a snapshot, sent as it differs from the one before; prints the bytes.
+plain_send() {
+  mkdir -p "$TREE/snap"
+  # the snapshots of when it came here are not those of its way back
+  [ "$2" != 0 ] || for one in "$TREE"/snap/*; do [ ! -e "$one" ] || btrfs subvolume delete "$one" >/dev/null; done
+  btrfs subvolume snapshot -r "$TREE/rootfs" "$TREE/snap/$2" >/dev/null
+  local parent=(); [ "$2" = 0 ] || parent=(-p "$TREE/snap/$(($2 - 1))")
+  perl "$PIPE" send "$1" 8731 btrfs send -q "${parent[@]}" "$TREE/snap/$2"
+}
+
+# plain_promote NUMBER: the last snapshot that came becomes the tree.
+plain_promote() {
+  btrfs subvolume delete "$TREE/rootfs" >/dev/null 2>&1 || true
+  btrfs subvolume snapshot "$TREE/snap/$1" "$TREE/rootfs" >/dev/null
+}
+
+# mine_trash NAME: empties what vs keeps of an old copy, so that no round has less room than the one before.
+mine_trash() {
+  for one in /var/lib/vservers/.trash/"$1".*; do
+    [ -e "$one" ] || continue
+    if [ -d "$one" ] && [ "$(stat -f -c %T "$one") $(stat -c %i "$one")" = 'btrfs 256' ]; then btrfs subvolume delete "$one" >/dev/null; else rm -rf "$one"; fi
+  done
+  sync -f /var/lib/vservers
+}

@@ -1,0 +1,30 @@
+/**
+ * A script for bash on a host: prints what a saga must not leave, one line each: staging, snapshots, endpoints, locks,
+ * probes, foreign trees and mounts, half-written files. Prints nothing when all is clean.
+ */
+export const leftoversScript = `cd /var/lib/vservers
+find .staging .snapshots -mindepth 1 -not -path '.snapshots/*' 2>/dev/null | grep -v '^.snapshots/[^/]*$'
+find .snapshots -mindepth 2 2>/dev/null
+ls -A /run/vs | grep transfer
+ls -A /var/lib/vs-tools/locks 2>/dev/null
+ls /run/netns 2>/dev/null | grep vsprobe
+pgrep -a 'rsync|btrfs'
+for m in $(grep -o '/run/vs/[a-z0-9-]*' /proc/self/mountinfo); do [ -d "/var/lib/vservers/$(basename $m)" ] || echo "mount $m"; done
+find /var/lib/vservers /var/lib/vs-tools -name '*.tmp' -not -path '*/rootfs/*' 2>/dev/null
+true`;
+
+/** A script for bash on a host: what it must have as much of after many sagas as before, as `name number`. */
+export const countsScript = `echo mounts $(grep -c . /proc/self/mountinfo)
+echo probes $(ls /run/netns 2>/dev/null | grep -c vsprobe)
+echo links $(ip -o link | wc -l)
+echo tables $(nft list tables | wc -l)
+echo sockets $(ss -Htln | wc -l)
+echo rules $(ls /var/lib/vs-tools/rules 2>/dev/null | wc -l)
+echo run $(ls -A /run/vs | wc -l)
+echo subvolumes $(btrfs subvolume list /var/lib/vservers 2>/dev/null | grep -vc '[.]trash/')`;
+
+/** The same for the copies that the master keeps. */
+export const masterLeftovers = `cd /var/lib/vs-tools/copies 2>/dev/null || exit 0
+find .staging .snapshots -mindepth 1 -maxdepth 1 2>/dev/null
+pgrep -a 'rsync|btrfs'
+true`;

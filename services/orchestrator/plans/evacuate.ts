@@ -1,0 +1,101 @@
+import { loadSlaves } from '../../../config/slaves.ts';
+import type { Args } from '../../../shared/contract/commands.ts';
+import type { VserverState } from '../../../shared/contract/vserver.ts';
+import { VsError } from '../../../shared/errors.ts';
+import { type Need, placeAll } from '../placement.ts';
+import type { EvacuatePlan } from '../sagas/evacuate.ts';
+import { roomsOf } from '../rooms.ts';
+import { size } from '../text.ts';
+import type { Deciding, Planned } from './planned.ts';
+
+/** So many trees of a host are counted at once. */
+const COUNTED = 4;
+
+/** Decides an evacuation: where each vserver of a host goes; refuses with a sentence before anything is changed. */
+export async function planEvacuate(
+  deciding: Deciding,
+  args: Args<'orchestrator.evacuate'>,
+): Promise<Planned> {
+  const { context, pool, marks } = deciding;
+  const { host } = args;
+  pool.requireHost(host);
+  for (const to of args.to ?? []) {
+    if (to === host) throw new VsError('usage', `${host} cannot go to itself`);
+    pool.requireHost(to);
+    if (marks.get(to))
+      throw new VsError('refused', `${to} is evacuated itself; end that with: vs restore-host ${to}`);
+  }
+  const skipped = (await loadSlaves(context.settings)).filter((one) => one.noselect).map((one) => one.host);
+  // without --to the hosts are fixed now, so that slaves.conf holds for the tries after a failure as well
+  const to = args.to ?? roomsOf(deciding, host, undefined, skipped).map((room) => room.host);
+  const here = pool.all().filter((one) => one.host === host);
+  const needs = await needsOf(deciding, host, here);
+  const movable = needs.filter((need) => need.why === undefined);
+  const places = placeAll(movable, roomsOf(deciding, host, to));
+  const vservers = needs
+    .map((need): EvacuatePlan['vservers'][number] => ({ ...need, ...places.get(need.name) }))
+    .sort((a, b) => a.name.localeCompare(b.name));
+  const goes = vservers.filter((one) => one.to !== undefined);
+  const bytes = goes.reduce((sum, one) => sum + one.disk, 0);
+  const stays = vservers.length - goes.length;
+  return {
+    kind: 'evacuate',
+    plan: { host, to, parallel: args.parallel ?? 2, vservers },
+    vserver: host,
+    host,
+    title: `${host}: evacuate ${goes.length} vservers, ${size(bytes)}${stays > 0 ? `; ${stays} cannot go` : ''}`,
+  };
+}
+
+/** What each needs elsewhere; one that cannot go at all has its reason. */
+async function needsOf(deciding: Deciding, host: string, vservers: VserverState[]) {
+  const memory = memoryUse(deciding, host, vservers);
+  const needs: (Need & { why?: string })[] = [];
+  const left = vservers.values();
+  async function worker(): Promise<void> {
+    for (const { name, network, epoch, state } of left) {
+      const need = { name, network, memory: 0, disk: 0 };
+      if (epoch === 0) needs.push({ ...need, why: `${host} has files of it, but does not own it` });
+      else if (state !== 'running' && state !== 'stopped') needs.push({ ...need, why: `it is ${state}` });
+      else
+        try {
+          const asked = { timeoutMs: 600_000 };
+          const { bytes } = await deciding.context.bus.request(host, 'snapshot.usage', { name }, asked);
+          needs.push({ ...need, disk: bytes });
+        } catch (error) {
+          needs.push({
+            ...need,
+            why: `its size is unknown: ${error instanceof Error ? error.message : String(error)}`,
+          });
+        }
+    }
+  }
+  await Promise.all(Array.from({ length: COUNTED }, worker));
+  const used = await memory;
+  return needs.map((need) => ({ ...need, memory: used.get(need.name) ?? 0 }));
+}
+
+/** Bytes by name of those that run: the limit, else what is used, which each host says every METRICS_INTERVAL seconds. */
+async function memoryUse({ context }: Deciding, host: string, vservers: VserverState[]) {
+  const { bus, settings } = context;
+  const running = vservers.filter((one) => one.state === 'running');
+  const bytes = new Map(
+    running.flatMap(({ name, limits }) => (limits.memory_bytes ? [[name, limits.memory_bytes]] : [])),
+  );
+  const unknown = new Set(running.map((one) => one.name).filter((name) => !bytes.has(name)));
+  if (unknown.size === 0) return bytes;
+  let timer: NodeJS.Timeout | undefined;
+  const heard = Promise.withResolvers<void>();
+  const off = await bus.subscribe(bus.topics.vserverMetrics(host, '+'), (topic, payload) => {
+    const name = topic.split('/').at(-2) ?? '';
+    const used = (payload as { mem_bytes?: unknown } | null)?.mem_bytes;
+    if (typeof used !== 'number' || !unknown.delete(name)) return;
+    bytes.set(name, used);
+    if (unknown.size === 0) heard.resolve();
+  });
+  timer = setTimeout(() => heard.resolve(), settings.METRICS_INTERVAL * 1200);
+  await heard.promise;
+  clearTimeout(timer);
+  await off();
+  return bytes;
+}

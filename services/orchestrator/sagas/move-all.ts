@@ -1,0 +1,65 @@
+import type { SagaState } from '../../../shared/contract/saga.ts';
+import { VsError } from '../../../shared/errors.ts';
+import type { Children } from '../children.ts';
+import type { StepContext } from '../executor.ts';
+
+/** The rows of vservers among those of steps, whose names have a blank. */
+export const partsOf = (state: SagaState): SagaState['steps'] =>
+  state.steps.filter((row) => !row.step.includes(' '));
+
+/** A line for each that stays, with its reason; '' when there is none. */
+export const staying = (state: SagaState): string =>
+  partsOf(state)
+    .filter((row) => row.state !== 'done')
+    .map((row) => `\n  ${row.step.padEnd(10)} ${row.message ?? 'stays'}`)
+    .join('');
+
+/** How often, and how long (ms), a vserver that another saga has is waited for. */
+const TAKEN = { times: 120, waitMs: 5000 };
+
+/**
+ * Does the same with each vserver, so many at a time, each in a row of its own; one that fails does not end the others.
+ * Answers how many went. Throws VsError when one stayed, and once those that were at work have ended when it is aborted.
+ */
+export async function moveAll<T extends { name: string }>(
+  context: StepContext,
+  { clock }: Pick<Children, 'clock'>,
+  { vservers, parallel }: { vservers: T[]; parallel: number },
+  one: (vserver: T, say: (what: string) => void) => Promise<string>,
+): Promise<number> {
+  const stayed: string[] = [];
+  const left = vservers.values();
+  async function patiently(vserver: T, say: (what: string) => void): Promise<string> {
+    for (let times = 0; ; times++) {
+      try {
+        return await one(vserver, say);
+      } catch (error) {
+        const taken = error instanceof VsError && error.code === 'conflict' && error.retryable;
+        if (!taken || times >= TAKEN.times || context.signal.aborted) throw error;
+        say(`waits: ${error.message}`);
+        await clock.sleep(TAKEN.waitMs);
+      }
+    }
+  }
+  async function worker(): Promise<void> {
+    for (const vserver of left) {
+      if (context.signal.aborted) return;
+      const started = clock.now();
+      const row = { step: vserver.name, started };
+      const say = (message: string) => context.part({ ...row, state: 'running', message });
+      say('...');
+      try {
+        const message = await patiently(vserver, say);
+        context.part({ ...row, state: 'done', ms: clock.now() - started, message });
+      } catch (error) {
+        stayed.push(vserver.name);
+        const message = error instanceof Error ? error.message : String(error);
+        context.part({ ...row, state: 'failed', ms: clock.now() - started, message });
+      }
+    }
+  }
+  await Promise.all(Array.from({ length: parallel }, worker));
+  if (context.signal.aborted) throw new VsError('failed', 'the saga was aborted');
+  if (stayed.length > 0) throw new VsError('failed', `${stayed.join(', ')} stayed`);
+  return vservers.length;
+}

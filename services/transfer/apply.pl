@@ -1,0 +1,85 @@
+#!/usr/bin/perl
+# apply.pl TREE prepare|tally|count <LIST: makes a tree ready for rsync by the list of walk.pl, chrooted into it, so that no path and no
+# symlink leads out. What is gone is removed; a name that rsync would take for what it is not (another type, a link to another name) too.
+# Prints {"files","bytes"}: what all entries of the list are less (prepare) and more (tally, after rsync), or all of the tree (count).
+use strict;
+use warnings;
+
+my ($tree, $mode) = @ARGV;
+defined $mode && $mode =~ /^(prepare|tally|count)$/ or die "usage: apply.pl TREE prepare|tally|count\n";
+chroot $tree or die "$tree: $!\n";
+chdir '/' or die "/: $!\n";
+my ($files, $bytes) = (0, 0);
+my $sign = $mode eq 'prepare' ? -1 : 1;
+
+sub add {
+    my ($type, $size) = ($_[2] & 0170000, $_[7]);
+    $files += $sign;
+    $bytes += $sign * $size if $type == 0100000 || $type == 0120000;
+}
+sub names { opendir(my $in, $_[0]) or die "$_[0]: $!\n"; return grep { $_ ne '.' && $_ ne '..' } readdir $in }
+
+# Everything below a directory, then itself; or a file.
+sub away {
+    my @stack = ($_[0]);
+    my @directories;
+    while (defined(my $path = pop @stack)) {
+        my @is = lstat $path or next;
+        add(@is);
+        if (($is[2] & 0170000) == 0040000) { push @directories, $path; push @stack, map { "$path/$_" } names($path) }
+        else { unlink $path or die "$path cannot be removed: $!\n" }
+    }
+    for (reverse @directories) { rmdir $_ or die "$_ cannot be removed: $!\n" }
+}
+
+if ($mode eq 'count') {
+    my @stack = ('.');
+    while (defined(my $path = pop @stack)) {
+        my @is = lstat $path or next;
+        add(@is);
+        push @stack, grep { $_ ne './config' } map { "$path/$_" } names($path) if ($is[2] & 0170000) == 0040000;
+    }
+}
+
+my ($directory, %keep, @group);
+sub prune {
+    if (defined $directory) { $keep{$_} or away("$directory/$_") for names($directory) }
+    undef $directory;
+    %keep = ();
+}
+# All names of one file: they stay when they are all of one file here too.
+sub group {
+    if ($mode eq 'prepare' && @group) {
+        my @all = map { [lstat "./$_"] } @group;
+        my $first = $all[0];
+        my $same = grep { @$_ && "@$_[0, 1]" eq "@$first[0, 1]" && $_->[3] == @group && ($_->[2] & 0170000) != 0040000 } @all;
+        if (!@$first || $same != @group) { away("./$_") for @group }
+    }
+    for (@group) { my @is = lstat "./$_"; add(@is) if @is }
+    @group = ();
+}
+
+local $/ = "\0";
+my @listed;
+while ($mode ne 'count' and defined(my $record = <STDIN>)) {
+    chomp $record or die "the list was cut off\n";
+    my ($kind, $path) = (substr($record, 0, 1), substr($record, 1));
+    if ($kind eq 'k') { $keep{$path} = 1; next }
+    prune();
+    group() if $kind ne 'h';
+    if ($kind eq 'g' || $kind eq 'h') { push @group, $path; next }
+    my $type = $kind eq 's' ? hex(substr $path, 0, 1, '') : $kind eq 't' ? 8 : 4;
+    my $at = "./$path";
+    my @is = lstat $at;
+    if ($mode eq 'tally') { add(@is) if @is; next }
+    next unless @is;
+    my $other = ($is[2] & 0170000) >> 12 != $type;
+    if ($kind eq 't') {    # another time than the source has: rsync compares its contents
+        if (!$other) { utime 1, 1, $at or die "$path: $!\n" }
+    }
+    elsif ($other || $kind eq 'n' || ($kind eq 's' && $is[3] > 1)) { away($at) }
+    else { add(@is); ($directory, %keep) = ($at) if $kind eq 'd' }
+}
+prune();
+group();
+printf qq({"files":%d,"bytes":%d}\n), $files, $bytes;

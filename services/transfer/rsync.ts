@@ -1,0 +1,138 @@
+import type { ChildProcess } from 'node:child_process';
+import { createReadStream } from 'node:fs';
+import { open } from 'node:fs/promises';
+import type { Duplex } from 'node:stream';
+import { VsError } from '../../shared/errors.ts';
+import { start } from '../../shared/run.ts';
+import type { Walked } from './changes.ts';
+import { confined } from './confine.ts';
+import { readLine, wrongIn } from './hello.ts';
+import type { meter } from './progress.ts';
+import { QUIET_SECONDS, carry, rsyncWire, throughWire } from './rsyncd.ts';
+import { END, sendFramed } from './stream.ts';
+import { type Way, openWire } from './wire.ts';
+
+/** Source: the list goes before rsync, which may begin when the tree of the target is ready for it. */
+async function sendList(wire: Duplex, list: string, signal: AbortSignal): Promise<void> {
+  await sendFramed(createReadStream(list), wire, { signal });
+  wire.write(END);
+  const wrong = wrongIn(await readLine(wire));
+  if (wrong !== undefined)
+    throw new VsError('failed', `the target could not take the list of changes: ${wrong}`, {
+      details: { side: 'target' },
+    });
+}
+
+const number = (text: string | undefined): number => Number((text ?? '0').replaceAll(',', ''));
+
+/** What rsync is told beside the list: all that is in it is compared block by block, and large files are changed in place. */
+const byList = ['--dirs', '--ignore-times', '--inplace', '--no-whole-file', '--from0', '--files-from=-'];
+
+/** The end of rsync: its code, and what it said on both streams. */
+async function saying(child: ChildProcess, signal: AbortSignal, count: ReturnType<typeof meter>) {
+  const end = () => child.kill('SIGTERM');
+  signal.addEventListener('abort', end, { once: true });
+  if (signal.aborted) end();
+  let text = '';
+  let errors = '';
+  child.stdout?.on('data', (chunk: Buffer) => {
+    const now = chunk.toString();
+    const seen = /([\d,]+)\s+\d+%/g;
+    let match: RegExpExecArray | null = null;
+    for (let one = seen.exec(now); one; one = seen.exec(now)) match = one;
+    if (match) count.at(number(match[1]));
+    text = (text + now).slice(-8000);
+  });
+  child.stderr?.on('data', (chunk: Buffer) => (errors = (errors + chunk.toString()).slice(-4000)));
+  const code = await new Promise<number>((resolve, reject) => {
+    child.once('error', reject);
+    child.once('close', (status) => resolve(status ?? 1));
+  });
+  return { code, text, errors };
+}
+
+/**
+ * Source: copies the live tree, or what a walk found (`part`). Vanished files (exit 24) are no fault unless it is the final pass.
+ * rsync is confined to the tree: a name in a list may lead through a directory that the guest has replaced by a symlink since.
+ */
+export async function sendRsync(
+  options: {
+    tree: string;
+    runDir: string;
+    way: Way;
+    final: boolean;
+    bwlimit?: number | undefined;
+    compress?: boolean | undefined;
+    walked?: Walked | undefined;
+    part: boolean;
+    /** The endpoint speaks rsync's own protocol from the first byte on. */
+    direct: boolean;
+  },
+  count: ReturnType<typeof meter>,
+): Promise<{ files: number; treeBytes: number; treeFiles: number; sent: number }> {
+  const { way, tree, runDir, walked, part, direct } = options;
+  const { signal } = way;
+  const words = walked ? ['rsync', part ? 'list' : 'full'] : ['rsync'];
+  const wire = direct ? undefined : await openWire(way, words);
+  try {
+    if (wire && walked) await sendList(wire, walked.list, signal);
+  } catch (error) {
+    wire?.destroy();
+    if (signal.aborted) throw new VsError('failed', 'the copy was given up', { cause: error });
+    throw error;
+  }
+  const argv = [
+    'rsync',
+    ...(wire ? [`--rsh="${rsyncWire}"`] : []),
+    '-aHAX',
+    '--numeric-ids',
+    '--sparse',
+    '--modify-window=-1', // nanoseconds: rsync compares (and sets) whole seconds otherwise
+    ...(part ? [...byList, ...(options.final ? [] : ['--ignore-missing-args'])] : ['--delete']),
+    '--info=progress2,stats2',
+    ...(options.compress ? ['--compress'] : []),
+    '--exclude=/config',
+    `--timeout=${QUIET_SECONDS}`,
+    ...(options.bwlimit ? [`--bwlimit=${Math.max(1, Math.round(options.bwlimit / 1024))}`] : []),
+    '/tree/',
+    wire
+      ? throughWire
+      : `rsync://vs@${way.address.includes(':') ? `[${way.address}]` : way.address}:${way.port}/tree/`,
+  ];
+  const names = part && walked ? await open(walked.names) : undefined;
+  const { code, text, errors } = await confined(
+    { runDir, tree, write: false },
+    argv,
+    async (confinedArgv) => {
+      const child = start(confinedArgv, {
+        stdio: [names?.fd ?? 'ignore', 'pipe', 'pipe', ...(wire ? (['pipe'] as const) : [])],
+        ...(wire ? {} : { env: { RSYNC_PASSWORD: way.secret } }),
+      });
+      const inner = child.stdio[3] as Duplex | undefined;
+      if (wire && inner) carry(wire, inner, inner);
+      return saying(child, signal, count);
+    },
+  ).finally(() => {
+    wire?.destroy();
+    void names?.close();
+  });
+  if (code !== 0 && !(code === 24 && !options.final)) {
+    const lines = errors.trim().split('\n');
+    const reason =
+      lines.find((line) => /No space left|auth failed|denied|failed:/i.test(line)) ?? lines.at(-1) ?? '';
+    if (signal.aborted) throw new VsError('failed', 'the copy was given up');
+    const full = /No space left|Disk quota exceeded/i.test(errors);
+    const what = full ? 'no space left for the copy: ' : '';
+    throw new VsError('failed', `${what}rsync ended with exit code ${code}: ${reason.slice(0, 300)}`, {
+      // 10-12, 30, 35: the connection broke (rsync(1), EXIT VALUES)
+      retryable: !full && [10, 12, 30, 35].includes(code),
+      ...(full ? { details: { side: 'target' } } : {}),
+    });
+  }
+  return {
+    files: number(/Number of regular files transferred: ([\d,]+)/.exec(text)?.[1]),
+    treeFiles: number(/Number of files: ([\d,]+)/.exec(text)?.[1]),
+    treeBytes: number(/Total file size: ([\d,]+)/.exec(text)?.[1]),
+    sent: number(/Total bytes sent: ([\d,]+)/.exec(text)?.[1]),
+  };
+}

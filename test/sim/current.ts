@@ -1,0 +1,67 @@
+import { EPOCH, Killed, type Life, lives } from './loop.ts';
+import type { World } from './world.ts';
+
+/** The simulation that runs in this thread; one at a time. */
+let world: World | undefined;
+
+export function setWorld(next: World | undefined): void {
+  world = next;
+}
+export function theWorld(): World {
+  if (!world) throw new Error('no simulation runs in this thread');
+  return world;
+}
+/** Whose code runs now. */
+export function currentLife(): Life {
+  const life = lives.getStore();
+  if (!life) throw new Error('this is not the code of a simulated process');
+  return life;
+}
+/** Every system call begins with this: it counts, and a fault may hit here. Throws Killed for a dead life. */
+export function enter(call: string): Life {
+  const life = currentLife();
+  if (!life.dead) {
+    life.node.calls++;
+    theWorld().onCall(life, call);
+  }
+  if (life.dead) throw new Killed();
+  return life;
+}
+const never = new Promise<never>(() => undefined);
+/** A system call that is waited for; its effect is at once, so that a crash falls between two of them. */
+export function asyncCall<T>(call: string, act: (life: Life) => T): Promise<T> {
+  try {
+    return Promise.resolve(act(enter(call)));
+  } catch (error) {
+    return error instanceof Killed ? never : Promise.reject(error as Error);
+  }
+}
+/** Something takes time: its effect comes after `ms` also when its process is dead by then, but not after a power cut. */
+export function later<T>(call: string, ms: number, act: (life: Life) => T): Promise<T> {
+  let life: Life;
+  try {
+    life = enter(call);
+  } catch {
+    return never;
+  }
+  const { node } = life;
+  const boot = node.boot;
+  return new Promise<T>((resolve, reject) => {
+    theWorld().loop.after(ms, undefined, () => {
+      if (node.boot !== boot || !node.powered) return;
+      let settle: () => void;
+      try {
+        const value = lives.run(life, act, life);
+        settle = () => resolve(value);
+      } catch (error) {
+        settle = () => reject(error as Error);
+      }
+      if (!life.dead) lives.run(life, settle);
+    });
+  });
+}
+/** The clock of the node whose code runs (epoch ms); undefined outside of the simulation. */
+export function nodeNow(): number | undefined {
+  const life = lives.getStore();
+  return life && world ? EPOCH + Math.floor(world.loop.now()) + life.node.skew : undefined;
+}

@@ -1,0 +1,272 @@
+import type { Random } from './loop.ts';
+
+export interface File {
+  kind: 'file';
+  ino: number;
+  text: string;
+  /** What is on the platter; undefined: nothing yet. */
+  synced: string | undefined;
+  mtime: number;
+}
+export interface Link {
+  kind: 'link';
+  ino: number;
+  to: string;
+}
+export interface Directory {
+  kind: 'directory';
+  ino: number;
+  entries: Map<string, Inode>;
+  subvolume: boolean;
+  mtime: number;
+}
+export type Inode = File | Link | Directory;
+
+interface Change {
+  directory: Directory;
+  name: string;
+  before: Inode | undefined;
+  after: Inode | undefined;
+}
+/** One change of names that a file system makes at once: a rename is two changes. */
+interface Operation {
+  at: number;
+  changes: Change[];
+}
+
+/** What the rest uses of a disk. */
+export interface Disk {
+  find(path: string, follow?: boolean): Inode | undefined;
+  put(path: string, after: Inode | undefined): void;
+  make(path: string, text: string): File;
+  write(file: File, text: string, path: string): void;
+  copyOf(inode: Inode, shared: boolean, subvolume?: boolean): Inode;
+  directory(subvolume?: boolean): Directory;
+  version(): number;
+  syncFile(file: File): void;
+  syncDirectory(inode: Directory): void;
+  syncAll(): void;
+  syncTree(inode: Inode): void;
+  commitAll(): void;
+  makeDirectories(path: string): void;
+  rename(from: string, to: string): void;
+  list(path: string): [string, Inode][];
+  text(path: string): string | undefined;
+  clone(): Disk;
+  cut(random: Random): void;
+}
+
+/** The kernel writes out by itself what is so old (ms). */
+const WRITEBACK_MS = 35_000;
+
+export const fault = (code: string, path: string): NodeJS.ErrnoException =>
+  Object.assign(new Error(`${code}: ${path}`), { code });
+
+/**
+ * A disk that forgets: names and contents that no fsync has made sure of may be lost or torn by a power cut. Names are
+ * journaled: what is lost is the end of their history (the order holds, as on ext4 and btrfs), but for what an fsync of
+ * a directory has made sure of.
+ */
+export function createDisk(now: () => number, start?: Directory): Disk {
+  let numbers = 1000;
+  const directory = (subvolume = false): Directory => ({
+    kind: 'directory',
+    ino: subvolume ? 256 : ++numbers,
+    entries: new Map(),
+    subvolume,
+    mtime: now(),
+  });
+  const root = start ?? directory();
+  /** In memory: /run. */
+  let memory = directory();
+  let pending: Operation[] = [];
+  const dirty = new Map<File, number>();
+  let version = 0;
+
+  function find(path: string, follow = true): Inode | undefined {
+    let at: Inode = root;
+    for (const part of path.split('/')) {
+      if (part === '' || part === '.') continue;
+      if (at.kind !== 'directory') return undefined;
+      const next: Inode | undefined = at === root && part === 'run' ? memory : at.entries.get(part);
+      if (!next) return undefined;
+      at = next;
+    }
+    return at.kind === 'link' && follow ? find(at.to) : at;
+  }
+  function parentOf(path: string): { parent: Directory; name: string } {
+    const cut = path.lastIndexOf('/');
+    const parent = find(path.slice(0, cut));
+    if (parent?.kind !== 'directory') throw fault(parent ? 'ENOTDIR' : 'ENOENT', path);
+    return { parent, name: path.slice(cut + 1) };
+  }
+  const inMemory = (path: string) => path.startsWith('/run/') || path === '/run';
+
+  function change(path: string, changes: Change[]): void {
+    version++;
+    for (const one of changes) {
+      if (one.after) one.directory.entries.set(one.name, one.after);
+      else one.directory.entries.delete(one.name);
+      one.directory.mtime = now();
+    }
+    if (!inMemory(path)) pending.push({ at: now(), changes });
+  }
+  function put(path: string, after: Inode | undefined): void {
+    const { parent, name } = parentOf(path);
+    change(path, [{ directory: parent, name, before: parent.entries.get(name), after }]);
+  }
+  /** Makes sure of operations, and of all that they stand on. */
+  function commit(first: (operation: Operation) => boolean): void {
+    if (pending.length === 0) return;
+    const sure = new Set<Operation>();
+    const add = (wanted: (operation: Operation, index: number) => boolean) => {
+      for (const [index, operation] of pending.entries())
+        if (!sure.has(operation) && wanted(operation, index)) sure.add(operation);
+    };
+    add(first);
+    for (let size = -1; size !== sure.size;) {
+      size = sure.size;
+      for (const one of Array.from(sure)) {
+        const until = pending.indexOf(one);
+        add(
+          (other, index) =>
+            index < until &&
+            other.changes.some(
+              (older) =>
+                one.changes.some(
+                  (newer) => newer.directory === older.directory && newer.name === older.name,
+                ) || one.changes.some((newer) => older.after === newer.directory),
+            ),
+        );
+      }
+    }
+    pending = pending.filter((operation) => !sure.has(operation));
+  }
+  function write(file: File, text: string, path: string): void {
+    version++;
+    file.text = text;
+    file.mtime = now();
+    if (inMemory(path)) file.synced = text;
+    else if (!dirty.has(file)) dirty.set(file, now());
+  }
+  function make(path: string, text: string): File {
+    const file: File = { kind: 'file', ino: ++numbers, text: '', synced: undefined, mtime: now() };
+    put(path, file);
+    write(file, text, path);
+    return file;
+  }
+  function syncFile(file: File): void {
+    file.synced = file.text;
+    dirty.delete(file);
+    commit((operation) => operation.changes.some((one) => one.after === file));
+  }
+  /** A copy of a file or tree; shared: its blocks are on the platter already (a snapshot). */
+  function copyOf(inode: Inode, shared: boolean, subvolume = false): Inode {
+    if (inode.kind === 'link') return { ...inode, ino: ++numbers };
+    if (inode.kind === 'file') {
+      const file: File = {
+        ...inode,
+        ino: ++numbers,
+        synced: shared ? inode.text : undefined,
+      };
+      if (!shared) dirty.set(file, now());
+      return file;
+    }
+    const copy = directory(subvolume);
+    for (const [name, one] of inode.entries) copy.entries.set(name, copyOf(one, shared));
+    return copy;
+  }
+
+  function syncTree(inode: Inode): void {
+    if (inode.kind === 'directory') for (const one of inode.entries.values()) syncTree(one);
+    if (inode.kind !== 'file') return;
+    inode.synced = inode.text;
+    dirty.delete(inode);
+  }
+
+  return {
+    find,
+    put,
+    make,
+    write,
+    copyOf,
+    syncFile,
+    directory,
+    /** Grows with every change: what looks at the disk again need not when it is the same. */
+    version: () => version,
+    syncDirectory(inode: Directory): void {
+      commit((operation) => operation.changes.some((one) => one.directory === inode || one.after === inode));
+    },
+    /** sync(1) of the file system. */
+    syncAll(): void {
+      pending = [];
+      for (const file of dirty.keys()) file.synced = file.text;
+      dirty.clear();
+    },
+    /** The data of a tree goes to the platter. */
+    syncTree,
+    /** All names are made sure of. */
+    commitAll(): void {
+      pending = [];
+    },
+    makeDirectories(path: string): void {
+      let at = '';
+      for (const part of path.split('/').filter(Boolean)) {
+        at += `/${part}`;
+        const there = find(at);
+        if (there && there.kind !== 'directory') throw fault('EEXIST', path);
+        if (!there) put(at, directory());
+      }
+    },
+    rename(from: string, to: string): void {
+      const inode = find(from, false);
+      if (!inode) throw fault('ENOENT', from);
+      const [a, b] = [parentOf(from), parentOf(to)];
+      const old = b.parent.entries.get(b.name);
+      if (old === inode) return;
+      if (old?.kind === 'directory' && (inode.kind !== 'directory' || old.entries.size > 0))
+        throw fault('ENOTEMPTY', to);
+      change(to, [
+        { directory: a.parent, name: a.name, before: inode, after: undefined },
+        { directory: b.parent, name: b.name, before: old, after: inode },
+      ]);
+    },
+    /** Files and directories by name. */
+    list(path: string): [string, Inode][] {
+      const inode = find(path);
+      if (!inode) throw fault('ENOENT', path);
+      if (inode.kind !== 'directory') throw fault('ENOTDIR', path);
+      return [...inode.entries];
+    },
+    text(path: string): string | undefined {
+      const inode = find(path);
+      return inode?.kind === 'file' ? inode.text : undefined;
+    },
+    /** The same once more, with nothing that could be lost. */
+    clone: (): Disk => createDisk(now, copyOf(root, true) as Directory),
+    /** The power is cut: what was not sure may be gone. */
+    cut(random: Random): void {
+      version++;
+      const old = now() - WRITEBACK_MS;
+      pending = pending.filter((operation) => operation.at >= old);
+      const kept = random.between(0, pending.length);
+      for (const { changes } of pending.slice(kept).toReversed())
+        for (const { directory: where, name, before } of changes.toReversed())
+          if (before) where.entries.set(name, before);
+          else where.entries.delete(name);
+      pending = [];
+      for (const [file, since] of dirty) {
+        if (since >= old && random.chance(0.6)) {
+          const lost = file.synced ?? '';
+          // an append may be torn in its middle
+          file.text = file.text.startsWith(lost)
+            ? file.text.slice(0, random.between(lost.length, file.text.length - 1))
+            : lost;
+        }
+        file.synced = file.text;
+      }
+      dirty.clear();
+      memory = directory();
+    },
+  };
+}

@@ -1,0 +1,109 @@
+interface Edit {
+  file: string;
+  from: string | RegExp;
+  to: string;
+}
+/** A fault that is put into the code of vs-tools as it is loaded, when a simulation asks for it, to see that it is found. */
+export interface Mutation {
+  name: string;
+  /** In whose seeds it is looked for. */
+  saga: string;
+  edits: Edit[];
+}
+
+const move = 'services/orchestrator/sagas/move.ts';
+const executor = 'services/orchestrator/executor.ts';
+const commands = 'services/host-agent/commands.ts';
+const one = (name: string, saga: string, file: string, from: string | RegExp, to: string): Mutation => ({
+  name,
+  saga,
+  edits: [{ file, from, to }],
+});
+
+export const mutations: Mutation[] = [
+  one(
+    'start-before-give-up',
+    'move',
+    move,
+    "await agents.ask(source, 'host-agent.release'",
+    `await agents.ask(target, 'host-agent.claim', { ...both(context), epoch: epoch + 1 }, context);
+     await agents.ask(target, 'host-agent.start', { ...both(context), epoch: epoch + 1 }, context);
+     await agents.ask(source, 'host-agent.release'`,
+  ),
+  one(
+    'claim-without-next-epoch',
+    'move',
+    move,
+    /('host-agent\.claim', \{ \.\.\.both\(context\), epoch: epoch) \+ 1/,
+    '$1',
+  ),
+  {
+    name: 'undo-after-the-point-of-no-return',
+    saga: 'move',
+    edits: [
+      { file: executor, from: /if \(!pnr \|\| attempt >= [^)]*\) throw error;/, to: 'throw error;' },
+      { file: executor, from: /if \(pnr\)(\s+return end\()/, to: 'if (false)$1' },
+    ],
+  },
+  one('release-without-proof-of-stop', 'move', commands, 'await runtime.requireStopped(args.name);', ''),
+  one(
+    'unlock-before-trash',
+    'move',
+    move,
+    "const { until } = await agents.ask(source, 'snapshot.trash'",
+    `await agents.ask(source, 'host-agent.unlock', both(context), context);
+     const { until } = await agents.ask(source, 'snapshot.trash'`,
+  ),
+  one(
+    'autostart-does-not-wait-for-the-saga',
+    'move',
+    'services/host-agent/boot.ts',
+    'if (await locks.holder(name)) continue;',
+    '',
+  ),
+  one(
+    'rename-without-fsync-of-the-directory',
+    'move',
+    'shared/store.ts',
+    /await syncDirectory\(directory\);\n\}/,
+    '}',
+  ),
+  one('journal-without-fsync', 'move', 'services/orchestrator/journal.ts', /fsyncSync\(handle\);/, ''),
+  one(
+    'no-flush-of-the-copy',
+    'move',
+    'services/orchestrator/sagas/steps.ts',
+    /if \(flush\)\s+await agents\.ask\(/,
+    'if (false) await agents.ask(',
+  ),
+  one('no-stop', 'move', move, /await agents\.ask\(source, 'host-agent\.stop'[^;]*;/, ''),
+  one(
+    'no-last-copy',
+    'move',
+    move,
+    "const last = await pass(agents, plan, context, { final: true, tag: 'final', since: began });",
+    "const last = { ...(context.outputs['seed'] as object), bytes: 0, ms: 0, began: began ?? 0 } as Awaited<ReturnType<typeof pass>>;",
+  ),
+  one(
+    'an-id-is-carried-out-twice',
+    'move',
+    'shared/dispatch.ts',
+    'const known = runs.get(key);',
+    'const known = undefined as Run | undefined;',
+  ),
+  one('the-staging-place-is-left', 'move', move, /await agents\.ask\(target, 'snapshot\.discard'[^;]*;/, ''),
+  one(
+    'undo-of-what-is-not-locked',
+    'create',
+    'services/orchestrator/sagas/create.ts',
+    'pnr: true, // what is not held',
+    '// what is not held',
+  ),
+  one(
+    'trash-before-give-up',
+    'remove',
+    'services/orchestrator/sagas/remove.ts',
+    /(epoch > 0 && \{\s+name: 'give up',)/,
+    'epoch < 0 && $1',
+  ),
+];

@@ -1,0 +1,9 @@
+// node:crypto, as the simulated processes see it: what is by chance comes from the seed
+import { theWorld } from '../current.ts';
+
+export * from 'node:crypto';
+export const randomBytes = (size: number): Buffer => Buffer.from(theWorld().random.hex(size), 'hex');
+export function randomUUID(): string {
+  const hex = theWorld().random.hex(16);
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-4${hex.slice(13, 16)}-a${hex.slice(17, 20)}-${hex.slice(20)}`;
+}

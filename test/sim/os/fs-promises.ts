@@ -1,0 +1,61 @@
+// node:fs/promises, as the simulated processes see it: the disk of their node
+import { asyncCall, later, theWorld } from '../current.ts';
+import { constants } from './fs.ts';
+import * as now from './calls.ts';
+
+/** An fsync takes so long (ms): a while in which others go on. */
+const SYNC_MS = 8;
+
+const call =
+  <A extends unknown[], T>(name: string, act: (...args: A) => T) =>
+  (...args: A): Promise<T> =>
+    asyncCall(name, () => act(...args));
+
+export const mkdir = call('mkdir', now.mkdir);
+export const readdir = call('readdir', now.readdir);
+export const readFile = call('read', now.readFile);
+export const writeFile = call('write', now.writeFile);
+export const appendFile = call('append', now.appendFile);
+export const rename = call('rename', now.rename);
+export const rm = call('rm', now.rm);
+export const rmdir = call('rmdir', now.rmdir);
+export const unlink = call('unlink', now.unlink);
+export const stat = call('stat', (path: string) => now.stat(path, true));
+export const lstat = call('lstat', (path: string) => now.stat(path, false));
+export const statfs = call('statfs', now.statfs);
+export const access = call('access', (path: string) => void now.stat(path, true));
+export const chmod = call('chmod', (path: string) => void now.stat(path, true));
+export const chown = chmod;
+export const utimes = chmod;
+export const copyFile = call('copy', now.copyFile);
+export const cp = call('cp', now.copyTree);
+export const symlink = call('symlink', now.symlink);
+export const link = call('link', now.link);
+export const readlink = call('readlink', now.readlink);
+export const realpath = call('realpath', now.realpath);
+export const truncate = call('truncate', now.truncate);
+export const mkdtemp = call('mkdtemp', (prefix: string) => {
+  const path = `${prefix}${theWorld().random.hex(3)}`;
+  now.mkdir(path, {});
+  return path;
+});
+
+function handleOf(fd: number) {
+  return {
+    fd,
+    writeFile: call('write', (text: string | Uint8Array) => now.append(fd, String(text))),
+    appendFile: call('append', (text: string | Uint8Array) => now.append(fd, String(text))),
+    readFile: call('read', () => now.readFd(fd)),
+    stat: call('fstat', () => now.statFd(fd)),
+    chmod: call('fchmod', () => undefined),
+    truncate: call('ftruncate', (size: number) => now.truncateFd(fd, size)),
+    sync: () => later('fsync', theWorld().random.between(0, SYNC_MS), () => now.sync(fd)),
+    datasync: () => later('fsync', theWorld().random.between(0, SYNC_MS), () => now.sync(fd)),
+    close: call('close', () => now.close(fd)),
+  };
+}
+export type FileHandle = ReturnType<typeof handleOf>;
+export const open = call('open', (path: string, flags: string | number = 'r') =>
+  handleOf(now.open(path, flags)),
+);
+export { constants };

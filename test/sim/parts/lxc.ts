@@ -1,0 +1,31 @@
+// services/host-agent/lxc.ts, as the simulated processes see it
+import type { Lxc } from '../../../services/host-agent/lxc.ts';
+import { RunError } from '../../../shared/run.ts';
+import { asyncCall, later, theWorld } from '../current.ts';
+
+const START_MS = 80;
+const STOP_MS = 300;
+
+export function lxcDriver(_directory: string): Lxc {
+  return {
+    version: () => asyncCall('lxc-start', () => '5.0.2'),
+    alive: () => asyncCall('read', ({ node }) => new Set(theWorld().containers(node).keys())),
+    info: (name) =>
+      asyncCall('lxc-info', ({ node }) => {
+        const one = theWorld().containers(node).get(name);
+        return { state: one ? 'running' : 'stopped', pid: one?.pid };
+      }),
+    start: (name) =>
+      later('lxc-start', theWorld().random.between(20, START_MS), ({ node }) => {
+        const reason = theWorld().startContainer(node, name);
+        if (reason) throw new RunError(['lxc-start'], 1, reason, `${name} did not start: ${reason}`);
+      }),
+    stop: (name, seconds) =>
+      later('lxc-stop', seconds > 0 ? theWorld().random.between(50, STOP_MS) : 10, ({ node }) => {
+        theWorld().stopContainer(node, name);
+      }),
+    freeze: () => Promise.reject(new Error('freezing is not simulated')),
+    unfreeze: () => Promise.reject(new Error('freezing is not simulated')),
+    attach: () => [],
+  };
+}

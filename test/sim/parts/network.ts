@@ -1,0 +1,44 @@
+// services/network/main.ts, as the simulated processes see it: who runs with an address answers on it
+import { loadNetworks, networkOf } from '../../../config/networks.ts';
+import { VsError } from '../../../shared/errors.ts';
+import type { Context, Service } from '../../../shared/service.ts';
+import { later, theWorld } from '../current.ts';
+
+const BOOT_MS = 150;
+
+export function service({ settings, host }: Context): Service {
+  const shown = (network: Awaited<ReturnType<typeof loadNetworks>>[number]) => ({
+    network,
+    up: true,
+    bridge: 'vsbr10',
+    vservers: [],
+  });
+  return {
+    name: 'network',
+    handlers: {
+      'network.list': async () => ({ networks: (await loadNetworks(settings)).map(shown) }),
+      'network.match': async ({ address }) => {
+        const network = networkOf(await loadNetworks(settings), address);
+        if (!network) throw new VsError('refused', `${address} is in no network`);
+        return { network };
+      },
+      'network.up': async () => ({ bridge: 'vsbr10' }),
+      'network.down': async () => ({ removed: true }),
+      'network.check': ({ address }) =>
+        later('probe', theWorld().random.between(5, 60), ({ node }) => {
+          return { answers: theWorld().whoAnswers(node, address, BOOT_MS) ?? null };
+        }),
+      'network.attach': async ({ name, mac, address, prefix }) => ({
+        bridge: 'vsbr10',
+        veth: `vs${name}`.slice(0, 15),
+        mac,
+        address: `${address}/${prefix}`,
+        mtu: 1500,
+        hook: `/var/lib/vs-tools/rules/${name}/start-host`,
+      }),
+      'network.detach': async () => ({}),
+      'network.announce': async () => ({}),
+    },
+    start: async () => void host,
+  };
+}

@@ -1,0 +1,80 @@
+// shared/run.ts, as the simulated processes see it: the tools that the agents use, on the disk of their node
+import { RunError, type RunOptions, type RunResult } from '../../../shared/run.ts';
+import { currentLife, later, theWorld } from '../current.ts';
+import { type Inode, fault } from '../disk.ts';
+import type { Node } from '../loop.ts';
+
+export { RunError };
+
+type Tool = (node: Node, args: string[]) => string | void;
+const last = (args: string[]) => args.at(-1) ?? '';
+const files = (inode: Inode | undefined): number => {
+  if (inode?.kind !== 'directory') return 1;
+  let count = 1;
+  for (const one of inode.entries.values()) count += files(one);
+  return count;
+};
+const tools: Record<string, Tool> = {
+  rm({ disk }, args) {
+    if (disk.find(last(args), false)) disk.put(last(args), undefined);
+  },
+  du: ({ disk }, args) =>
+    `${args.includes('--inodes') ? files(disk.find(last(args))) : 1_000_000}\t${last(args)}\n`,
+  sync: ({ disk }) => disk.syncAll(),
+  find: () => '',
+  setfacl: () => undefined,
+  setcap: () => undefined,
+  umount: (node, args) => void theWorld().mounts(node).delete(last(args)),
+  cp(node, args) {
+    const from = args.at(-2) ?? '';
+    const inode = node.disk.find(from);
+    if (!inode) throw fault('ENOENT', from);
+    if (node.full) throw fault('ENOSPC', last(args));
+    theWorld().guestWrites(node, from);
+    node.disk.put(last(args), node.disk.copyOf(inode, false));
+  },
+  'mount-root'(node, [rootfs = '', mount = '']) {
+    if (!node.disk.find(rootfs)) throw fault('ENOENT', rootfs);
+    node.disk.makeDirectories(mount);
+    theWorld().mounts(node).add(mount);
+  },
+  btrfs(node, [, verb, ...args]) {
+    const { disk } = node;
+    const to = last(args);
+    if (verb === 'create') disk.put(to, disk.directory(true));
+    if (verb === 'delete') disk.put(to, undefined);
+    if (verb === 'show') return 'Creation time: 2026-11-26 00:00:00\n';
+    if (verb === 'snapshot') {
+      const from = args.at(-2) ?? '';
+      if (node.full) throw fault('ENOSPC', to);
+      theWorld().guestWrites(node, from);
+      const inode = disk.find(from);
+      if (!inode) throw fault('ENOENT', from);
+      disk.syncTree(inode);
+      disk.put(to, disk.copyOf(inode, true, true));
+      disk.commitAll(); // it ends with a commit of the file system
+    }
+    return undefined;
+  },
+};
+
+/** Runs a simulated tool: takes a while, and ends also when the process that began it was killed. */
+export async function run(argv: string[], options: RunOptions = {}): Promise<RunResult> {
+  const [file = '', ...args] = argv;
+  const name = file.split('/').at(-1) ?? '';
+  const tool = tools[name];
+  if (!tool) throw new Error(`the tool ${name} is not simulated (test/sim/parts/run.ts)`);
+  const ms = theWorld().random.between(1, name === 'cp' ? 400 : 15);
+  return later(name, ms, ({ node }) => {
+    try {
+      return { code: 0, stdout: tool(node, args) ?? '', stderr: '' };
+    } catch (error) {
+      const text = (error as Error).message;
+      if (options.okCodes?.includes(1)) return { code: 1, stdout: '', stderr: text };
+      throw new RunError(argv, 1, text, `${name} ended with exit code 1: ${text}`);
+    }
+  });
+}
+export function start(): never {
+  throw new Error(`${currentLife().node.name} cannot start tools with streams in a simulation`);
+}

@@ -1,0 +1,8 @@
+// services/template/main.ts, as the simulated processes see it: busybox alone
+import type { Service } from '../../../shared/service.ts';
+import { later } from '../current.ts';
+
+export const service = (): Service => ({
+  name: 'template',
+  handlers: { 'template.ensure': () => later('template', 20, () => ({ kind: 'busybox' as const })) },
+});

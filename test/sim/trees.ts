@@ -1,0 +1,32 @@
+import type { Disk, Inode } from './disk.ts';
+
+/** What a guest's data is at first. */
+export const FIRST_DATA = 'v1;';
+/** Where a guest writes, below its rootfs: the number grows with every write. */
+export const DATA = 'rootfs/var/data';
+export const dataOf = (version: number): string => `v${version};`;
+
+/** The version of a tree's data; undefined: torn or missing. */
+export function versionOf(disk: Disk, tree: string): number | undefined {
+  const text = disk.text(`${tree}/${DATA}`);
+  const match = text === undefined ? null : /^v(\d+);$/.exec(text);
+  return match ? Number(match[1]) : undefined;
+}
+
+/** The uuid of the vserver whose tree this is; undefined: torn or missing. */
+export function uuidOf(disk: Disk, tree: string): string | undefined {
+  const text = disk.text(`${tree}/vserver.json`);
+  return text === undefined ? undefined : /"uuid": *"([0-9a-f-]+)"/.exec(text)?.[1];
+}
+
+/** Every file of a tree with its text, by path. */
+export function filesOf(inode: Inode | undefined, prefix = ''): Map<string, string> {
+  const all = new Map<string, string>();
+  if (inode?.kind !== 'directory') return all;
+  for (const [name, one] of inode.entries) {
+    if (one.kind === 'file') all.set(`${prefix}${name}`, one.text);
+    if (one.kind === 'directory')
+      for (const [path, text] of filesOf(one, `${prefix}${name}/`)) all.set(path, text);
+  }
+  return all;
+}

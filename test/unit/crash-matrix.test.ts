@@ -1,0 +1,76 @@
+import { expect, test } from 'vitest';
+import { rowsOf } from '../../deploy/crash/line.ts';
+import { isMeant } from '../../deploy/crash/matrix.ts';
+import { mark, repeatOf, tableOf } from '../../deploy/crash/table.ts';
+import { bootLog, listingLog } from '../../deploy/crash/two.ts';
+import type { Line } from '../../services/orchestrator/journal.ts';
+
+test('the prober: one boot after the other is one copy; the first that answers a later question ran beside the second', () => {
+  const one = bootLog('10.60.10.5');
+  expect(one.heard('a', 0, 5)).toBeUndefined();
+  expect(one.heard('a', 20, 25)).toBeUndefined();
+  expect(one.heard('b', 40, 45)).toBeUndefined();
+  expect(one.heard('a', 30, 50)).toBeUndefined(); // asked before b answered: a may have ended before b began
+  expect(one.heard('b', 60, 65)).toBeUndefined();
+  expect(one.heard('a', 46, 70)).toMatchObject({ means: 'prober', what: '10.60.10.5' });
+});
+
+test('the prober: it does not matter which answer comes first to hand', () => {
+  const one = bootLog('x');
+  expect(one.heard('b', 10, 15)).toBeUndefined();
+  expect(one.heard('a', 0, 5)).toBeUndefined(); // an answer that was read late
+  expect(one.heard('b', 20, 25)).toBeUndefined();
+});
+
+test('listings: a vserver on both hosts in two listings in a row; not when it passed from one to the other between them', () => {
+  const one = listingLog();
+  expect(one.seen({ web1: ['host1'], web2: ['host2'] }, 1)).toEqual([]);
+  expect(one.seen({ web1: ['host1', 'host2'] }, 2)).toEqual([]);
+  expect(one.seen({ web1: ['host2'] }, 3)).toEqual([]);
+  expect(one.seen({ web1: ['host1', 'host2'] }, 4)).toEqual([]);
+  expect(one.seen({ web1: ['host1', 'host2'] }, 5)).toMatchObject([{ means: 'listing', what: 'web1', t: 5 }]);
+});
+
+test('the lines of a journal are rows, the way back after an abort has its own', () => {
+  const lines = [
+    { kind: 'begin' },
+    { kind: 'started', step: 'seed' },
+    { kind: 'started', step: 'seed' },
+    { kind: 'abort' },
+    { kind: 'failed', step: 'seed' },
+    { kind: 'undoing', step: 'seed' },
+    { kind: 'end' },
+  ].map((line) => ({ ts: 1, ...line }) as Line);
+  expect(rowsOf(lines)).toEqual([
+    'begin',
+    'started seed',
+    'undo: abort',
+    'undo: failed seed',
+    'undo: undoing seed',
+    'undo: end',
+  ]);
+  expect(rowsOf([{ ts: 1, kind: 'pnr', step: 'give up' }])).toEqual(['pnr']);
+  expect(isMeant('undo: started seed', '=started seed')).toBe(false);
+  expect(isMeant('undo: started seed', 'stop,seed')).toBe(true);
+  expect(isMeant('begin', 'stop,=begin')).toBe(true);
+});
+
+test('the table: the worst of the runs of a cell, and how it is repeated', () => {
+  expect(mark([{ outcome: 'undone' }, { outcome: 'done' }])).toBe('done/undone');
+  expect(mark([{ outcome: 'done' }, { outcome: 'VIOLATION' }])).toBe('VIOLATION');
+  expect(mark([])).toBe('');
+  const cell = {
+    saga: 'move',
+    storage: 'btrfs',
+    row: 'started seed',
+    fault: 'target-power',
+    delay: 12.6,
+  } as const;
+  expect(repeatOf(cell)).toBe(
+    "npm run test:crash -- --saga move --storage btrfs --victim target-power --only '=started seed' --delay 13",
+  );
+  const results = [{ ...cell, outcome: 'done' as const, why: [], ms: 1 }];
+  expect(
+    tableOf('move btrfs', ['begin', 'started seed'], ['broker', 'target-power'], results).split('\n'),
+  ).toEqual(['move btrfs                broker    tgt-power', 'started seed                        done']);
+});
