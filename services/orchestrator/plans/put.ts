@@ -103,6 +103,7 @@ export async function planPut(deciding: Deciding, args: Args<'orchestrator.put'>
     kind: 'put',
     plan,
     vserver: name,
+    onto: host,
     shows: shown({ ...plan, way }, deciding.past?.() ?? []),
     title: `${name}: master -> ${host}, as of ${moment(taken)}, ${size(bytes)} in ${groups(files)} files, ${way}`,
   };

@@ -98,6 +98,7 @@ export async function planRecover(deciding: Deciding, args: Args<'orchestrator.r
     kind: 'recover',
     plan,
     vserver: name,
+    onto: host,
     ...(bytes > 0 ? { shows: shown({ ...plan, way, restarts: plan.start }, deciding.past?.() ?? []) } : {}),
     title: `${name}: recover on ${host} from ${plan.what}, ${bytes > 0 ? `${size(bytes)}, ` : ''}${way}; ${dead.host} is offline`,
   };
