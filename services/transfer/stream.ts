@@ -42,12 +42,12 @@ function framed(limit: number | undefined): Transform {
   return new Transform({
     highWaterMark: 1024 * 1024,
     transform(chunk: Buffer, _encoding, next) {
-      const head = Buffer.alloc(4);
-      head.writeUInt32BE(chunk.length);
-      this.push(head);
-      const early = wait(chunk.length + 4);
-      if (early > 2) setTimeout(() => next(null, chunk), early);
-      else next(null, chunk);
+      const frame = Buffer.allocUnsafe(4 + chunk.length); // one write, for a head alone would go in a packet of its own
+      frame.writeUInt32BE(chunk.length);
+      chunk.copy(frame, 4);
+      const early = wait(frame.length);
+      if (early > 2) setTimeout(() => next(null, frame), early);
+      else next(null, frame);
     },
   });
 }

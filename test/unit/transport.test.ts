@@ -1,6 +1,9 @@
 import { describe, expect, test } from 'vitest';
 import { agreed, parseSlaves } from '../../config/slaves.ts';
 import { carriageText, chooseTransport } from '../../services/orchestrator/transport.ts';
+import { applyProgram } from '../../services/transfer/apply.ts';
+import { walkProgram } from '../../services/transfer/changes.ts';
+import { watchClock } from '../../services/transfer/clock-watch.ts';
 import { isCopy } from '../../services/transfer/orphans.ts';
 import { rsyncWire } from '../../services/transfer/rsyncd.ts';
 import { sshArgv } from '../../services/transfer/ssh.ts';
@@ -39,6 +42,8 @@ describe('which transport', () => {
     expect(text('btrfs-send', 'rsyncd', host1, host2, false)).toBe('btrfs-send, not encrypted');
     expect(text('ssh', 'rsyncd-tls', host1, host2, false)).toBe('rsync over ssh');
     expect(text('rsyncd-tls', 'rsyncd', host1, host2, false)).toBe('rsyncd over TLS');
+    expect(text('rsync', 'ssh', host1, host2, false)).toBe('rsync over ssh');
+    expect(text('rsync', 'rsyncd', host1, host2, false)).toBe('rsyncd, not encrypted');
     expect(() => text('rsyncd', 'ssh', host1, host2, false)).toThrow(/in the clear.*slaves.conf.*wants ssh/);
     expect(() => text('btrfs-send', 'ssh', host1, host3, false)).toThrow(/needs btrfs on both sides/);
   });
@@ -53,7 +58,33 @@ test('what a killed agent leaves at work is known by its command line, and nothi
   expect(is('rsync', `--rsh="${rsyncWire}"`, '/var/lib/vservers/web1/', 'vs-transfer::tree/')).toBe(true);
   expect(is('/usr/bin/perl', rsyncWire, 'vs-transfer', 'rsync', '--server', '--daemon', '.')).toBe(true);
   expect(is(...sshArgv('10.0.0.2', 4000))).toBe(true);
+  expect(is('perl', '/x/confine.pl', '/run/vs/.transfer-a', '/var/lib/vservers/web1', 'ro', 'tar')).toBe(
+    true,
+  );
+  expect(is('/run/vs/.transfer-a/tar', '--create', '-f', '-', '.')).toBe(true);
+  expect(is('perl', walkProgram, '/var/lib/vservers/web1', '', '', 'a', 'b', 'c')).toBe(true);
+  expect(is('perl', applyProgram, '/var/lib/vservers/.staging/web1.s/tree', 'prepare')).toBe(true);
+  expect(is('perl', applyProgram, '/srv/other/.staging/web1.s/tree', 'prepare')).toBe(false);
+  expect(is('tar', '--create', '-f', '-', '/run/vs')).toBe(false);
   expect(is('ssh', '-W', '127.0.0.1:22', 'root@10.0.0.2')).toBe(false);
   expect(is('rsync', '-a', '/home/', 'rsync://vs@10.0.0.2:4000/tree/')).toBe(false);
   expect(is('rsync', '--server', '--daemon', '.')).toBe(false);
+});
+
+test('a clock that is set back is seen, also when it is set right again; one that jumps ahead is no matter', async () => {
+  let [wall, steady] = [1_000_000, 0];
+  const watch = watchClock(
+    () => wall,
+    () => steady,
+  );
+  wall += 5000;
+  steady += 5000;
+  expect(watch.setBack()).toBe(0);
+  wall += 3_600_000;
+  expect(watch.setBack()).toBe(0);
+  wall -= 3_600_000 + 20_000;
+  await new Promise((resolve) => setTimeout(resolve, 600)); // it looks by itself
+  wall += 20_000;
+  expect(watch.setBack()).toBe(20_000);
+  watch.stop();
 });
