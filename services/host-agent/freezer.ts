@@ -1,15 +1,7 @@
-import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { readdirSync, writeFileSync } from 'node:fs';
 import { setTimeout as pause } from 'node:timers/promises';
 import { VsError } from '../../shared/errors.ts';
-import { hasEnded, payloadOf } from './proof.ts';
-
-const read = (path: string): string => {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch {
-    return ''; // it has ended
-  }
-};
+import { hasEnded, payloadOf, readNow } from './proof.ts';
 
 export interface Freezer {
   /** What says whether all of it is frozen. */
@@ -48,7 +40,7 @@ function processesOf(name: string): { pid: number; cgroups: string; payload: str
   return readdirSync('/proc').flatMap((entry) => {
     const pid = Number(entry);
     if (!Number.isInteger(pid)) return [];
-    const cgroups = read(`/proc/${pid}/cgroup`);
+    const cgroups = readNow(`/proc/${pid}/cgroup`);
     const payload = payloadOf(cgroups);
     return payload === `lxc.payload.${name}` && !hasEnded(pid) ? [{ pid, cgroups, payload }] : [];
   });
@@ -58,7 +50,7 @@ function processesOf(name: string): { pid: number; cgroups: string; payload: str
 export function notFrozen(name: string): string | undefined {
   for (const { pid, cgroups, payload } of processesOf(name)) {
     const freezer = freezerOf(cgroups, payload);
-    if (!freezer?.isFrozen(read(freezer.look))) return `process ${pid} of it is not frozen`;
+    if (!freezer?.isFrozen(readNow(freezer.look))) return `process ${pid} of it is not frozen`;
   }
   return undefined;
 }
@@ -67,7 +59,7 @@ const SIGKILL = 1n << 8n;
 /** SIGKILL waits for this process: it ends before it could run one more instruction of its own, whoever thaws it (signal(7)). */
 function isDoomed(pid: number): boolean {
   if (hasEnded(pid)) return true;
-  const status = read(`/proc/${pid}/status`);
+  const status = readNow(`/proc/${pid}/status`);
   return ['SigPnd', 'ShdPnd'].some((key) => {
     const mask = new RegExp(`^${key}:\\s+([0-9a-f]+)`, 'm').exec(status)?.[1];
     return mask !== undefined && (BigInt(`0x${mask}`) & SIGKILL) !== 0n;

@@ -6,17 +6,18 @@ export function payloadOf(text: string): string | undefined {
   return /(lxc\.payload\.[^/\n]+)/.exec(text)?.[1];
 }
 
-const read = (path: string): string => {
+/** A file of a process, or of its cgroup, as it is now; empty when it has gone. */
+export const readNow = (path: string): string => {
   try {
     return readFileSync(path, 'utf8');
   } catch {
-    return ''; // it has ended
+    return '';
   }
 };
 
 /** Has a process ended, also when nobody has asked for its exit code yet? */
 export function hasEnded(pid: number): boolean {
-  const state = /^State:\s+(\w)/m.exec(read(`/proc/${pid}/status`))?.[1];
+  const state = /^State:\s+(\w)/m.exec(readNow(`/proc/${pid}/status`))?.[1];
   return state === undefined || state === 'Z' || state === 'X';
 }
 
@@ -29,7 +30,7 @@ export function livingOf(name: string, payload?: string): number | undefined {
   for (const entry of readdirSync('/proc')) {
     const pid = Number(entry);
     if (!Number.isInteger(pid)) continue;
-    const found = payloadOf(read(`/proc/${pid}/cgroup`));
+    const found = payloadOf(readNow(`/proc/${pid}/cgroup`));
     if (found && payloads.has(found) && !hasEnded(pid)) return pid;
   }
   return undefined;
