@@ -91,6 +91,29 @@ export const kinds: Record<string, Kind> = {
     steps: ['template', 'lock', 'network', 'stage', 'install', 'adopt', 'own', 'start', 'answer', 'unlock'],
     ms: 1200,
   },
+  copy: {
+    vservers: mostlyRunning,
+    begin: fc
+      .record({ host: among('host1', 'host2'), start: fc.boolean() })
+      .map((wish) => [ask('copy', { name: 'web1', to: 'web2', address: '10.60.10.6', ...wish })]),
+    commands: [...copying, ...owning, 'host-agent.install', 'snapshot.fork', 'snapshot.remove'],
+    steps: ['lock', 'network', 'stage', 'copy', 'install', 'adopt', 'own', 'start', 'answer', 'unlock'],
+    ms: 2500,
+  },
+  rename: {
+    vservers: mostlyRunning,
+    begin: fc.constant([ask('rename', { name: 'web1', to: 'web3', restart: true })]),
+    commands: [...owning, 'host-agent.rename', 'snapshot.adopt'],
+    steps: ['lock', 'stop', 'give up', 'rename', 'adopt', 'take over', 'start', 'answer', 'clean up'],
+    ms: 1200,
+  },
+  get: {
+    vservers: mostlyRunning,
+    begin: fc.constant([ask('get', { name: 'web1' })]),
+    commands: [...copying, 'host-agent.lock', 'host-agent.unlock', 'snapshot.remove'],
+    steps: ['lock', 'stage', 'copy', 'verify', 'let go', 'put aside', 'keep', 'clean up'],
+    ms: 2500,
+  },
   remove: {
     vservers: fc.boolean().map((enabled) => [web1(false, enabled)]),
     begin: fc.constant([ask('remove', { name: 'web1' })]),

@@ -45,7 +45,13 @@ export const mutations: Mutation[] = [
       { file: executor, from: /if \(pnr\)(\s+return end\()/, to: 'if (false)$1' },
     ],
   },
-  one('release-without-proof-of-stop', 'move', commands, 'await runtime.requireStopped(args.name);', ''),
+  one(
+    'release-without-proof-of-stop',
+    'move',
+    commands,
+    'else await runtime.requireStopped(args.name, ENDS_WITHIN);',
+    '',
+  ),
   one(
     'unlock-before-trash',
     'move',
@@ -77,13 +83,6 @@ export const mutations: Mutation[] = [
     'if (false) await agents.ask(',
   ),
   one('no-stop', 'move', move, /await agents\.ask\(source, 'host-agent\.stop'[^;]*;/, ''),
-  one(
-    'no-last-copy',
-    'move',
-    move,
-    "const last = await pass(agents, plan, context, { final: true, tag: 'final', since: began });",
-    "const last = { ...(context.outputs['seed'] as object), bytes: 0, ms: 0, began: began ?? 0 } as Awaited<ReturnType<typeof pass>>;",
-  ),
   one(
     'an-id-is-carried-out-twice',
     'move',

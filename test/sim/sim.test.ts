@@ -7,7 +7,7 @@ import { replayScenario, replaySeed, simulateSeeds } from './threads.ts';
 
 /** VS_TEST_FULL=1: as many as the check wants, 10 000, and every mutation. */
 const full = process.env['VS_TEST_FULL'] === '1';
-const seeds = full ? 10_000 : 300;
+const seeds = full ? 10_000 : 100;
 const threads = 2;
 /** A mutation is found within so many seeds. */
 const FOUND_WITHIN = 100;
@@ -57,6 +57,13 @@ describe('seeds', () => {
 });
 
 describe('a mutation', () => {
+  test('changes the code as it is now', () => {
+    for (const { name, edits } of mutations)
+      for (const { file, from, to } of edits) {
+        const source = readFileSync(new URL(`../../${file}`, import.meta.url), 'utf8');
+        expect(source.replace(from, to), `${name} in ${file}`).not.toBe(source);
+      }
+  });
   const tried = mutations.filter(({ name }) => full || some.includes(name));
   test.each(tried)(`$name is found within ${FOUND_WITHIN} seeds`, async ({ name, saga }) => {
     const options = { threads, most: 1, shrinks: false, mutation: name };

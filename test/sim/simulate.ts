@@ -58,6 +58,7 @@ function place(world: World, { name, host, running, enabled }: Vserver): void {
   for (const directory of ['rootfs/sbin', 'rootfs/etc', 'rootfs/var'])
     disk.makeDirectories(`${tree}/${directory}`);
   disk.make(`${tree}/rootfs/sbin/init`, 'init');
+  disk.make(`${tree}/rootfs/etc/hostname`, name);
   disk.make(`${tree}/rootfs/var/data`, FIRST_DATA);
   disk.make(`${tree}/vserver.json`, `${JSON.stringify(config, null, 2)}\n`);
   disk.make(`${tree}/config`, '');
