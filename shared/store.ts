@@ -1,5 +1,5 @@
 import { statSync } from 'node:fs';
-import { mkdir, open, readFile, readdir, rename, stat, unlink } from 'node:fs/promises';
+import { lstat, mkdir, open, readFile, readdir, rename, unlink } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { randomBytes } from 'node:crypto';
 import { Low } from 'lowdb';
@@ -48,7 +48,7 @@ export async function clearTemporaries(directory: string): Promise<void> {
   for (const entry of await readdir(directory).catch(() => [] as string[])) {
     if (!/^\..+\.[0-9a-f]{12}\.tmp$/.test(entry)) continue;
     const path = join(directory, entry);
-    const found = await stat(path).catch(() => undefined);
+    const found = await lstat(path).catch(() => undefined);
     if (found && found.mtimeMs < performance.timeOrigin) await unlink(path).catch(() => undefined);
   }
 }
