@@ -27,9 +27,9 @@ const share = (values: number[], part: number): number =>
 /** Commands to a host, one every 50 ms, until `until` has ended. */
 async function roundTrips(client: Client, host: string, until: Promise<unknown>) {
   const times: number[] = [];
-  let over = false;
-  const end = until.finally(() => (over = true));
-  while (!over) {
+  const state = { over: false };
+  const end = until.finally(() => (state.over = true));
+  while (!state.over) {
     const begun = performance.now();
     await client.request(host, 'snapshot.info', {});
     times.push(performance.now() - begun);

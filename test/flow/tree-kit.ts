@@ -97,6 +97,9 @@ const content = (random: Dice): Buffer =>
 
 const isPlain = (path: Buffer) => /^[\w./-]+$/.test(path.toString('latin1'));
 
+/** chmod and setfacl follow a symlink: out of the tree, to the machine's own files. */
+const leadsElsewhere = (path: Buffer) => fs.lstatSync(path).isSymbolicLink();
+
 /** What may happen to a tree. Each takes a place in it; what cannot be done there is no matter. */
 const classes: Record<string, (at: Place, random: Dice) => void> = {
   create: ({ into }, random) => fs.writeFileSync(into, content(random)),
@@ -118,11 +121,13 @@ const classes: Record<string, (at: Place, random: Dice) => void> = {
       fs.renameSync(aside, directory); // one lies in the other
     }
   },
-  chmod: ({ any }, random) => fs.chmodSync(any, random.one([0o600, 0o4755, 0o1777, 0o2750, 0o400]) ?? 0),
+  chmod: ({ any }, random) => {
+    if (!leadsElsewhere(any)) fs.chmodSync(any, random.one([0o600, 0o4755, 0o1777, 0o2750, 0o400]) ?? 0);
+  },
   chown: ({ any }, random) => fs.lchownSync(any, random.below(70_000), random.below(70_000)),
   acl: ({ any }, random) => {
     const entry = `${random.below(3) ? '' : 'd:'}u:${random.below(9)}:rw`;
-    if (isPlain(any))
+    if (isPlain(any) && !leadsElsewhere(any))
       execFileSync('setfacl', random.below(4) ? ['-m', entry, any.toString()] : ['-b', any.toString()], {
         stdio: 'ignore',
       });
@@ -169,7 +174,7 @@ const classes: Record<string, (at: Place, random: Dice) => void> = {
   },
   toSymlink: ({ any }, random) => {
     fs.rmSync(any, { recursive: true });
-    fs.symlinkSync(random.one(['/etc/passwd', '..', 'n1', '/', 'nowhere']) ?? '', any);
+    fs.symlinkSync(random.one(['/nonexistent/vslab', '..', 'n1', '../../vslab-none', 'nowhere']) ?? '', any);
   },
   fifo: ({ into }) => {
     if (isPlain(into)) execFileSync('mkfifo', [into.toString()], { stdio: 'ignore' });
