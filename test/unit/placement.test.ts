@@ -1,5 +1,7 @@
 import { assert, array, integer, nat, property, record } from 'fast-check';
 import { expect, test } from 'vitest';
+import type { Deciding } from '../../services/orchestrator/plans/planned.ts';
+import { roomsOf } from '../../services/orchestrator/rooms.ts';
 import { type Need, type Room, placeAll } from '../../services/orchestrator/placement.ts';
 
 const GB = 1e9;
@@ -77,4 +79,19 @@ test('no host is ever filled beyond what it has, and the largest goes where it f
       if (largest && fits(largest)) expect(places.get(largest.name)).toHaveProperty('to');
     }),
   );
+});
+
+test('never a host that is offline, left out by slaves.conf, evacuated, or the one that is left; one that --to names may be left out there', () => {
+  const pool = {
+    hosts: () => ['h1', 'h2', 'h3', 'h4', 'h5'],
+    isOnline: (host: string) => host !== 'h2',
+    info: () => ({ mem_free_bytes: 1, mem_bytes: 2, storage: { free: 3, total: 4 }, networks: ['blue'] }),
+    all: () => [{ host: 'h5', name: 'web9' }],
+  };
+  const marks = { get: (host: string) => (host === 'h3' ? {} : undefined) };
+  const deciding = { pool, marks } as unknown as Deciding;
+  expect(roomsOf(deciding, 'h1', undefined, ['h4']).map((one) => [one.host, one.vservers])).toEqual([
+    ['h5', ['web9']],
+  ]);
+  expect(roomsOf(deciding, 'h1', ['h2', 'h3', 'h4'], ['h4']).map((one) => one.host)).toEqual(['h4']);
 });
