@@ -144,9 +144,15 @@ describe.each(['btrfs', 'dir'] as const)('a crash-consistent move on %s', (stora
 
   test('a person cannot thaw what was given up', async () => {
     const from = here();
+    const pids = [lab.pidOf('master', 'master'), lab.pidOf(from, 'agent')];
     await lab.begin(to(from), 'take over', '--crash-consistent');
-    lab.on(from, 'lxc-unfreeze -P /var/lib/vservers -n web1', null);
-    expect(canRun(from)).toBe('');
+    for (const pid of pids) process.kill(pid, 'SIGSTOP'); // nobody else ends it meanwhile
+    try {
+      lab.on(from, 'lxc-unfreeze -P /var/lib/vservers -n web1', null);
+      expect(canRun(from)).toBe('');
+    } finally {
+      for (const pid of pids) process.kill(pid, 'SIGCONT');
+    }
     expect((await lab.ended(ENDS_WITHIN)).result).toBe('done');
     await lab.settled(to(from));
     expect(lab.running('web1')).toEqual([to(from)]);
