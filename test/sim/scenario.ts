@@ -99,7 +99,7 @@ export function formatScenario(scenario: Scenario): string {
 
 const split = (text: string): [string, string] => {
   const cut = text.lastIndexOf('@');
-  return [text.slice(0, cut), text.slice(cut + 1)];
+  return cut < 0 ? [text, ''] : [text.slice(0, cut), text.slice(cut + 1)];
 };
 /** Words, with "several words" as one, and the JSON at the end of a line whole. */
 function wordsOf(line: string): string[] {
