@@ -141,7 +141,10 @@ export async function realMaster(more: Record<string, string> = {}) {
         });
         socket.on('data', (chunk) => (text += String(chunk)));
         socket.on('error', () => undefined);
-        socket.on('close', () => resolve(text ? (JSON.parse(text) as Record<string, unknown>) : undefined));
+        // half an answer, of a master that was killed, is none
+        socket.on('close', () =>
+          resolve(text.endsWith('\n') ? (JSON.parse(text) as Record<string, unknown>) : undefined),
+        );
       });
     },
     /** An MQTT client with a certificate and no password. */
