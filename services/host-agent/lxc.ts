@@ -68,8 +68,6 @@ export function lxcDriver(directory: string) {
       const how = seconds > 0 ? ['-t', String(seconds)] : ['-k'];
       await run(at('lxc-stop', name, ...how), { okCodes: [0, 2], timeoutMs: (seconds + 30) * 1000 });
     },
-    /** Freezes all processes of it (cgroup freezer), and answers once they are. */
-    freeze: async (name: string): Promise<void> => void (await run(at('lxc-freeze', name))),
     unfreeze: async (name: string): Promise<void> => void (await run(at('lxc-unfreeze', name))),
     attach: (name: string, command: string[]) =>
       at(

@@ -8,7 +8,7 @@ import type { Paths } from '../../shared/paths.ts';
 import { run } from '../../shared/run.ts';
 import type { Context } from '../../shared/service.ts';
 import { readJson, writeFileIfChanged } from '../../shared/store.ts';
-import { doom, notFrozen, thawDoomed } from './freezer.ts';
+import { doom, freezeNow, notFrozen, thawDoomed } from './freezer.ts';
 import type { Lxc } from './lxc.ts';
 import { type Init, lxcConfig } from './lxc-config.ts';
 import { type Mounting, mountWaiting } from './mounting.ts';
@@ -215,7 +215,7 @@ export function createRuntime(context: Context, paths: Paths, lxc: Lxc) {
     },
     /** Takes it from the network and freezes it: its kernel side would answer ARP and ping. Answers with proof. */
     async freeze(name: string): Promise<void> {
-      await Promise.all([lxc.freeze(name), bus.request(host, 'network.link', { name, up: false })]);
+      await Promise.all([freezeNow(name), bus.request(host, 'network.link', { name, up: false })]);
       this.requireFrozen(name);
     },
     /** All of it is frozen, or nothing of it lives; else 'refused'. */

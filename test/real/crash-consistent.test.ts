@@ -108,7 +108,7 @@ describe.each(['btrfs', 'dir'] as const)('a crash-consistent move on %s', (stora
     lab.on(to(from), 'rm -rf /var/lib/vservers/web1');
     await lab.settled(from);
     expect(lab.on(from, 'pgrep -f "sleep 7777" | head -1')).toBe(before);
-    const probe = ['lab', 'probe', '10.60.10.5:80', '--name', lab.name, '--for', '1s', '--json'];
+    const probe = ['lab', 'probe', '10.60.10.5:80', '--name', lab.name, '--for', '3s', '--json'];
     expect((JSON.parse(lab.vs(probe).stdout) as { answered: number }).answered).toBeGreaterThan(20);
     expect(lab.leftovers()).toEqual([]);
   });
