@@ -97,9 +97,14 @@ export async function freezeNow(name: string): Promise<void> {
   }
 }
 
-/** Lets what is doomed end: thaws it, also without its monitor. */
+/** Lets what is doomed end. */
 export async function thawDoomed(name: string): Promise<void> {
   await doom(name);
+  thawNow(name);
+}
+
+/** Thaws a vserver, also without its monitor, and when that knows nothing of the freeze (lxc-unfreeze does nothing then). */
+export function thawNow(name: string): void {
   for (const { cgroups, payload } of processesOf(name)) {
     const freezer = freezerOf(cgroups, payload);
     try {

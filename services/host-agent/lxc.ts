@@ -68,7 +68,6 @@ export function lxcDriver(directory: string) {
       const how = seconds > 0 ? ['-t', String(seconds)] : ['-k'];
       await run(at('lxc-stop', name, ...how), { okCodes: [0, 2], timeoutMs: (seconds + 30) * 1000 });
     },
-    unfreeze: async (name: string): Promise<void> => void (await run(at('lxc-unfreeze', name))),
     attach: (name: string, command: string[]) =>
       at(
         'lxc-attach',

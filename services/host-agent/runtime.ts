@@ -8,7 +8,7 @@ import type { Paths } from '../../shared/paths.ts';
 import { run } from '../../shared/run.ts';
 import type { Context } from '../../shared/service.ts';
 import { readJson, writeFileIfChanged } from '../../shared/store.ts';
-import { doom, freezeNow, notFrozen, thawDoomed } from './freezer.ts';
+import { doom, freezeNow, notFrozen, thawDoomed, thawNow } from './freezer.ts';
 import type { Lxc } from './lxc.ts';
 import { type Init, lxcConfig } from './lxc-config.ts';
 import { type Mounting, mountWaiting } from './mounting.ts';
@@ -227,7 +227,7 @@ export function createRuntime(context: Context, paths: Paths, lxc: Lxc) {
     async thaw(config: VserverConfig): Promise<void> {
       const { name } = config;
       await bus.request(host, 'network.link', { name, up: true });
-      await lxc.unfreeze(name);
+      thawNow(name);
       const { pid } = await lxc.info(name);
       if (pid) this.announce(config, pid);
     },

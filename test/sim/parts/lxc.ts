@@ -30,8 +30,6 @@ export function lxcDriver(_directory: string): Lxc {
       );
       await later('lxc-stop', clearMs + 1, () => undefined);
     },
-    freeze: () => Promise.reject(new Error('freezing is not simulated')),
-    unfreeze: () => Promise.reject(new Error('freezing is not simulated')),
     attach: () => [],
   };
 }
