@@ -185,7 +185,9 @@ export async function simulate(scenario: Scenario, verbose = false): Promise<Out
   setUp(world);
   watch.check();
   world.boot();
-  const isLong = scenario.faults.some(({ deed }) => ['power', 'cut', 'kill', 'olddisk'].includes(deed.what));
+  const isLong = scenario.faults.some(({ deed }) =>
+    ['power', 'cut', 'kill', 'olddisk', 'hand'].includes(deed.what),
+  );
   let quietSince = 0;
   let resumed = false;
   let ended = false;

@@ -1,4 +1,4 @@
-// services/network/main.ts, as the simulated processes see it: who runs with an address answers on it
+// services/network/main.ts and services/firewall/main.ts, as the simulated processes see them: who runs with an address answers on it
 import { loadNetworks, networkOf } from '../../../config/networks.ts';
 import { VsError } from '../../../shared/errors.ts';
 import type { Context, Service } from '../../../shared/service.ts';
@@ -38,6 +38,8 @@ export function service({ settings, host }: Context): Service {
       }),
       'network.detach': async () => ({}),
       'network.announce': async () => ({}),
+      'network.link': async () => ({}),
+      'firewall.render': async () => ({ rules: '' }),
     },
     start: async () => void host,
   };
