@@ -3,7 +3,7 @@ import { VsError } from '../../../shared/errors.ts';
 import type { Agents } from '../agent.ts';
 import type { Step } from '../executor.ts';
 import { seconds } from '../text.ts';
-import { answerStep, startStep } from './steps.ts';
+import { keep, answerStep, startStep } from './steps.ts';
 
 export interface RenamePlan {
   name: string;
@@ -93,6 +93,8 @@ export function renameSteps(plan: RenamePlan, agents: Agents): Step[] {
           { ...now(context), config: { ...config, name: to }, fresh: false },
           context,
         );
+        // what it wrote before its stop is on the disk before it is owned anew
+        await keep(agents, { name: to, host, life: undefined, flush: true }, context);
         context.say(note ?? 'files, host name and hosts');
       },
     },
