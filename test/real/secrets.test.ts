@@ -84,8 +84,8 @@ beforeAll(async () => {
   await onMaster(['user', 'add', 'somebody', '--role', 'viewer'], 'planted-password-of-a-user\n');
   await vs(['create', 'web1', '10.60.10.5', 'busybox', '--host', 'host1', '--start']);
   const slaves = (text: string) => lab.on('master', `printf '${text}' > /etc/vs-tools/slaves.conf`);
-  slaves('host1\\nhost2:transport=rsyncd\\n'); // in the clear rsync itself asks for the secret
-  await vs(['move', 'web1', 'host2', '--transport', 'rsyncd']);
+  slaves('host1\\nhost2:transport=rsyncd\\n'); // in the clear rsync itself asks for the secret of a full pass
+  await vs(['move', 'web1', 'host2', '--transport', 'rsyncd', '--full']);
   slaves('host1\\nhost2\\n');
   await vs(['move', 'web1', 'host1', '--transport', 'rsyncd-tls']);
   await vs(['move', 'web1', 'host2']);
