@@ -105,8 +105,10 @@ export function getSteps(plan: GetPlan, agents: Agents): Step[] {
     {
       name: 'let go',
       host: source,
-      do: async (context) =>
-        void (await agents.ask(source, 'snapshot.remove', both(context), context, { timeoutMs: 600_000 })),
+      async do(context) {
+        await agents.ask(source, 'transfer.close', both(context), context); // it forgets what it knows of live passes
+        await agents.ask(source, 'snapshot.remove', both(context), context, { timeoutMs: 600_000 });
+      },
     },
     plan.former && {
       name: 'put aside',
