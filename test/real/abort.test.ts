@@ -45,11 +45,12 @@ test('a fault in its firewall.conf is found before the stop', () => {
 });
 
 test('past the point of no return it goes on until the target can start; an abort is refused', async () => {
-  lab.on('host2', 'touch /run/vs/web1'); // where the root is to be mounted
+  // where LXC writes what the console says: no start without it
+  lab.on('host2', 'rm -f /var/lib/vs-tools/log/web1.console; mkdir -p /var/lib/vs-tools/log/web1.console');
   const id = await lab.begin('host2', 'start');
   expect(lab.vs(['saga', 'abort', id], 1).stderr).toMatch(/past its point of no return/);
   expect(lab.running('web1')).toEqual([]);
-  lab.on('host2', 'rm -f /run/vs/web1');
+  lab.on('host2', 'rmdir /var/lib/vs-tools/log/web1.console');
   expect(await lab.ended(60_000)).toMatchObject({ id, result: 'done' });
   await lab.settled('host2');
   expect(lab.running('web1')).toEqual(['host2']);
