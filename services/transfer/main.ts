@@ -90,6 +90,9 @@ export function service(context: Context): Service {
         const staging = paths.staging(name, saga);
         if (!(await stat(staging).catch(() => undefined)))
           throw new VsError('conflict', `${host} has no staging for ${name} of saga ${saga}`);
+        // one pass of a saga at a time: what a former life of the orchestrator made ready, and nobody will use, ends
+        for (const one of endpoints.get(saga) ?? []) one.close();
+        await work.end(saga);
         await mkdir(settings.RUN_DIR, { recursive: true, mode: 0o700 });
         const secret = randomBytes(24).toString('base64url');
         const tree = paths.stagingTree(name, saga);
