@@ -3,9 +3,9 @@ import type { Agents } from '../../services/orchestrator/agent.ts';
 import { type Plan, buildSaga } from '../../services/orchestrator/build.ts';
 import { execute } from '../../services/orchestrator/executor.ts';
 import type { Journals, Line } from '../../services/orchestrator/journal.ts';
-import { systemClock } from '../../shared/clock.ts';
 import type { SagaState } from '../../shared/contract/saga.ts';
 import { VsError } from '../../shared/errors.ts';
+import { dying, quietly } from './saga-kit.ts';
 
 type Map_ = Record<string, string>;
 
@@ -177,29 +177,9 @@ export function life(journals: Journals, plan: Plan, agents: Agents): Promise<Sa
     steps: [],
     started: Date.now(),
   };
-  return execute(buildSaga(plan, state, agents), {
-    journals,
-    publish: () => undefined,
-    progress: () => undefined,
-    retry: { times: 2, waitMs: 0 },
-    log: () => undefined,
-    clock: systemClock,
-  });
+  return execute(buildSaga(plan, state, agents), quietly(journals));
 }
 export const run = (plan: Plan, one: Pool): Promise<SagaState> => life(fresh(), plan, one.agents);
-
-/** A journal that dies with (or just after) its line number `last`. */
-const dying = (journals: Journals, last: number, written: boolean): Journals => {
-  let count = 0;
-  return {
-    ...journals,
-    append(id, line) {
-      count++;
-      if (count < last || (count === last && written)) journals.append(id, line);
-      if (count >= last) throw new Error('power cut');
-    },
-  };
-};
 
 /** Each call fails once: before `pnr` (a call) the world is as it was, from it on as it shall be. */
 export async function failEach(

@@ -4,12 +4,12 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { SagaState } from '../../shared/contract/saga.ts';
 import { VsError } from '../../shared/errors.ts';
-import { systemClock } from '../../shared/clock.ts';
 import type { Agents } from '../../services/orchestrator/agent.ts';
 import { buildSaga } from '../../services/orchestrator/build.ts';
 import { execute } from '../../services/orchestrator/executor.ts';
 import { type Journals, openJournals } from '../../services/orchestrator/journal.ts';
 import type { MovePlan } from '../../services/orchestrator/sagas/move.ts';
+import { dying, quietly } from './saga-kit.ts';
 
 const basic: MovePlan = {
   name: 'web1',
@@ -103,27 +103,8 @@ function lifeOf(plan: MovePlan, journals: Journals, agents: Agents): Promise<Sag
     steps: [],
     started: Date.now(),
   };
-  return execute(buildSaga({ kind: 'move', plan }, state, agents), {
-    journals,
-    publish: () => undefined,
-    progress: () => undefined,
-    retry: { times: 2, waitMs: 0 },
-    log: () => undefined,
-    clock: systemClock,
-  });
+  return execute(buildSaga({ kind: 'move', plan }, state, agents), quietly(journals));
 }
-/** A journal that dies with (or just after) its line number `last`. */
-const dying = (journals: Journals, last: number, written: boolean): Journals => {
-  let count = 0;
-  return {
-    ...journals,
-    append(id, line) {
-      count++;
-      if (count < last || (count === last && written)) journals.append(id, line);
-      if (count >= last) throw new Error('power cut');
-    },
-  };
-};
 
 describe.each([
   { how: 'by a stop', more: {} },

@@ -7,10 +7,10 @@ import type { Agents } from '../../services/orchestrator/agent.ts';
 import { execute } from '../../services/orchestrator/executor.ts';
 import { type Journals, openJournals } from '../../services/orchestrator/journal.ts';
 import type { CreatePlan } from '../../services/orchestrator/sagas/create.ts';
-import { systemClock } from '../../shared/clock.ts';
 import type { SagaState } from '../../shared/contract/saga.ts';
 import type { VserverConfig, VserverState } from '../../shared/contract/vserver.ts';
 import { type Tree, world } from './names-world.ts';
+import { dying, quietly } from './saga-kit.ts';
 
 const OLD = '11111111-1111-4111-8111-111111111111';
 const NEW = '22222222-2222-4222-8222-222222222222';
@@ -179,27 +179,8 @@ function life(plan: Plan, journals: Journals, agents: Agents): Promise<SagaState
     steps: [],
     started: Date.now(),
   };
-  return execute(buildSaga(structuredClone(plan), now, agents), {
-    journals,
-    publish: () => undefined,
-    progress: () => undefined,
-    retry: { times: 2, waitMs: 0 },
-    log: () => undefined,
-    clock: systemClock,
-  });
+  return execute(buildSaga(structuredClone(plan), now, agents), quietly(journals));
 }
-/** A journal that dies with (or just after) its line number `last`. */
-const dying = (journals: Journals, last: number, written: boolean): Journals => {
-  let count = 0;
-  return {
-    ...journals,
-    append(id, line) {
-      count++;
-      if (count < last || (count === last && written)) journals.append(id, line);
-      if (count >= last) throw new Error('power cut');
-    },
-  };
-};
 /** What a restore as another vserver made of the files does not come back: its marks of a copy stay. */
 const withoutMarks = (view: object): unknown =>
   JSON.parse(JSON.stringify(view, (key, value: unknown) => (key === 'fresh' ? undefined : value)));
