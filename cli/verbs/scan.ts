@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import type { ScanRow } from '../../shared/contract/saga.ts';
+import type { ScanRow } from '../../shared/contract/orchestrator.ts';
 import { VsError } from '../../shared/errors.ts';
 import { type Client, withClient } from '../client.ts';
 import { checkHost, checkName } from '../names.ts';

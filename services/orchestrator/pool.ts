@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { loadSlaves } from '../../config/slaves.ts';
 import { type HostInfo, hostInfo, status } from '../../shared/contract/host.ts';
-import type { ScanRow } from '../../shared/contract/saga.ts';
+import type { ScanRow } from '../../shared/contract/orchestrator.ts';
 import { type VserverState, vserverState } from '../../shared/contract/vserver.ts';
 import { VsError } from '../../shared/errors.ts';
 import { openHeard } from '../../shared/heard.ts';

@@ -3,7 +3,7 @@ import { auditCommands } from './audit.ts';
 import { authorityCommands } from './authority.ts';
 import { firewallCommands } from './firewall.ts';
 import { networkCommands } from './network.ts';
-import { orchestratorCommands } from './saga.ts';
+import { orchestratorCommands } from './orchestrator.ts';
 import { snapshotCommands } from './snapshot.ts';
 import { templateCommands } from './template.ts';
 import { transferCommands } from './transfer.ts';

@@ -5,7 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import type { SagaState, ScanRow } from '../../shared/contract/saga.ts';
+import type { SagaState } from '../../shared/contract/saga.ts';
+import type { ScanRow } from '../../shared/contract/orchestrator.ts';
 import { realLab } from './lab-kit.ts';
 
 const cli = new URL('../../vs', import.meta.url).pathname;

@@ -1,7 +1,8 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { SagaState, ScanRow } from '../../shared/contract/saga.ts';
+import type { SagaState } from '../../shared/contract/saga.ts';
+import type { ScanRow } from '../../shared/contract/orchestrator.ts';
 import { expect } from 'vitest';
 import { leftoversScript } from '../../deploy/crash/leftovers.ts';
 
