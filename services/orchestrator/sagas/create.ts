@@ -8,7 +8,7 @@ import type { Step, StepContext } from '../executor.ts';
 import { groups, size } from '../text.ts';
 import type { Route } from '../passes.ts';
 import { type CloneWay, copyTree, endCopy, leaveOriginal, wayOf } from './clone.ts';
-import { addressStep, adoptStep, keep, stageStep } from './steps.ts';
+import { addressStep, adoptStep, firstSteps, keep, lockStep, ownStep, stageStep } from './steps.ts';
 
 export interface CreatePlan {
   name: string;
@@ -109,13 +109,7 @@ export function createSteps(plan: CreatePlan, agents: Agents): Step[] {
         return { kind, ...(template ? { template: template.name, size: template.bytes } : {}) };
       },
     },
-    {
-      name: 'lock',
-      host,
-      do: async (context) =>
-        void (await agents.ask(host, 'host-agent.lock', { ...both(context), ttl: 86_400_000 }, context)),
-      undo: async (context) => void (await agents.ask(host, 'host-agent.unlock', both(context), context)),
-    },
+    lockStep(agents, { name, host }),
     addressStep(agents, { host, config }),
     stageStep(agents, {
       name,
@@ -154,38 +148,8 @@ export function createSteps(plan: CreatePlan, agents: Agents): Step[] {
       },
     },
     adoptStep(agents, { name, host, downtime: false, configure: !plan.start }),
-    {
-      name: 'own',
-      host,
-      do: async (context) =>
-        void (await agents.ask(host, 'host-agent.claim', { ...both(context), epoch: 1 }, context)),
-      undo: async (context) =>
-        void (await agents
-          .ask(host, 'host-agent.release', { ...both(context), epoch: 1, to: 'nobody' }, context)
-          .catch((error: unknown) => {
-            if (!(error instanceof VsError) || error.code !== 'conflict') throw error; // it was never claimed
-          })),
-    },
-    plan.start && {
-      name: 'start',
-      host,
-      do: async (context) =>
-        void (await agents.ask(host, 'host-agent.start', both(context), context, { timeoutMs: 120_000 })),
-      undo: async (context) =>
-        void (await agents.ask(host, 'host-agent.stop', { ...both(context), force: true }, context, {
-          timeoutMs: 120_000,
-        })),
-    },
-    plan.start && {
-      name: 'answer',
-      host,
-      async do(context) {
-        await agents.ask(host, 'host-agent.answering', { name, timeout: 60_000 }, context, {
-          timeoutMs: 90_000,
-        });
-        context.say('answers');
-      },
-    },
+    ownStep(agents, { name, host, epoch: 1, back: 'nobody' }),
+    ...(plan.start ? firstSteps(agents, { name, host }) : []),
     {
       name: 'unlock',
       host,

@@ -1,9 +1,8 @@
-import { VsError } from '../../../shared/errors.ts';
 import type { Agents } from '../agent.ts';
-import type { Step, StepContext } from '../executor.ts';
+import type { Step } from '../executor.ts';
 import { type Route, pass } from '../passes.ts';
 import { groups, moment, size } from '../text.ts';
-import { adoptStep, stageStep } from './steps.ts';
+import { addressStep, adoptStep, lockStep, ownStep, stageStep } from './steps.ts';
 
 /** A copy that becomes a vserver on a host: of the master, or (recover) of the trash of a host. */
 export interface PutPlan extends Route {
@@ -23,51 +22,12 @@ const bothOf =
   (name: string): Both =>
   (context) => ({ name, saga: context.id });
 
-/** Nobody answers at its addresses: the network says so, whatever the pool believes. */
-export async function requireSilence(
-  agents: Agents,
-  plan: PutPlan,
-  context: StepContext,
-  tag: string,
-): Promise<void> {
-  const { name, target, network, address, address6 } = plan;
-  const { answers, taken6 } = await agents.ask(
-    target,
-    'network.check',
-    { network, address, ...(address6 ? { address6 } : {}) },
-    context,
-    { tag },
-  );
-  if (answers)
-    throw new VsError(
-      'refused',
-      `${address} of ${name} is in use: ${answers} answers there on network ${network}`,
-    );
-  if (taken6)
-    throw new VsError('refused', `${address6} of ${name} is in use: it answers on network ${network}`);
-}
-
 /** The name is held on the target, its address is free, and there is room. */
 export function roomSteps(plan: PutPlan, agents: Agents): Step[] {
-  const { name, target, copy, network } = plan;
-  const both = bothOf(name);
+  const { name, target, copy } = plan;
   return [
-    {
-      name: 'lock',
-      host: target,
-      do: async (context) =>
-        void (await agents.ask(target, 'host-agent.lock', { ...both(context), ttl: 86_400_000 }, context)),
-      undo: async (context) => void (await agents.ask(target, 'host-agent.unlock', both(context), context)),
-    },
-    {
-      name: 'network',
-      host: target,
-      async do(context) {
-        await requireSilence(agents, plan, context, '');
-        context.say(`${plan.address} is free on ${network}`);
-      },
-      undo: async (context) => void (await agents.ask(target, 'network.down', { network }, context)),
-    },
+    lockStep(agents, { name, host: target }),
+    addressStep(agents, { host: target, config: plan, of: name }),
     stageStep(agents, { name, host: target, tree: copy === 'rsync', bytes: () => plan.bytes }),
   ];
 }
@@ -130,25 +90,11 @@ export const unlockStep = (plan: PutPlan, agents: Agents): Step => ({
 /** The steps of a put: the copy stays where it is, a vserver that is stopped and disabled comes to be on the target. */
 export function putSteps(plan: PutPlan, agents: Agents): Step[] {
   const { name, target, epoch } = plan;
-  const both = bothOf(name);
   return [
     ...roomSteps(plan, agents),
     ...carrySteps(plan, agents),
     adoptStep(agents, { name, host: target, downtime: false, configure: true }),
-    {
-      name: 'own',
-      host: target,
-      async do(context) {
-        await agents.ask(target, 'host-agent.claim', { ...both(context), epoch }, context);
-        context.say(`${target} owns it, epoch ${epoch}`);
-      },
-      undo: async (context) =>
-        void (await agents
-          .ask(target, 'host-agent.release', { ...both(context), epoch, to: 'nobody' }, context)
-          .catch((error: unknown) => {
-            if (!(error instanceof VsError) || error.code !== 'conflict') throw error; // it was never claimed
-          })),
-    },
+    ownStep(agents, { name, host: target, epoch, back: 'nobody', says: `${target} owns it, epoch ${epoch}` }),
     unlockStep(plan, agents),
   ];
 }

@@ -2,8 +2,8 @@ import { VsError } from '../../../shared/errors.ts';
 import type { Agents } from '../agent.ts';
 import type { Step, StepContext } from '../executor.ts';
 import { moment } from '../text.ts';
-import { type PutPlan, carrySteps, requireSilence, roomSteps, unlockStep } from './put.ts';
-import { adoptStep, stageStep } from './steps.ts';
+import { type PutPlan, carrySteps, roomSteps, unlockStep } from './put.ts';
+import { adoptStep, requireSilence, stageStep } from './steps.ts';
 
 export interface RecoverPlan extends PutPlan {
   /** The host that had it, and that a person has confirmed to be dead. */
@@ -26,7 +26,7 @@ async function requireDead(agents: Agents, plan: RecoverPlan, context: StepConte
   if (hosts.some((one) => one.host === dead && one.state === 'online'))
     throw new VsError('refused', `${dead} is online again, and has ${name}`);
   try {
-    await requireSilence(agents, plan, context, fresh());
+    await requireSilence(agents, { host: plan.target, config: plan, of: name }, context, fresh());
   } catch (error) {
     if (!(error instanceof VsError) || !error.message.includes(plan.mac)) throw error;
     throw new VsError(

@@ -2,7 +2,7 @@ import type { VserverConfig } from '../../../shared/contract/vserver.ts';
 import { VsError } from '../../../shared/errors.ts';
 import type { Agents } from '../agent.ts';
 import type { Step } from '../executor.ts';
-import { adoptStep, addressStep } from './steps.ts';
+import { addressStep, adoptStep, firstSteps, lockStep, ownStep } from './steps.ts';
 
 export interface RestorePlan {
   /** What it is called from now on. */
@@ -25,14 +25,8 @@ export interface RestorePlan {
 export function restoreSteps(plan: RestorePlan, agents: Agents): Step[] {
   const { name, host, of, entry, epoch, config, was, fresh } = plan;
   const both = (context: { id: string }) => ({ name, saga: context.id });
-  const steps: (Step | false)[] = [
-    {
-      name: 'lock',
-      host,
-      do: async (context) =>
-        void (await agents.ask(host, 'host-agent.lock', { ...both(context), ttl: 86_400_000 }, context)),
-      undo: async (context) => void (await agents.ask(host, 'host-agent.unlock', both(context), context)),
-    },
+  return [
+    lockStep(agents, { name, host }),
     addressStep(agents, { host, config }),
     {
       name: 'recall',
@@ -62,42 +56,8 @@ export function restoreSteps(plan: RestorePlan, agents: Agents): Step[] {
       },
     },
     adoptStep(agents, { name, host, downtime: false, configure: !plan.start }),
-    {
-      name: 'own',
-      host,
-      async do(context) {
-        await agents.ask(host, 'host-agent.claim', { ...both(context), epoch }, context);
-        context.say(`epoch ${epoch}`);
-      },
-      undo: async (context) =>
-        void (await agents
-          .ask(host, 'host-agent.release', { ...both(context), epoch, to: 'trash' }, context)
-          .catch((error: unknown) => {
-            if (!(error instanceof VsError) || error.code !== 'conflict') throw error; // it was never claimed
-          })),
-    },
-    plan.start && {
-      name: 'start',
-      host,
-      do: async (context) =>
-        void (await agents.ask(host, 'host-agent.start', { ...both(context), epoch }, context, {
-          timeoutMs: 120_000,
-        })),
-      undo: async (context) =>
-        void (await agents.ask(host, 'host-agent.stop', { ...both(context), force: true }, context, {
-          timeoutMs: 120_000,
-        })),
-    },
-    plan.start && {
-      name: 'answer',
-      host,
-      async do(context) {
-        await agents.ask(host, 'host-agent.answering', { name, timeout: 60_000 }, context, {
-          timeoutMs: 90_000,
-        });
-        context.say('answers');
-      },
-    },
+    ownStep(agents, { name, host, epoch, back: 'trash', says: `epoch ${epoch}` }),
+    ...(plan.start ? firstSteps(agents, { name, host, epoch }) : []),
     {
       name: 'unlock',
       host,
@@ -108,7 +68,6 @@ export function restoreSteps(plan: RestorePlan, agents: Agents): Step[] {
       },
     },
   ];
-  return steps.filter((step) => step !== false);
 }
 
 /** The sentences at the end of a restore. */

@@ -4,6 +4,18 @@ import type { Agents } from '../agent.ts';
 import type { Step, StepContext } from '../executor.ts';
 import { size } from '../text.ts';
 
+/** A name is held on a host, by this saga alone. */
+export const lockStep = (agents: Agents, { name, host }: { name: string; host: string }): Step => ({
+  name: 'lock',
+  host,
+  async do(context) {
+    await agents.ask(host, 'host-agent.lock', { name, saga: context.id, ttl: 86_400_000 }, context);
+  },
+  async undo(context) {
+    await agents.ask(host, 'host-agent.unlock', { name, saga: context.id }, context);
+  },
+});
+
 /** Room and a staging place on the host that gets a vserver. */
 export const stageStep = (
   agents: Agents,
@@ -66,6 +78,61 @@ export const adoptStep = (
   },
 });
 
+/** A newcomer is owned; an undo gives it up to `back`. `says`: for people. */
+export const ownStep = (
+  agents: Agents,
+  {
+    name,
+    host,
+    epoch,
+    back,
+    says,
+  }: { name: string; host: string; epoch: number; back: string; says?: string },
+): Step => ({
+  name: 'own',
+  host,
+  async do(context) {
+    await agents.ask(host, 'host-agent.claim', { name, saga: context.id, epoch }, context);
+    if (says !== undefined) context.say(says);
+  },
+  async undo(context) {
+    try {
+      await agents.ask(host, 'host-agent.release', { name, saga: context.id, epoch, to: back }, context);
+    } catch (error) {
+      if (!(error instanceof VsError) || error.code !== 'conflict') throw error; // it was never claimed
+    }
+  },
+});
+
+/** A newcomer is started and answers, and can still be taken back. */
+export const firstSteps = (
+  agents: Agents,
+  { name, host, epoch }: { name: string; host: string; epoch?: number },
+): Step[] => [
+  {
+    name: 'start',
+    host,
+    async do(context) {
+      const mine = { name, saga: context.id, ...(epoch === undefined ? {} : { epoch }) };
+      await agents.ask(host, 'host-agent.start', mine, context, { timeoutMs: 120_000 });
+    },
+    async undo(context) {
+      const mine = { name, saga: context.id, force: true };
+      await agents.ask(host, 'host-agent.stop', mine, context, { timeoutMs: 120_000 });
+    },
+  },
+  {
+    name: 'answer',
+    host,
+    async do(context) {
+      await agents.ask(host, 'host-agent.answering', { name, timeout: 60_000 }, context, {
+        timeoutMs: 90_000,
+      });
+      context.say('answers');
+    },
+  },
+];
+
 /** Past a point of no return: what took over is started. */
 export const startStep = (
   agents: Agents,
@@ -99,26 +166,39 @@ export const answerStep = (
   },
 });
 
+type Addresses = Pick<VserverConfig, 'network' | 'address' | 'address6'>;
+
+/** Nobody answers at the addresses: the network says so, whatever the pool believes. `of`: whose they are, for people. */
+export async function requireSilence(
+  agents: Agents,
+  { host, config, of }: { host: string; config: Addresses; of?: string },
+  context: StepContext,
+  tag = '',
+): Promise<void> {
+  const { network, address, address6 } = config;
+  const asked = { network, address, ...(address6 ? { address6 } : {}) };
+  const { answers, taken6 } = await agents.ask(host, 'network.check', asked, context, { tag });
+  const whose = of === undefined ? '' : ` of ${of}`;
+  if (answers)
+    throw new VsError(
+      'refused',
+      `${address}${whose} is in use: ${answers} answers there on network ${network}`,
+    );
+  if (taken6) throw new VsError('refused', `${address6}${whose} is in use: it answers on network ${network}`);
+}
+
 /** The network is up on a host, and nobody answers at the addresses there. */
 export const addressStep = (
   agents: Agents,
-  { host, config }: { host: string; config: Pick<VserverConfig, 'network' | 'address' | 'address6'> },
+  what: { host: string; config: Addresses; of?: string },
 ): Step => ({
   name: 'network',
-  host,
+  host: what.host,
   async do(context) {
-    const { network, address, address6 } = config;
-    const { answers, taken6 } = await agents.ask(
-      host,
-      'network.check',
-      { network, address, ...(address6 ? { address6 } : {}) },
-      context,
-    );
-    if (answers)
-      throw new VsError('refused', `${address} is in use: ${answers} answers there on network ${network}`);
-    if (taken6) throw new VsError('refused', `${address6} is in use: it answers on network ${network}`);
+    const { network, address } = what.config;
+    await requireSilence(agents, what, context);
     context.say(`${address} is free on ${network}`);
   },
   undo: async (context) =>
-    void (await agents.ask(host, 'network.down', { network: config.network }, context)),
+    void (await agents.ask(what.host, 'network.down', { network: what.config.network }, context)),
 });
