@@ -77,12 +77,12 @@ async function createBroker(
       process.exit(1);
     },
   });
-  const queueAlerts = openQueueAlerts(store, topicsFor(base), (topic, text) =>
-    send(
-      { cmd: 'publish', topic, payload: Buffer.from(text), qos: 1, retain: true, dup: false },
-      () => undefined,
-    ),
-  );
+  const queueAlerts = openQueueAlerts(store, topicsFor(base), (topic, text) => {
+    const payload = Buffer.from(text);
+    const packet = { cmd: 'publish', topic, payload, qos: 1, retain: true, dup: false } as const;
+    const stored = store.accept(queueAlerts, packet) ?? Promise.resolve(); // nobody is told what a kill would take back
+    stored.then(() => send(packet, () => undefined)).catch(() => undefined); // it ends, and loses more in its next life
+  });
   const limits = openLimits(settings, store);
   const emitter = openEmitter();
   const rules = rulesOf({
