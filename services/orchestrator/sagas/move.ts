@@ -154,12 +154,12 @@ export function moveSteps(plan: MovePlan, agents: Agents): Step[] {
         return { ...last };
       },
     },
-    {
+    // of a btrfs stream: who received it has said so, and adopts nothing else
+    copy === 'rsync' && {
       name: 'verify',
       host: target,
       downtime: running,
       async do(context) {
-        const { label } = labelOf(context);
         const { treeBytes, treeFiles, life } = context.outputs['final'] as {
           life?: string;
           treeBytes?: number;
@@ -168,13 +168,12 @@ export function moveSteps(plan: MovePlan, agents: Agents): Step[] {
         await agents.ask(
           target,
           'transfer.verify',
-          { ...both(context), copy, label, treeBytes, treeFiles },
+          { ...both(context), copy, treeBytes, treeFiles },
           context,
           { timeoutMs: 600_000 },
         );
-        // what btrfs received is written out by the snapshot that is made of it
-        if (!label) await keep(agents, { name, host: target, life, flush: true }, context);
-        context.say(label ? 'received whole' : `${groups(treeFiles ?? 0)} files agree`);
+        await keep(agents, { name, host: target, life, flush: true }, context);
+        context.say(`${groups(treeFiles ?? 0)} files agree`);
       },
     },
     {
@@ -210,7 +209,8 @@ export function moveSteps(plan: MovePlan, agents: Agents): Step[] {
       host: target,
       downtime: running,
       async do(context) {
-        await agents.ask(target, 'host-agent.claim', { ...both(context), epoch: epoch + 1 }, context);
+        const next = { ...both(context), epoch: epoch + 1, ...(running ? { start: true } : {}) };
+        await agents.ask(target, 'host-agent.claim', next, context);
         context.say(`${target} owns it, epoch ${epoch + 1}`);
       },
     },
