@@ -1,13 +1,10 @@
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { loadSettings } from '../../config/settings.ts';
-import { service } from '../../services/transfer/main.ts';
 import type { PassKind } from '../../shared/contract/transfer.ts';
 import type { Call } from '../../shared/dispatch.ts';
-import { createLog } from '../../shared/log.ts';
 import { seal, sealKey } from '../../shared/seal.ts';
-import type { Context } from '../../shared/service.ts';
+import { transferHost } from './transfer-host.ts';
 
 export const directory = mkdtempSync(join(tmpdir(), 'vslab-list-'));
 export const root = process.getuid?.() === 0;
@@ -22,23 +19,7 @@ export const call: Call = {
     void progress.push({ at: performance.now(), bytes: Number((one as { bytes?: number }).bytes) }),
 };
 
-function host(name: string) {
-  const base = join(directory, name);
-  const settings = loadSettings({
-    file: '/nonexistent',
-    env: {
-      VS_HOST: name,
-      VS_VSERVER_DIR: join(base, 'vservers'),
-      VS_RUN_DIR: join(base, 'run'),
-      VS_STATE_DIR: join(base, 'state'),
-      VS_MANAGEMENT_ADDRESS: '127.0.0.1',
-    },
-  });
-  const log = createLog('fatal', name);
-  const life = () => service({ host: name, settings, log, version: '0' } as Context); // it asks nothing of the bus
-  return { name, settings, life };
-}
-export const [host1, host2] = [host('host1'), host('host2')];
+export const [host1, host2] = [transferHost(directory, 'host1'), transferHost(directory, 'host2')];
 
 /** An endpoint of host2 for one pass. */
 type Opened = { port: number; secret: string };

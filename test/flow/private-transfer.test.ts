@@ -18,17 +18,14 @@ import { pipeline } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type ConnectionOptions, connect as connectTls } from 'node:tls';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { loadSettings } from '../../config/settings.ts';
 import { ownIdentity } from '../../services/transfer/identity.ts';
-import { service } from '../../services/transfer/main.ts';
 import { rsyncWire, throughWire } from '../../services/transfer/rsyncd.ts';
 import { openWire } from '../../services/transfer/wire.ts';
 import type { Channel, CopyWay } from '../../shared/contract/transfer.ts';
 import type { Call } from '../../shared/dispatch.ts';
-import { createLog } from '../../shared/log.ts';
 import { seal, sealKey } from '../../shared/seal.ts';
-import type { Context } from '../../shared/service.ts';
 import { authority } from './tls-kit.ts';
+import { transferHost } from './transfer-host.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'vslab-private-'));
 const root = process.getuid?.() === 0;
@@ -42,24 +39,10 @@ const call: Call = {
 const deadline = <T>(what: Promise<T>, ms: number): Promise<T | 'too late'> =>
   Promise.race([what, sleep(ms, 'too late' as const, { ref: false })]);
 
-/** A host with a transfer service of its own, and what its log says. */
 function host(name: string) {
-  const base = join(directory, name);
-  const settings = loadSettings({
-    file: '/nonexistent',
-    env: {
-      VS_HOST: name,
-      VS_VSERVER_DIR: join(base, 'vservers'),
-      VS_RUN_DIR: join(base, 'run'),
-      VS_STATE_DIR: join(base, 'state'),
-      VS_MANAGEMENT_ADDRESS: '127.0.0.1',
-    },
-  });
-  const refused: string[] = [];
-  const log = createLog('fatal', name);
-  log.warn = ((facts: { reason?: string }) => void refused.push(facts.reason ?? '')) as typeof log.warn;
-  const one = service({ host: name, settings, log, version: '0' } as Context); // it asks nothing of the bus
-  return { name, settings, refused, service: one, tls: settings.TLS_DIR, handlers: one.handlers };
+  const one = transferHost(directory, name);
+  const alive = one.life();
+  return { ...one, service: alive, handlers: alive.handlers };
 }
 const [host1, host2] = [host('host1'), host('host2')];
 const own = authority(directory, 'own');
