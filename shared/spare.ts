@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 
 const program = fileURLToPath(new URL('spare.pl', import.meta.url));
 /** Nobody needed it for so long: it ends (ms). */
-const UNUSED_MS = 60_000;
+const UNUSED_MS = 10_000;
 const MOST = 8;
 /** A tool that was asked to end and does not is killed after so long (ms). */
 const KILL_MS = 5000;
