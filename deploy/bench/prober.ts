@@ -72,7 +72,7 @@ export async function probed<T>(
     const value = await move();
     const ended = Date.now();
     await awaitAnswer(prober, address);
-    await sleep(500);
+    await sleep(1200); // what was asked in the gap is answered or given up by then (1 s): a late answer would make a gap of its own
     const [seen, ping] = await stop();
     if (!seen || !ping) throw new Error('a prober has no result');
     if (seen.gapFrom < begun || seen.gapFrom > ended)
