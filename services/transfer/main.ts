@@ -4,6 +4,7 @@ import type { Args } from '../../shared/contract/commands.ts';
 import { VsError } from '../../shared/errors.ts';
 import { pathsFor } from '../../shared/paths.ts';
 import { run } from '../../shared/run.ts';
+import { keepSpares } from '../../shared/spare.ts';
 import { unseal } from '../../shared/seal.ts';
 import type { Context, Service } from '../../shared/service.ts';
 import { type Admitted, admitPlain, admitTls } from './admission.ts';
@@ -20,6 +21,9 @@ import { sendTree } from './sending.ts';
 import { receiveTar } from './tar.ts';
 import { openWire } from './wire.ts';
 import { openWork } from './work.ts';
+
+/** What runs on the source from the stop on: the runtime's tools, a snapshot, the copy. */
+const SPARES = 5;
 
 /** The transfer service: one-time endpoints on the target, copies from the source. */
 export function service(context: Context): Service {
@@ -86,7 +90,17 @@ export function service(context: Context): Service {
         if (channel === 'ssh' && role === 'source') await run(['ssh', '-V']);
         return {};
       },
-      'transfer.open': async ({ name, saga, copy, channel, fromHost, from, kind = 'full', ttl }) => {
+      'transfer.open': async ({
+        name,
+        saga,
+        copy,
+        channel,
+        fromHost,
+        from,
+        kind = 'full',
+        live = false,
+        ttl,
+      }) => {
         const staging = paths.staging(name, saga);
         if (!(await stat(staging).catch(() => undefined)))
           throw new VsError('conflict', `${host} has no staging for ${name} of saga ${saga}`);
@@ -137,7 +151,7 @@ export function service(context: Context): Service {
                   atWork((signal) =>
                     copy === 'rsync'
                       ? receiveTree(saga, admitted, { ...serving, signal }, tree)
-                      : receive(admitted, staging, signal),
+                      : receive(admitted, staging, live, signal),
                   ),
               });
         endpoints.set(saga, (endpoints.get(saga) ?? new Set()).add(endpoint));
@@ -174,7 +188,8 @@ export function service(context: Context): Service {
           const snapshot = paths.snapshot(name, saga, label);
           const snapshotName = `${saga}.${label}`;
           const older = parent ? { parent: paths.snapshot(name, saga, parent) } : {};
-          await send(way, { snapshot, snapshotName, label, bwlimit, compress, ...older }, count);
+          const sending = { snapshot, snapshotName, label, live: !final, bwlimit, compress, ...older };
+          await send(way, sending, count);
           return { ...count.end(), began };
         }),
       'transfer.connect': ({ saga, copy, channel, toHost, address, port, label, secret }) =>
@@ -185,6 +200,7 @@ export function service(context: Context): Service {
             copy === 'rsync' ? ['rsync', 'list'] : ['btrfs-send', `${saga}.${label}`, label ?? ''];
           const wire = await openWire({ ...opening, secret: unseal(settings, secret) }, words);
           held.keep(saga, port, { wire, words: words.join(' ') });
+          keepSpares(SPARES);
           return {};
         }),
       'transfer.verify': async ({ name, saga, copy, label, treeBytes, treeFiles }) => {
