@@ -5,6 +5,7 @@ export const vs = new URL('../../vs', import.meta.url).pathname;
 
 export interface RunOptions {
   env?: NodeJS.ProcessEnv;
+  cwd?: string;
   timeoutMs?: number;
   signal?: AbortSignal;
 }
@@ -19,6 +20,7 @@ export function run(argv: string[], options: RunOptions = {}): Promise<string> {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: options.env ?? process.env,
       timeout: options.timeoutMs ?? 120_000,
+      ...(options.cwd ? { cwd: options.cwd } : {}),
       ...(options.signal ? { signal: options.signal } : {}),
     });
     let [stdout, stderr] = ['', ''];

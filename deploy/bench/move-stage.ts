@@ -8,22 +8,45 @@ export const hosts = ['host1', 'host2'] as const;
 export type Host = (typeof hosts)[number];
 export const other = (host: Host): Host => (host === 'host1' ? 'host2' : 'host1');
 export const management: Record<Host, string> = { host1: '10.98.0.11', host2: '10.98.0.12' };
-export const mine = { name: 'web1', address: '10.60.10.5' };
+export interface Container {
+  name: string;
+  address: string;
+  /** Its files, on the host where it is. */
+  tree: string;
+}
+export const mine: Container = {
+  name: 'web1',
+  address: '10.60.10.5',
+  tree: '/var/lib/vservers/web1/rootfs',
+};
 /** In another network, so that vs does not take its bridge down when the vserver leaves. */
-export const plain = { name: 'plain1', address: '10.60.20.5', network: 'green' };
+export const plain: Container & { network: string } = {
+  name: 'plain1',
+  address: '10.60.20.5',
+  tree: '/var/lib/vservers/.plain/rootfs',
+  network: 'green',
+};
 
 export interface Stage {
   lab: BenchLab;
   prober: Shell;
   on: Record<Host, Shell>;
-  /** Where each of the two is now. */
+  /** Where each of the containers is now. */
   at: Record<string, Host>;
 }
 
-/** The vserver, and a plain container of the same kind of tree, both running on host1. */
-export async function setTheStage(lab: BenchLab, source: string, set: SetName): Promise<Stage> {
+/** A third container, of another program. */
+export interface Peer {
+  /** Lines that its shells on the hosts read first. */
+  shell: string;
+  /** Sets it up beside the other two, on host1; the tree of the plain container is there, and it does not run. */
+  join(stage: Stage, set: SetName): Promise<void>;
+}
+
+/** The vserver, and a plain container of the same kind of tree (and one of a peer), all running on host1. */
+export async function setTheStage(lab: BenchLab, source: string, set: SetName, peer?: Peer): Promise<Stage> {
   const here = (file: string) => new URL(file, import.meta.url).pathname;
-  const before = `ROOT='${here('../..')}'\n. "$ROOT/deploy/bench/plain.sh"\n. "$ROOT/deploy/bench/ways.sh"`;
+  const before = `ROOT='${here('../..')}'\n. "$ROOT/deploy/bench/plain.sh"\n. "$ROOT/deploy/bench/ways.sh"\n${peer?.shell ?? ''}`;
   const [host1, host2, prober] = await Promise.all([
     openShell(lab, 'host1', before),
     openShell(lab, 'host2', before),
@@ -53,6 +76,8 @@ export async function setTheStage(lab: BenchLab, source: string, set: SetName): 
     const words = `${plain.name} ${management[other(host)]} ${management[host]}`;
     await on[host].run(`plain_host ${words} <<'END'\n${config}\nEND`);
   }
+  const stage: Stage = { lab, prober, on, at: { [mine.name]: 'host1', [plain.name]: 'host1' } };
+  await peer?.join(stage, set);
   await host1.run(`plain_ready ${plain.name}; plain_boot ${plain.name}`);
-  return { lab, prober, on, at: { [mine.name]: 'host1', [plain.name]: 'host1' } };
+  return stage;
 }

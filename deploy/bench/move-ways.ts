@@ -1,36 +1,12 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { SagaState } from '../../shared/contract/saga.ts';
+import { lxdCopy, lxdMove } from './lxd.ts';
+import type { Way } from './move-names.ts';
+import { type Script, byScript, churn } from './move-script.ts';
 import { type Host, type Stage, management, mine, plain } from './move-stage.ts';
 import { probed } from './prober.ts';
-import type { Figures, Storage } from './report.ts';
-
-/** So long after the begin of the first copy the files change (ms): while it runs. */
-const CHURN_AFTER = 1000;
-
-export const allWays = [
-  'floor',
-  'vs',
-  'vs crash-consistent',
-  'stop, rsync, start',
-  'rsync, stop, rsync, start',
-  'rsync, rsync, stop, rsync, start',
-  'send, send, stop, send, start',
-] as const;
-export type Way = (typeof allWays)[number];
-
-/** btrfs send needs btrfs. */
-export const fits = (way: Way, storage: Storage): boolean => storage === 'btrfs' || !way.startsWith('send');
-
-/** The same changes for every way: 1 % of the files and 50 MB, while the first copy runs. */
-async function churn({ lab }: Stage, host: Host, tree: string): Promise<void> {
-  await sleep(CHURN_AFTER);
-  const script = new URL('./ways.sh', import.meta.url).pathname;
-  await lab.lab('exec', host, '--', 'bash', '-c', `ROOT=. ; . '${script}'; tree_churn '${tree}'`);
-}
-
-const minesTree = `/var/lib/vservers/${mine.name}/rootfs`;
-const plainsTree = '/var/lib/vservers/.plain/rootfs';
+import type { Figures } from './report.ts';
 
 function moveMine(...more: string[]) {
   return async (stage: Stage, from: Host, to: Host): Promise<Figures> => {
@@ -47,7 +23,7 @@ function moveMine(...more: string[]) {
       }
       const [last] = await Promise.all([
         lab.vs(['saga', 'follow', begun.id, '--json'], 900_000),
-        churn(stage, from, minesTree),
+        churn(stage, from, mine.tree),
       ]);
       return JSON.parse(last) as SagaState;
     });
@@ -65,38 +41,19 @@ function moveMine(...more: string[]) {
   };
 }
 
-type Timed = (step: string, host: Host, line: string) => Promise<string>;
-interface Script {
-  /** Before the time is taken. */
-  before?: (stage: Stage, from: Host, to: Host) => Promise<unknown>;
-  run(timed: Timed, from: Host, to: Host, churned: () => Promise<void>): Promise<number>;
-  after?: (stage: Stage, from: Host, to: Host) => Promise<unknown>;
-}
-
-/** A script: what it does before, what is timed, and the old tree away after it. */
-function movePlain(script: Script) {
-  return async (stage: Stage, from: Host, to: Host): Promise<Figures> => {
-    const { lab, prober, on, at } = stage;
-    await on[to].run('plain_empty');
-    await script.before?.(stage, from, to);
-    await on[to].run('sync -f /var/lib/vservers');
-    const steps: Record<string, number> = {};
-    const timed: Timed = async (step, host, line) => {
-      const begun = performance.now();
-      const output = await on[host].run(line, 900_000);
-      steps[step] = Math.round(performance.now() - begun);
-      return output;
-    };
-    const { value, ...times } = await probed(lab, prober, plain.address, () =>
-      script.run(timed, from, to, () => churn(stage, from, plainsTree)),
-    );
-    at[plain.name] = to;
-    await script.after?.(stage, from, to);
-    await on[from].run('plain_drop; sync -f "$TREE"');
-    for (const step of Object.keys(steps)) if (step.startsWith('live')) delete steps[step];
-    return { ...times, bytes: value, steps };
-  };
-}
+/** A script for the plain container: an empty place for its tree before, the old tree away after it. */
+const movePlain = (script: Script) =>
+  byScript(plain, {
+    run: script.run,
+    async before(stage, from, to) {
+      await stage.on[to].run('plain_empty');
+      await script.before?.(stage, from, to);
+    },
+    async after(stage, from, to) {
+      await script.after?.(stage, from, to);
+      await stage.on[from].run('plain_drop; sync -f "$TREE"');
+    },
+  });
 
 const stop = `plain_stop ${plain.name}`;
 const start = `plain_ready ${plain.name}; plain_boot ${plain.name}`;
@@ -157,4 +114,6 @@ export const waysOf: Record<Way, (stage: Stage, from: Host, to: Host) => Promise
   'rsync, stop, rsync, start': movePlain(rsync(1)),
   'rsync, rsync, stop, rsync, start': movePlain(rsync(2)),
   'send, send, stop, send, start': movePlain(send),
+  'LXD stop, move, start': lxdMove,
+  'LXD copy, refresh, stop, refresh, start': lxdCopy,
 };

@@ -1,18 +1,18 @@
 import { writeFile } from 'node:fs/promises';
 import { say, withLab } from './kit.ts';
+import { lxd, lxdPeer } from './lxd.ts';
+import { type Source, type Way, fits, isOurs, isPeer } from './move-names.ts';
 import { type Stage, hosts, mine, other, plain, setTheStage } from './move-stage.ts';
-import { type Way, fits, waysOf } from './move-ways.ts';
-import { type Results, type SetName, type Storage, summary, tableOf } from './report.ts';
+import { waysOf } from './move-ways.ts';
+import { type About, type Results, type SetName, type Storage, summary, tableOf } from './report.ts';
 import { plotOf } from './plot.ts';
-
-export const sources = ['busybox', 'bookworm', 'trixie'] as const;
 
 export interface MoveOptions {
   lab: string;
   rounds: number;
   json: boolean;
   signal: AbortSignal;
-  source: (typeof sources)[number];
+  source: Source;
   storage: readonly Storage[];
   sets: readonly SetName[];
   /** Only these; all that fit the storage unless told. */
@@ -21,10 +21,13 @@ export interface MoveOptions {
   svg: string | undefined;
 }
 
+/** Whom a way moves. */
+const containerOf = (way: Way) => (isOurs(way) ? mine : isPeer(way) ? lxd : plain);
+
 /** Each way once, from the host where its container is to the other. */
 async function oneRound(stage: Stage, ways: readonly Way[], results: Results[string]): Promise<void> {
   for (const way of ways) {
-    const from = stage.at[way.startsWith('vs') ? mine.name : plain.name] ?? hosts[0];
+    const from = stage.at[containerOf(way).name] ?? hosts[0];
     const to = other(from);
     // what one way left to be written must not fall into the other's time
     await Promise.all(hosts.map((host) => stage.on[host].run('sync -f /var/lib/vservers')));
@@ -36,13 +39,14 @@ async function oneRound(stage: Stage, ways: readonly Way[], results: Results[str
   }
 }
 
-/** `bench move`: a vserver moved by vs, and a plain container by scripts, in turn in one lab; the exit code. */
+/** `bench move`: a vserver moved by vs, and a plain container by scripts, in turn in one lab (and one of LXD by LXD); the exit code. */
 export async function benchMove(options: MoveOptions): Promise<number> {
   const results: Results = {};
+  const lxdHere = options.ways.some(isPeer) ? await lxdPeer(options.signal) : undefined;
   for (const storage of options.storage)
     for (const set of options.sets)
       await withLab(options.lab, storage, options.signal, async (lab) => {
-        const stage = await setTheStage(lab, options.source, set);
+        const stage = await setTheStage(lab, options.source, set, lxdHere?.on(storage));
         const ways = options.ways.filter((way) => fits(way, storage));
         const here = (results[`${storage} ${set}`] = {});
         for (let round = 0; round < options.rounds; round++) {
@@ -52,11 +56,13 @@ export async function benchMove(options: MoveOptions): Promise<number> {
         for (const shell of [stage.prober, ...Object.values(stage.on)]) shell.close();
       });
   const medians = summary(results);
-  if (options.svg) await writeFile(options.svg, plotOf(options.source, options.rounds, medians));
-  if (options.json)
-    console.log(
-      JSON.stringify({ source: options.source, rounds: options.rounds, medians, results }, null, 1),
-    );
-  else console.log(tableOf(options.source, options.rounds, medians));
+  const about: About = {
+    source: options.source,
+    rounds: options.rounds,
+    ...(lxdHere ? { peer: `LXD ${lxdHere.version}` } : {}),
+  };
+  if (options.svg) await writeFile(options.svg, plotOf(about, medians));
+  if (options.json) console.log(JSON.stringify({ ...about, medians, results }, null, 1));
+  else console.log(tableOf(about, medians));
   return 0;
 }

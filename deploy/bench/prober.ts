@@ -21,6 +21,17 @@ export async function awaitAnswer(prober: Shell, address: string): Promise<void>
   );
 }
 
+/** Waits until both probers ask, which on a busy machine takes seconds: connections and pings that leave their namespace. */
+async function awaitAsking(prober: Shell): Promise<void> {
+  await prober.run(`sent() { awk '$1 == "Tcp:" { tcp = $6 } $1 == "Icmp:" && !at { for (n = 2; n <= NF; n++) if ($n == "OutEchos") at = n; next }
+  $1 == "Icmp:" { ping = $at } END { print tcp, ping }' /proc/net/snmp; }
+for i in $(seq 100); do
+  read -r tcp ping < <(sent); sleep 0.3; read -r tcp2 ping2 < <(sent)
+  if [ $((tcp2 - tcp)) -gt 9 ] && [ $((ping2 - ping)) -gt 9 ]; then exit 0; fi
+done
+echo 'the probers do not ask every 10 ms' >&2; exit 1`);
+}
+
 /** Starts the lab's prober; `stop` ends it and answers what it saw. */
 function startProbe(lab: BenchLab, words: string[]): { stop(): Promise<ProbeResult> } {
   const more = ['--name', lab.name, '--interval', '10ms', '--for', '60m', '--json'];
@@ -56,12 +67,12 @@ export async function probed<T>(
   const probes = [startProbe(lab, [`${address}:80`]), startProbe(lab, [address, '--icmp'])];
   const stop = () => Promise.all(probes.map((one) => one.stop()));
   try {
-    await sleep(1500); // until the probers ask
+    await awaitAsking(prober);
     const begun = Date.now();
     const value = await move();
     const ended = Date.now();
     await awaitAnswer(prober, address);
-    await sleep(500);
+    await sleep(1200); // what was asked in the gap is answered or given up by then (1 s): a late answer would make a gap of its own
     const [seen, ping] = await stop();
     if (!seen || !ping) throw new Error('a prober has no result');
     // the last answer before it may be some questions old

@@ -1,4 +1,5 @@
 import { median } from './kit.ts';
+import { isOurs, isScript } from './move-names.ts';
 
 export const storages = ['btrfs', 'dir'] as const;
 export type Storage = (typeof storages)[number];
@@ -32,6 +33,17 @@ export interface Median {
 }
 export type Medians = Record<string, Record<string, Median>>;
 
+/** What all figures of a run have in common. */
+export interface About {
+  source: string;
+  rounds: number;
+  /** The other program in it, with its version. */
+  peer?: string;
+}
+/** The same for people. */
+export const titleOf = ({ source, rounds, peer }: About): string =>
+  `a ${source} container between two hosts, medians of ${rounds} rounds, in turn${peer ? `; ${peer}` : ''}`;
+
 const whole = (values: number[]): number => Math.round(median(values));
 
 /** Medians of the rounds for each way of each storage and set. */
@@ -55,7 +67,7 @@ export function summary(results: Results): Medians {
         };
       }
       const floor = medians['floor'];
-      const scripts = Object.entries(medians).filter(([way]) => way !== 'floor' && !way.startsWith('vs'));
+      const scripts = Object.entries(medians).filter(([way]) => isScript(way));
       const fastest = Math.min(...scripts.map(([, one]) => one.totalMs));
       for (const [way, one] of Object.entries(medians)) {
         if (floor && way !== 'floor') one.aboveFloorMs = one.downtimeMs - floor.downtimeMs;
@@ -70,14 +82,16 @@ export function summary(results: Results): Medians {
 const seconds = (ms: number): string => `${(ms / 1000).toFixed(2)} s`;
 const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(0)} MB`;
 
-/** The same for people, in 80 columns. */
-export function tableOf(source: string, rounds: number, medians: Medians): string {
+/** The same for people, in 80 columns where the names of the ways allow it. */
+export function tableOf(about: About, medians: Medians): string {
+  const names = Object.values(medians).flatMap((ways) => Object.keys(ways));
+  const width = Math.max(34, ...names.map((name) => name.length + 2));
   const line = (...cells: string[]) =>
     cells
-      .map((cell, index) => (index === 0 ? cell.padEnd(34) : cell.padStart(9)))
+      .map((cell, index) => (index === 0 ? cell.padEnd(width) : cell.padStart(9)))
       .join('')
       .trimEnd();
-  const lines = [`a ${source} container between two hosts, medians of ${rounds} rounds, in turn`];
+  const lines = [titleOf(about)];
   for (const [where, ways] of Object.entries(medians)) {
     lines.push('', line(where, 'down', '- floor', 'ping', 'total', 'bytes'));
     for (const [way, one] of Object.entries(ways))
@@ -92,7 +106,7 @@ export function tableOf(source: string, rounds: number, medians: Medians): strin
         ),
       );
     for (const [way, { steps }] of Object.entries(ways))
-      if (way.startsWith('vs') || way === 'floor')
+      if (isOurs(way) || way === 'floor')
         lines.push(
           ...wrap(
             `  ${way}: ${Object.entries(steps)
