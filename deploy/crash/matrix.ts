@@ -1,5 +1,6 @@
 import { appendFileSync, existsSync, readFileSync } from 'node:fs';
-import { type Cell, type Result, learnRows, runCell } from './cell.ts';
+import { learnRows } from './begin.ts';
+import { type Cell, type Result, runCell } from './cell.ts';
 import { faults, fits } from './faults.ts';
 import { sagas } from './sagas.ts';
 import { cellText, head, repeatOf, rowHead } from './table.ts';

@@ -1,7 +1,8 @@
 import { readFileSync, readdirSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { endOf, judge } from './cell.ts';
+import { endOf } from './begin.ts';
 import { faults } from './faults.ts';
+import { judge } from './judge.ts';
 import { countsScript } from './leftovers.ts';
 import { sagas } from './sagas.ts';
 import { type Storage, type World, closeWorld, hosts, on, openWorld, pidOf } from './world.ts';
