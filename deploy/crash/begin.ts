@@ -34,11 +34,12 @@ export async function endOf(
 export async function learnRows(world: World, saga: string, back: boolean): Promise<Row[]> {
   const spec = sagas[saga];
   if (!spec) throw new Error(`there is no saga ${saga} in the matrix`);
+  if (back && spec.abortAt === undefined) return [];
   await spec.ready(world);
   const known = new Set(journalsIn(world.journals));
   const isNew = (id: string) => id.startsWith(`${spec.kind}-`) && !known.has(`${id}.jsonl`);
   let id: string | undefined;
-  if (back) {
+  if (back && spec.abortAt !== undefined) {
     const aborted = abortAtStep(world, spec.abortAt, isNew);
     spec.begin(world).catch(() => undefined);
     id = await aborted;

@@ -56,7 +56,7 @@ export async function runCell(world: World, cell: Cell): Promise<Result> {
   const back = cell.row.startsWith('undo: ');
   const ofChild = cell.row.startsWith(CHILD);
   const row = ofChild ? cell.row.slice(CHILD.length) : cell.row;
-  const aborted = back ? abortAtStep(world, spec.abortAt, journals.own) : undefined;
+  const aborted = back ? abortAtStep(world, spec.abortAt ?? '', journals.own) : undefined;
   const reached = atRow(
     world.journals,
     ofChild ? journals.child : journals.own,

@@ -22,7 +22,7 @@ export async function judge(
     wanted.push({ ...web1, place: ownersOf(world, web1.name)[0]?.host, runs: true });
   const until = Date.now() + SETTLES_MS;
   for (;;) {
-    const wrong = await wrongNow(world, wanted);
+    const wrong = await wrongNow(world, wanted, sagas[saga]?.copies?.(result) ?? {});
     if (wrong.length === 0) break;
     if (Date.now() > until) return wrong;
     await sleep(300);
@@ -31,7 +31,7 @@ export async function judge(
   return home ? lost(world, home) : ['nobody owns web1'];
 }
 
-async function wrongNow(world: World, wanted: Wanted[]): Promise<string[]> {
+async function wrongNow(world: World, wanted: Wanted[], kept: Record<string, boolean>): Promise<string[]> {
   const wrong: string[] = [];
   const { rows } = await ask(world, 'master', 'orchestrator.scan', {}, 10_000).catch((error: unknown) => {
     wrong.push(`the pool cannot be asked: ${String(error)}`);
@@ -58,6 +58,12 @@ async function wrongNow(world: World, wanted: Wanted[]): Promise<string[]> {
       .join(' and ');
     if (told !== state) wrong.push(`the pool says "${told}" of ${name}, not "${state}"`);
   }
+  const { copies } = Object.keys(kept).length
+    ? await ask(world, 'master', 'orchestrator.copies', {}, 10_000).catch(() => ({ copies: [] }))
+    : { copies: [] };
+  for (const [name, isKept] of Object.entries(kept))
+    if (copies.some((copy) => copy.name === name) !== isKept)
+      wrong.push(`the master has ${isKept ? 'no' : 'a'} copy of ${name}`);
   const left = await leftovers(world).catch((error: unknown) => [String(error)]);
   if (left.length > 0) wrong.push(`left behind: ${left.slice(0, 5).join(', ')}`);
   return wrong;

@@ -106,6 +106,7 @@ export const sagas: Record<string, SagaSpec> = {
     },
     begin: (world) => begun(ask(world, 'master', 'orchestrator.get', { name: 'web1' })),
     end: () => [],
+    copies: () => ({ web1: true }), // the new one, or that of the run without a fault
   },
   put: {
     kind: 'put',
@@ -115,6 +116,16 @@ export const sagas: Record<string, SagaSpec> = {
     ready: (world) => keptOnMaster(world, target),
     begin: (world) => begun(ask(world, 'master', 'orchestrator.put', { name: 'web2', host: target })),
     end: (result) => [here(web2, result === 'done' ? target : undefined, false)],
+    copies: () => ({ web2: true }),
+  },
+  forget: {
+    kind: 'forget',
+    about: () => 'web2',
+    parts: () => ({}),
+    ready: (world) => keptOnMaster(world, target),
+    begin: (world) => begun(ask(world, 'master', 'orchestrator.forget', { name: 'web2' })),
+    end: () => [here(web2, undefined, false)],
+    copies: (result) => ({ web2: result === 'undone' }),
   },
   ...deadSagas,
   ...hostSagas,

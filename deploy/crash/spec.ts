@@ -35,7 +35,7 @@ export interface SagaSpec {
   /** What it holds: a vserver, or a host. */
   about(parts: Parts): string;
   /** The step in which a person aborts it, for the rows of its way back: the last one before the point of no return. */
-  abortAt: string;
+  abortAt?: string;
   /** Lines of the journal of the move of web1 that it begins, as rows too. */
   childRows?: string[];
   parts(world: World): Parts;
@@ -46,6 +46,8 @@ export interface SagaSpec {
   after?(world: World): Promise<void>;
   /** What must be there at the end; of a web1 that is not in it: as it was. */
   end(result: 'done' | 'undone', parts: Parts, world: World): Wanted[];
+  /** Of which vservers the master must have a copy then, and of which none. */
+  copies?(result: 'done' | 'undone'): Record<string, boolean>;
 }
 
 /** The host that has web1. */
