@@ -1,6 +1,7 @@
 import { type ChildProcess, type StdioOptions, spawn } from 'node:child_process';
 import { ExecaError, execa } from 'execa';
 import { VsError } from './errors.ts';
+import { endOf, takeSpare } from './spare.ts';
 
 /** A tool that ended with an unexpected code, was killed or ran out of time. */
 export class RunError extends VsError {
@@ -36,16 +37,20 @@ export interface RunResult {
 export async function run(argv: string[], options: RunOptions = {}): Promise<RunResult> {
   const [file = '', ...args] = argv;
   const timeout = options.timeoutMs ?? 60_000;
-  const result = await execa(file, args, {
-    reject: false,
-    timeout,
-    stripFinalNewline: false,
-    maxBuffer: 64 * 1024 * 1024,
-    env: { LC_ALL: 'C', ...options.env },
-    ...(options.input === undefined ? { stdin: 'ignore' as const } : { input: options.input }),
-    ...(options.signal ? { cancelSignal: options.signal } : {}),
-    ...(options.cwd ? { cwd: options.cwd } : {}),
-  });
+  const maxBuffer = 64 * 1024 * 1024;
+  const spare = options.env || options.cwd ? undefined : takeSpare(argv, options.input ?? '');
+  const result = spare
+    ? await endOf(spare, { timeout, signal: options.signal, maxBuffer })
+    : await execa(file, args, {
+        reject: false,
+        timeout,
+        stripFinalNewline: false,
+        maxBuffer,
+        env: { LC_ALL: 'C', ...options.env },
+        ...(options.input === undefined ? { stdin: 'ignore' as const } : { input: options.input }),
+        ...(options.signal ? { cancelSignal: options.signal } : {}),
+        ...(options.cwd ? { cwd: options.cwd } : {}),
+      });
   const stderr = String(result.stderr ?? '');
   const code = result.exitCode;
   if (code !== undefined && (options.okCodes ?? [0]).includes(code)) {
@@ -83,11 +88,25 @@ export function start(
   options: { stdio: StdioOptions; env?: NodeJS.ProcessEnv; signal?: AbortSignal; cwd?: string },
 ): ChildProcess {
   const [file = '', ...args] = argv;
+  const { stdio, signal } = options;
+  if (Array.isArray(stdio) && stdio.length === 3 && stdio.every(isPlain) && !options.env && !options.cwd) {
+    const child = takeSpare(argv, stdio[0] === 'ignore' ? '' : undefined);
+    if (child) {
+      if (stdio[1] === 'ignore') child.stdout?.resume();
+      if (stdio[2] === 'ignore') child.stderr?.resume();
+      const end = () => child.kill('SIGTERM');
+      signal?.addEventListener('abort', end, { once: true });
+      child.once('exit', () => signal?.removeEventListener('abort', end));
+      if (signal?.aborted) end();
+      return child;
+    }
+  }
   return spawn(file, args, {
-    stdio: options.stdio,
+    stdio,
     env: { ...process.env, LC_ALL: 'C', ...options.env },
     shell: false,
-    ...(options.signal ? { signal: options.signal } : {}),
+    ...(signal ? { signal } : {}),
     ...(options.cwd ? { cwd: options.cwd } : {}),
   });
 }
+const isPlain = (one: unknown): boolean => one === 'ignore' || one === 'pipe';

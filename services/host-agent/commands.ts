@@ -198,13 +198,20 @@ export function createCommands({ context, paths, lxc, locks, runtime, states }: 
         await states.of(args.name);
         return { epoch, enabled: config.enabled };
       }),
-    claim: (name: string, saga: string, epoch: number) =>
-      inTurn(name, async () => {
+    async claim({ name, saga, epoch, start: starts }: Args<'host-agent.claim'>): Promise<VserverState> {
+      const owned = inTurn(name, async () => {
         await locks.require(name, saga);
         const { uuid } = await loadVserver(paths, host, name);
         await claim(settings, { name, uuid, saga, epoch });
         return states.of(name);
-      }),
+      });
+      // it is next in turn; what goes wrong is told to who asks for the start
+      if (starts)
+        void owned
+          .then(() => inTurn(name, () => start(name, saga, epoch)))
+          .catch((error: unknown) => context.log.warn({ vserver: name, error: String(error) }, 'start'));
+      return owned;
+    },
     /** Another host owns it now: ours ends at once, and is given up. Locks do not matter here. */
     yield: (name: string, to: string, epoch: number) =>
       inTurn(name, async () => {

@@ -83,7 +83,7 @@ export function service(context: Context): Service {
       'host-agent.configure': ({ name, saga }) => nothing(commands.configure(name, saga)),
       'host-agent.detach': ({ name, saga }) => nothing(commands.detach(name, saga)),
       'host-agent.release': (args) => commands.release(args),
-      'host-agent.claim': ({ name, saga, epoch }) => commands.claim(name, saga, epoch),
+      'host-agent.claim': (args) => commands.claim(args),
       'host-agent.renew': () => certificates.request(),
       'host-agent.certificate': ({ certificate }) => certificates.install(certificate),
       'host-agent.answering': (args) => commands.answering(args),

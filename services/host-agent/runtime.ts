@@ -6,6 +6,7 @@ import { type VserverConfig, vserverConfig } from '../../shared/contract/vserver
 import { VsError } from '../../shared/errors.ts';
 import type { Paths } from '../../shared/paths.ts';
 import { run } from '../../shared/run.ts';
+import { keepSpares } from '../../shared/spare.ts';
 import type { Context } from '../../shared/service.ts';
 import { readJson, writeFileIfChanged } from '../../shared/store.ts';
 import { doom, freezeNow, notFrozen, thawDoomed, thawNow } from './freezer.ts';
@@ -20,6 +21,8 @@ const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 const LOOK_MS = 4;
 /** What a saga made ready is taken as it is for so long (ms); after that it is made ready again. */
 const READY_MS = 60_000;
+/** What runs on the target from the adoption on: the storage's tool, the runtime's. */
+const SPARES = 4;
 const exists = async (path: string) => (await lstat(path).catch(() => undefined)) !== undefined;
 
 async function initOf(rootfs: string): Promise<Init> {
@@ -148,6 +151,7 @@ export function createRuntime(context: Context, paths: Paths, lxc: Lxc) {
       const mount = mountWaiting(paths.rootfs(name), paths.mount(name), config.idmap);
       forget(name);
       rehearsed.set(name, { saga, files, net, mount });
+      keepSpares(SPARES);
     },
     /** Nothing of it lives, or 'refused'; what is just ending may take so long (ms). */
     async requireStopped(name: string, ms = 0): Promise<void> {

@@ -142,6 +142,8 @@ export function service(context: Context): Service {
             if ((await readJson(marker(name), adopted))?.saga === saga && !(await there(tree))) return {};
             throw new VsError('conflict', `${host} has a vserver ${name} already`);
           }
+          if (label && !(await there(tree)) && !(await there(`${paths.staging(name, saga)}/${label}`)))
+            throw new VsError('failed', `the last copy of ${name} (${label}) is not whole on ${host}`);
           await writeJson(marker(name), adopted, { version: 1, saga });
           // a tree that was put back by an undo is what there is; else one step makes the snapshot the tree in its place
           if (label && !(await there(tree)))

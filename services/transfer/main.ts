@@ -4,6 +4,7 @@ import type { Args } from '../../shared/contract/commands.ts';
 import { VsError } from '../../shared/errors.ts';
 import { pathsFor } from '../../shared/paths.ts';
 import { run } from '../../shared/run.ts';
+import { keepSpares } from '../../shared/spare.ts';
 import { unseal } from '../../shared/seal.ts';
 import type { Context, Service } from '../../shared/service.ts';
 import { type Admitted, admitPlain, admitTls } from './admission.ts';
@@ -20,6 +21,9 @@ import { sendTree } from './sending.ts';
 import { receiveTar } from './tar.ts';
 import { openWire } from './wire.ts';
 import { openWork } from './work.ts';
+
+/** What runs on the source from the stop on: the runtime's tools, a snapshot, the copy. */
+const SPARES = 5;
 
 /** The transfer service: one-time endpoints on the target, copies from the source. */
 export function service(context: Context): Service {
@@ -185,6 +189,7 @@ export function service(context: Context): Service {
             copy === 'rsync' ? ['rsync', 'list'] : ['btrfs-send', `${saga}.${label}`, label ?? ''];
           const wire = await openWire({ ...opening, secret: unseal(settings, secret) }, words);
           held.keep(saga, port, { wire, words: words.join(' ') });
+          keepSpares(SPARES);
           return {};
         }),
       'transfer.verify': async ({ name, saga, copy, label, treeBytes, treeFiles }) => {

@@ -9,7 +9,7 @@ import { confined } from './confine.ts';
 import { readLine, wrongIn } from './hello.ts';
 import type { meter } from './progress.ts';
 import { LACKS, QUIET_SECONDS, carry, rsyncWire, throughWire } from './rsyncd.ts';
-import { END, sendFramed } from './stream.ts';
+import { END, sendFramed } from './frames.ts';
 import { type Way, openWire } from './wire.ts';
 
 /** Source: the list goes before rsync, which may begin when the tree of the target is ready for it. */

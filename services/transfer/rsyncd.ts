@@ -8,7 +8,7 @@ import { start } from '../../shared/run.ts';
 import type { Admitted } from './admission.ts';
 import { type Counted, applyList } from './apply.ts';
 import { HELLO_MS, answer } from './hello.ts';
-import { takeFramed } from './stream.ts';
+import { takeFramed } from './frames.ts';
 
 /** What rsync runs instead of ssh, and the target that it then has; constants, for orphans.ts knows them too. */
 export const rsyncWire = new URL('rsync-wire.pl', import.meta.url).pathname;

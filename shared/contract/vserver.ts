@@ -190,8 +190,8 @@ export const hostAgentCommands = {
     z.object({ epoch, enabled: z.boolean() }),
   ),
   'host-agent.claim': hostCommand(
-    'take ownership with a higher epoch than this host ever saw',
-    z.strictObject({ name, saga: id, epoch }),
+    'take ownership with a higher epoch than this host ever saw; start: and begin to start it, without waiting for that (a start that comes then joins)',
+    z.strictObject({ name, saga: id, epoch, start: z.boolean().optional() }),
     vserverState,
   ),
   'host-agent.answering': hostCommand(

@@ -4,7 +4,7 @@ import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, wri
 import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
 import { afterAll, describe, expect, test } from 'vitest';
-import { END, pace, sendFramed } from '../../services/transfer/stream.ts';
+import { END, pace, sendFramed } from '../../services/transfer/frames.ts';
 import { openWire } from '../../services/transfer/wire.ts';
 import { readLine } from '../../services/transfer/hello.ts';
 import { call, copying, directory, progress, root } from './copy-kit.ts';

@@ -34,8 +34,8 @@ export const mutations: Mutation[] = [
     'claim-without-next-epoch',
     'move',
     move,
-    /('host-agent\.claim', \{ \.\.\.both\(context\), epoch: epoch) \+ 1/,
-    '$1',
+    'const next = { ...both(context), epoch: epoch + 1',
+    'const next = { ...both(context), epoch: epoch',
   ),
   {
     name: 'undo-after-the-point-of-no-return',

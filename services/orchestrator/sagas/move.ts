@@ -5,7 +5,7 @@ import type { Agents } from '../agent.ts';
 import type { Step, StepContext } from '../executor.ts';
 import { day, groups, seconds } from '../text.ts';
 import { type Route, arm, livePasses, pass, passText } from '../passes.ts';
-import { keep, stageStep } from './steps.ts';
+import { bothEnded, keep, stageStep } from './steps.ts';
 
 export interface MovePlan extends Route {
   running: boolean;
@@ -17,7 +17,7 @@ export interface MovePlan extends Route {
 }
 
 /** While it boots, what can wait waits (ms): a check and the clean-up would take the processor from what people wait for. */
-const SETTLE_MS = 1000;
+const SETTLE_MS = 400;
 
 /** Refusals of a move, before anything is journaled or changed. */
 export function checkMove(vserver: VserverState, target: HostInfo, others: VserverState[]): void {
@@ -154,12 +154,12 @@ export function moveSteps(plan: MovePlan, agents: Agents): Step[] {
         return { ...last };
       },
     },
-    {
+    // of a btrfs stream: who received it has said so, and adopts nothing else
+    copy === 'rsync' && {
       name: 'verify',
       host: target,
       downtime: running,
       async do(context) {
-        const { label } = labelOf(context);
         const { treeBytes, treeFiles, life } = context.outputs['final'] as {
           life?: string;
           treeBytes?: number;
@@ -168,13 +168,12 @@ export function moveSteps(plan: MovePlan, agents: Agents): Step[] {
         await agents.ask(
           target,
           'transfer.verify',
-          { ...both(context), copy, label, treeBytes, treeFiles },
+          { ...both(context), copy, treeBytes, treeFiles },
           context,
           { timeoutMs: 600_000 },
         );
-        // what btrfs received is written out by the snapshot that is made of it
-        if (!label) await keep(agents, { name, host: target, life, flush: true }, context);
-        context.say(label ? 'received whole' : `${groups(treeFiles ?? 0)} files agree`);
+        await keep(agents, { name, host: target, life, flush: true }, context);
+        context.say(`${groups(treeFiles ?? 0)} files agree`);
       },
     },
     {
@@ -210,7 +209,8 @@ export function moveSteps(plan: MovePlan, agents: Agents): Step[] {
       host: target,
       downtime: running,
       async do(context) {
-        await agents.ask(target, 'host-agent.claim', { ...both(context), epoch: epoch + 1 }, context);
+        const next = { ...both(context), epoch: epoch + 1, ...(running ? { start: true } : {}) };
+        await agents.ask(target, 'host-agent.claim', next, context);
         context.say(`${target} owns it, epoch ${epoch + 1}`);
       },
     },
@@ -242,18 +242,23 @@ export function moveSteps(plan: MovePlan, agents: Agents): Step[] {
       name: 'clean up',
       host: source,
       async do(context) {
-        // of a connection that a former life made ready and nobody used
-        await agents.ask(source, 'transfer.close', both(context), context);
-        await agents.ask(target, 'transfer.close', both(context), context, { tag: 'target' });
         // what was frozen can run no more, and ends now
         if (freezes) await agents.ask(source, 'host-agent.stop', { ...both(context), force: true }, context);
-        await agents.ask(source, 'host-agent.detach', both(context), context);
-        const { until } = await agents.ask(source, 'snapshot.trash', both(context), context, {
-          timeoutMs: 600_000,
-        });
-        await agents.ask(source, 'snapshot.remove', both(context), context, { timeoutMs: 600_000 });
-        await agents.ask(target, 'snapshot.discard', both(context), context, { timeoutMs: 600_000 });
-        await agents.ask(source, 'network.down', { network }, context);
+        const long = { timeoutMs: 600_000 };
+        // a connection that a former life made ready and nobody used ends too
+        const fromSource = async () => {
+          await agents.ask(source, 'transfer.close', both(context), context);
+          await agents.ask(source, 'host-agent.detach', both(context), context);
+          const { until } = await agents.ask(source, 'snapshot.trash', both(context), context, long);
+          await agents.ask(source, 'snapshot.remove', both(context), context, long);
+          await agents.ask(source, 'network.down', { network }, context);
+          return until;
+        };
+        const fromTarget = async () => {
+          await agents.ask(target, 'transfer.close', both(context), context, { tag: 'target' });
+          await agents.ask(target, 'snapshot.discard', both(context), context, long);
+        };
+        const [until] = await bothEnded(fromSource(), fromTarget());
         await agents.ask(source, 'host-agent.unlock', both(context), context);
         await agents.ask(target, 'host-agent.unlock', both(context), context, { tag: 'target' });
         context.say(`old copy in the trash of ${source}`);

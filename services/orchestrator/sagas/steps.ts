@@ -16,6 +16,12 @@ export const lockStep = (agents: Agents, { name, host }: { name: string; host: s
   },
 });
 
+/** Work on two hosts side by side; when one fails the other is waited for, so that nothing goes on behind the next try. */
+export async function bothEnded<A, B>(one: Promise<A>, other: Promise<B>): Promise<[A, B]> {
+  await Promise.allSettled([one, other]);
+  return [await one, await other];
+}
+
 /** Room and a staging place on the host that gets a vserver. */
 export const stageStep = (
   agents: Agents,

@@ -1,0 +1,181 @@
+import { createWriteStream } from 'node:fs';
+import { type Duplex, type Readable, Transform } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { createZstdCompress } from 'node:zlib';
+import { VsError } from '../../shared/errors.ts';
+import type { meter } from './progress.ts';
+
+/** What a slow disk has saved up may be sent faster than the limit for so long (ms). */
+const BURST_MS = 200;
+/** A frame goes when it has so many bytes, or when its first one has waited for so long (ms). */
+const FRAME = 256 * 1024;
+const FRAME_MS = 4;
+/** A frame that is longer is none (bytes). */
+const LONGEST = 16 * 1024 * 1024;
+/** The end mark: all went well up to here. */
+export const END = Buffer.alloc(4);
+
+/** How long to wait (ms) after so many bytes, so that no more than `limit` bytes a second are sent. */
+export function pace(limit: number | undefined, now: () => number = () => performance.now()) {
+  let due = now();
+  return (bytes: number): number => {
+    if (!limit) return 0;
+    due = Math.max(due, now() - BURST_MS) + (bytes / limit) * 1000;
+    return due - now();
+  };
+}
+
+/**
+ * Source: a stream in pieces with their length before them: so one that was cut off is known; what ends it is `END`. Small
+ * pieces are gathered: btrfs send writes three for each file, and each would cost a packet and a TLS record (measured: three times the time).
+ */
+function framed(limit: number | undefined): Transform {
+  const wait = pace(limit);
+  const most = limit ? Math.min(FRAME, Math.max(4096, Math.round(limit / 20))) : FRAME;
+  let parts: Buffer[] = [];
+  let bytes = 0;
+  let timer: NodeJS.Timeout | undefined;
+  function emit(done: () => void): void {
+    clearTimeout(timer);
+    timer = undefined;
+    if (bytes === 0) return done();
+    const head = Buffer.allocUnsafe(4);
+    head.writeUInt32BE(bytes);
+    const frame = Buffer.concat([head, ...parts], bytes + 4); // one write: a head alone would go in a packet of its own
+    parts = [];
+    bytes = 0;
+    const early = wait(frame.length);
+    stream.push(frame);
+    if (early > 2) setTimeout(done, early);
+    else done();
+  }
+  const stream = new Transform({
+    highWaterMark: 1024 * 1024,
+    transform(chunk: Buffer, _encoding, next) {
+      parts.push(chunk);
+      bytes += chunk.length;
+      if (bytes >= most) return emit(next);
+      timer ??= setTimeout(emit, FRAME_MS, () => undefined);
+      next();
+    },
+    flush: (done) => emit(done),
+    destroy(error, done) {
+      clearTimeout(timer);
+      done(error);
+    },
+  });
+  return stream;
+}
+
+interface Frames {
+  /** What the frames hold. */
+  parts: Buffer[];
+  /** The end mark came; `rest` is what lies behind it. */
+  ended: boolean;
+  rest: Buffer;
+  /** A length that none has. */
+  wrong: boolean;
+}
+
+/** Target: takes frames apart as they come, whatever pieces they come in. */
+function openFrames(): (chunk: Buffer) => Frames {
+  let head: Buffer = Buffer.alloc(0);
+  let left = 0;
+  return (chunk) => {
+    const parts: Buffer[] = [];
+    let data = chunk;
+    for (;;) {
+      if (left > 0) {
+        const part = data.subarray(0, left);
+        if (part.length > 0) parts.push(part);
+        left -= part.length;
+        data = data.subarray(part.length);
+      }
+      if (left > 0) return { parts, ended: false, rest: data, wrong: false };
+      const more = data.subarray(0, 4 - head.length);
+      head = Buffer.concat([head, more]);
+      data = data.subarray(more.length);
+      if (head.length < 4) return { parts, ended: false, rest: data, wrong: false };
+      left = head.readUInt32BE();
+      head = Buffer.alloc(0);
+      if (left === 0 || left > LONGEST) return { parts, ended: left === 0, rest: data, wrong: left > 0 };
+    }
+  };
+}
+
+/** Target: a stream out of its frames. `whole` tells whether the end mark came, and nothing behind it. */
+export function unframed(): { stream: Transform; whole: () => boolean } {
+  const take = openFrames();
+  let state: 'open' | 'whole' | 'wrong' = 'open';
+  const stream = new Transform({
+    transform(chunk: Buffer, _encoding, next) {
+      if (state !== 'open') state = 'wrong';
+      else {
+        const { parts, ended, rest, wrong } = take(chunk);
+        for (const part of parts) this.push(part);
+        if (wrong || (ended && rest.length > 0)) state = 'wrong';
+        else if (ended) state = 'whole';
+      }
+      next();
+    },
+  });
+  return { stream, whole: () => state === 'whole' };
+}
+
+/** Source: a stream in frames onto the wire, up to its end but without the end mark. */
+export async function sendFramed(
+  from: Readable,
+  wire: Duplex,
+  options: { signal: AbortSignal; bwlimit?: number | undefined; packed?: boolean | undefined },
+  count?: ReturnType<typeof meter>,
+): Promise<void> {
+  if (count) from.on('data', (chunk: Buffer) => count.add(chunk.length));
+  const frames = framed(options.bwlimit);
+  const how = { signal: options.signal, end: false };
+  if (options.packed) await pipeline(from, createZstdCompress(), frames, wire, how);
+  else await pipeline(from, frames, wire, how);
+}
+
+/** Target: takes frames up to the end mark into a file that holds at most `most` bytes, and leaves the wire open for what comes then. */
+export async function takeFramed(wire: Duplex, file: string, most: number): Promise<void> {
+  const into = createWriteStream(file, { mode: 0o600 });
+  try {
+    await new Promise<void>((resolve, reject) => {
+      const frames = openFrames();
+      let taken = 0;
+      let over = false;
+      const cut = () => settle(() => reject(new VsError('failed', 'the list of a copy was cut off')));
+      function settle(outcome: () => void): void {
+        over = true;
+        wire.pause();
+        wire.off('data', take).off('end', cut).off('close', cut);
+        outcome();
+      }
+      function take(chunk: Buffer): void {
+        const { parts, ended, rest, wrong } = frames(chunk);
+        for (const part of parts) {
+          taken += part.length;
+          if (taken > most) break;
+          if (!into.write(part)) {
+            wire.pause();
+            into.once('drain', () => over || wire.resume()); // what comes then is for others
+          }
+        }
+        if (wrong || taken > most)
+          return settle(() => reject(new VsError('refused', 'the list of a copy is too long')));
+        if (!ended) return;
+        if (rest.length > 0) wire.unshift(rest);
+        settle(resolve);
+      }
+      into.once('error', (error) => settle(() => reject(error)));
+      wire.on('data', take).on('end', cut).on('close', cut);
+      if (wire.destroyed) cut();
+      else wire.resume();
+    });
+    await new Promise<void>((resolve, reject) =>
+      into.end((error?: Error | null) => (error ? reject(error) : resolve())),
+    );
+  } finally {
+    into.destroy();
+  }
+}

@@ -1,0 +1,61 @@
+import { PassThrough, Readable } from 'node:stream';
+import { buffer } from 'node:stream/consumers';
+import { pipeline } from 'node:stream/promises';
+import * as fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { END, sendFramed, unframed } from '../../services/transfer/frames.ts';
+
+const signal = new AbortController().signal;
+/** What a source puts on the wire for these pieces. */
+async function onWire(pieces: Uint8Array[], limit?: number): Promise<Buffer> {
+  const wire = new PassThrough();
+  const all = buffer(wire);
+  await sendFramed(Readable.from(pieces.map((one) => Buffer.from(one))), wire, { signal, bwlimit: limit });
+  wire.end();
+  return all;
+}
+/** What a target makes of it, when it comes in pieces of these sizes. */
+async function taken(bytes: Buffer, sizes: number[]): Promise<{ text: Buffer; whole: boolean }> {
+  const pieces: Buffer[] = [];
+  for (let at = 0, n = 0; at < bytes.length; n++) {
+    const size = sizes[n % sizes.length] ?? 1;
+    pieces.push(bytes.subarray(at, at + size));
+    at += size;
+  }
+  const { stream, whole } = unframed();
+  const text = buffer(stream);
+  await pipeline(Readable.from(pieces), stream);
+  return { text: await text, whole: whole() };
+}
+const sizes = fc.array(fc.integer({ min: 1, max: 9 }), { minLength: 1, maxLength: 20 });
+
+test('what was sent arrives, however it is cut on the way; the end mark alone makes it whole', async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(fc.uint8Array({ maxLength: 40 }), { maxLength: 30 }),
+      sizes,
+      async (pieces, cuts) => {
+        const sent = await onWire(pieces);
+        const text = Buffer.concat(pieces);
+        expect(await taken(Buffer.concat([sent, END]), cuts)).toEqual({ text, whole: true });
+        expect((await taken(sent, cuts)).whole).toBe(false);
+        expect((await taken(Buffer.concat([sent, END, END]), cuts)).whole).toBe(false);
+        if (text.length > 0) expect((await taken(sent.subarray(0, -1), cuts)).whole).toBe(false);
+      },
+    ),
+    { numRuns: 100 },
+  );
+});
+
+test('pieces of a few bytes go together; with a limit no frame is more than a twentieth of a second of it', async () => {
+  const pieces = Array.from({ length: 10_000 }, () => Buffer.alloc(60, 1));
+  expect((await onWire(pieces)).length).toBeLessThan(600_000 + 4 * 100);
+  const limited = await onWire(pieces.slice(0, 2000), 400_000);
+  for (let at = 0; at < limited.length; at += 4 + limited.readUInt32BE(at))
+    expect(limited.readUInt32BE(at)).toBeLessThan(20_000 + 60);
+});
+
+test('a length that none has is no end of a stream', async () => {
+  const wrong = Buffer.from([0x7f, 0, 0, 0, 1, 2, 3, 0, 0, 0, 0]);
+  expect((await taken(wrong, [100])).whole).toBe(false);
+});
