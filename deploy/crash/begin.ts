@@ -70,8 +70,8 @@ export function newJournals(world: World, kind: string) {
   const known = new Set(journalsIn(world.journals));
   const isNew = (id: string, prefix: string) => id.startsWith(`${prefix}-`) && !known.has(`${id}.jsonl`);
   const ofWeb1 = (id: string) => {
-    const plan = journalOf(world, id)[0]?.['plan'] as { name?: string } | undefined;
-    return plan?.name === web1.name;
+    const made = journalOf(world, id)[0]?.['plan'] as { plan?: { name?: string } } | undefined;
+    return made?.plan?.name === web1.name;
   };
   return {
     own: (id: string) => isNew(id, kind),

@@ -33,10 +33,11 @@ export async function judge(
 
 async function wrongNow(world: World, wanted: Wanted[], kept: Record<string, boolean>): Promise<string[]> {
   const wrong: string[] = [];
-  const { rows } = await ask(world, 'master', 'orchestrator.scan', {}, 10_000).catch((error: unknown) => {
+  const pool = await ask(world, 'master', 'orchestrator.scan', {}, 10_000).catch((error: unknown) => {
     wrong.push(`the pool cannot be asked: ${String(error)}`);
-    return { rows: [] };
+    return { rows: [], hosts: [] };
   });
+  for (const { host, state } of pool.hosts) if (state !== 'online') wrong.push(`${host} is ${state}`);
   for (const { name, address, place, runs, old } of wanted) {
     const owners = ownersOf(world, name).map((one) => one.host);
     if (owners.join() !== (place ?? ''))
@@ -45,7 +46,7 @@ async function wrongNow(world: World, wanted: Wanted[], kept: Record<string, boo
     const want = (runs && place) || '';
     if (on !== want) wrong.push(`${name} runs on ${on || 'no host'}, not on ${want || 'none'}`);
     if (want && name === web1.name && !world.watching.answers(address)) wrong.push(`${name} does not answer`);
-    const told = rows
+    const told = pool.rows
       .filter((row) => row.vserver === name)
       .map((row) => `${row.host} ${row.state}${row.epoch === 0 ? ', not owned' : ''}`)
       .sort()
