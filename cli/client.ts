@@ -35,6 +35,8 @@ interface Pending {
   again(): void;
 }
 
+/** A refusal that comes twice (QoS 1) would pass for the answer to the next try. */
+const CLOCK_TRIES = 5;
 /** How long one node of a cluster may take before the next is tried. */
 const NODE_MS = 3000;
 
@@ -82,8 +84,10 @@ async function connectOne(settings: ClientSettings): Promise<Client & { ready: P
     if (!answer || !one) return true;
     if ('progress' in answer) one.progress?.(answer.progress);
     else if (answer.ok) one.resolve(answer.data);
-    else
-      one.reject(new VsError(answer.error.code, answer.error.message, { retryable: answer.error.retryable }));
+    else {
+      const { code, message, retryable, details } = answer.error;
+      one.reject(new VsError(code, message, { retryable, ...(details ? { details } : {}) }));
+    }
     return true;
   }
 
@@ -129,14 +133,16 @@ async function connectOne(settings: ClientSettings): Promise<Client & { ready: P
     const { id = uniqueId(), timeoutMs = TIMEOUT_MS, signal } = options;
     const [service = '', command = ''] = name.split('.');
     const topic = topics.command(target, service, command);
-    const deadline = Date.now() + timeoutMs;
-    const payload = JSON.stringify({
-      id,
-      replyTo: topics.reply(target, hears),
-      issuer: who,
-      deadline,
-      args,
-    });
+    const text = (now: number) =>
+      JSON.stringify({
+        id,
+        replyTo: topics.reply(target, hears),
+        issuer: who,
+        deadline: now + timeoutMs,
+        args,
+      });
+    let payload = text(Date.now());
+    let clockTries = 0;
     const bytes = Buffer.byteLength(payload);
     if (bytes > MAX_PAYLOAD)
       return Promise.reject(
@@ -144,7 +150,7 @@ async function connectOne(settings: ClientSettings): Promise<Client & { ready: P
       );
     const abandoned = () => new VsError('failed', `${name} on ${target} was given up.`);
     if (signal?.aborted) return Promise.reject(abandoned());
-    const say = (text: string) => publish(topic, text);
+    const say = (message: string) => publish(topic, message);
     return new Promise((resolve, reject) => {
       /** Where it runs the work is told to end, too. */
       const giveUp = (error: VsError) => {
@@ -172,7 +178,13 @@ async function connectOne(settings: ClientSettings): Promise<Client & { ready: P
           settle();
           resolve(data);
         },
-        reject: fail,
+        reject(error) {
+          const theirs = error.code === 'deadline' ? error.details?.['now'] : undefined;
+          if (typeof theirs !== 'number' || ++clockTries > CLOCK_TRIES) return fail(error);
+          // it answered in time that this came too late: its clock differs, and the deadline is said by that one
+          payload = text(theirs);
+          say(payload);
+        },
         again: () => say(payload),
       });
       watchTarget(target, fail, () => say(payload));

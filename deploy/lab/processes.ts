@@ -1,4 +1,4 @@
-import { readdir, readFile, readlink, rmdir, stat } from 'node:fs/promises';
+import { readdir, readFile, readlink, rmdir, stat, writeFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isPart, namespaceFile, paths } from './model.ts';
 
@@ -62,6 +62,21 @@ function signal(pid: number, name: NodeJS.Signals): void {
   }
 }
 
+/** What is frozen does not even end by SIGKILL: every freezer between it and the top of its lab is opened (freezer-subsystem.rst). */
+async function thaw(lab: string, pid: number): Promise<void> {
+  for (const line of (await textOf(`/proc/${pid}/cgroup`)).split('\n')) {
+    const [, controller, path = ''] = line.split(':');
+    const levels = path.split('/').filter(Boolean);
+    if ((controller !== 'freezer' && controller !== '') || !isPart(lab, levels[0] ?? '')) continue;
+    const [top, file, word] =
+      controller === '' ? ['', 'cgroup.freeze', '0'] : ['/freezer', 'freezer.state', 'THAWED'];
+    for (const [index] of levels.entries())
+      await writeFile(`/sys/fs/cgroup${top}/${levels.slice(0, index + 1).join('/')}/${file}`, word).catch(
+        () => undefined,
+      ); // it has gone, or has no such file
+  }
+}
+
 /** Ends every process of a lab or of a part by SIGKILL and waits until none is left; the pids of those that stay. */
 export async function killAll(lab: string, part?: string): Promise<number[]> {
   const until = Date.now() + 15_000;
@@ -69,6 +84,7 @@ export async function killAll(lab: string, part?: string): Promise<number[]> {
     const left = await processesOf(lab, part);
     if (left.length === 0 || Date.now() > until) return left;
     for (const pid of left) signal(pid, 'SIGKILL');
+    for (const pid of left) await thaw(lab, pid);
     await sleep(50);
   }
 }

@@ -71,6 +71,9 @@ export async function execute(saga: Saga, parts: ExecutorParts): Promise<SagaSta
   const { journals, publish, clock } = parts;
   const lines = migrate(journals.read(state.id));
   const past = replay(lines);
+  // a time of day that is set anew while it runs would make its durations wrong, even negative
+  const origin = Math.max(clock.now(), lines.at(-1)?.ts ?? 0) - clock.elapsed();
+  const now = () => Math.round(origin + clock.elapsed());
   const outputs = past.outputs;
   let pnr = past.pnr;
   if (pnr) saga.past = true;
@@ -124,7 +127,7 @@ export async function execute(saga: Saga, parts: ExecutorParts): Promise<SagaSta
         endRow(current, 'done');
         const at = state.steps.findIndex((row) => row.step === current);
         current = name;
-        const row = { step: name, host: step.host, state: 'running' as const, started: clock.now() };
+        const row = { step: name, host: step.host, state: 'running' as const, started: now() };
         const known = rowOf(name);
         if (known) Object.assign(known, row);
         else state.steps.splice(at + 1, 0, row);
@@ -139,7 +142,7 @@ export async function execute(saga: Saga, parts: ExecutorParts): Promise<SagaSta
   function endRow(name: string, to: 'done' | 'failed', message?: string): void {
     const row = rowOf(name);
     if (row?.state !== 'running') return;
-    Object.assign(row, doneAt(row, clock.now()), { state: to }, message ? { message } : {});
+    Object.assign(row, doneAt(row, now()), { state: to }, message ? { message } : {});
   }
   /** Ends the rows of a step: its own, and those that it began with `next`. */
   function endRows(to: 'done' | 'failed', message?: string): void {
@@ -152,7 +155,7 @@ export async function execute(saga: Saga, parts: ExecutorParts): Promise<SagaSta
     publish(state);
   }
   async function end(result: 'done' | 'undone' | 'stuck', message: string): Promise<SagaState> {
-    const last = { result, message, ended: clock.now() };
+    const last = { result, message, ended: now() };
     await write({ kind: 'end', result, message, state: { ...state, ...last, waits: undefined } });
     Object.assign(state, last);
     publish(state);
@@ -163,7 +166,7 @@ export async function execute(saga: Saga, parts: ExecutorParts): Promise<SagaSta
     for (let attempt = 0; ; attempt++) {
       try {
         if (saga.abortReason && !pnr) throw new VsError('refused', saga.abortReason);
-        const begun = clock.now();
+        const begun = now();
         mark(step, 'running', { started: begun });
         await write({ kind: 'started', step: step.name });
         if (step.pnr && !pnr) {
@@ -174,12 +177,12 @@ export async function execute(saga: Saga, parts: ExecutorParts): Promise<SagaSta
         }
         if (step.downtime) downSince ??= begun;
         const output = (await step.do(context(step, 'do', attempt))) ?? {};
-        const now = clock.now();
+        const done = now();
         const mine = state.steps.filter((row) => (row.started ?? 0) >= begun && row.state !== 'waiting');
-        const rows = mine.map((row) => (row.state === 'running' ? { ...row, ...doneAt(row, now) } : row));
+        const rows = mine.map((row) => (row.state === 'running' ? { ...row, ...doneAt(row, done) } : row));
         await write({ kind: 'succeeded', step: step.name, output, rows });
         outputs[step.name] = output;
-        if (output['up'] && downSince !== undefined) state.downtimeMs = now - downSince;
+        if (output['up'] && downSince !== undefined) state.downtimeMs = done - downSince;
         if (typeof output['bytes'] === 'number') state.bytes = (state.bytes ?? 0) + output['bytes'];
         endRows('done');
         return;
@@ -220,7 +223,7 @@ export async function execute(saga: Saga, parts: ExecutorParts): Promise<SagaSta
       }
       await write({ kind: 'undone', step: step.name });
       if (step.resumes && downSince !== undefined && state.downtimeMs === undefined)
-        state.downtimeMs = clock.now() - downSince;
+        state.downtimeMs = now() - downSince;
       mark(step, 'undone');
     }
     return true;
@@ -261,7 +264,7 @@ export async function execute(saga: Saga, parts: ExecutorParts): Promise<SagaSta
         break;
       }
     }
-    if (!state.error) return end('done', saga.closing(outputs, state));
+    if (!state.error) return end('done', saga.closing(outputs, { ...state, ended: now() }));
     if (pnr)
       return end(
         'stuck',

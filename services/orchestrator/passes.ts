@@ -119,6 +119,7 @@ const open = (
   context: StepContext,
   tag: string,
   kind: PassKind,
+  live: boolean,
 ): Promise<Armed> =>
   agents.ask(
     route.target,
@@ -132,6 +133,7 @@ const open = (
       from: route.sourceAddress,
       ttl: TTL,
       ...(route.copy === 'rsync' ? { kind } : {}),
+      ...(live ? { live } : {}),
     },
     context,
     { tag },
@@ -148,7 +150,7 @@ const nextLabel = (copy: CopyWay, last: string | undefined): string | undefined 
 export async function arm(agents: Agents, route: Route, context: StepContext): Promise<Armed | undefined> {
   const { name, source, target, copy, channel } = route;
   try {
-    const opened = await open(agents, route, context, 'arm', 'list');
+    const opened = await open(agents, route, context, 'arm', 'list', false);
     const { address, port } = opened;
     const label = nextLabel(copy, opened.received.at(-1));
     const secret = agents.seal(source, opened.secret);
@@ -171,7 +173,8 @@ async function once(
   const { tag, since, kind } = options;
   const saga = context.id;
   const opened =
-    options.armed ?? (await open(agents, route, context, tag, since === undefined ? kind : 'list'));
+    options.armed ??
+    (await open(agents, route, context, tag, since === undefined ? kind : 'list', !options.final));
   const parent = opened.received.at(-1);
   const label = copy === 'btrfs-send' ? nextLabel(copy, parent) : route.label;
   const args = {

@@ -19,6 +19,7 @@ import { openMarks } from './marks.ts';
 import type { Planned } from './plans/planned.ts';
 import type { Pool } from './pool.ts';
 import { recall, replay } from './replay.ts';
+import { openTelling } from './telling.ts';
 import { type Running, openTurns } from './turns.ts';
 
 function notWritten(error: unknown, so: string): VsError {
@@ -50,6 +51,7 @@ export function sagaRunner(
   /** In the order in which they began. */
   const running = new Map<string, Running>();
   const states = new Map<string, SagaState>();
+  const { publish, blocked, watchers } = openTelling({ bus, log, clock, settings, states });
   const holds = openHolds(states);
   const finished = keepFinished({ bus, settings, log, clock, journals, archive, states });
   const damaged = openDamaged({ bus, log, clock, journals, states, holds, publish });
@@ -59,19 +61,6 @@ export function sagaRunner(
     note: (id, message) => note(id, { kind: 'waits', message }),
   });
 
-  function publish(state: SagaState): void {
-    states.set(state.id, state);
-    bus.retain(bus.topics.sagaState(state.id), structuredClone(state));
-    watchers.get(state.id)?.(state);
-    if (state.result === 'stuck')
-      bus.alert(state.vserver, 'saga', {
-        ts: clock.now(),
-        severity: 'critical',
-        message: state.message ?? 'stuck',
-        saga: state.id,
-      });
-    else if (state.result !== 'running') bus.alert(state.vserver, 'saga', null);
-  }
   /** A line that only tells people: nothing hangs on it. */
   function note(id: string, line: Entry): void {
     try {
@@ -79,15 +68,6 @@ export function sagaRunner(
     } catch (error) {
       log.warn({ saga: id, error: String(error) }, 'a note for the journal was lost');
     }
-  }
-  function blocked(state: SagaState, reason: string | undefined): void {
-    const message = `the journal of saga ${state.id} cannot be written (${reason}): it waits; free space in ${settings.STATE_DIR} on the master, then it goes on by itself`;
-    if (reason === undefined) delete state.waits;
-    else state.waits = `waits: ${message}`;
-    log.error({ saga: state.id }, reason === undefined ? 'the journal can be written again' : message);
-    publish(state);
-    const alert = { ts: clock.now(), severity: 'critical' as const, message, saga: state.id };
-    bus.alert(state.vserver, 'journal', reason === undefined ? null : alert);
   }
   function run(saga: Saga, atOnce: boolean): Promise<SagaState> {
     const { state } = saga;
@@ -177,7 +157,6 @@ export function sagaRunner(
       if (found) goOn(found);
     }
   }
-  const watchers = new Map<string, (state: SagaState) => void>();
   const children: Children = {
     deciding: { context, pool, epochs, marks, past: () => finished.list({ limit: 200 }) },
     clock,

@@ -10,6 +10,8 @@ export function size(bytes: number): string {
 }
 export const seconds = (ms: number): string => `${(ms / 1000).toFixed(ms < 10_000 ? 2 : 1)} s`;
 export const groups = (count: number): string => String(count).replace(/\B(?=(\d{3})+$)/g, ' ');
+/** "1 vserver", "3 vservers". */
+export const vservers = (count: number): string => `${count} ${count === 1 ? 'vserver' : 'vservers'}`;
 export const day = (ts: number): string =>
   new Date(ts).toLocaleDateString('en-GB', { day: 'numeric', month: 'long' });
 /** A moment as local date and time. */

@@ -8,10 +8,14 @@ import type { meter } from './progress.ts';
 import { PACKED, feed, sendStream } from './stream.ts';
 import { type Way, openWire } from './wire.ts';
 
+/** A copy while the vserver runs gives way to guests and agents: nice(1), ionice(1). */
+const givingWay = ['nice', '-n', '10', 'ionice', '-t', '-c', '2', '-n', '7'];
+
 /** Target: takes one stream into staging. The words name the snapshot and the label; the last answer is one line {ok, error?}. */
 export async function receive(
   { wire, words }: Admitted,
   staging: string,
+  live: boolean,
   signal: AbortSignal,
 ): Promise<void> {
   const giveUp = () => wire.destroy();
@@ -27,7 +31,9 @@ export async function receive(
     wire.write(answer());
     const arrived = join(staging, snapshotName);
     await run(['btrfs', 'subvolume', 'delete', arrived], { okCodes: [0, 1] }); // of a try that was cut off
-    const child = start(['btrfs', 'receive', '-C', staging], { stdio: ['pipe', 'ignore', 'pipe'] });
+    const child = start([...(live ? givingWay : []), 'btrfs', 'receive', '-C', staging], {
+      stdio: ['pipe', 'ignore', 'pipe'],
+    });
     const error = await feed(wire, child, 'btrfs receive', { packed: packing === PACKED, signal });
     if (error) await run(['btrfs', 'subvolume', 'delete', arrived], { okCodes: [0, 1] });
     else await rename(arrived, join(staging, label));
@@ -48,6 +54,7 @@ export async function send(
     snapshotName: string;
     label: string;
     parent?: string;
+    live: boolean;
     /** Bytes a second. */
     bwlimit?: number | undefined;
     compress?: boolean | undefined;
@@ -55,11 +62,18 @@ export async function send(
   count: ReturnType<typeof meter>,
 ): Promise<void> {
   const { signal } = way;
-  const { bwlimit, compress: packed } = options;
+  const { live, bwlimit, compress: packed } = options;
   const words = ['btrfs-send', options.snapshotName, options.label, ...(packed ? [PACKED] : [])];
   const wire = await openWire(way, words);
   const child = start(
-    ['btrfs', 'send', '-q', ...(options.parent ? ['-p', options.parent] : []), options.snapshot],
+    [
+      ...(live ? givingWay : []),
+      'btrfs',
+      'send',
+      '-q',
+      ...(options.parent ? ['-p', options.parent] : []),
+      options.snapshot,
+    ],
     { stdio: ['ignore', 'pipe', 'pipe'], signal },
   );
   await sendStream(child, wire, { tool: 'btrfs send', signal, bwlimit, packed }, count);

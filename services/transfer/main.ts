@@ -90,7 +90,17 @@ export function service(context: Context): Service {
         if (channel === 'ssh' && role === 'source') await run(['ssh', '-V']);
         return {};
       },
-      'transfer.open': async ({ name, saga, copy, channel, fromHost, from, kind = 'full', ttl }) => {
+      'transfer.open': async ({
+        name,
+        saga,
+        copy,
+        channel,
+        fromHost,
+        from,
+        kind = 'full',
+        live = false,
+        ttl,
+      }) => {
         const staging = paths.staging(name, saga);
         if (!(await stat(staging).catch(() => undefined)))
           throw new VsError('conflict', `${host} has no staging for ${name} of saga ${saga}`);
@@ -141,7 +151,7 @@ export function service(context: Context): Service {
                   atWork((signal) =>
                     copy === 'rsync'
                       ? receiveTree(saga, admitted, { ...serving, signal }, tree)
-                      : receive(admitted, staging, signal),
+                      : receive(admitted, staging, live, signal),
                   ),
               });
         endpoints.set(saga, (endpoints.get(saga) ?? new Set()).add(endpoint));
@@ -178,7 +188,8 @@ export function service(context: Context): Service {
           const snapshot = paths.snapshot(name, saga, label);
           const snapshotName = `${saga}.${label}`;
           const older = parent ? { parent: paths.snapshot(name, saga, parent) } : {};
-          await send(way, { snapshot, snapshotName, label, bwlimit, compress, ...older }, count);
+          const sending = { snapshot, snapshotName, label, live: !final, bwlimit, compress, ...older };
+          await send(way, sending, count);
           return { ...count.end(), began };
         }),
       'transfer.connect': ({ saga, copy, channel, toHost, address, port, label, secret }) =>

@@ -103,7 +103,7 @@ export async function sendRsync(
   ];
   const names = part && walked ? await open(walked.names) : undefined;
   const { code, text, errors } = await confined(
-    { runDir, tree, write: false },
+    { runDir, tree, write: false, low: !options.final },
     argv,
     async (confinedArgv) => {
       const child = start(confinedArgv, {

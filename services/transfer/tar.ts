@@ -44,7 +44,7 @@ export async function sendTar(
     '.',
   ];
   const wire = await openWire(way, ['tar', ...(packed ? [PACKED] : [])]);
-  await confined({ runDir, tree, write: false }, argv, async (confinedArgv) => {
+  await confined({ runDir, tree, write: false, low: true }, argv, async (confinedArgv) => {
     const child = start(confinedArgv, { stdio: ['ignore', 'pipe', 'pipe'], signal });
     await sendStream(child, wire, { tool: 'tar', signal, bwlimit, packed, okCodes: [0, 1] }, count);
   });
@@ -72,7 +72,7 @@ export async function receiveTar(
       '-f',
       '-',
     ];
-    await confined({ runDir, tree, write: true }, argv, async (confinedArgv) => {
+    await confined({ runDir, tree, write: true, low: true }, argv, async (confinedArgv) => {
       const child = start(confinedArgv, { stdio: ['pipe', 'ignore', 'pipe'] });
       const end = () => child.kill('SIGTERM');
       signal.addEventListener('abort', end, { once: true });

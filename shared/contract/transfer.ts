@@ -47,6 +47,8 @@ export const transferCommands = {
       fromHost: name, // or `master`
       from: z.union([z.ipv4(), z.ipv6()]),
       kind: passKind.optional(), // rsync; full unless told, list also where a full pass has a `since`
+      /** The vserver runs meanwhile: what receives gives way to others. */
+      live: z.boolean().optional(),
       ttl: z.int().min(1000).max(86_400_000),
     }),
     z.object({ address: z.string(), port: z.int(), secret: z.string(), received: z.array(label) }),

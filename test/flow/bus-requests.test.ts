@@ -137,6 +137,17 @@ test("the command line's own client says a deadline and cancels as well", async 
   client.close();
 });
 
+test("a clock of the command line that is two hours behind the host's holds no command up", async () => {
+  const client = await connect(await net.settings('operator'));
+  const now = Date.now;
+  Date.now = () => now() - 7_200_000;
+  const answer = client.request('host1', 'host-agent.unlock', { name: 'web1', saga: 's1' }, { id: 'behind' });
+  Date.now = now; // only what the client said is late
+  expect(await answer).toEqual({});
+  expect(runs.map((run) => run.name)).toEqual(['unlock']);
+  client.close();
+});
+
 test('calls inside a process know timeout, signal and joining too', async () => {
   const abort = new AbortController();
   const given = exec(agent, { id: 'in1', signal: abort.signal });

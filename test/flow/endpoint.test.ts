@@ -67,7 +67,7 @@ async function endpoint(staging: string, ttl = 20_000) {
       return admitPlain(socket, secret);
     },
     serve: (admitted) => {
-      const work = receive(admitted, staging, new AbortController().signal);
+      const work = receive(admitted, staging, true, new AbortController().signal);
       work.then(
         () => resolve('received'),
         (error: Error) => resolve(error.message),
@@ -414,6 +414,7 @@ describe.skipIf(!btrfs)('a btrfs stream is whole, or it is nothing', () => {
         snapshot: snapshot(label),
         snapshotName: `s1.${label}`,
         label,
+        live: parent === undefined,
         ...(parent ? { parent: snapshot(parent) } : {}),
       },
       meter(undefined, () => undefined),

@@ -505,7 +505,9 @@ describe.skipIf(!btrfs)('an evil stream of btrfs', () => {
     let heard = '';
     output.on('data', (chunk: Buffer) => (heard += chunk.toString()));
     const wire = Duplex.from({ readable: input, writable: output } as unknown as Streams);
-    await receive({ wire, words: ['btrfs-send', 's1.p0', 'p0'] }, place, call.signal).catch(() => undefined);
+    await receive({ wire, words: ['btrfs-send', 's1.p0', 'p0'] }, place, true, call.signal).catch(
+      () => undefined,
+    );
     await sleep(100);
     expect(heard).toMatch(/"ok":false/);
     expect(readFileSync(join(disk, 'victim'), 'utf8')).toBe('as it was');

@@ -4,6 +4,7 @@ import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, wri
 import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
 import { afterAll, describe, expect, test } from 'vitest';
+import { confined } from '../../services/transfer/confine.ts';
 import { END, pace, sendFramed } from '../../services/transfer/frames.ts';
 import { openWire } from '../../services/transfer/wire.ts';
 import { readLine } from '../../services/transfer/hello.ts';
@@ -223,3 +224,17 @@ describe('the limit of slaves.conf', () => {
     },
   );
 });
+
+test.skipIf(!root)(
+  'what copies while a vserver runs gives way to others, at the processor and at the disk',
+  async () => {
+    const tree = join(directory, 'low');
+    mkdirSync(tree, { recursive: true });
+    const how = (low: boolean) =>
+      confined({ runDir: directory, tree, write: false, low }, ['sh', '-c', 'nice; ionice'], async (argv) =>
+        execFileSync(argv[0] ?? '', argv.slice(1), { encoding: 'utf8' }),
+      );
+    expect(await how(true)).toBe('10\nbest-effort: prio 7\n');
+    expect(await how(false)).toMatch(/^0\n(none|best-effort): prio [04]\n$/);
+  },
+);

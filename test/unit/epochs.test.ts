@@ -87,7 +87,11 @@ test('of a host that is said to be dead nothing is asked any more, by the undo o
   let now = 0;
   const bus = { target: 'master', request: (host: string) => (asked.push(host), Promise.resolve({})) };
   const pool = { isOnline: (host: string) => host === 'host2' } as unknown as Pool;
-  const sleeps = { now: () => now, sleep: (ms: number) => Promise.resolve(void (now += ms)) };
+  const sleeps = {
+    now: () => now,
+    elapsed: () => now,
+    sleep: (ms: number) => Promise.resolve(void (now += ms)),
+  };
   const agents = agentsOf(bus as unknown as Bus, pool, sleeps, () => '');
   const context = (id: string, abort = new AbortController()): StepContext => ({
     id,

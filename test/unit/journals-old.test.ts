@@ -160,7 +160,7 @@ function life(journals: Journals, now: World) {
   const runner = sagaRunner({ bus, settings, log: { warn: quiet, error: quiet } } as never, pool, {
     journals,
     archive: noArchive,
-    clock: { now: () => Date.now(), sleep: () => Promise.resolve() },
+    clock: { now: () => Date.now(), elapsed: () => performance.now(), sleep: () => Promise.resolve() },
   });
   runner.resume();
   return { runner, calls };

@@ -47,6 +47,7 @@ export function runnerWorld(
   const pool = { isOnline: () => true, life: () => 'one' } as unknown as Pool;
   const clock = {
     now: () => Date.now(),
+    elapsed: () => performance.now(),
     sleep: () => new Promise<void>((resolve) => setTimeout(resolve, 1)),
   };
   const context = { bus, settings: { ...base, ...settings }, log: { warn: quiet, error: quiet } } as never;

@@ -2,6 +2,7 @@ import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { systemClock } from '../../shared/clock.ts';
 import type { SagaState } from '../../shared/contract/saga.ts';
 import { VsError } from '../../shared/errors.ts';
 import type { Agents } from '../../services/orchestrator/agent.ts';
@@ -92,7 +93,12 @@ const after = { owner: ['host2'], running: ['host2'], frozen: [], trees: ['host2
 
 const fresh = () => openJournals(mkdtempSync(join(tmpdir(), 'vs-saga-')));
 const begin = (journals: Journals) => journals.append('m1', { kind: 'begin' });
-function lifeOf(plan: MovePlan, journals: Journals, agents: Agents): Promise<SagaState> {
+function lifeOf(
+  plan: MovePlan,
+  journals: Journals,
+  agents: Agents,
+  parts = quietly(journals),
+): Promise<SagaState> {
   const state: SagaState = {
     id: 'm1',
     kind: 'move',
@@ -103,8 +109,29 @@ function lifeOf(plan: MovePlan, journals: Journals, agents: Agents): Promise<Sag
     steps: [],
     started: Date.now(),
   };
-  return execute(buildSaga({ kind: 'move', plan }, state, agents), quietly(journals));
+  return execute(buildSaga({ kind: 'move', plan }, state, agents), parts);
 }
+
+test('a clock that is set back by an hour in its middle changes no duration', async () => {
+  const journals = fresh();
+  begin(journals);
+  const { agents } = world();
+  let back = 0;
+  const clock = { ...systemClock, now: () => Date.now() - back };
+  const jumping: Agents = {
+    ...agents,
+    ask: (host, command, args, context, options) => {
+      if (command === 'host-agent.stop') back = 3_600_000;
+      return agents.ask(host, command, args, context, options);
+    },
+  };
+  const end = await lifeOf(basic, journals, jumping, { ...quietly(journals), clock });
+  expect(end.result).toBe('done');
+  expect(end.downtimeMs).toBeGreaterThanOrEqual(0);
+  expect(end.ended).toBeGreaterThanOrEqual(end.started);
+  for (const { ms } of end.steps) expect(ms).toBeGreaterThanOrEqual(0);
+  expect(end.message).toMatch(/: 0\.\d+ s in all, 0\.\d+ s of it down/);
+});
 
 describe.each([
   { how: 'by a stop', more: {} },

@@ -5,7 +5,7 @@ import type { Step, StepContext } from '../executor.ts';
 import { type Need, placeAll } from '../placement.ts';
 import { planMove } from '../plans/move.ts';
 import { roomsOf } from '../rooms.ts';
-import { seconds } from '../text.ts';
+import { seconds, vservers } from '../text.ts';
 import { moveAll, partsOf, staying } from './move-all.ts';
 
 export interface EvacuatePlan {
@@ -126,7 +126,7 @@ export const evacuateTexts = (plan: EvacuatePlan) => ({
     })),
   },
   closing: (_outputs: unknown, state: SagaState): string =>
-    `${plan.host} is evacuated: ${partsOf(state).length} vservers went. Nothing new is placed there until: vs restore-host ${plan.host}`,
+    `${plan.host} is evacuated: ${vservers(partsOf(state).length)} went. Nothing new is placed there until: vs restore-host ${plan.host}`,
   failed(reason: string, state: SagaState): string {
     const all = partsOf(state);
     const went = all.filter((row) => row.state === 'done').length;

@@ -273,10 +273,10 @@ export function moveSteps(plan: MovePlan, agents: Agents): Step[] {
 export const moveTexts = (plan: MovePlan) => ({
   closing(
     outputs: Record<string, Record<string, unknown>>,
-    state: { started: number; downtimeMs?: number },
+    state: { started: number; ended?: number | undefined; downtimeMs?: number | undefined },
   ): string {
     const until = Number(outputs['clean up']?.['until'] ?? Date.now());
-    const times = `${seconds(Date.now() - state.started)} in all${state.downtimeMs === undefined ? '' : `, ${seconds(state.downtimeMs)} of it down`}`;
+    const times = `${seconds((state.ended ?? Date.now()) - state.started)} in all${state.downtimeMs === undefined ? '' : `, ${seconds(state.downtimeMs)} of it down`}`;
     return `${plan.name} ${plan.running ? 'runs' : 'is'} on ${plan.target}: ${times}. The old copy stays in the trash of ${plan.source} until ${day(until)}.`;
   },
   failed(reason: string, state: { downtimeMs?: number }): string {

@@ -79,6 +79,8 @@ export function install(): void {
     theWorld().killProcess(currentLife().node, pid);
     return true;
   };
+  const steady = performance.now.bind(performance);
+  performance.now = () => (lives.getStore() ? theWorld().loop.now() : steady());
   Math.random = () => (lives.getStore() ? theWorld().random.next() : real.random());
 }
 
