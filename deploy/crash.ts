@@ -1,6 +1,6 @@
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import { faultSets, faults } from './crash/faults.ts';
+import { faultSets, faults, fits } from './crash/faults.ts';
 import { type MatrixOptions, runMatrix } from './crash/matrix.ts';
 import { soak } from './crash/soak.ts';
 import { sagas } from './crash/sagas.ts';
@@ -122,7 +122,10 @@ async function main(): Promise<number> {
     const [storage = 'btrfs'] = options.storages;
     const say = (text: string) => void out.write(`${text}\n`);
     say(`${moves} moves on ${storage}, seed ${seed}`);
-    const columns = options.faults.filter((name) => faults[name]?.set !== 'clock');
+    const both = { source: 'host1', target: 'host2' } as const;
+    const columns = options.faults.filter(
+      (name) => faults[name]?.set !== 'clock' && fits(faults[name], both),
+    );
     const result = await soak({
       lab: options.lab,
       moves,
