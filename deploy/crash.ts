@@ -1,6 +1,6 @@
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import { faultSets, faults } from './crash/faults.ts';
+import { faultSets, faults, fits } from './crash/faults.ts';
 import { type MatrixOptions, runMatrix } from './crash/matrix.ts';
 import { soak } from './crash/soak.ts';
 import { sagas } from './crash/sagas.ts';
@@ -9,7 +9,7 @@ import type { Storage } from './crash/world.ts';
 
 /** `npm run test:crash`: the crash matrix on real containers. docs/crash-matrix.md says what it proves. */
 const usage = `usage: npm run test:crash -- [--saga S,S] [--storage btrfs,dir] [--victim V,V] [--faults SET,SET]
-         [--runs N] [--only TEXT] [--delay MS] [--list] [--state FILE] [--json [FILE]] [--name LAB]
+         [--runs N] [--only TEXT] [--delay MS] [--labs N] [--list] [--state FILE] [--json [FILE]] [--name LAB]
        npm run test:crash -- --soak MOVES [--storage btrfs] [--victim V,V] [--seed N]
 
 For each saga, storage, line of its journal (rows) and way to break (columns) it breaks that, lets all recover, and looks
@@ -21,6 +21,7 @@ from outside: never two at once, nothing lost, done or undone or stuck with an a
   --runs      runs of each cell: the first breaks exactly at the line, the others a little later, at random (1 unless told)
   --only      rows that have one of these texts (with commas between); '=started seed' is one row alone
   --delay     so many ms after the line, in all runs
+  --labs      so many labs at once, each with another saga or storage (1 unless told; 2 on two cores)
   --list      prints the cells as commands, and runs none
   --state     results go into this file, and what is in it is not run again: so a matrix of hours can be continued
   --soak      so many moves in a row with random faults at random times; at the end nothing has grown
@@ -64,6 +65,7 @@ function read() {
       runs: { type: 'string' },
       only: { type: 'string' },
       delay: { type: 'string' },
+      labs: { type: 'string' },
       list: { type: 'boolean', default: false },
       state: { type: 'string' },
       json: { type: 'boolean', default: false },
@@ -86,6 +88,7 @@ function read() {
     seed: number(values.seed, Date.now() % 1_000_000, 1_000_000, '--seed'),
     options: {
       lab: values.name,
+      labs: Math.max(1, number(values.labs, 1, 16, '--labs')),
       sagas: names(values.saga, Object.keys(sagas), 'saga'),
       storages: names(values.storage, ['btrfs', 'dir'], 'storage') as Storage[],
       faults: columns,
@@ -119,7 +122,10 @@ async function main(): Promise<number> {
     const [storage = 'btrfs'] = options.storages;
     const say = (text: string) => void out.write(`${text}\n`);
     say(`${moves} moves on ${storage}, seed ${seed}`);
-    const columns = options.faults.filter((name) => faults[name]?.set !== 'clock');
+    const both = { source: 'host1', target: 'host2' } as const;
+    const columns = options.faults.filter(
+      (name) => faults[name]?.set !== 'clock' && fits(faults[name], both),
+    );
     const result = await soak({
       lab: options.lab,
       moves,
@@ -142,7 +148,6 @@ async function main(): Promise<number> {
     ...options,
     signal: stop.signal,
     say: (text) => void out.write(`${text}\n`),
-    write: (text) => void out.write(text),
   };
   const { results, rows } = await runMatrix(given);
   if (options.list) return 0;

@@ -3,10 +3,10 @@ import { setClock } from '../lab/clock.ts';
 import { emptyDisk, fillDisk } from '../lab/full.ts';
 import { bootNode, killNode } from '../lab/node.ts';
 import { cut, heal } from '../lab/wires.ts';
-import type { Parts } from './sagas.ts';
+import type { Parts } from './spec.ts';
 import { type Host, type World, nodeNamed, pidOf, serviceOn } from './world.ts';
 
-type Need = 'source' | 'target' | 'both';
+type Need = 'source' | 'target' | 'both' | 'dead';
 /** Mends it in its time, which may be the end of the saga. */
 type Mend = (hasEnded: () => boolean) => Promise<void>;
 /** A way to break something; a column of the matrix. */
@@ -38,10 +38,11 @@ const targetOf = (parts: Parts): Host => {
   return parts.target;
 };
 /** Has a saga the column of this fault? */
-export const fits = (fault: Fault | undefined, parts: Parts): boolean =>
-  fault?.needs === undefined ||
-  ((fault.needs === 'target' || parts.source !== undefined) &&
-    (fault.needs === 'source' || parts.target !== undefined));
+export function fits(fault: Fault | undefined, parts: Parts): boolean {
+  if (fault?.needs === undefined) return true;
+  const needs = fault.needs === 'both' ? (['source', 'target'] as const) : [fault.needs];
+  return needs.every((part) => parts[part] !== undefined);
+}
 
 const kill = (what: string, of: (parts: Parts) => [string, string], needs?: Need): Fault => ({
   set: 'kill',
@@ -150,6 +151,16 @@ export const faults: Record<string, Fault> = {
   'master-power': power('power cut of the master', () => 'master'),
   'source-power': power('power cut of the source', sourceOf, 'source'),
   'target-power': power('power cut of the target', targetOf, 'target'),
+  'dead-returns': {
+    set: 'power',
+    what: 'the host that is said to be dead comes back',
+    needs: 'dead',
+    endsWithin: 180_000,
+    async strike(world, { dead }) {
+      if (dead) await bootNode(world.lab, nodeNamed(world, dead));
+      return nothing;
+    },
+  },
   'cut-hosts': cutting(
     'no way between the hosts for 5 s',
     (parts) => [sourceOf(parts), targetOf(parts)],

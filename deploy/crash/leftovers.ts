@@ -15,12 +15,15 @@ true`;
 
 /** A script for bash on a host: what it must have as much of after many sagas as before, as `name number`. */
 export const countsScript = `echo mounts $(grep -c . /proc/self/mountinfo)
+echo namespaces $(for kind in mnt net pid user; do readlink /proc/[0-9]*/ns/$kind; done | sort -u | grep -vxF "$(readlink /proc/self/ns/mnt)" | wc -l)
 echo probes $(ls /run/netns 2>/dev/null | grep -c vsprobe)
 echo links $(ip -o link | wc -l)
 echo tables $(nft list tables | wc -l)
 echo sockets $(ss -Htln | wc -l)
 echo rules $(ls /var/lib/vs-tools/rules 2>/dev/null | wc -l)
 echo run $(ls -A /run/vs | wc -l)
+echo endpoints $(ls -A /run/vs | grep -c transfer)
+echo snapshots $(find /var/lib/vservers/.snapshots /var/lib/vservers/.staging -mindepth 2 -maxdepth 2 2>/dev/null | wc -l)
 echo subvolumes $(btrfs subvolume list /var/lib/vservers 2>/dev/null | grep -vc '[.]trash/')`;
 
 /** The same for the copies that the master keeps. */

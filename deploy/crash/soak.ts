@@ -1,9 +1,11 @@
 import { readFileSync, readdirSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { endOf, judge } from './cell.ts';
+import { endOf } from './begin.ts';
 import { faults } from './faults.ts';
+import { judge } from './judge.ts';
 import { countsScript } from './leftovers.ts';
 import { sagas } from './sagas.ts';
+import { homeOf } from './spec.ts';
 import { type Storage, type World, closeWorld, hosts, on, openWorld, pidOf } from './world.ts';
 
 export interface SoakOptions {
@@ -20,6 +22,9 @@ export interface SoakResult {
   moves: { n: number; fault?: string; delay?: number; result: string; why: string[]; ms: number }[];
   /** What grew that must not, at the end. */
   leaks: string[];
+  /** What there was after the first moves, and at the end. */
+  before?: Counts;
+  after?: Counts;
   seed: number;
 }
 
@@ -42,7 +47,7 @@ export function random(seed: number): () => number {
   };
 }
 
-interface Counts {
+export interface Counts {
   hosts: Record<string, string>;
   processes: Record<string, { bytes: number; files: number }>;
 }
@@ -82,6 +87,23 @@ export function growth(before: Counts, after: Counts): string[] {
   return leaks;
 }
 
+/** What there was before and after, a line each, for people. */
+function compared(before: Counts, after: Counts): string[] {
+  const mb = (bytes: number) => `${Math.round(bytes / 1e6)} MB`;
+  const one = (of: Counts['processes'][string] | undefined) =>
+    of ? `${mb(of.bytes)}, ${of.files} files` : '';
+  const flat = (text = '') => text.trim().replaceAll('\n', ', ');
+  return [
+    ...Object.keys(after.hosts).flatMap((host) => [
+      `${host} before  ${flat(before.hosts[host])}`,
+      `${host} after   ${flat(after.hosts[host])}`,
+    ]),
+    ...Object.entries(after.processes).map(
+      ([name, now]) => `${name.padEnd(16)} ${one(before.processes[name])} -> ${one(now)}`,
+    ),
+  ];
+}
+
 /** Moves web1 to and fro, and breaks something in most of the moves; at the end everything is as at the begin. */
 export async function soak(options: SoakOptions): Promise<SoakResult> {
   const { say, signal, seed } = options;
@@ -91,6 +113,7 @@ export async function soak(options: SoakOptions): Promise<SoakResult> {
   try {
     world = await openWorld(options.lab, options.storage);
     let before: Counts | undefined;
+    let home: string | undefined;
     for (let n = 1; n <= options.moves && !signal.aborted; n++) {
       const calm = n <= CALM || n > options.moves - CALM;
       const fault =
@@ -110,12 +133,17 @@ export async function soak(options: SoakOptions): Promise<SoakResult> {
         `${String(n).padStart(4)} ${end.padEnd(7)} ${((Date.now() - begun) / 1000).toFixed(1).padStart(5)} s  ${fault ? `${fault} after ${delay} ms` : ''}${why.why.length > 0 ? `  VIOLATION: ${why.why.join('; ')}` : ''}`,
       );
       if (why.why.length > 0) return result; // the world is not what it was
-      if (n >= CALM && n % 2 === 0 && !before) before = await count(world);
+      if (n < CALM || before) continue;
+      home = homeOf(world);
+      before = await count(world);
     }
     if (signal.aborted || !before) return result;
+    // what is counted is counted with web1 on the same host
+    if (homeOf(world) !== home) await oneMove(world, undefined, 0);
     await sleep(2000);
-    result.leaks = growth(before, await count(world));
-    return result;
+    const after = await count(world);
+    for (const line of compared(before, after)) say(line);
+    return { ...result, before, after, leaks: growth(before, after) };
   } finally {
     await closeWorld(world, options.lab);
   }

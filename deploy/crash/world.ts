@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { connect } from '../../cli/client.ts';
 import type { Line } from '../../services/orchestrator/journal.ts';
 import type { Args, CommandName, Data } from '../../shared/contract/commands.ts';
+import type { Limits } from '../../shared/contract/vserver.ts';
 import { VsError } from '../../shared/errors.ts';
 import { run } from '../../shared/run.ts';
 import { entering } from '../lab/enter.ts';
@@ -55,7 +56,9 @@ export async function openWorld(
     journals: `${paths(name).node('master')}/state/sagas`,
     tree: '',
   };
-  await made(world, web1, 'host1', { start: false, enable: true });
+  // with a limit, an evacuation knows its memory without waiting for the next figures
+  const limits = { memory_bytes: 128 * 2 ** 20 };
+  await made(world, web1, 'host1', { start: false, enable: true, limits });
   await on(world, 'host1', furnish(web1.name, options.megabytes ?? 30));
   await ask(world, 'host1', 'host-agent.start', { name: web1.name });
   for (let tries = 0; !world.watching.answers(web1.address) || !world.watching.tells(); tries++) {
@@ -112,7 +115,7 @@ export async function made(
   world: World,
   one: Vserver,
   host: Host,
-  how: { start: boolean; enable: boolean },
+  how: { start: boolean; enable: boolean; limits?: Limits },
 ): Promise<void> {
   const args = { ...one, source: 'busybox', host, ...how, wait: true };
   const { state } = await ask(world, 'master', 'orchestrator.create', args, 120_000);

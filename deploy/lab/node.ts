@@ -84,6 +84,7 @@ export async function bootNode(lab: Lab, node: LabNode): Promise<void> {
     detached: true,
     cwd: '/',
     stdio: ['ignore', output.fd, output.fd],
+    env: { NODE_COMPILE_CACHE: '/var/cache/vs-tools/node', ...process.env }, // as ./vs has it: half the start of a service
   });
   let ended = false;
   child.once('error', () => (ended = true));

@@ -169,11 +169,12 @@ export function service(context: Context): Service {
       context.bus.onConnect(() => {
         if (connected) return;
         connected = true;
-        setTimeout(() => {
+        // the hosts' retained states arrive first, on a busy machine not at once
+        void pool.settled(500).then(() => {
           sagas.resume();
           resumed.resolve();
           void clearPruned();
-        }, 500); // the hosts' retained states arrive first
+        });
       });
     },
     async stop() {

@@ -64,6 +64,7 @@ export function pool(start: Partial<World>) {
           : world.running.includes(host)
             ? 'running'
             : 'stopped',
+        epoch: world.owner[host],
       })),
     }),
     'host-agent.lock': (host) => (locks.add(host), { epoch: 0, enabled: false, state: 'stopped' }),

@@ -1,8 +1,11 @@
 import { expect, test } from 'vitest';
+import { faults, fits } from '../../deploy/crash/faults.ts';
 import { rowsOf } from '../../deploy/crash/line.ts';
 import { isMeant } from '../../deploy/crash/matrix.ts';
+import { sagas } from '../../deploy/crash/sagas.ts';
 import { mark, repeatOf, tableOf } from '../../deploy/crash/table.ts';
 import { bootLog, listingLog } from '../../deploy/crash/two.ts';
+import { sagaState } from '../../shared/contract/saga.ts';
 import type { Line } from '../../services/orchestrator/journal.ts';
 
 test('the prober: one boot after the other is one copy; the first that answers a later question ran beside the second', () => {
@@ -73,4 +76,25 @@ test('the table: the worst of the runs of a cell, and how it is repeated', () =>
   expect(
     tableOf('move btrfs', ['begin', 'started seed'], ['broker', 'target-power'], results).split('\n'),
   ).toEqual(['move btrfs                broker    tgt-power', 'started seed                        done']);
+});
+
+test('every kind of saga has rows, and a fault is a column only where there is what it breaks', () => {
+  const inMatrix = new Set(Object.values(sagas).map((one) => one.kind));
+  expect(sagaState.shape.kind.options.filter((kind) => !inMatrix.has(kind))).toEqual([]);
+  const columns = (parts: Parameters<typeof fits>[1]) =>
+    ['orchestrator', 'source-agent', 'target-agent', 'cut-hosts', 'dead-returns'].filter((name) =>
+      fits(faults[name], parts),
+    );
+  expect(columns({})).toEqual(['orchestrator']);
+  expect(columns({ target: 'host1', dead: 'host2' })).toEqual([
+    'orchestrator',
+    'target-agent',
+    'dead-returns',
+  ]);
+  expect(columns({ source: 'host1', target: 'host2' })).toEqual([
+    'orchestrator',
+    'source-agent',
+    'target-agent',
+    'cut-hosts',
+  ]);
 });

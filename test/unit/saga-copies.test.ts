@@ -202,6 +202,20 @@ describe('recover', () => {
     expect(waited).toBe(2);
     expect(one.world.running).toEqual(['host2']);
   });
+  test('a host that comes back and is about to start it: nothing starts until it owns it no more', async () => {
+    const one = pool({ ...start, running: [] });
+    const { ask } = one.agents;
+    let scans = 0;
+    const owners: string[] = [];
+    one.agents.ask = async (host, command, ...rest) => {
+      if (command === 'host-agent.enable') one.world.online.push('host1');
+      if (command === 'orchestrator.scan' && scans++ === 1) delete one.world.owner['host1'];
+      if (command === 'host-agent.start') owners.push(Object.keys(one.world.owner).join());
+      return ask(host, command, ...rest);
+    };
+    expect((await run(recover(), one)).result).toBe('done');
+    expect(owners).toEqual(['host2', 'host2']); // start, and the look at it
+  });
 });
 
 test('forget: the copy goes to the trash, again after a crash', TIME, async () => {

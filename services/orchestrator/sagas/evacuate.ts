@@ -41,6 +41,7 @@ export function evacuateSteps(plan: EvacuatePlan, children: Children): Step[] {
           tag: `${name} ${target}`,
           args: { name, host: target },
           async plan() {
+            pool.requireHost(host);
             // what is known of it may be of before a restart
             if (!isThere(name)) throw new VsError('not-found', `${host} does not own it any more`);
             return planMove(children.deciding, { name, host: target });

@@ -16,6 +16,8 @@ export const staying = (state: SagaState): string =>
 
 /** How often, and how long (ms), a vserver that another saga has is waited for. */
 const TAKEN = { times: 120, waitMs: 5000 };
+/** How long (ms) hosts that are away are waited for, all of them together: they may just restart. */
+const AWAY = { forMs: 30_000, waitMs: 1000 };
 
 /**
  * Does the same with each vserver, so many at a time, each in a row of its own; one that fails does not end the others.
@@ -29,15 +31,23 @@ export async function moveAll<T extends { name: string }>(
 ): Promise<number> {
   const stayed: string[] = [];
   const left = vservers.values();
+  let awaySince: number | undefined;
   async function patiently(vserver: T, say: (what: string) => void): Promise<string> {
     for (let times = 0; ; times++) {
       try {
-        return await one(vserver, say);
+        const message = await one(vserver, say);
+        awaySince = undefined;
+        return message;
       } catch (error) {
-        const taken = error instanceof VsError && error.code === 'conflict' && error.retryable;
-        if (!taken || times >= TAKEN.times || context.signal.aborted) throw error;
+        if (!(error instanceof VsError) || !error.retryable || context.signal.aborted) throw error;
+        const isTaken = error.code === 'conflict';
+        if (!isTaken) awaySince ??= clock.now();
+        const isOver = isTaken
+          ? times >= TAKEN.times
+          : clock.now() - (awaySince ?? clock.now()) >= AWAY.forMs;
+        if (isOver) throw error;
         say(`waits: ${error.message}`);
-        await clock.sleep(TAKEN.waitMs);
+        await clock.sleep(isTaken ? TAKEN.waitMs : AWAY.waitMs);
       }
     }
   }

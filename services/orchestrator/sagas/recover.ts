@@ -37,14 +37,18 @@ async function requireDead(agents: Agents, plan: RecoverPlan, context: StepConte
   }
 }
 
-/** If the dead host came back after all: it gives way to the higher epoch, and until then nothing starts here. */
+/**
+ * If the dead host came back after all, it gives way to the higher epoch, and until then nothing starts here: it may just
+ * be about to start it, which its state does not show yet. One that is away compares with the pool before it starts anything.
+ */
 async function requireGone(agents: Agents, plan: RecoverPlan, context: StepContext): Promise<void> {
   const { dead, name } = plan;
   const { rows } = await agents.ask('master', 'orchestrator.scan', { host: dead, name }, context, {
     tag: fresh(),
   });
-  const there = rows.find((row) => row.vserver === name);
-  if (there && ['running', 'starting', 'stopping', 'frozen'].includes(there.state))
+  const there = rows.find((row) => row.host === dead && row.vserver === name);
+  if (!there || there.state === 'unknown') return;
+  if ((there.epoch ?? 0) > 0 || ['running', 'starting', 'stopping', 'frozen'].includes(there.state))
     throw new VsError('conflict', `${dead} came back and has not given ${name} up yet`);
 }
 
