@@ -2,7 +2,7 @@
 import { loadNetworks, networkOf } from '../../../config/networks.ts';
 import { VsError } from '../../../shared/errors.ts';
 import type { Context, Service } from '../../../shared/service.ts';
-import { later, theWorld } from '../current.ts';
+import { asyncCall, later, theWorld } from '../current.ts';
 
 const BOOT_MS = 150;
 
@@ -26,7 +26,7 @@ export function service({ settings, host }: Context): Service {
       'network.down': async () => ({ removed: true }),
       'network.check': ({ address }) =>
         later('probe', theWorld().random.between(5, 60), ({ node }) => {
-          return { answers: theWorld().whoAnswers(node, address, BOOT_MS) ?? null };
+          return { answers: theWorld().guests.whoAnswers(node, address, BOOT_MS) ?? null };
         }),
       'network.attach': async ({ name, mac, address, prefix }) => ({
         bridge: 'vsbr10',
@@ -38,7 +38,11 @@ export function service({ settings, host }: Context): Service {
       }),
       'network.detach': async () => ({}),
       'network.announce': async () => ({}),
-      'network.link': async () => ({}),
+      'network.link': ({ name, up }) =>
+        asyncCall('ip', ({ node }) => {
+          theWorld().guests.setOffline(node, name, !up);
+          return {};
+        }),
       'firewall.render': async () => ({ rules: '' }),
     },
     start: async () => void host,
