@@ -18,7 +18,7 @@ export function currentLife(): Life {
   return life;
 }
 /** Every system call begins with this: it counts, and a fault may hit here. Throws Killed for a dead life. */
-export function enter(call: string): Life {
+export function enter(_call: string): Life {
   const life = currentLife();
   if (!life.dead) {
     life.node.calls++;

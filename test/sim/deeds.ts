@@ -74,7 +74,7 @@ export function createDeeds(world: Core, guests: Guests) {
     handled = true;
     if (!node.powered) return;
     say(node.name, `a person types lxc-${verb} ${name}`);
-    if (verb === 'start') guests.start(node, name);
+    if (verb === 'start') guests.start(node, name, true);
     else if (verb === 'unfreeze') guests.setFrozen(node, name, false);
     else guests.stop(node, name);
   }

@@ -29,14 +29,14 @@ const isCalm = ({ when, deed }: Fault): boolean =>
 /** What must hold once all sagas have ended and all faults are mended. */
 export function checkEnd(world: World, watch: Watch, sagas: SagaState[]): void {
   const { broker, machines, scenario } = world;
-  const stuck = new Set<string>();
+  const namesOf = ({ vserver, also = [] }: SagaState) => [vserver, ...also];
+  const stuck = new Set(sagas.filter(({ result }) => result === 'stuck').flatMap(namesOf));
   for (const saga of sagas) {
-    const { id, result, vserver, message, also } = saga;
+    const { id, result, message } = saga;
     if (result === 'running') world.violate(`saga ${id} has no end`);
-    const names = [vserver, ...(also ?? [])];
+    const names = namesOf(saga);
     const alert = names.some((name) => broker.retained.has(`vs/1/master/alerts/${name}/saga`));
     if (result === 'stuck') {
-      for (const name of names) stuck.add(name);
       if (!alert) world.violate(`saga ${id} is stuck without an alert: ${message}`);
       continue;
     }
@@ -74,6 +74,7 @@ function checkHost(world: World, watch: Watch, host: Machine, stuck: Set<string>
       world.violate(`${host.name} is back, and has not given up ${name}, which was recovered elsewhere`);
     const now = said.get(name);
     const container = host.containers.get(name);
+    if (container && !own) world.violate(`${name} runs on ${host.name}, which does not own it`);
     const state = container ? (container.frozen ? 'frozen' : 'running') : 'stopped';
     if (now?.state !== state || now.epoch !== (own?.epoch ?? 0))
       world.violate(
@@ -88,6 +89,7 @@ function checkHost(world: World, watch: Watch, host: Machine, stuck: Set<string>
 /** After this a vserver that ran may be stopped at the end. */
 function mayStop({ deed }: Fault): boolean {
   if (deed.what !== 'ask') return ['hand', 'nostart', 'eio', 'full'].includes(deed.what);
-  if (deed.target === 'master') return deed.args['start'] === false;
+  // a recover starts what ran when it was heard of last
+  if (deed.target === 'master') return deed.args['start'] === false || deed.command.endsWith('recover');
   return /\.(stop|restart|disable)$/.test(deed.command);
 }

@@ -21,7 +21,10 @@ function whenOf(kind: Kind, hosts: string[]): fc.Arbitrary<When> {
     { weight: 1, arbitrary: among(...critical) },
   );
   return fc.oneof(
-    { weight: 3, arbitrary: fc.integer({ min: from, max: from + ms }).map((at): When => ({ kind: 'at', ms: at })) },
+    {
+      weight: 3,
+      arbitrary: fc.integer({ min: from, max: from + ms }).map((at): When => ({ kind: 'at', ms: at })),
+    },
     {
       weight: 4,
       arbitrary: fc
@@ -95,23 +98,23 @@ function brokenOf({ cuts }: Kind, hosts: string[]): fc.Arbitrary<Deed> {
   );
 }
 function personOf({ typed: verbs = ['start', 'start', 'stop'] }: Kind, hosts: string[]): fc.Arbitrary<Deed> {
-  const typed = verbs.length > 0 && fc
-    .record({ verb: among(...verbs), node: among('host1', ...hosts) })
-    .map((one): Deed => ({ what: 'hand', name: 'web1', ...one }));
+  const typed =
+    verbs.length > 0 &&
+    fc
+      .record({ verb: among(...verbs), node: among('host1', ...hosts) })
+      .map((one): Deed => ({ what: 'hand', name: 'web1', ...one }));
   return fc.oneof(
     { weight: 4, arbitrary: fc.constant<Deed>({ what: 'abort' }) },
     {
       weight: verbs.length === 0 ? 0 : 4,
       arbitrary: fc
         .record({ verb: among('start', 'stop', 'restart', 'enable', 'disable'), target: among(...hosts) })
-        .map(
-          ({ verb, target }): Deed => ({
-            what: 'ask',
-            target,
-            command: `host-agent.${verb}`,
-            args: { name: 'web1' },
-          }),
-        ),
+        .map(({ verb, target }): Deed => ({
+          what: 'ask',
+          target,
+          command: `host-agent.${verb}`,
+          args: { name: 'web1' },
+        })),
     },
     {
       weight: 2,
@@ -129,7 +132,10 @@ function personOf({ typed: verbs = ['start', 'start', 'stop'] }: Kind, hosts: st
 /** Most faults hit where something is just done. */
 function near({ when, deed }: Fault, isNear: boolean): Fault {
   if (!isNear || !('node' in when) || !('node' in deed) || deed.node === 'master') return { when, deed };
-  return { when, deed: { ...deed, node: when.node === 'master' && deed.what !== 'power' ? deed.node : when.node } };
+  return {
+    when,
+    deed: { ...deed, node: when.node === 'master' && deed.what !== 'power' ? deed.node : when.node },
+  };
 }
 
 /** Scenarios of one kind of saga: none to four faults, and people who step in. */
@@ -138,7 +144,10 @@ export function scenarioOf(kind: Kind): fc.Arbitrary<Scenario> {
   const fault: fc.Arbitrary<Fault> = fc
     .record({
       when: whenOf(kind, hosts),
-      deed: fc.oneof({ weight: 2, arbitrary: brokenOf(kind, hosts) }, { weight: 1, arbitrary: personOf(kind, hosts) }),
+      deed: fc.oneof(
+        { weight: 2, arbitrary: brokenOf(kind, hosts) },
+        { weight: 1, arbitrary: personOf(kind, hosts) },
+      ),
       isNear: among(true, true, false),
     })
     .map(({ isNear, ...one }) => near(one, isNear));

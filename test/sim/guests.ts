@@ -16,6 +16,8 @@ export interface Container {
   doomed: boolean;
   /** The host's end of its veth is down. */
   offline: boolean;
+  /** A person started it, past the agent. */
+  byHand: boolean;
 }
 /** Where vservers lie on a host, and who owns them. */
 export const VSERVERS = '/var/lib/vservers';
@@ -35,7 +37,7 @@ export function createGuests(world: Core) {
 
   const guests = {
     /** The runtime starts a vserver; or the reason why not (its hook looks at the ownership file). */
-    start(node: Node, name: string): string | undefined {
+    start(node: Node, name: string, byHand = false): string | undefined {
       const { containers } = node as Machine;
       const tree = `${VSERVERS}/${name}`;
       if (containers.has(name)) return undefined;
@@ -51,7 +53,7 @@ export function createGuests(world: Core) {
       const { address, mac } = JSON.parse(config) as { address: string; mac: string };
       if (versionOf(node.disk, tree) === undefined)
         world.violate(`${name} starts on ${node.name} with torn files`);
-      const state = { ended: false, frozen: false, doomed: false, offline: false };
+      const state = { ended: false, frozen: false, doomed: false, offline: false, byHand };
       const uuid = uuidOf(node.disk, tree) ?? '';
       containers.set(name, { name, uuid, pid: ++pids, since: loop.now(), address, mac, ...state });
       world.changed();
@@ -62,7 +64,7 @@ export function createGuests(world: Core) {
     end(node: Node, name: string, clearMs = 0): void {
       const one = of(node, name);
       if (!one || one.ended) return;
-      guests.write(node, `${VSERVERS}/${name}`);
+      if (!one.doomed) guests.write(node, `${VSERVERS}/${name}`);
       one.ended = true;
       world.changed();
       const { boot } = node;

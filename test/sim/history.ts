@@ -12,7 +12,11 @@ export function openHistory(world: World, seen: Map<string, Seen>) {
   const base = new Map<string, number>();
   for (const machine of world.machines.values())
     for (const { uuid, version, path } of copiesOn(machine))
-      if (uuid !== undefined && version !== undefined && (machine.name === 'master' || path.includes('/.trash/')))
+      if (
+        uuid !== undefined &&
+        version !== undefined &&
+        (machine.name === 'master' || path.includes('/.trash/'))
+      )
         base.set(uuid, version);
   for (const [uuid, version] of base) floors.set(uuid, version);
 

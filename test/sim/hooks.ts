@@ -20,6 +20,8 @@ const parts: Record<string, string> = {
   'shared/contract/topics.ts': 'parts/topics.ts',
   'shared/bus/connection.ts': 'parts/connection.ts',
   'shared/run.ts': 'parts/run.ts',
+  'shared/json.ts': 'parts/json.ts',
+  'config/networks.ts': 'parts/networks.ts',
   'shared/seal.ts': 'parts/seal.ts',
   'services/host-agent/lxc.ts': 'parts/lxc.ts',
   'services/host-agent/busybox.ts': 'parts/busybox.ts',

@@ -116,7 +116,11 @@ export const mutations: Mutation[] = [
         to: 'const own = config;$1',
       },
       // the hook of the runtime, which the simulation has in its own words
-      { file: 'test/sim/guests.ts', from: "if (!isOwner) return 'this host", to: "if (false) return 'this host" },
+      {
+        file: 'test/sim/guests.ts',
+        from: "if (!isOwner) return 'this host",
+        to: "if (false) return 'this host",
+      },
     ],
   },
   {
@@ -134,13 +138,7 @@ export const mutations: Mutation[] = [
     "there && ['running', 'starting', 'stopping', 'frozen'].includes(there.state)",
     'there && false',
   ),
-  one(
-    'given-up-and-not-doomed',
-    'move-frozen',
-    commands,
-    'if (frozen) await runtime.doom(args.name);',
-    '',
-  ),
+  one('given-up-and-not-doomed', 'move-frozen', commands, 'if (frozen) await runtime.doom(args.name);', ''),
   one(
     'put-with-the-epoch-of-the-copy',
     'put',

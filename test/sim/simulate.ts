@@ -15,7 +15,7 @@ const QUIET_MS = 4000;
 const LONG_QUIET_MS = 25_000;
 /** A saga that has no end by then has none (ms). */
 const END_MS = 1_800_000;
-const LOOK_MS = 500;
+const LOOK_MS = 1000;
 const LASTING = ['power', 'cut', 'kill', 'olddisk', 'hand'];
 
 export interface Outcome {

@@ -9,7 +9,10 @@ export function createTriggers(world: Core, deeds: Deeds) {
   const triggers = new Map<string, Fault[]>();
   const counted = new Map<string, number>();
   const commandOf = new Map<string, string>();
-  let stepTriggers = false;
+  /** By node, and the number of its system call. */
+  const calls = new Map<string, Map<number, Fault[]>>();
+  /** Steps that are waited for, each with what a saga's state says when it is in it. */
+  const steps = new Map<string, RegExp>();
   let afterTriggers = false;
 
   function trigger(key: string): void {
@@ -17,19 +20,21 @@ export function createTriggers(world: Core, deeds: Deeds) {
     if (!here) return;
     const n = (counted.get(key) ?? 0) + 1;
     counted.set(key, n);
-    for (const { when, deed } of here)
-      if (!('n' in when) || when.kind === 'call' || when.n === n) deeds.happen(deed);
-    if (key.startsWith('step ') || key.startsWith('call ')) triggers.delete(key);
+    for (const { when, deed } of here) if (!('n' in when) || when.n === n) deeds.happen(deed);
   }
   function onSaga(text: string): void {
-    const { steps } = JSON.parse(text) as { steps: { step: string; state: string }[] };
-    for (const { step, state } of steps) if (state === 'running') trigger(`step ${step}`);
+    for (const [step, isIn] of steps)
+      if (isIn.test(text)) {
+        steps.delete(step);
+        trigger(`step ${step}`);
+      }
   }
   function onCommand(node: string, key: string, text: string): void {
     if (world.isLogged || afterTriggers) {
       const { id, cancel } = JSON.parse(text) as { id: string; cancel?: boolean };
       commandOf.set(id, key);
-      if (world.isLogged) world.say(node, `<- ${key.slice(0, key.lastIndexOf('@'))}${cancel ? ' cancel' : ''}`);
+      if (world.isLogged)
+        world.say(node, `<- ${key.slice(0, key.lastIndexOf('@'))}${cancel ? ' cancel' : ''}`);
     }
     if (triggers.size > 0) trigger(`on ${key}`);
   }
@@ -44,13 +49,14 @@ export function createTriggers(world: Core, deeds: Deeds) {
   }
 
   return {
-    onCall(life: Life): void {
-      if (triggers.size > 0) trigger(`call ${life.node.calls}@${life.node.name}`);
+    onCall({ node }: Life): void {
+      if (calls.size === 0) return;
+      for (const { deed } of calls.get(node.name)?.get(node.calls) ?? []) deeds.happen(deed);
     },
     /** What the broker has got. */
     onMessage(topic: string, text: string): void {
       if (topic.startsWith('vs/1/sagas/')) {
-        if (stepTriggers && text !== '' && topic.endsWith('/state')) onSaga(text);
+        if (steps.size > 0 && topic.endsWith('/state')) onSaga(text);
         return;
       }
       const isCommand = topic.includes('/commands/');
@@ -72,13 +78,15 @@ export function createTriggers(world: Core, deeds: Deeds) {
           loop.after(when.ms, undefined, () => deeds.happen(deed));
           continue;
         }
-        const key =
-          when.kind === 'step'
-            ? `step ${when.step}`
-            : when.kind === 'call'
-              ? `call ${world.machine(when.node).calls + when.n}@${when.node}`
-              : `${when.kind} ${when.command}@${when.node}`;
-        if (when.kind === 'step') stepTriggers = true;
+        if (when.kind === 'call') {
+          const here = calls.get(when.node) ?? new Map<number, Fault[]>();
+          const number = world.machine(when.node).calls + when.n;
+          calls.set(when.node, here.set(number, [...(here.get(number) ?? []), fault]));
+          continue;
+        }
+        const key = when.kind === 'step' ? `step ${when.step}` : `${when.kind} ${when.command}@${when.node}`;
+        if (when.kind === 'step')
+          steps.set(when.step, new RegExp(`"step":"${when.step}"[^}]*"state":"running"`));
         if (when.kind === 'after') afterTriggers = true;
         triggers.set(key, [...(triggers.get(key) ?? []), fault]);
       }

@@ -101,14 +101,14 @@ export function createWatch(world: World) {
     }
   }
   function checkRunning(host: Machine, { owned }: Seen, running: Map<string, string>): void {
-    for (const { name, uuid, ended, frozen, doomed } of host.containers.values()) {
+    for (const { name, uuid, ended, frozen, doomed, byHand } of host.containers.values()) {
       if (ended || doomed) continue;
       const other = running.get(uuid);
       if (other !== undefined) world.violate(`${name} runs on ${other} and on ${host.name}`);
       running.set(uuid, host.name);
       const own = owned.find((one) => one.uuid === uuid && one.owner);
-      // what was frozen when it was given up is ended next, and runs no more
-      if (!own && !frozen) world.violate(`${name} runs on ${host.name}, which does not own it`);
+      // what was frozen, or a person started in the instant before it was given up, is ended next
+      if (!own && !frozen && !byHand) world.violate(`${name} runs on ${host.name}, which does not own it`);
     }
   }
   function lookAt(host: Machine): void {
@@ -143,8 +143,7 @@ export function createWatch(world: World) {
     }
     if (isPlaced) checkPlaces();
     let isChanged: boolean | undefined;
-    for (const uuid of history.known())
-      if (!owners.has(uuid) && (isChanged ??= anyChanged())) checkAny(uuid); // it may lie anywhere
+    for (const uuid of history.known()) if (!owners.has(uuid) && (isChanged ??= anyChanged())) checkAny(uuid); // it may lie anywhere
   }
   /** Has any disk changed since this was asked last? */
   function anyChanged(): boolean {

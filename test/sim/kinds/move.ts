@@ -29,10 +29,10 @@ const critical = [
   ...to('host1', 'host-agent.release', 'host-agent.stop', 'snapshot.trash'),
   ...takesOver('host2'),
 ];
-const stepsWith = (stop: string) => [
-  ...['lock', 'stage', 'seed', 'delta 1', 'prepare', stop, 'final', 'verify', 'adopt'],
-  ...['give up', 'take over', 'start', 'answer', 'clean up'],
-];
+const stepsWith = (stop: string): string[] =>
+  `lock|stage|seed|delta 1|prepare|${stop}|final|verify|adopt|give up|take over|start|answer|clean up`.split(
+    '|',
+  );
 const freezes = to('host1', 'host-agent.freeze', 'host-agent.thaw');
 
 const several: fc.Arbitrary<Vserver[]> = fc
@@ -80,7 +80,11 @@ export const moves: Record<string, Kind> = {
   },
   'restore-host': {
     setting: fc
-      .record({ vservers: several, parallel, where: fc.array(among('host2', 'host3'), { minLength: 3, maxLength: 3 }) })
+      .record({
+        vservers: several,
+        parallel,
+        where: fc.array(among('host2', 'host3'), { minLength: 3, maxLength: 3 }),
+      })
       .map(({ vservers, where, ...wish }) => ({
         vservers: vservers.map((one, index) => ({ ...one, host: where[index] ?? 'host2' })),
         evacuated: ['host1'],

@@ -21,9 +21,9 @@ const before = fc.oneof(
   { weight: 4, arbitrary: fc.constant<Fault[]>([]) },
   {
     weight: 1,
-    arbitrary: among(ask('get', { name: 'web1' }), ask('move', { name: 'web1', host: 'host2' })).map((deed) => [
-      at(0, deed),
-    ]),
+    arbitrary: among(ask('get', { name: 'web1' }), ask('move', { name: 'web1', host: 'host2' })).map(
+      (deed) => [at(0, deed)],
+    ),
   },
 );
 
@@ -62,7 +62,19 @@ export const recover: Kind = {
     ...to('host2', 'network.check', 'snapshot.recall'),
   ],
   critical: takesOver('host2'),
-  steps: ['check', 'lock', 'copy', 'verify', 'recall', 'adopt', 'look again', 'own', 'start', 'answer', 'unlock'],
+  steps: [
+    'check',
+    'lock',
+    'copy',
+    'verify',
+    'recall',
+    'adopt',
+    'look again',
+    'own',
+    'start',
+    'answer',
+    'unlock',
+  ],
   ms: 4000,
   from: AWAY_MS,
   // a host that is cut off from all others is no dead host, and a person must not say so (docs/sagas.md)

@@ -1,5 +1,6 @@
 // services/network/main.ts and services/firewall/main.ts, as the simulated processes see them: who runs with an address answers on it
-import { loadNetworks, networkOf } from '../../../config/networks.ts';
+import { loadNetworks, networkOf } from './networks.ts';
+import type { Network } from '../../../shared/contract/network.ts';
 import { VsError } from '../../../shared/errors.ts';
 import type { Context, Service } from '../../../shared/service.ts';
 import { asyncCall, later, theWorld } from '../current.ts';
@@ -7,7 +8,7 @@ import { asyncCall, later, theWorld } from '../current.ts';
 const BOOT_MS = 150;
 
 export function service({ settings, host }: Context): Service {
-  const shown = (network: Awaited<ReturnType<typeof loadNetworks>>[number]) => ({
+  const shown = (network: Network) => ({
     network,
     up: true,
     bridge: 'vsbr10',
