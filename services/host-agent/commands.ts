@@ -195,6 +195,8 @@ export function createCommands({ context, paths, lxc, locks, runtime, states }: 
         const { epoch } = await release(settings, args);
         // the target may start it only once this one can never run again
         if (frozen) await runtime.doom(args.name);
+        // a person has started it in the instant before the record was written
+        else if ((await lxc.alive()).has(args.name)) await stop(args.name, 0, args.saga);
         await states.of(args.name);
         return { epoch, enabled: config.enabled };
       }),

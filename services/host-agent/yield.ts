@@ -6,6 +6,8 @@ import type { Commands } from './commands.ts';
 
 /** What is retained comes in a row: so long without a word (ms), and all of it is here. */
 const QUIET_MS = 500;
+/** What could not be given up, for the disk had an error, is tried again after so long (ms). */
+const AGAIN_MS = 5000;
 
 /**
  * Watches the pool: when another host owns a vserver of ours with a higher epoch, ours yields (an old disk came back, or it was
@@ -31,12 +33,21 @@ export function watchOwners(context: Context, commands: Commands) {
     bus.event('host-agent', 'yielded', message, { vserver: name });
     bus.alert(name, 'ownership', { ts: Date.now(), severity: 'critical', message });
   }
+  /** Until it has given way: until then it would be started here, as far as this host knows. */
+  async function giveWay(payload: unknown): Promise<void> {
+    for (;;) {
+      try {
+        return await compare(payload);
+      } catch (error) {
+        log.error({ err: error }, 'could not give way to what the pool says of a vserver; it is tried again');
+      }
+      await sleep(AGAIN_MS, undefined, { ref: false });
+    }
+  }
   const connected = new Promise<void>((resolve) => bus.onConnect(resolve));
   const subscribed = bus.subscribe(bus.topics.all.vserverState, (_topic, payload) => {
     heard = Date.now();
-    const work = compare(payload).catch((error: unknown) =>
-      log.error({ err: error }, 'could not compare a vserver with the pool'),
-    );
+    const work = giveWay(payload);
     yielding.add(work);
     void work.finally(() => yielding.delete(work));
   });
@@ -57,7 +68,7 @@ export function watchOwners(context: Context, commands: Commands) {
         if (Date.now() >= end || signal.aborted) break;
         await sleep(50);
       }
-      await Promise.all(yielding);
+      await Promise.race([Promise.all(yielding), late]);
       return true;
     },
   };

@@ -2,7 +2,7 @@ import type { Connection } from '../../shared/bus/connection.ts';
 import { backoffMs } from '../../shared/bus/backoff.ts';
 import { matches } from './parts/topics.ts';
 import { VsError } from '../../shared/errors.ts';
-import { type Life, type Loop, type Random, lives } from './loop.ts';
+import { type Life, type Loop, type Random, runAs } from './loop.ts';
 import type { Scenario } from './scenario.ts';
 
 /** What a process hands to its connection (shared/bus/connection.ts). */
@@ -91,7 +91,7 @@ export function createBroker(world: Around) {
       if (client.session !== session) return;
       if (isUp ? client.known : client.open && !client.life.dead) {
         if (isUp) act();
-        else lives.run(client.life, act);
+        else runAs(client.life, act);
       }
     }
   }
@@ -122,7 +122,7 @@ export function createBroker(world: Around) {
     if (!client.open || client.life.dead) return;
     client.open = false;
     client.stalled = [];
-    lives.run(client.life, () => {
+    runAs(client.life, () => {
       for (const fail of client.waiting) fail(lost());
       client.waiting.clear();
       client.options.onLost();

@@ -1,4 +1,4 @@
-import { EPOCH, Killed, type Life, lives } from './loop.ts';
+import { EPOCH, Killed, type Life, currentRun, runAs } from './loop.ts';
 import type { World } from './world.ts';
 
 /** The simulation that runs in this thread; one at a time. */
@@ -13,16 +13,16 @@ export function theWorld(): World {
 }
 /** Whose code runs now. */
 export function currentLife(): Life {
-  const life = lives.getStore();
+  const life = currentRun();
   if (!life) throw new Error('this is not the code of a simulated process');
   return life;
 }
 /** Every system call begins with this: it counts, and a fault may hit here. Throws Killed for a dead life. */
-export function enter(call: string): Life {
+export function enter(_call: string): Life {
   const life = currentLife();
   if (!life.dead) {
     life.node.calls++;
-    theWorld().onCall(life, call);
+    theWorld().triggers.onCall(life);
   }
   if (life.dead) throw new Killed();
   return life;
@@ -51,17 +51,17 @@ export function later<T>(call: string, ms: number, act: (life: Life) => T): Prom
       if (node.boot !== boot || !node.powered) return;
       let settle: () => void;
       try {
-        const value = lives.run(life, act, life);
+        const value = runAs(life, () => act(life));
         settle = () => resolve(value);
       } catch (error) {
         settle = () => reject(error as Error);
       }
-      if (!life.dead) lives.run(life, settle);
+      if (!life.dead) settle();
     });
   });
 }
 /** The clock of the node whose code runs (epoch ms); undefined outside of the simulation. */
 export function nodeNow(): number | undefined {
-  const life = lives.getStore();
+  const life = currentRun();
   return life && world ? EPOCH + Math.floor(world.loop.now()) + life.node.skew : undefined;
 }

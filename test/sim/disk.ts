@@ -42,7 +42,10 @@ export interface Disk {
   write(file: File, text: string, path: string): void;
   copyOf(inode: Inode, shared: boolean, subvolume?: boolean): Inode;
   directory(subvolume?: boolean): Directory;
+  /** Grows with every change. */
   version(): number;
+  /** Grows with every change of who owns, locks and has which vserver. */
+  placed(): number;
   syncFile(file: File): void;
   syncDirectory(inode: Directory): void;
   syncAll(): void;
@@ -54,6 +57,22 @@ export interface Disk {
   text(path: string): string | undefined;
   clone(): Disk;
   cut(random: Random): void;
+}
+
+/** Where it is said who owns a vserver and who has it locked, and where vservers are in their place. */
+const PLACES = ['/var/lib/vs-tools/owned', '/var/lib/vs-tools/locks', '/var/lib/vservers/'];
+const isPlace = (path: string): boolean =>
+  PLACES.some((place) => path.startsWith(place)) && !path.startsWith('/var/lib/vservers/.');
+
+/** Paths are walked again and again. */
+const partsOf = new Map<string, string[]>();
+function split(path: string): string[] {
+  let parts = partsOf.get(path);
+  if (!parts) {
+    if (partsOf.size > 20_000) partsOf.clear();
+    partsOf.set(path, (parts = path.split('/').filter((part) => part !== '' && part !== '.')));
+  }
+  return parts;
 }
 
 /** The kernel writes out by itself what is so old (ms). */
@@ -82,11 +101,11 @@ export function createDisk(now: () => number, start?: Directory): Disk {
   let pending: Operation[] = [];
   const dirty = new Map<File, number>();
   let version = 0;
+  let placed = 0;
 
   function find(path: string, follow = true): Inode | undefined {
     let at: Inode = root;
-    for (const part of path.split('/')) {
-      if (part === '' || part === '.') continue;
+    for (const part of split(path)) {
       if (at.kind !== 'directory') return undefined;
       const next: Inode | undefined = at === root && part === 'run' ? memory : at.entries.get(part);
       if (!next) return undefined;
@@ -102,8 +121,9 @@ export function createDisk(now: () => number, start?: Directory): Disk {
   }
   const inMemory = (path: string) => path.startsWith('/run/') || path === '/run';
 
-  function change(path: string, changes: Change[]): void {
+  function change(path: string, changes: Change[], from = path): void {
     version++;
+    if (isPlace(path) || isPlace(from)) placed++;
     for (const one of changes) {
       if (one.after) one.directory.entries.set(one.name, one.after);
       else one.directory.entries.delete(one.name);
@@ -144,6 +164,7 @@ export function createDisk(now: () => number, start?: Directory): Disk {
   }
   function write(file: File, text: string, path: string): void {
     version++;
+    if (isPlace(path)) placed++;
     file.text = text;
     file.mtime = now();
     if (inMemory(path)) file.synced = text;
@@ -192,8 +213,8 @@ export function createDisk(now: () => number, start?: Directory): Disk {
     copyOf,
     syncFile,
     directory,
-    /** Grows with every change: what looks at the disk again need not when it is the same. */
     version: () => version,
+    placed: () => placed,
     syncDirectory(inode: Directory): void {
       commit((operation) => operation.changes.some((one) => one.directory === inode || one.after === inode));
     },
@@ -226,10 +247,11 @@ export function createDisk(now: () => number, start?: Directory): Disk {
       if (old === inode) return;
       if (old?.kind === 'directory' && (inode.kind !== 'directory' || old.entries.size > 0))
         throw fault('ENOTEMPTY', to);
-      change(to, [
+      const changes = [
         { directory: a.parent, name: a.name, before: inode, after: undefined },
         { directory: b.parent, name: b.name, before: old, after: inode },
-      ]);
+      ];
+      change(to, changes, from);
     },
     /** Files and directories by name. */
     list(path: string): [string, Inode][] {
@@ -247,6 +269,7 @@ export function createDisk(now: () => number, start?: Directory): Disk {
     /** The power is cut: what was not sure may be gone. */
     cut(random: Random): void {
       version++;
+      placed++;
       const old = now() - WRITEBACK_MS;
       pending = pending.filter((operation) => operation.at >= old);
       const kept = random.between(0, pending.length);

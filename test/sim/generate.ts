@@ -1,270 +1,171 @@
 import * as fc from 'fast-check';
-import { type Deed, type Fault, type Scenario, type Vserver, type When, ask } from './scenario.ts';
+import { type Kind, among } from './kinds/kind.ts';
+import { type Deed, type Fault, type Scenario, type When, ask } from './scenario.ts';
 
 const HOSTS = ['host1', 'host2', 'host3'];
-const among = <T>(...values: T[]): fc.Arbitrary<T> => fc.constantFrom(...values);
-
-/** What a saga is begun with, and where it acts: the commands that faults wait for, its steps, how long it takes (ms). */
-export interface Kind {
-  vservers: fc.Arbitrary<Vserver[]>;
-  begin: fc.Arbitrary<Deed[]>;
-  commands: string[];
-  steps: string[];
-  ms: number;
-}
-const web1 = (running: boolean, enabled: boolean, host = 'host1'): Vserver => ({
-  name: 'web1',
-  host,
-  running,
-  enabled,
-});
-const mostlyRunning = fc.oneof(
-  { weight: 5, arbitrary: fc.constant<Vserver[]>([web1(true, true)]) },
-  {
-    weight: 1,
-    arbitrary: among([true, false], [false, true], [false, false]).map(([running = true, enabled = true]) => [
-      web1(running, enabled),
-    ]),
-  },
+const short = fc.integer({ min: 100, max: 5000 });
+/** Also longer than a saga asks for an answer. */
+const long = fc.oneof(
+  { weight: 12, arbitrary: fc.integer({ min: 1000, max: 40_000 }) },
+  { weight: 1, arbitrary: fc.integer({ min: 130_000, max: 200_000 }) },
 );
-const copying = [
-  'snapshot.allocate',
-  'transfer.open',
-  'transfer.send',
-  'transfer.suspects',
-  'transfer.flush',
-  'transfer.verify',
-  'snapshot.renew',
-  'snapshot.promote',
-  'snapshot.adopt',
-  'transfer.close',
-  'snapshot.discard',
-];
-const owning = [
-  'host-agent.lock',
-  'host-agent.unlock',
-  'host-agent.stop',
-  'host-agent.start',
-  'host-agent.release',
-  'host-agent.claim',
-  'host-agent.answering',
-  'host-agent.detach',
-];
-export const kinds: Record<string, Kind> = {
-  move: {
-    vservers: mostlyRunning,
-    begin: fc.constant([ask('move', { name: 'web1', host: 'host2' })]),
-    commands: [...copying, ...owning, 'host-agent.prepare', 'snapshot.trash', 'snapshot.remove'],
-    steps: [
-      'lock',
-      'stage',
-      'seed',
-      'delta 1',
-      'prepare',
-      'stop',
-      'final',
-      'verify',
-      'adopt',
-      'give up',
-      'take over',
-      'start',
-      'answer',
-      'clean up',
-    ],
-    ms: 3500,
-  },
-  create: {
-    vservers: fc.constant([]),
-    begin: fc
-      .record({ start: fc.boolean(), enable: fc.boolean() })
-      .map((wish) => [
-        ask('create', { name: 'web1', address: '10.60.10.5', source: 'busybox', host: 'host1', ...wish }),
-      ]),
-    commands: [
-      ...owning,
-      'snapshot.allocate',
-      'snapshot.adopt',
-      'snapshot.discard',
-      'host-agent.install',
-      'network.check',
-    ],
-    steps: ['template', 'lock', 'network', 'stage', 'install', 'adopt', 'own', 'start', 'answer', 'unlock'],
-    ms: 1200,
-  },
-  copy: {
-    vservers: mostlyRunning,
-    begin: fc
-      .record({ host: among('host1', 'host2'), start: fc.boolean() })
-      .map((wish) => [ask('copy', { name: 'web1', to: 'web2', address: '10.60.10.6', ...wish })]),
-    commands: [...copying, ...owning, 'host-agent.install', 'snapshot.fork', 'snapshot.remove'],
-    steps: ['lock', 'network', 'stage', 'copy', 'install', 'adopt', 'own', 'start', 'answer', 'unlock'],
-    ms: 2500,
-  },
-  rename: {
-    vservers: mostlyRunning,
-    begin: fc.constant([ask('rename', { name: 'web1', to: 'web3', restart: true })]),
-    commands: [...owning, 'host-agent.rename', 'snapshot.adopt'],
-    steps: ['lock', 'stop', 'give up', 'rename', 'adopt', 'take over', 'start', 'answer', 'clean up'],
-    ms: 1200,
-  },
-  get: {
-    vservers: mostlyRunning,
-    begin: fc.constant([ask('get', { name: 'web1' })]),
-    commands: [...copying, 'host-agent.lock', 'host-agent.unlock', 'snapshot.remove'],
-    steps: ['lock', 'stage', 'copy', 'verify', 'let go', 'put aside', 'keep', 'clean up'],
-    ms: 2500,
-  },
-  remove: {
-    vservers: fc.boolean().map((enabled) => [web1(false, enabled)]),
-    begin: fc.constant([ask('remove', { name: 'web1' })]),
-    commands: [
-      'host-agent.lock',
-      'host-agent.release',
-      'host-agent.detach',
-      'snapshot.trash',
-      'host-agent.unlock',
-    ],
-    steps: ['lock', 'give up', 'trash'],
-    ms: 300,
-  },
-};
 
-function whenOf(kind: Kind): fc.Arbitrary<When> {
+function commandOf(name: string): { command: string; node: string } {
+  const [command = '', node = ''] = name.split('@');
+  return { command, node };
+}
+function whenOf(kind: Kind, hosts: string[]): fc.Arbitrary<When> {
+  const { from = 0, ms, critical, commands, steps } = kind;
+  const command = fc.oneof(
+    { weight: 1, arbitrary: among(...commands) },
+    { weight: 1, arbitrary: among(...critical) },
+  );
   return fc.oneof(
-    { weight: 3, arbitrary: fc.integer({ min: 0, max: kind.ms }).map((ms): When => ({ kind: 'at', ms })) },
+    {
+      weight: 3,
+      arbitrary: fc.integer({ min: from, max: from + ms }).map((at): When => ({ kind: 'at', ms: at })),
+    },
     {
       weight: 4,
       arbitrary: fc
-        .record({ node: among('master', 'host1', 'host2'), n: fc.integer({ min: 1, max: 300 }) })
+        .record({ node: among('master', ...hosts), n: fc.integer({ min: 1, max: 300 }) })
         .map((one): When => ({ kind: 'call', ...one })),
     },
     {
-      weight: 4,
+      weight: 6,
       arbitrary: fc
-        .record({
-          kind: among('on' as const, 'after' as const),
-          command: among(...kind.commands),
-          node: among('host1', 'host2'),
-          n: among(1, 1, 1, 2),
-        })
-        .map((one): When => one),
+        .record({ kind: among('on' as const, 'after' as const), command, n: among(1, 1, 1, 2) })
+        .map((one): When => ({ kind: one.kind, ...commandOf(one.command), n: one.n })),
     },
-    { weight: 4, arbitrary: among(...kind.steps).map((step): When => ({ kind: 'step', step })) },
+    { weight: 4, arbitrary: among(...steps).map((step): When => ({ kind: 'step', step })) },
   );
 }
-const short = fc.integer({ min: 100, max: 5000 });
-const long = fc.integer({ min: 1000, max: 40_000 });
-const broken: fc.Arbitrary<Deed> = fc.oneof(
-  {
-    weight: 6,
-    arbitrary: fc.oneof(
-      fc
-        .record({ node: among('host1', 'host2'), ms: short })
-        .map((one): Deed => ({ what: 'kill', process: 'agent', ...one })),
-      fc
-        .record({ ms: short })
-        .map((one): Deed => ({ what: 'kill', node: 'master', process: 'master', ...one })),
+function brokenOf({ cuts }: Kind, hosts: string[]): fc.Arbitrary<Deed> {
+  const node = among(...hosts);
+  const anywhere = among('master', ...hosts);
+  const ways = cuts ?? [
+    ['host1', 'master'],
+    ['host2', 'master'],
+    ['host1', 'host2'],
+  ];
+  const of = <T extends Deed>(weight: number, arbitrary: fc.Arbitrary<T>) => ({
+    weight,
+    arbitrary: arbitrary as fc.Arbitrary<Deed>,
+  });
+  return fc.oneof(
+    of(
+      4,
+      fc.record({ node, ms: short }).map((one): Deed => ({ what: 'kill', process: 'agent', ...one })),
     ),
-  },
-  {
-    weight: 1,
-    arbitrary: short.map((ms): Deed => ({ what: 'kill', node: 'master', process: 'broker', ms })),
-  },
-  {
-    weight: 5,
-    arbitrary: fc
-      .record({ node: among('master', 'host1', 'host2'), ms: long })
-      .map((one): Deed => ({ what: 'power', ...one })),
-  },
-  {
-    weight: 3,
-    arbitrary: fc
-      .record({ a: among('host1', 'host2'), b: among('master', 'host2', 'host1'), ms: long })
-      .filter(({ a, b }) => a !== b)
-      .map((one): Deed => ({ what: 'cut', ...one })),
-  },
-  {
-    weight: 1,
-    arbitrary: fc
-      .record({ node: among('master', 'host1', 'host2'), ms: among(-3_600_000, 3_600_000) })
-      .map((one): Deed => ({ what: 'clock', ...one })),
-  },
-  {
-    weight: 1,
-    arbitrary: fc
-      .record({ node: among('host1', 'host2'), ms: long })
-      .map((one): Deed => ({ what: 'full', ...one })),
-  },
-  {
-    weight: 2,
-    arbitrary: fc
-      .record({ node: among('host1', 'host2'), times: among(1, 1, 2, 5) })
-      .map((one): Deed => ({ what: 'eio', ...one })),
-  },
-  {
-    weight: 1,
-    arbitrary: fc
-      .record({ node: among('host1', 'host2'), times: fc.integer({ min: 1, max: 3 }) })
-      .map((one): Deed => ({ what: 'nostart', ...one })),
-  },
-);
-const person: fc.Arbitrary<Deed> = fc.oneof(
-  { weight: 3, arbitrary: fc.constant<Deed>({ what: 'abort' }) },
-  {
-    weight: 4,
-    arbitrary: fc
-      .record({
-        verb: among('start', 'stop', 'restart', 'enable', 'disable'),
-        target: among('host1', 'host2'),
-      })
-      .map(({ verb, target }): Deed => ({
-        what: 'ask',
-        target,
-        command: `host-agent.${verb}`,
-        args: { name: 'web1' },
-      })),
-  },
-  {
-    weight: 2,
-    arbitrary: fc.oneof(
-      among('host1', 'host2', 'host3').map((host) => ask('move', { name: 'web1', host })),
-      fc.constant(ask('remove', { name: 'web1' })),
-      among('host1', 'host2').map((host) =>
-        ask('create', { name: 'web1', address: '10.60.10.9', source: 'busybox', host, start: true }),
+    of(
+      2,
+      short.map((ms): Deed => ({ what: 'kill', node: 'master', process: 'master', ms })),
+    ),
+    of(
+      1,
+      short.map((ms): Deed => ({ what: 'kill', node: 'master', process: 'broker', ms })),
+    ),
+    of(
+      5,
+      fc.record({ node: anywhere, ms: long }).map((one): Deed => ({ what: 'power', ...one })),
+    ),
+    of(
+      3,
+      fc
+        .record({ way: among(...ways), ms: long })
+        .map(({ way: [a, b], ms }): Deed => ({ what: 'cut', a, b, ms })),
+    ),
+    of(
+      1,
+      fc
+        .record({ node: anywhere, ms: among(-3_600_000, 3_600_000) })
+        .map((one): Deed => ({ what: 'clock', ...one })),
+    ),
+    of(
+      1,
+      fc.record({ node, ms: long }).map((one): Deed => ({ what: 'full', ...one })),
+    ),
+    of(
+      2,
+      fc.record({ node, times: among(1, 1, 2, 5) }).map((one): Deed => ({ what: 'eio', ...one })),
+    ),
+    of(
+      1,
+      fc
+        .record({ node, times: fc.integer({ min: 1, max: 3 }) })
+        .map((one): Deed => ({ what: 'nostart', ...one })),
+    ),
+  );
+}
+function personOf({ typed: verbs = ['start', 'start', 'stop'] }: Kind, hosts: string[]): fc.Arbitrary<Deed> {
+  const typed =
+    verbs.length > 0 &&
+    fc
+      .record({ verb: among(...verbs), node: among('host1', ...hosts) })
+      .map((one): Deed => ({ what: 'hand', name: 'web1', ...one }));
+  return fc.oneof(
+    { weight: 4, arbitrary: fc.constant<Deed>({ what: 'abort' }) },
+    {
+      weight: verbs.length === 0 ? 0 : 4,
+      arbitrary: fc
+        .record({ verb: among('start', 'stop', 'restart', 'enable', 'disable'), target: among(...hosts) })
+        .map(({ verb, target }): Deed => ({
+          what: 'ask',
+          target,
+          command: `host-agent.${verb}`,
+          args: { name: 'web1' },
+        })),
+    },
+    {
+      weight: 2,
+      arbitrary: fc.oneof(
+        among(...HOSTS).map((host) => ask('move', { name: 'web1', host })),
+        fc.constant(ask('remove', { name: 'web1' })),
+        among('host1', 'host2').map((host) =>
+          ask('create', { name: 'web1', address: '10.60.10.9', source: 'busybox', host, start: true }),
+        ),
       ),
-    ),
-  },
-  {
-    weight: 3,
-    arbitrary: fc
-      .record({
-        verb: among('start' as const, 'start' as const, 'stop' as const),
-        node: among('host1', 'host1', 'host2'),
-      })
-      .map((one): Deed => ({ what: 'hand', name: 'web1', ...one })),
-  },
-);
+    },
+    ...(typed ? [{ weight: 3, arbitrary: typed }] : []),
+  );
+}
+/** Most faults hit where something is just done. */
+function near({ when, deed }: Fault, isNear: boolean): Fault {
+  if (!isNear || !('node' in when) || !('node' in deed) || deed.node === 'master') return { when, deed };
+  return {
+    when,
+    deed: { ...deed, node: when.node === 'master' && deed.what !== 'power' ? deed.node : when.node },
+  };
+}
 
 /** Scenarios of one kind of saga: none to four faults, and people who step in. */
 export function scenarioOf(kind: Kind): fc.Arbitrary<Scenario> {
-  const fault: fc.Arbitrary<Fault> = fc.record({
-    when: whenOf(kind),
-    deed: fc.oneof({ weight: 2, arbitrary: broken }, { weight: 1, arbitrary: person }),
-  });
+  const hosts = kind.hosts ?? HOSTS.slice(0, 2);
+  const fault: fc.Arbitrary<Fault> = fc
+    .record({
+      when: whenOf(kind, hosts),
+      deed: fc.oneof(
+        { weight: 2, arbitrary: brokenOf(kind, hosts) },
+        { weight: 1, arbitrary: personOf(kind, hosts) },
+      ),
+      isNear: among(true, true, false),
+    })
+    .map(({ isNear, ...one }) => near(one, isNear));
   return fc
     .record({
       seed: fc.noShrink(fc.integer({ min: 1, max: 1_000_000 })),
-      btrfs: among<string[]>([], HOSTS.slice(0, 2), ['host1']),
-      vservers: kind.vservers,
+      btrfs: among<string[]>([], hosts, ['host1']),
+      setting: kind.setting,
       twice: among(0, 0, 0.05, 0.3),
       slow: among(0, 0, 0.1),
-      begin: kind.begin,
       faults: fc.array(fault, { maxLength: 4 }),
     })
-    .map(({ begin, faults, ...rest }) => ({
+    .map(({ setting: { vservers, begin, evacuated = [] }, faults, ...rest }) => ({
       // a host that nobody speaks of costs time
-      hosts: JSON.stringify(faults).includes('host3') ? HOSTS : HOSTS.slice(0, 2),
+      hosts: JSON.stringify([hosts, vservers, faults]).includes('host3') ? HOSTS : HOSTS.slice(0, 2),
       ...rest,
-      faults: [...begin.map((deed): Fault => ({ when: { kind: 'at', ms: 0 }, deed })), ...faults],
+      vservers,
+      evacuated,
+      faults: [...begin, ...faults],
     }));
 }

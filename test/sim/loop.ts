@@ -1,4 +1,4 @@
-import { AsyncLocalStorage } from 'node:async_hooks';
+import { drainMicrotasks } from './microtasks.ts';
 import type { Disk } from './disk.ts';
 
 /** A machine of the simulated pool. */
@@ -72,8 +72,17 @@ interface Event extends Timer {
   act: () => void;
 }
 
-/** Whose code runs. Every wait keeps it, so code that knows nothing of the simulation has its own clock and disk. */
-export const lives = new AsyncLocalStorage<Life>();
+/** Whose code runs: of one life only from one event to the next, also in all that it awaits there. */
+let current: Life | undefined;
+export const currentRun = (): Life | undefined => current;
+
+/** Runs something as the code of a life, which has its own clock and disk: all that comes before the next event is its own. */
+export function runAs<T>(life: Life, act: () => T): T {
+  if (current !== undefined && current !== life)
+    throw new Error(`${life.process} of ${life.node.name} runs in the time of ${current.node.name}`);
+  current = life;
+  return act();
+}
 
 /** The virtual event loop: what happens at which time, one after the other; the microtasks of one before the next. */
 export function createLoop() {
@@ -121,23 +130,38 @@ export function createLoop() {
       return event;
     },
     /** Runs events until `done` says so after one of them, or none is left before `end` (ms). */
-    async run(end: number, done: () => boolean): Promise<void> {
-      for (;;) {
-        const event = pop();
-        if (!event) return;
-        if (event.at > end) return push(event);
-        if (event.cancelled || event.life?.dead) continue;
-        now = event.at;
-        try {
-          if (event.life) lives.run(event.life, event.act);
-          else event.act();
-        } catch (error) {
-          if (!(error instanceof Killed)) throw error;
+    run(end: number, done: () => boolean): Promise<void> {
+      function all(): void {
+        for (;;) {
+          const event = pop();
+          if (!event) return;
+          if (event.at > end) return push(event);
+          if (event.cancelled || event.life?.dead) continue;
+          now = event.at;
+          current = event.life;
+          try {
+            event.act();
+          } catch (error) {
+            if (!(error instanceof Killed)) throw error;
+          }
+          drainMicrotasks();
+          current = undefined;
+          if (done()) return;
         }
-        // a tick comes after all microtasks, also those that they begin
-        await new Promise<void>((resolve) => process.nextTick(resolve));
-        if (done()) return;
       }
+      return new Promise((resolve, reject) => {
+        // microtasks can only be carried out by who is none of them
+        setImmediate(() => {
+          try {
+            all();
+            resolve();
+          } catch (error) {
+            reject(error as Error);
+          } finally {
+            current = undefined;
+          }
+        });
+      });
     },
   };
 }

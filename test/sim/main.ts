@@ -1,6 +1,6 @@
 import { readFile, readdir, writeFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
-import { kinds } from './generate.ts';
+import { kinds } from './kinds/all.ts';
 import { mutations } from './mutations.ts';
 import type { Failure } from './runs.ts';
 import { type Replay, replayScenario, replaySeed, simulateSeeds } from './threads.ts';

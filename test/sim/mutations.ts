@@ -14,6 +14,7 @@ export interface Mutation {
 const move = 'services/orchestrator/sagas/move.ts';
 const executor = 'services/orchestrator/executor.ts';
 const commands = 'services/host-agent/commands.ts';
+const ownership = 'services/host-agent/ownership.ts';
 const one = (name: string, saga: string, file: string, from: string | RegExp, to: string): Mutation => ({
   name,
   saga,
@@ -97,6 +98,60 @@ export const mutations: Mutation[] = [
     'services/orchestrator/sagas/create.ts',
     'pnr: true, // what is not held',
     '// what is not held',
+  ),
+  one(
+    'the-word-of-a-later-life-is-trusted',
+    'move',
+    'services/orchestrator/sagas/steps.ts',
+    'if (life !== undefined && agents.life?.(host) !== life)',
+    'if (false)',
+  ),
+  {
+    name: 'start-without-ownership',
+    saga: 'recover',
+    edits: [
+      {
+        file: commands,
+        from: /const own = await requireOwner\(settings, host, name, epoch\);(\s+if \(own\.uuid)/,
+        to: 'const own = config;$1',
+      },
+      // the hook of the runtime, which the simulation has in its own words
+      {
+        file: 'test/sim/guests.ts',
+        from: "if (!isOwner) return 'this host",
+        to: "if (false) return 'this host",
+      },
+    ],
+  },
+  {
+    name: 'claim-of-a-lower-epoch',
+    saga: 'recover',
+    edits: [
+      { file: ownership, from: 'if (now.epoch >= want.epoch)', to: 'if (false)' },
+      { file: ownership, from: ' || one.epoch >= want.epoch', to: '' },
+    ],
+  },
+  one(
+    'recover-of-what-lives',
+    'recover',
+    'services/orchestrator/sagas/recover.ts',
+    "there && ['running', 'starting', 'stopping', 'frozen'].includes(there.state)",
+    'there && false',
+  ),
+  one('given-up-and-not-doomed', 'move-frozen', commands, 'if (frozen) await runtime.doom(args.name);', ''),
+  one(
+    'put-with-the-epoch-of-the-copy',
+    'put',
+    'services/orchestrator/plans/put.ts',
+    'epoch: await nextEpoch(deciding, copy, copy.epoch)',
+    'epoch: copy.epoch',
+  ),
+  one(
+    'restore-leaves-the-trash-empty',
+    'restore',
+    'services/snapshot/trash.ts',
+    'if (await there(from)) await renameDurable(from, tree(which));',
+    '',
   ),
   one(
     'trash-before-give-up',

@@ -8,7 +8,7 @@ import { service as hostAgent } from '../../services/host-agent/main.ts';
 import { service as orchestrator } from '../../services/orchestrator/main.ts';
 import { service as snapshot } from '../../services/snapshot/main.ts';
 import { theWorld } from './current.ts';
-import { type Life, Killed, lives } from './loop.ts';
+import { type Life, Killed, runAs } from './loop.ts';
 import { service as network } from './parts/network.ts';
 import { service as template } from './parts/template.ts';
 import { service as transfer } from './parts/transfer.ts';
@@ -91,7 +91,7 @@ async function serve(life: Life): Promise<void> {
 }
 
 export function begin(life: Life): void {
-  lives.run(life, () => {
+  runAs(life, () => {
     serve(life).catch((error: unknown) => {
       if (!life.dead) theWorld().violate(`a process on ${life.node.name} ended: ${(error as Error).stack}`);
     });

@@ -1,5 +1,6 @@
 import * as fc from 'fast-check';
-import { kinds, scenarioOf } from './generate.ts';
+import { scenarioOf } from './generate.ts';
+import { kinds } from './kinds/all.ts';
 import { type Scenario, formatScenario } from './scenario.ts';
 import { simulate } from './simulate.ts';
 

@@ -13,10 +13,20 @@ export function versionOf(disk: Disk, tree: string): number | undefined {
   return match ? Number(match[1]) : undefined;
 }
 
+const UUID = /"uuid": *"([0-9a-f-]+)"/;
+/** Of the same texts again and again. */
+const uuids = new Map<string, string | undefined>();
+function uuidIn(text: string): string | undefined {
+  if (!uuids.has(text)) {
+    if (uuids.size > 5000) uuids.clear();
+    uuids.set(text, UUID.exec(text)?.[1]);
+  }
+  return uuids.get(text);
+}
 /** The uuid of the vserver whose tree this is; undefined: torn or missing. */
 export function uuidOf(disk: Disk, tree: string): string | undefined {
   const text = disk.text(`${tree}/vserver.json`);
-  return text === undefined ? undefined : /"uuid": *"([0-9a-f-]+)"/.exec(text)?.[1];
+  return text === undefined ? undefined : uuidIn(text);
 }
 
 /** Every file of a tree with its text, by path. */

@@ -1,7 +1,8 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { install } from './os/globals.ts';
 import { runSeeds, scenarioFor } from './runs.ts';
-import { formatScenario, parseScenario } from './scenario.ts';
+import { parseScenario } from './parse.ts';
+import { formatScenario } from './scenario.ts';
 import { simulate } from './simulate.ts';
 import type { Job } from './threads.ts';
 

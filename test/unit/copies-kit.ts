@@ -69,6 +69,7 @@ export function pool(start: Partial<World>) {
     }),
     'host-agent.lock': (host) => (locks.add(host), { epoch: 0, enabled: false, state: 'stopped' }),
     'host-agent.unlock': (host) => void locks.delete(host),
+    'host-agent.show': (host) => ({ state: { state: world.running.includes(host) ? 'running' : 'stopped' } }),
     'network.check': () => ({ answers: world.answers }),
     'snapshot.allocate': (host) => ((staging[host] ??= 'empty'), { path: '', free: 1e9 }),
     'snapshot.discard': (host) => void delete staging[host],

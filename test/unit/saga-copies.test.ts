@@ -216,6 +216,19 @@ describe('recover', () => {
     expect((await run(recover(), one)).result).toBe('done');
     expect(owners).toEqual(['host2', 'host2']); // start, and the look at it
   });
+  test('one that answers before it is started waits, also while the pool knows nothing of its host', async () => {
+    const one = pool(start);
+    const { ask } = one.agents;
+    let answered = 0;
+    one.agents.ask = async (host, command, ...rest) => {
+      if (command === 'host-agent.enable') one.world.answers = '02:1a:2b:3c:4d:5e';
+      if (command === 'network.check' && one.world.answers && ++answered === 2) one.world.answers = null;
+      expect(command === 'host-agent.start' && one.world.answers).toBeFalsy();
+      return ask(host, command, ...rest);
+    };
+    expect((await run(recover(), one)).result).toBe('done');
+    expect(answered).toBe(2);
+  });
 });
 
 test('forget: the copy goes to the trash, again after a crash', TIME, async () => {

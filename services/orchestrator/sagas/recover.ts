@@ -52,6 +52,14 @@ async function requireGone(agents: Agents, plan: RecoverPlan, context: StepConte
     throw new VsError('conflict', `${dead} came back and has not given ${name} up yet`);
 }
 
+/** It came back while the master was away, and has started it before it could hear of the pool: that one ends first. */
+async function requireAlone(agents: Agents, plan: RecoverPlan, context: StepContext): Promise<void> {
+  const { name, target } = plan;
+  const { state } = await agents.ask(target, 'host-agent.show', { name }, context, { tag: fresh() });
+  if (state.state === 'running') return; // started before a restart of the orchestrator
+  await requireSilence(agents, { host: target, config: plan, of: name }, context, fresh());
+}
+
 /** The steps of a recover. Nothing can be asked of the dead host; what it had is lost. */
 export function recoverSteps(plan: RecoverPlan, agents: Agents): Step[] {
   const { name, target, epoch, recall } = plan;
@@ -109,6 +117,7 @@ export function recoverSteps(plan: RecoverPlan, agents: Agents): Step[] {
       host: target,
       async do(context) {
         await requireGone(agents, plan, context);
+        await requireAlone(agents, plan, context);
         await agents.ask(target, 'host-agent.start', { ...both(context), epoch }, context, {
           timeoutMs: 120_000,
         });

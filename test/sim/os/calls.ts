@@ -77,7 +77,7 @@ export function mkdir(path: string, options?: { recursive?: boolean } | number):
   return path;
 }
 export function readdir(path: string, options?: { withFileTypes?: boolean } | string): never[] {
-  if (path === '/proc') return theWorld().processes(currentLife().node) as never[];
+  if (path === '/proc') return theWorld().guests.pids(currentLife().node) as never[];
   const all = disk()
     .list(real(path))
     .sort(([a], [b]) => (a < b ? -1 : 1));
@@ -85,7 +85,8 @@ export function readdir(path: string, options?: { withFileTypes?: boolean } | st
   return all.map(([name, inode]) => ({ name, parentPath: path, ...statOf(inode) })) as never[];
 }
 export function readFile(path: string, options?: unknown): string {
-  if (path.startsWith('/proc/')) return theWorld().procFile(currentLife().node, path);
+  if (path.startsWith('/proc/')) return theWorld().guests.procFile(currentLife().node, path);
+  if (path.startsWith('/sys/')) return theWorld().guests.cgroupFile(currentLife().node, path);
   const inode = found(path);
   if (inode.kind !== 'file') throw fault('EISDIR', path);
   return options === undefined ? (Buffer.from(inode.text) as unknown as string) : inode.text;
@@ -95,6 +96,8 @@ export function writeFile(
   text: string | Uint8Array,
   options?: { flag?: string } | string,
 ): void {
+  if (path.startsWith('/sys/'))
+    return theWorld().guests.writeCgroupFile(currentLife().node, path, String(text));
   const at = real(path);
   room(at);
   const there = disk().find(at);

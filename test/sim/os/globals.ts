@@ -1,11 +1,14 @@
 import { currentLife, nodeNow, theWorld } from '../current.ts';
-import { type Timer, lives } from '../loop.ts';
+import { type Timer, currentRun } from '../loop.ts';
 
 /**
- * Intervals that only look again for what nobody announced (each second in the agents) are stretched by this: what a
+ * Intervals that only look again for what nobody announced (each second in the agents) are so long (ms): what a
  * simulation checks comes by commands.
  */
-const STRETCH = 10;
+const STRETCHED_MS = 10_000;
+
+/** Who looks again after so short a time (ms) only waits for something; it is seen all the same when that takes longer. */
+const slower = (ms: number): number => (ms > 200 ? ms : ms > 10 ? ms * 4 : ms * 10);
 
 const realDate = Date;
 const real = { setTimeout, clearTimeout, setInterval, clearInterval, random: Math.random };
@@ -40,14 +43,14 @@ function clear(timer: unknown): void {
   else real.clearTimeout(timer as NodeJS.Timeout);
 }
 function once(act: (...args: unknown[]) => void, ms = 0, ...args: unknown[]): unknown {
-  if (!lives.getStore()) return real.setTimeout(act, ms, ...args);
-  return virtualTimer(theWorld().loop.after(ms, currentLife(), () => act(...args)));
+  if (!currentRun()) return real.setTimeout(act, ms, ...args);
+  return virtualTimer(theWorld().loop.after(slower(ms), currentLife(), () => act(...args)));
 }
 function again(act: (...args: unknown[]) => void, ms = 0, ...args: unknown[]): unknown {
-  if (!lives.getStore()) return real.setInterval(act, ms, ...args);
+  if (!currentRun()) return real.setInterval(act, ms, ...args);
   const { loop } = theWorld();
   const life = currentLife();
-  const next = () => loop.after(ms * STRETCH, life, tick);
+  const next = () => loop.after(Math.max(ms, STRETCHED_MS), life, tick);
   const timer = virtualTimer(next());
   function tick(): void {
     timer.current = next();
@@ -76,12 +79,12 @@ export function install(): void {
   });
   // never a signal to a real process: the numbers of simulated ones are those of others here
   process.kill = (pid: number): true => {
-    theWorld().killProcess(currentLife().node, pid);
+    theWorld().guests.kill(currentLife().node, pid);
     return true;
   };
   const steady = performance.now.bind(performance);
-  performance.now = () => (lives.getStore() ? theWorld().loop.now() : steady());
-  Math.random = () => (lives.getStore() ? theWorld().random.next() : real.random());
+  performance.now = () => (currentRun() ? theWorld().loop.now() : steady());
+  Math.random = () => (currentRun() ? theWorld().random.next() : real.random());
 }
 
 /** node:timers/promises. */

@@ -11,22 +11,23 @@ const CLEAR_MS = 150;
 export function lxcDriver(_directory: string): Lxc {
   return {
     version: () => asyncCall('lxc-start', () => '5.0.2'),
-    alive: () => asyncCall('read', ({ node }) => new Set(theWorld().containers(node).keys())),
+    alive: () => asyncCall('read', ({ node }) => new Set(theWorld().guests.containers(node).keys())),
     info: (name) =>
       asyncCall('lxc-info', ({ node }) => {
-        const one = theWorld().containers(node).get(name);
-        return { state: one ? (one.ended ? 'stopping' : 'running') : 'stopped', pid: one?.pid };
+        const one = theWorld().guests.containers(node).get(name);
+        const state = !one ? 'stopped' : one.ended ? 'stopping' : one.frozen ? 'frozen' : 'running';
+        return { state, pid: one?.pid };
       }),
     start: (name) =>
       later('lxc-start', theWorld().random.between(20, START_MS), ({ node }) => {
-        const reason = theWorld().startContainer(node, name);
+        const reason = theWorld().guests.start(node, name);
         if (reason) throw new RunError(['lxc-start'], 1, reason, `${name} did not start: ${reason}`);
       }),
     async stop(name, seconds) {
       const { random } = theWorld();
       const clearMs = random.between(5, CLEAR_MS);
       await later('lxc-stop', seconds > 0 ? random.between(50, STOP_MS) : 10, ({ node }) =>
-        theWorld().endGuest(node, name, clearMs),
+        theWorld().guests.terminate(node, name, clearMs),
       );
       await later('lxc-stop', clearMs + 1, () => undefined);
     },

@@ -1,13 +1,14 @@
 // services/network/main.ts and services/firewall/main.ts, as the simulated processes see them: who runs with an address answers on it
-import { loadNetworks, networkOf } from '../../../config/networks.ts';
+import { loadNetworks, networkOf } from './networks.ts';
+import type { Network } from '../../../shared/contract/network.ts';
 import { VsError } from '../../../shared/errors.ts';
 import type { Context, Service } from '../../../shared/service.ts';
-import { later, theWorld } from '../current.ts';
+import { asyncCall, later, theWorld } from '../current.ts';
 
 const BOOT_MS = 150;
 
 export function service({ settings, host }: Context): Service {
-  const shown = (network: Awaited<ReturnType<typeof loadNetworks>>[number]) => ({
+  const shown = (network: Network) => ({
     network,
     up: true,
     bridge: 'vsbr10',
@@ -26,7 +27,7 @@ export function service({ settings, host }: Context): Service {
       'network.down': async () => ({ removed: true }),
       'network.check': ({ address }) =>
         later('probe', theWorld().random.between(5, 60), ({ node }) => {
-          return { answers: theWorld().whoAnswers(node, address, BOOT_MS) ?? null };
+          return { answers: theWorld().guests.whoAnswers(node, address, BOOT_MS) ?? null };
         }),
       'network.attach': async ({ name, mac, address, prefix }) => ({
         bridge: 'vsbr10',
@@ -38,7 +39,11 @@ export function service({ settings, host }: Context): Service {
       }),
       'network.detach': async () => ({}),
       'network.announce': async () => ({}),
-      'network.link': async () => ({}),
+      'network.link': ({ name, up }) =>
+        asyncCall('ip', ({ node }) => {
+          theWorld().guests.setOffline(node, name, !up);
+          return {};
+        }),
       'firewall.render': async () => ({ rules: '' }),
     },
     start: async () => void host,

@@ -26,19 +26,19 @@ const tools: Record<string, Tool> = {
   'ssh-keygen': () => undefined,
   'mount-place': ({ disk }, [mount = '']) => disk.makeDirectories(mount),
   setcap: () => undefined,
-  umount: (node, args) => void theWorld().mounts(node).delete(last(args)),
+  umount: (node, args) => void theWorld().guests.mounts(node).delete(last(args)),
   cp(node, args) {
     const from = args.at(-2) ?? '';
     const inode = node.disk.find(from);
     if (!inode) throw fault('ENOENT', from);
     if (node.full) throw fault('ENOSPC', last(args));
-    theWorld().guestWrites(node, from);
+    theWorld().guests.write(node, from);
     node.disk.put(last(args), node.disk.copyOf(inode, false));
   },
   'mount-root'(node, [rootfs = '', mount = '']) {
     if (!node.disk.find(rootfs)) throw fault('ENOENT', rootfs);
     node.disk.makeDirectories(mount);
-    theWorld().mounts(node).add(mount);
+    theWorld().guests.mounts(node).add(mount);
   },
   btrfs(node, [, verb, ...args]) {
     const { disk } = node;
@@ -49,7 +49,7 @@ const tools: Record<string, Tool> = {
     if (verb === 'snapshot') {
       const from = args.at(-2) ?? '';
       if (node.full) throw fault('ENOSPC', to);
-      theWorld().guestWrites(node, from);
+      theWorld().guests.write(node, from);
       const inode = disk.find(from);
       if (!inode) throw fault('ENOENT', from);
       disk.syncTree(inode);
@@ -92,7 +92,7 @@ export function start(argv: string[]): unknown {
       end(text?: string): void {
         void later('mount', 3, () => {
           const isThere = text !== undefined && node.disk.find(rootfs) !== undefined;
-          if (isThere) theWorld().mounts(node).add(mount);
+          if (isThere) theWorld().guests.mounts(node).add(mount);
           return isThere;
         }).then((isThere) => told?.(isThere ? 0 : 1));
       },

@@ -104,7 +104,7 @@ export function service({ settings, host, bus }: Context): Service {
           // a part, and then the rest: what it was interrupted in is not whole
           for (const most of [random.between(0, 3), Infinity])
             await step(() => {
-              world.guestWrites(node, path);
+              world.guests.write(node, path);
               source = node.disk.find(path);
               if (!source) throw new VsError('failed', `${path} is not there`);
               if (to.full) throw noSpace();

@@ -1,0 +1,98 @@
+import * as fc from 'fast-check';
+import { type Vserver, ask } from '../scenario.ts';
+import {
+  type Kind,
+  always,
+  among,
+  at,
+  becomes,
+  begins,
+  holds,
+  mostlyRunning,
+  receives,
+  running,
+  sends,
+  takesOver,
+  to,
+} from './kind.ts';
+
+const commands = [
+  ...sends('host1'),
+  ...holds('host1'),
+  ...to('host1', 'host-agent.stop', 'host-agent.release', 'snapshot.trash'),
+  ...receives('host2'),
+  ...holds('host2'),
+  ...becomes('host2'),
+  ...to('host2', 'host-agent.prepare'),
+];
+const critical = [
+  ...to('host1', 'host-agent.release', 'host-agent.stop', 'snapshot.trash'),
+  ...takesOver('host2'),
+];
+const stepsWith = (stop: string): string[] =>
+  `lock|stage|seed|delta 1|prepare|${stop}|final|verify|adopt|give up|take over|start|answer|clean up`.split(
+    '|',
+  );
+const freezes = to('host1', 'host-agent.freeze', 'host-agent.thaw');
+
+const several: fc.Arbitrary<Vserver[]> = fc
+  .array(fc.record({ running: fc.boolean(), enabled: fc.boolean() }), { minLength: 2, maxLength: 3 })
+  .map((all) => all.map((one, index) => ({ name: `web${index + 1}`, host: 'host1', ...one })));
+const parallel = among(1, 2, 3);
+const wide: Pick<Kind, 'ms' | 'hosts' | 'cuts'> = {
+  ms: 9000,
+  hosts: ['host1', 'host2', 'host3'],
+  cuts: [
+    ['host1', 'master'],
+    ['host2', 'master'],
+    ['host3', 'master'],
+    ['host1', 'host2'],
+    ['host1', 'host3'],
+  ],
+};
+
+export const moves: Record<string, Kind> = {
+  move: {
+    setting: begins(mostlyRunning, 'move', always({ name: 'web1', host: 'host2' })),
+    commands,
+    critical,
+    steps: stepsWith('stop'),
+    ms: 3500,
+  },
+  'move-frozen': {
+    of: 'move',
+    setting: begins(running, 'move', always({ name: 'web1', host: 'host2', crashConsistent: true })),
+    commands: [...commands, ...freezes],
+    critical: [...critical, ...freezes],
+    steps: stepsWith('freeze'),
+    ms: 3500,
+    typed: ['start', 'stop', 'unfreeze', 'unfreeze'],
+  },
+  evacuate: {
+    setting: fc.record({ vservers: several, parallel }).map(({ vservers, ...wish }) => ({
+      vservers,
+      begin: [at(0, ask('evacuate', { host: 'host1', ...wish }))],
+    })),
+    commands: [...commands, ...receives('host3'), ...becomes('host3')],
+    critical: [...critical, ...takesOver('host3')],
+    steps: ['mark host', 'move all', 'seed', 'give up', 'take over', 'clean up'],
+    ...wide,
+  },
+  'restore-host': {
+    setting: fc
+      .record({
+        vservers: several,
+        parallel,
+        where: fc.array(among('host2', 'host3'), { minLength: 3, maxLength: 3 }),
+      })
+      .map(({ vservers, where, ...wish }) => ({
+        vservers: vservers.map((one, index) => ({ ...one, host: where[index] ?? 'host2' })),
+        evacuated: ['host1'],
+        begin: [at(0, ask('restore-host', { host: 'host1', ...wish }))],
+      })),
+    commands: [...sends('host2'), ...receives('host1'), ...becomes('host1'), ...holds('host2')],
+    critical: [...to('host2', 'host-agent.release', 'snapshot.trash'), ...takesOver('host1')],
+    steps: ['move back', 'lift mark', 'seed', 'give up', 'take over', 'clean up'],
+    ...wide,
+  },
+};
