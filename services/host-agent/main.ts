@@ -73,7 +73,12 @@ export function service(context: Context): Service {
       },
       'host-agent.lock': async ({ name, saga, ttl }) => {
         const now = await commands.lock(name, saga, ttl);
-        return { epoch: now?.epoch ?? 0, enabled: now?.enabled ?? false, state: now?.state ?? 'stopped' };
+        return {
+          epoch: now?.epoch ?? 0,
+          enabled: now?.enabled ?? false,
+          state: now?.state ?? 'stopped',
+          ...(now ? { uuid: now.uuid } : {}),
+        };
       },
       'host-agent.unlock': ({ name, saga }) => nothing(commands.unlock(name, saga)),
       'host-agent.install': (args, call) => install(context, paths, args, call),

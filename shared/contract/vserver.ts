@@ -154,7 +154,7 @@ export const hostAgentCommands = {
   'host-agent.lock': hostCommand(
     'hold a vserver for a saga, ttl in ms: nobody else starts, stops or changes it; autostart waits',
     z.strictObject({ name, saga: id, ttl: z.int().min(1000).max(86_400_000) }),
-    z.object({ epoch: z.int(), enabled: z.boolean(), state: runState }),
+    z.object({ epoch: z.int(), enabled: z.boolean(), state: runState, uuid: z.uuid().optional() }),
   ),
   'host-agent.unlock': hostCommand('end a hold', sagaStep),
   'host-agent.install': hostCommand(

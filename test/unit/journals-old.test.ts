@@ -89,6 +89,8 @@ const noArchive: Archive = {
 
 /** The next life of the orchestrator, over this journal and these hosts. */
 function life(journals: Journals, now: World) {
+  const { plan } = journals.read(journals.ids()[0] ?? '')[0] as { plan?: { plan?: { uuid?: string } } };
+  const uuid = plan?.plan?.uuid;
   const calls: string[] = [];
   let passes = 0;
   const need = (ok: boolean, message: string) => {
@@ -97,7 +99,7 @@ function life(journals: Journals, now: World) {
   const act: Record<string, (host: string) => object | void> = {
     'host-agent.lock': (host) => (
       now.locks.add(host),
-      { epoch: 3, enabled: true, state: now.running.has(host) ? 'running' : 'stopped' }
+      { epoch: 3, enabled: true, uuid, state: now.running.has(host) ? 'running' : 'stopped' }
     ),
     'host-agent.unlock': (host) => void now.locks.delete(host),
     'snapshot.allocate': (host) => (now.staging.add(host), { path: '', free: 1e9 }),

@@ -57,6 +57,7 @@ export function world(start: {
       return {
         epoch: own?.owner ? own.epoch : 0,
         enabled: false,
+        uuid: trees.get(`${host}/${name}`)?.uuid,
         state: running.has(`${host}/${name}`) ? 'running' : 'stopped',
       };
     },

@@ -39,11 +39,12 @@ export function runnerWorld(
       if (command === 'host-agent.lock') {
         if (!open) await new Promise<void>((resolve) => waiting.set(args.name, resolve));
         waiting.delete(args.name);
-        return { epoch: 1, enabled: true, state: 'stopped' };
+        return { epoch: epochs.get(args.name) ?? 1, enabled: true, state: 'stopped' };
       }
       return { until: 0, epoch: 1, enabled: true };
     },
   };
+  const epochs = new Map<string, number>();
   const pool = { isOnline: () => true, life: () => 'one' } as unknown as Pool;
   const clock = {
     now: () => Date.now(),
@@ -53,6 +54,7 @@ export function runnerWorld(
   const context = { bus, settings: { ...base, ...settings }, log: { warn: quiet, error: quiet } } as never;
   const runner = sagaRunner(context, pool, { clock, journals, archive });
   function planned(name: string, host: string, { epoch = 1, also = undefined as string[] | undefined } = {}) {
+    epochs.set(name, epoch);
     const plan = { name, host, epoch, network: 'blue', state: 'stopped' } as VserverState;
     return { kind: 'remove', plan, vserver: name, title: name, ...(also ? { also } : {}) } as Planned;
   }

@@ -20,20 +20,18 @@ export function checkRemove(vserver: VserverState): void {
 
 /** The steps of a remove: ownership goes first, then the tree goes to the trash. */
 export function removeSteps(vserver: RemovePlan, agents: Agents): Step[] {
-  const { name, host, epoch, network, purge } = vserver;
+  const { name, host, epoch, uuid, network, purge } = vserver;
   const both = (context: { id: string }) => ({ name, saga: context.id });
   const steps: (Step | false)[] = [
     {
       name: 'lock',
       host,
       async do(context) {
-        const { state } = await agents.ask(
-          host,
-          'host-agent.lock',
-          { ...both(context), ttl: 86_400_000 },
-          context,
-        );
-        if (state !== 'stopped') throw new VsError('refused', `${name} is ${state}; stop it first`);
+        const now = await agents.ask(host, 'host-agent.lock', { ...both(context), ttl: 86_400_000 }, context);
+        if (now.state !== 'stopped') throw new VsError('refused', `${name} is ${now.state}; stop it first`);
+        // since it was decided it may have got another name, or another one its name
+        if (now.epoch !== epoch || now.uuid !== uuid)
+          throw new VsError('conflict', `${name} on ${host} is not the one that was to be removed any more`);
       },
       undo: async (context) => void (await agents.ask(host, 'host-agent.unlock', both(context), context)),
     },
