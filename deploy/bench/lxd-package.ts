@@ -20,6 +20,7 @@ async function unpack(names: string[], signal: AbortSignal): Promise<void> {
     for (const file of await readdir(fresh))
       if (file.endsWith('.deb'))
         await run(['dpkg-deb', '-x', `${fresh}/${file}`, `${fresh}/files`], { signal });
+    await rm(`${cache}/files`, { recursive: true, force: true });
     await rename(`${fresh}/files`, `${cache}/files`);
   } finally {
     await rm(fresh, { recursive: true, force: true });

@@ -7,7 +7,7 @@ POOL=/var/lib/vservers/.lxd
 # lxd_do COMMAND...: runs it (lxd, lxc) for the daemon of this host.
 lxd_do() {
   local more=()
-  [ -z "$LXD_FILES" ] || more=(PATH="$LXD_FILES/usr/bin:$PATH" LD_LIBRARY_PATH="$(dirname "$(compgen -G "$LXD_FILES/usr/lib/*/libdqlite.so.0")")")
+  [ -z "$LXD_FILES" ] || more=(PATH="$LXD_FILES/usr/bin:$PATH" LD_LIBRARY_PATH="$(compgen -G "$LXD_FILES/usr/lib/*-linux-gnu")")
   env "${more[@]}" LXD_DIR="$LXD" LXD_CONF="$LXD/client" LXD_SECURITY_APPARMOR=false "$@"
 }
 
