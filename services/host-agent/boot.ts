@@ -7,6 +7,14 @@ import type { Commands } from './commands.ts';
 import { loadVserver, vserverNames } from './files.ts';
 import type { Locks } from './locks.ts';
 
+const markIn = (runDir: string) => join(runDir, '.autostarted'); // RUN_DIR lies in memory: the mark goes with the boot
+
+/** What waits to be looked at by the autostart of this boot; nothing when that is over. */
+export async function waitingAtBoot({ settings }: Pick<Context, 'settings'>): Promise<Set<string>> {
+  if (await stat(markIn(settings.RUN_DIR)).catch(() => undefined)) return new Set();
+  return new Set(await vserverNames(settings.VSERVER_DIR));
+}
+
 /**
  * Starts what is enabled and owned once after the host's boot, with no master and no broker. Before that it waits a short time
  * (BOOT_POOL_WAIT) for what the pool says, so that what was taken over elsewhere meanwhile does not start at all. What a saga
@@ -17,13 +25,13 @@ export async function autostart(
   paths: Paths,
   locks: Locks,
   commands: Commands,
+  waiting: Set<string>,
   compared: (ms: number, signal: AbortSignal) => Promise<boolean>,
   signal: AbortSignal,
 ): Promise<void> {
   const { settings, host, bus, log } = context;
-  const mark = join(settings.RUN_DIR, '.autostarted'); // RUN_DIR lies in memory: the mark goes with the boot
+  const mark = markIn(settings.RUN_DIR);
   if (await stat(mark).catch(() => undefined)) return;
-  const waiting = new Set(await vserverNames(settings.VSERVER_DIR));
   if (waiting.size > 0 && !(await compared(settings.BOOT_POOL_WAIT * 1000, signal)))
     log.warn(`the pool was not heard within ${settings.BOOT_POOL_WAIT} s; vservers start without it`);
   while (waiting.size > 0 && !signal.aborted) {

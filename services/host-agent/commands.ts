@@ -20,6 +20,8 @@ interface Parts {
   locks: Locks;
   runtime: Runtime;
   states: States;
+  /** Names that the autostart of this boot has not come to yet. */
+  booting: Set<string>;
 }
 
 /** Who waits for the answer of one that does not run by then waits in vain: nobody is starting it (ms). */
@@ -28,7 +30,7 @@ const STARTS_WITHIN = 3000;
 const ENDS_WITHIN = 10_000;
 
 /** What may be done with a vserver of this host, and in which order: one command at a time for each. */
-export function createCommands({ context, paths, lxc, locks, runtime, states }: Parts) {
+export function createCommands({ context, paths, lxc, locks, runtime, states, booting }: Parts) {
   const { settings, bus, host } = context;
   const inTurn = createTurns(); // commands that change one vserver run one after the other
 
@@ -112,6 +114,7 @@ export function createCommands({ context, paths, lxc, locks, runtime, states }: 
             'conflict',
             `epoch ${args.epoch} of this command is older than ${own.epoch} of ${args.name}`,
           );
+        if (!args.saga) booting.delete(args.name); // a person wants it to be down
         return stop(args.name, seconds(args.timeout, args.force), args.saga, args.early);
       }),
     restart: (name: string, timeout?: number) =>

@@ -5,7 +5,7 @@ import { ownershipsOf, readOwnership } from '../../shared/ownership.ts';
 import { pathsFor } from '../../shared/paths.ts';
 import type { Context, Service } from '../../shared/service.ts';
 import { clearTemporaries } from '../../shared/store.ts';
-import { autostart } from './boot.ts';
+import { autostart, waitingAtBoot } from './boot.ts';
 import { ownCertificate } from './certificate.ts';
 import { createCommands } from './commands.ts';
 import { exec } from './exec.ts';
@@ -26,14 +26,17 @@ export function service(context: Context): Service {
   const lxc = lxcDriver(settings.VSERVER_DIR);
   const locks = openLocks(settings.STATE_DIR);
   const runtime = createRuntime(context, paths, lxc);
+  /** Names that the autostart of this boot has not come to yet. */
+  const booting = new Set<string>();
   const states = createStates(context, paths, lxc, locks, {
+    boots: (name) => booting.has(name),
     restart: (config, pid) => runtime.announce(config, pid),
     givenUp: (name) =>
       void commands
         .endGivenUp(name)
         .catch((error: unknown) => log.error({ err: error, vserver: name }, 'what was given up lives on')),
   });
-  const commands = createCommands({ context, paths, lxc, locks, runtime, states });
+  const commands = createCommands({ context, paths, lxc, locks, runtime, states, booting });
   const certificates = ownCertificate(context, () => info?.now());
   const ended = new AbortController();
   let info: ReturnType<typeof publishInfo> | undefined;
@@ -102,13 +105,14 @@ export function service(context: Context): Service {
         ...names.map(paths.vserver),
       ])
         await clearTemporaries(directory); // a power cut in the middle of a write leaves one
+      for (const name of await waitingAtBoot(context)) booting.add(name);
       await states.refresh();
       states.start();
       // nothing here is awaited: the other services of this process may still be about to start, and a broker that
       // does not answer must not keep vservers from their start
       const owners = watchOwners(context, commands);
-      void autostart(context, paths, locks, commands, owners.compared, ended.signal).catch((error: unknown) =>
-        log.error({ err: error }, 'autostart'),
+      void autostart(context, paths, locks, commands, booting, owners.compared, ended.signal).catch(
+        (error: unknown) => log.error({ err: error }, 'autostart'),
       );
       for (const watch of [owners.subscribed, clearStale(context, paths)])
         watch.catch((error: unknown) => log.error({ err: error }, 'watching the pool'));

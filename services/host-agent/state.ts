@@ -26,6 +26,8 @@ export function createStates(
   locks: Locks,
   on: {
     restart(config: VserverConfig, pid: number): void;
+    /** The autostart of this boot has not come to it yet. */
+    boots(name: string): boolean;
     /** It lives although this host has given it up. */
     givenUp(name: string): void;
   },
@@ -68,16 +70,18 @@ export function createStates(
     const own = await readOwnership(settings, name);
     const saga = await locks.holder(name);
     const now = seen.get(name);
+    const isOwned = own?.owner === true && own.uuid === config.uuid;
+    const boots = now?.state === 'stopped' && isOwned && config.enabled && on.boots(name);
     return {
       host,
       name,
-      state: now?.state ?? 'unknown',
+      state: boots ? 'starting' : (now?.state ?? 'unknown'),
       enabled: config.enabled,
       address: config.address,
       ...(config.address6 ? { address6: config.address6 } : {}),
       mac: config.mac,
       network: config.network,
-      epoch: own?.owner && own.uuid === config.uuid ? own.epoch : 0,
+      epoch: isOwned ? own.epoch : 0,
       uuid: config.uuid,
       limits: config.limits,
       ...(now?.pid ? { pid: now.pid } : {}),

@@ -25,6 +25,12 @@ export function checkMove(vserver: VserverState, target: HostInfo, others: Vserv
     throw new VsError('refused', `${vserver.name} is on ${target.host} already`);
   if (vserver.epoch === 0)
     throw new VsError('refused', `${vserver.host} does not own ${vserver.name}, so it cannot give it away`);
+  if (vserver.state === 'starting' || vserver.state === 'stopping')
+    throw new VsError(
+      'conflict',
+      `${vserver.name} is ${vserver.state} on ${vserver.host}; move it when that is over`,
+      { retryable: true },
+    );
   const there = others.find((one) => one.host === target.host);
   if (there)
     throw new VsError(
