@@ -145,7 +145,8 @@ async function main(): Promise<void> {
   const { answers, errors, ended } = values.icmp
     ? await probeIcmp(target, interval, ms, stop.signal)
     : await probeTcp(target, interval, ms, values.read, stop.signal);
-  const gap = longestGap([started, ...answers, Math.max(ended, ...answers.slice(-1))]);
+  // an answer to the last questions, after the end, says nothing of a gap: nobody asked any more
+  const gap = longestGap([started, ...answers.filter((at) => at < ended), ended]);
   const result: ProbeResult = {
     target,
     answered: answers.length,
