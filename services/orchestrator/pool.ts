@@ -14,7 +14,7 @@ import { openNoselect } from './noselect.ts';
 const MOST = 100_000;
 
 /** So long (ms) without a word, and all that is retained is here. */
-const QUIET_MS = 200;
+const QUIET_MS = 100;
 
 /** The pool as its hosts publish it: who is online, what they are, which vservers they have. */
 export function openPool(context: Pick<Context, 'bus' | 'settings'>, repeatMs?: number) {
