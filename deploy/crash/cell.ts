@@ -4,7 +4,7 @@ import { faults } from './faults.ts';
 import { alertOf, judge, logs } from './judge.ts';
 import { type Row, atRow, rowsOf } from './line.ts';
 import { sagas } from './sagas.ts';
-import { type Storage, type World, ask, journalOf, mendWorld, pidOf } from './world.ts';
+import { type Storage, type World, allOnline, ask, journalOf, mendWorld, pidOf } from './world.ts';
 
 /** One cell of the matrix: a saga on a storage, the line of its journal, and what breaks there. */
 export interface Cell {
@@ -44,6 +44,7 @@ export async function runCell(world: World, cell: Cell): Promise<Result> {
     ms: Date.now() - begun,
     ...more,
   });
+  if (!spec.after) await allOnline(world); // else it may have left one off, and mends that itself
   await spec.ready(world);
   const parts = spec.parts(world);
   const since = performance.timeOrigin + performance.now();

@@ -6,7 +6,7 @@ import { judge } from './judge.ts';
 import { countsScript } from './leftovers.ts';
 import { sagas } from './sagas.ts';
 import { homeOf } from './spec.ts';
-import { type Storage, type World, closeWorld, hosts, on, openWorld, pidOf } from './world.ts';
+import { type Storage, type World, allOnline, closeWorld, hosts, on, openWorld, pidOf } from './world.ts';
 
 export interface SoakOptions {
   lab: string;
@@ -137,7 +137,7 @@ export async function soak(options: SoakOptions): Promise<SoakResult> {
       home = homeOf(world);
       before = await count(world);
     }
-    if (signal.aborted || !before) return result;
+    if (!before) return result;
     // what is counted is counted with web1 on the same host
     if (homeOf(world) !== home) await oneMove(world, undefined, 0);
     await sleep(2000);
@@ -159,6 +159,7 @@ async function oneMove(
   if (!spec) throw new Error('there is no move');
   const parts = spec.parts(world);
   const since = performance.timeOrigin + performance.now();
+  await allOnline(world);
   const id = await spec.begin(world);
   await sleep(fault ? delay : 0);
   const mend = await fault?.strike(world, parts);

@@ -183,6 +183,18 @@ export async function mendWorld(world: World): Promise<void> {
   if (missing.length > 0) throw new Error(`${missing.join(', ')} did not come online within 60 s`);
 }
 
+/** Waits until every host is there: what was struck last may just restart. */
+export async function allOnline(world: World): Promise<void> {
+  for (const end = Date.now() + 60_000; ; await sleep(200)) {
+    const away = (await ask(world, 'master', 'orchestrator.scan', {})).hosts.filter(
+      (one) => one.state !== 'online',
+    );
+    if (away.length === 0) return;
+    if (Date.now() > end)
+      throw new Error(`${away.map((one) => one.host).join()} did not come back within 60 s`);
+  }
+}
+
 /** What is wrong with the files of web1 on a host: differences of the tree, numbers that are lost. */
 export async function lost(world: World, host: Host): Promise<string[]> {
   const found: string[] = [];

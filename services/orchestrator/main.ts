@@ -169,12 +169,11 @@ export function service(context: Context): Service {
       context.bus.onConnect(() => {
         if (connected) return;
         connected = true;
-        // the hosts' retained states arrive first, on a busy machine not at once
-        void pool.settled(500).then(() => {
+        setTimeout(() => {
           sagas.resume();
           resumed.resolve();
           void clearPruned();
-        });
+        }, 500); // the hosts' retained states arrive first
       });
     },
     async stop() {

@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { loadSlaves } from '../../config/slaves.ts';
 import { type HostInfo, hostInfo, status } from '../../shared/contract/host.ts';
@@ -13,9 +12,6 @@ import { openNoselect } from './noselect.ts';
 /** So many hosts, and so many vservers, are taken in. */
 const MOST = 100_000;
 
-/** So long (ms) without a word, and all that is retained is here. */
-const QUIET_MS = 200;
-
 /** The pool as its hosts publish it: who is online, what they are, which vservers they have. */
 export function openPool(context: Pick<Context, 'bus' | 'settings'>, repeatMs?: number) {
   const { bus } = context;
@@ -23,7 +19,6 @@ export function openPool(context: Pick<Context, 'bus' | 'settings'>, repeatMs?: 
   const lives = new Map<string, string>();
   const infos = new Map<string, HostInfo>();
   const vservers = new Map<string, VserverState>();
-  let heard = 0;
 
   const listen = <T extends z.ZodType>(
     filter: string,
@@ -34,7 +29,6 @@ export function openPool(context: Pick<Context, 'bus' | 'settings'>, repeatMs?: 
       limit: MOST,
       ...(repeatMs === undefined ? {} : { repeatMs }),
       changed(_before, now, topic) {
-        heard = Date.now();
         const levels = topic.slice(bus.topics.base.length + 1).split('/');
         const parsed = now === undefined ? undefined : schema.safeParse(now);
         if (parsed && !parsed.success) return; // of a newer agent: what was known before is better than nothing
@@ -68,12 +62,6 @@ export function openPool(context: Pick<Context, 'bus' | 'settings'>, repeatMs?: 
       await listen(bus.topics.all.vserverState, vserverState, (host, name, value) =>
         value ? vservers.set(`${host}/${name}`, value) : vservers.delete(`${host}/${name}`),
       );
-    },
-    /** What is retained comes in a row: resolves `ms` from now, or when nothing more has come for a while, within 10 s. */
-    async settled(ms: number): Promise<void> {
-      const end = Date.now() + 10_000;
-      await sleep(ms);
-      while (Date.now() - heard < QUIET_MS && Date.now() < end) await sleep(50);
     },
     isOnline,
     /** Which life of its agent a host is in, as far as it was heard. */

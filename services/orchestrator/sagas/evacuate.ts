@@ -42,8 +42,9 @@ export function evacuateSteps(plan: EvacuatePlan, children: Children): Step[] {
           args: { name, host: target },
           async plan() {
             pool.requireHost(host);
-            // what is known of it may be of before a restart
-            if (!isThere(name)) throw new VsError('not-found', `${host} does not own it any more`);
+            // what is known of it may be of before a restart, or not be heard yet after one
+            if (!isThere(name))
+              throw new VsError('not-found', `${host} does not own it any more`, { retryable: true });
             return planMove(children.deciding, { name, host: target });
           },
           watch: (now) => say(`to ${target}: ${doing(now)}`),
