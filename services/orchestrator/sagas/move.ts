@@ -40,6 +40,11 @@ export function checkMove(vserver: VserverState, target: HostInfo, others: Vserv
     );
 }
 
+/** This step was cut off before, when it had gone to the trash already. */
+function unlessGone(error: unknown): void {
+  if (!(error instanceof VsError) || error.code !== 'not-found') throw error;
+}
+
 /** The steps of a move (docs/sagas.md). */
 export function moveSteps(plan: MovePlan, agents: Agents): Step[] {
   const { name, source, target, copy, running, epoch, network } = plan;
@@ -246,7 +251,10 @@ export function moveSteps(plan: MovePlan, agents: Agents): Step[] {
         await agents.ask(source, 'transfer.close', both(context), context);
         await agents.ask(target, 'transfer.close', both(context), context, { tag: 'target' });
         // what was frozen can run no more, and ends now
-        if (freezes) await agents.ask(source, 'host-agent.stop', { ...both(context), force: true }, context);
+        if (freezes)
+          await agents
+            .ask(source, 'host-agent.stop', { ...both(context), force: true }, context)
+            .catch(unlessGone);
         await agents.ask(source, 'host-agent.detach', both(context), context);
         const { until } = await agents.ask(source, 'snapshot.trash', both(context), context, {
           timeoutMs: 600_000,

@@ -27,12 +27,15 @@ export function removeSteps(vserver: RemovePlan, agents: Agents): Step[] {
       name: 'lock',
       host,
       async do(context) {
-        const { state } = await agents.ask(
+        const { state, epoch: now } = await agents.ask(
           host,
           'host-agent.lock',
           { ...both(context), ttl: 86_400_000 },
           context,
         );
+        // what is known of it may be of before another saga
+        if (epoch > 0 && now !== epoch)
+          throw new VsError('conflict', `${name} has epoch ${now} now, not ${epoch}`);
         if (state !== 'stopped') throw new VsError('refused', `${name} is ${state}; stop it first`);
       },
       undo: async (context) => void (await agents.ask(host, 'host-agent.unlock', both(context), context)),
