@@ -8,7 +8,7 @@ import { type Replay, replayScenario, replaySeed, simulateSeeds } from './thread
 const usage = `npm run test:sim -- [--seeds N] [--saga NAME]     N seeds of every saga, or of one (300)
 npm run test:sim -- --seed N --saga NAME          one seed with its whole log
 npm run test:sim -- --scenario FILE [--update]    a scenario with its log; writes FILE's .expected
-npm run test:sim -- --mutations [--seeds N]       in how many seeds each mutation is found (100)
+npm run test:sim -- --mutations [--seeds N]       in which seed each mutation is found (100), or the one that is named
     --mutation NAME   puts a fault into the code first      --threads N   (2)
 sagas: ${Object.keys(kinds).join(', ')}`;
 const { values } = parseArgs({
@@ -61,7 +61,7 @@ else if (values.scenario !== undefined)
 else if (values.seed !== undefined) show(await replaySeed(saga ?? 'move', Number(values.seed), mutation));
 else if (values.mutations) {
   const seeds = Number(values.seeds ?? 100);
-  for (const { name, saga: kind } of mutations) {
+  for (const { name, saga: kind } of mutations.filter((one) => !mutation || one.name === mutation)) {
     const { failures } = await simulateSeeds(kind, seeds, {
       threads,
       most: 1,

@@ -26,8 +26,16 @@ const commands = [
   ...to('host2', 'host-agent.prepare'),
 ];
 const critical = [
-  ...to('host1', 'host-agent.release', 'host-agent.stop', 'snapshot.trash'),
-  ...takesOver('host2'),
+  ...to('host1', 'host-agent.release', 'snapshot.trash'),
+  ...to(
+    'host2',
+    'transfer.verify',
+    'transfer.verify',
+    'snapshot.adopt',
+    'host-agent.claim',
+    'host-agent.claim',
+    'host-agent.start',
+  ),
 ];
 const stepsWith = (stop: string): string[] =>
   `lock|stage|seed|delta 1|prepare|${stop}|final|verify|adopt|give up|take over|start|answer|clean up`.split(
