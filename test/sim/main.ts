@@ -54,7 +54,7 @@ async function scenarios(): Promise<string[]> {
 if (values.help) console.log(usage);
 else if (values.scenario !== undefined)
   for (const file of await scenarios()) {
-    const replay = await replayScenario(await readFile(file, 'utf8'), mutation);
+    const replay = await replayScenario(await readFile(file, 'utf8'), undefined, mutation);
     show(replay);
     if (values.update) await writeFile(file.replace(/\.txt$/, '.expected'), `${replay.log.join('\n')}\n`);
   }
@@ -98,7 +98,7 @@ else if (values.mutations) {
   await Promise.all(open.map((thread) => thread.end()));
   const took = (performance.now() - whole) / 1000;
   console.log(
-    `${all.length} sagas, ${seeds} seeds of each, in ${took.toFixed(0)} s on ${threads} threads: ${failed > 0 ? `${failed} violated what must hold` : 'no violation'}`,
+    `${all.length} sagas, ${seeds} seeds of each, in ${took.toFixed(0)} s on ${threads} threads (${(process.cpuUsage().user / 1e6).toFixed(0)} s of processor time): ${failed > 0 ? `${failed} violated what must hold` : 'no violation'}`,
   );
   if (failed > 0) process.exitCode = 1;
 }

@@ -94,7 +94,7 @@ export const mutations: Mutation[] = [
   one('no-stop', 'move', move, /await agents\.ask\(source, 'host-agent\.stop'[^;]*;/, ''),
   one(
     'an-id-is-carried-out-twice',
-    'move',
+    'create',
     'shared/dispatch.ts',
     'const known = runs.get(key);',
     'const known = undefined as Run | undefined;',

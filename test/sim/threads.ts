@@ -47,12 +47,12 @@ export function openThread(mutation?: string): Thread {
     end: () => worker.terminate(),
   };
 }
-async function inThread<T>(job: Job, mutation?: string): Promise<T> {
-  const thread = openThread(mutation);
+async function inThread<T>(job: Job, given?: Thread, mutation?: string): Promise<T> {
+  const thread = given ?? openThread(mutation);
   try {
     return await thread.do<T>(job);
   } finally {
-    await thread.end();
+    if (!given) await thread.end();
   }
 }
 
@@ -91,6 +91,7 @@ export async function simulateSeeds(
 }
 
 export const replaySeed = (saga: string, seed: number, mutation?: string): Promise<Replay> =>
-  inThread({ what: 'seed', saga, seed }, mutation);
-export const replayScenario = (text: string, mutation?: string): Promise<Replay> =>
-  inThread({ what: 'scenario', text }, mutation);
+  inThread({ what: 'seed', saga, seed }, undefined, mutation);
+/** In a new thread, or in one that is there. */
+export const replayScenario = (text: string, thread?: Thread, mutation?: string): Promise<Replay> =>
+  inThread({ what: 'scenario', text }, thread, mutation);
