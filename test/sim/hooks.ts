@@ -21,6 +21,7 @@ const parts: Record<string, string> = {
   'shared/bus/connection.ts': 'parts/connection.ts',
   'shared/run.ts': 'parts/run.ts',
   'shared/json.ts': 'parts/json.ts',
+  'shared/store.ts': 'parts/store.ts',
   'config/networks.ts': 'parts/networks.ts',
   'shared/seal.ts': 'parts/seal.ts',
   'services/host-agent/lxc.ts': 'parts/lxc.ts',

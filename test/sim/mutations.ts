@@ -12,6 +12,7 @@ export interface Mutation {
 }
 
 const move = 'services/orchestrator/sagas/move.ts';
+const recover = 'services/orchestrator/sagas/recover.ts';
 const executor = 'services/orchestrator/executor.ts';
 const commands = 'services/host-agent/commands.ts';
 const ownership = 'services/host-agent/ownership.ts';
@@ -46,13 +47,14 @@ export const mutations: Mutation[] = [
       { file: executor, from: /if \(pnr\)(\s+return end\()/, to: 'if (false)$1' },
     ],
   },
-  one(
-    'release-without-proof-of-stop',
-    'move',
-    commands,
-    'else await runtime.requireStopped(args.name, ENDS_WITHIN);',
-    '',
-  ),
+  {
+    name: 'release-without-proof-of-stop',
+    saga: 'move',
+    edits: [
+      { file: commands, from: 'else await runtime.requireStopped(args.name, ENDS_WITHIN);', to: '' },
+      { file: commands, from: 'else if ((await lxc.alive()).has(args.name))', to: 'else if (false)' },
+    ],
+  },
   one(
     'unlock-before-trash',
     'move',
@@ -75,7 +77,13 @@ export const mutations: Mutation[] = [
     /await syncDirectory\(directory\);\n\}/,
     '}',
   ),
-  one('journal-without-fsync', 'move', 'services/orchestrator/journal.ts', /fsyncSync\(handle\);/, ''),
+  one(
+    'journal-without-fsync',
+    'move',
+    'services/orchestrator/journal.ts',
+    /fsyncSync\(handle\);(\s+if \(isNew\))/,
+    '$1',
+  ),
   one(
     'no-flush-of-the-copy',
     'move',
@@ -86,7 +94,7 @@ export const mutations: Mutation[] = [
   one('no-stop', 'move', move, /await agents\.ask\(source, 'host-agent\.stop'[^;]*;/, ''),
   one(
     'an-id-is-carried-out-twice',
-    'move',
+    'create',
     'shared/dispatch.ts',
     'const known = runs.get(key);',
     'const known = undefined as Run | undefined;',
@@ -131,14 +139,30 @@ export const mutations: Mutation[] = [
       { file: ownership, from: ' || one.epoch >= want.epoch', to: '' },
     ],
   },
+  {
+    name: 'recover-of-what-lives',
+    saga: 'recover',
+    edits: [
+      {
+        file: recover,
+        from: 'await requireSilence(agents, { host: plan.target, config: plan, of: name }, context, fresh());',
+        to: '',
+      },
+      { file: recover, from: 'await requireAlone(agents, plan, context);', to: '' },
+      {
+        file: recover,
+        from: "step.name !== 'stage')",
+        to: "step.name !== 'stage').filter((step) => step.name !== 'network')",
+      },
+    ],
+  },
   one(
-    'recover-of-what-lives',
-    'recover',
-    'services/orchestrator/sagas/recover.ts',
-    "there && ['running', 'starting', 'stopping', 'frozen'].includes(there.state)",
-    'there && false',
+    'given-up-and-not-doomed',
+    'move-frozen',
+    commands,
+    'if (frozen) await runtime.doom(args.name);',
+    'if (frozen) await Promise.resolve();',
   ),
-  one('given-up-and-not-doomed', 'move-frozen', commands, 'if (frozen) await runtime.doom(args.name);', ''),
   one(
     'put-with-the-epoch-of-the-copy',
     'put',

@@ -1,22 +1,21 @@
 import { readFileSync, readdirSync } from 'node:fs';
-import { describe, expect, test } from 'vitest';
+import { afterAll, describe, expect, test } from 'vitest';
 import { kinds } from './kinds/all.ts';
 import { mutations } from './mutations.ts';
 import { parseScenario } from './parse.ts';
 import { formatScenario } from './scenario.ts';
-import { replayScenario, replaySeed, simulateSeeds } from './threads.ts';
+import { openThread, replayScenario, replaySeed, simulateSeeds } from './threads.ts';
 
 /** VS_TEST_FULL=1: as many as the check wants, 10 000, and every mutation. */
 const full = process.env['VS_TEST_FULL'] === '1';
 const seeds = full ? 10_000 : 100;
 const threads = 2;
+/** Of the code as it is; their start takes longer than most of what they do. */
+const open = Array.from({ length: threads }, () => openThread());
+afterAll(() => Promise.all(open.map((thread) => thread.end())));
 /** A mutation is found within so many seeds. */
 const FOUND_WITHIN = 100;
-const some = [
-  'start-before-give-up',
-  'release-without-proof-of-stop',
-  'rename-without-fsync-of-the-directory',
-];
+const some = ['start-before-give-up', 'start-without-ownership', 'undo-after-the-point-of-no-return'];
 
 const folder = new URL('./scenarios/', import.meta.url);
 const files = readdirSync(folder).filter((file) => file.endsWith('.txt'));
@@ -24,7 +23,7 @@ const textOf = (file: string) => readFileSync(new URL(file, folder), 'utf8');
 
 describe('a scenario', () => {
   test.each(files)('%s goes as it is written', async (file) => {
-    const { log, violations } = await replayScenario(textOf(file));
+    const { log, violations } = await replayScenario(textOf(file), open[0]);
     expect(violations).toEqual([]);
     // a change that is meant: npm run test:sim -- --scenario FILE --update
     expect(`${log.join('\n')}\n`).toBe(textOf(file.replace('.txt', '.expected')));
@@ -44,10 +43,10 @@ describe('a scenario', () => {
 
 describe('seeds', () => {
   test.each(Object.keys(kinds))(`of %s violate nothing`, async (saga) => {
-    const { failures, seeds: ran, results } = await simulateSeeds(saga, seeds, { threads });
+    const { failures, seeds: ran, results } = await simulateSeeds(saga, seeds, { threads: open });
     expect(failures.map(({ seed, violations, scenario }) => ({ seed, violations, scenario }))).toEqual([]);
     expect(ran).toBe(seeds);
-    expect(results[`${kinds[saga]?.of ?? saga} done`] ?? 0).toBeGreaterThan(seeds / 2);
+    expect(results[`${kinds[saga]?.of ?? saga} done`] ?? 0).toBeGreaterThan(seeds / 4);
   });
 
   test('are the same each time', async () => {

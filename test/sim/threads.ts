@@ -14,45 +14,75 @@ export type Job =
 /** What a scenario came to, with its text. */
 export type Replay = Outcome & { text: string };
 
-/** Does a job in a thread of its own, in which the machine is the simulated one. */
-function inThread<T>(job: Job, mutation?: string): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const worker = new Worker(new URL('./worker.ts', import.meta.url), {
-      execArgv: ['--import', new URL('./hooks.ts', import.meta.url).href],
-      workerData: { job, mutation },
-    });
-    worker.once('message', resolve);
-    worker.once('error', reject);
-    worker.once('exit', (code) => reject(new Error(`a thread of the simulation ended with code ${code}`)));
+/** A thread in which the machine is the simulated one; it does one job after the other. */
+export interface Thread {
+  do<T>(job: Job): Promise<T>;
+  end(): Promise<number>;
+}
+export function openThread(mutation?: string): Thread {
+  const worker = new Worker(new URL('./worker.ts', import.meta.url), {
+    execArgv: ['--import', new URL('./hooks.ts', import.meta.url).href],
+    workerData: { mutation },
   });
+  return {
+    do: <T>(job: Job) =>
+      new Promise<T>((resolve, reject) => {
+        const ended = (code: number) =>
+          failed(new Error(`a thread of the simulation ended with code ${code}`));
+        const failed = (error: unknown) => {
+          settled();
+          reject(error as Error);
+        };
+        const answered = (answer: T) => {
+          settled();
+          resolve(answer);
+        };
+        function settled(): void {
+          worker.off('message', answered).off('error', failed).off('exit', ended);
+        }
+        worker.on('message', answered).on('error', failed).on('exit', ended);
+        // oxlint-disable-next-line unicorn/require-post-message-target-origin -- that is of windows
+        worker.postMessage(job);
+      }),
+    end: () => worker.terminate(),
+  };
+}
+async function inThread<T>(job: Job, given?: Thread, mutation?: string): Promise<T> {
+  const thread = given ?? openThread(mutation);
+  try {
+    return await thread.do<T>(job);
+  } finally {
+    if (!given) await thread.end();
+  }
 }
 
-/** Seeds 1 to `count` of a saga, on so many threads. */
+/** Seeds 1 to `count` of a saga, on so many new threads or on those that are there. */
 export async function simulateSeeds(
   saga: string,
   count: number,
   options: {
-    threads: number;
+    threads: number | Thread[];
     most?: number;
     shrinks?: boolean;
     mutation?: string | undefined;
     from?: number;
   },
 ): Promise<Tally> {
-  const { threads, mutation, most = 3, shrinks = true, from = 1 } = options;
+  const { mutation, most = 3, shrinks = true, from = 1 } = options;
+  const isOurs = typeof options.threads === 'number';
+  const threads = isOurs
+    ? Array.from({ length: options.threads as number }, () => openThread(mutation))
+    : (options.threads as Thread[]);
   const parts = await Promise.all(
-    Array.from({ length: threads }, (_none, index) =>
-      inThread<Tally>(
-        {
-          what: 'seeds',
-          saga,
-          range: { from: from + index, to: from + count, step: threads },
-          options: { most, shrinks },
-        },
-        mutation,
-      ),
+    threads.map((thread, index) =>
+      thread.do<Tally>({
+        what: 'seeds',
+        saga,
+        range: { from: from + index, to: from + count, step: threads.length },
+        options: { most, shrinks },
+      }),
     ),
-  );
+  ).finally(() => isOurs && Promise.all(threads.map((thread) => thread.end())));
   const results: Record<string, number> = {};
   for (const part of parts)
     for (const [key, number] of Object.entries(part.results)) results[key] = (results[key] ?? 0) + number;
@@ -61,6 +91,7 @@ export async function simulateSeeds(
 }
 
 export const replaySeed = (saga: string, seed: number, mutation?: string): Promise<Replay> =>
-  inThread({ what: 'seed', saga, seed }, mutation);
-export const replayScenario = (text: string, mutation?: string): Promise<Replay> =>
-  inThread({ what: 'scenario', text }, mutation);
+  inThread({ what: 'seed', saga, seed }, undefined, mutation);
+/** In a new thread, or in one that is there. */
+export const replayScenario = (text: string, thread?: Thread, mutation?: string): Promise<Replay> =>
+  inThread({ what: 'scenario', text }, thread, mutation);

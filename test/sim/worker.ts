@@ -1,4 +1,4 @@
-import { parentPort, workerData } from 'node:worker_threads';
+import { parentPort } from 'node:worker_threads';
 import { install } from './os/globals.ts';
 import { runSeeds, scenarioFor } from './runs.ts';
 import { parseScenario } from './parse.ts';
@@ -6,16 +6,16 @@ import { formatScenario } from './scenario.ts';
 import { simulate } from './simulate.ts';
 import type { Job } from './threads.ts';
 
-// A thread that simulates: it does one job, and says what came of it.
-const job = (workerData as { job: Job }).job;
+// A thread that simulates: it does one job after the other, and says what came of each.
 install();
 /** To the thread that asked. */
 const answer = (result: object): void => {
   // oxlint-disable-next-line unicorn/require-post-message-target-origin -- that is of windows
   parentPort?.postMessage(result);
 };
-if (job.what === 'seeds') answer(await runSeeds(job.saga, job.range, job.options));
-else {
+async function carryOut(job: Job): Promise<object> {
+  if (job.what === 'seeds') return runSeeds(job.saga, job.range, job.options);
   const scenario = job.what === 'seed' ? scenarioFor(job.saga, job.seed) : parseScenario(job.text);
-  answer({ ...(await simulate(scenario, true)), text: formatScenario(scenario) });
+  return { ...(await simulate(scenario, true)), text: formatScenario(scenario) };
 }
+parentPort?.on('message', (job: Job) => void carryOut(job).then(answer));

@@ -46,6 +46,11 @@ export function checkMove(vserver: VserverState, target: HostInfo, others: Vserv
     );
 }
 
+/** This step was cut off before, when it had gone to the trash already. */
+function unlessGone(error: unknown): void {
+  if (!(error instanceof VsError) || error.code !== 'not-found') throw error;
+}
+
 /** The steps of a move (docs/sagas.md). */
 export function moveSteps(plan: MovePlan, agents: Agents): Step[] {
   const { name, source, target, copy, running, epoch, network } = plan;
@@ -249,7 +254,10 @@ export function moveSteps(plan: MovePlan, agents: Agents): Step[] {
       host: source,
       async do(context) {
         // what was frozen can run no more, and ends now
-        if (freezes) await agents.ask(source, 'host-agent.stop', { ...both(context), force: true }, context);
+        if (freezes)
+          await agents
+            .ask(source, 'host-agent.stop', { ...both(context), force: true }, context)
+            .catch(unlessGone);
         const long = { timeoutMs: 600_000 };
         // a connection that a former life made ready and nobody used ends too
         const fromSource = async () => {

@@ -2,7 +2,7 @@ import type { Agents } from '../agent.ts';
 import type { Step } from '../executor.ts';
 import { type Route, pass } from '../passes.ts';
 import { groups, moment, size } from '../text.ts';
-import { addressStep, adoptStep, lockStep, ownStep, stageStep } from './steps.ts';
+import { addressStep, adoptStep, keep, lockStep, ownStep, stageStep } from './steps.ts';
 
 /** A copy that becomes a vserver on a host: of the master, or (recover) of the trash of a host. */
 export interface PutPlan extends Route {
@@ -58,16 +58,18 @@ export function carrySteps(plan: PutPlan, agents: Agents): Step[] {
           label: sent,
           treeBytes,
           treeFiles,
+          life,
         } = context.outputs['copy'] as {
           label?: string;
           treeBytes?: number;
           treeFiles?: number;
+          life?: string;
         };
         const label = copy === 'btrfs-send' ? sent : undefined;
         const whole = { ...both(context), copy, label, treeBytes, treeFiles };
         await agents.ask(target, 'transfer.verify', whole, context, { timeoutMs: 600_000 });
         if (label) await agents.ask(target, 'snapshot.promote', { ...both(context), label }, context);
-        await agents.ask(target, 'transfer.flush', both(context), context, { timeoutMs: 600_000 });
+        await keep(agents, { name, host: target, life, flush: true }, context);
         await agents.ask(source, 'snapshot.remove', both(context), context, { timeoutMs: 600_000 });
         context.say(label ? 'received whole' : `${groups(treeFiles ?? 0)} files agree`);
       },

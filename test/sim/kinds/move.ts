@@ -26,8 +26,16 @@ const commands = [
   ...to('host2', 'host-agent.prepare'),
 ];
 const critical = [
-  ...to('host1', 'host-agent.release', 'host-agent.stop', 'snapshot.trash'),
-  ...takesOver('host2'),
+  ...to('host1', 'host-agent.release', 'snapshot.trash'),
+  ...to(
+    'host2',
+    'transfer.verify',
+    'transfer.verify',
+    'snapshot.adopt',
+    'host-agent.claim',
+    'host-agent.claim',
+    'host-agent.start',
+  ),
 ];
 const stepsWith = (stop: string): string[] =>
   `lock|stage|seed|delta 1|prepare|${stop}|final|verify|adopt|give up|take over|start|answer|clean up`.split(
@@ -35,8 +43,9 @@ const stepsWith = (stop: string): string[] =>
   );
 const freezes = to('host1', 'host-agent.freeze', 'host-agent.thaw');
 
+const some = fc.record({ running: fc.boolean(), enabled: fc.boolean() });
 const several: fc.Arbitrary<Vserver[]> = fc
-  .array(fc.record({ running: fc.boolean(), enabled: fc.boolean() }), { minLength: 2, maxLength: 3 })
+  .oneof({ weight: 3, arbitrary: fc.tuple(some, some) }, { weight: 1, arbitrary: fc.tuple(some, some, some) })
   .map((all) => all.map((one, index) => ({ name: `web${index + 1}`, host: 'host1', ...one })));
 const parallel = among(1, 2, 3);
 const wide: Pick<Kind, 'ms' | 'hosts' | 'cuts'> = {

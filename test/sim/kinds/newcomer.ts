@@ -65,7 +65,11 @@ export const newcomers: Record<string, Kind> = {
     ms: 2500,
   },
   put: {
-    setting: begins(fc.constant([onMaster]), 'put', always({ name: 'web1', host: 'host1' })),
+    setting: begins(
+      among([onMaster], [onMaster, inTrash('host1')]),
+      'put',
+      always({ name: 'web1', host: 'host1' }),
+    ),
     commands: [...commands, ...receives('host1')],
     critical: [...critical, ...to('host1', 'transfer.verify', 'snapshot.adopt')],
     steps: ['lock', 'network', 'stage', 'copy', 'verify', 'adopt', 'own', 'unlock'],

@@ -27,14 +27,21 @@ const before = fc.oneof(
   },
 );
 
-/** host1 dies, its vserver is recovered on host2 from a copy of before, and host1 comes back. */
+/** host1 dies (or seems to), its vserver is recovered on host2 from a copy of before, and host1 comes back. */
 export const recover: Kind = {
   setting: fc
     .record({
       copies: among([onMaster], [here], [onMaster, here], [elsewhere]),
       before,
+      /** It is not dead then, only cut off from the master. */
+      isCut: among(false, false, false, true),
       died: fc.integer({ min: 0, max: 3500 }),
-      away: fc.oneof(fc.integer({ min: 21_000, max: 26_000 }), fc.integer({ min: 40_000, max: 90_000 })),
+      away: fc.oneof(
+        fc.integer({ min: 20_300, max: 21_500 }),
+        fc.integer({ min: 21_000, max: 26_000 }),
+        fc.integer({ min: 40_000, max: 90_000 }),
+        fc.integer({ min: 40_000, max: 90_000 }),
+      ),
       start: among<object>({}, {}, { start: false }),
       late,
       after: fc.integer({ min: 500, max: 15_000 }),
@@ -49,7 +56,12 @@ export const recover: Kind = {
         vservers: [web1(true, true), ...one.copies],
         begin: [
           ...one.before,
-          at(died, { what: 'power', node: 'host1', ms: one.away }),
+          at(
+            died,
+            one.isCut
+              ? { what: 'cut', a: 'host1', b: 'master', ms: one.away }
+              : { what: 'power', node: 'host1', ms: one.away },
+          ),
           at(died + AWAY_MS, ask('recover', { name: 'web1', host: 'host2', confirm: 'web1', ...one.start })),
           ...(one.late ? [at(back, { what: 'ask', target: 'host1', command: one.late, args })] : []),
         ],
