@@ -7,8 +7,11 @@ import { sagas } from './sagas.ts';
 import type { Parts, Wanted } from './spec.ts';
 import { type World, ask, hosts, leftovers, lost, ownersOf, web1 } from './world.ts';
 
-/** So long (ms) all may take to be as it must, once the saga has ended and what was broken is mended. */
-const SETTLES_MS = 30_000;
+/**
+ * So long (ms) all may take to be as it must, once the saga has ended and what was broken is mended: what was cleared on the bus
+ * while the orchestrator had lost the broker goes from its pool after 60 s (shared/heard.ts).
+ */
+const SETTLES_MS = 75_000;
 
 /** What is wrong at the end, once it had time to settle: who owns, runs and answers, what is left, what is lost. */
 export async function judge(
