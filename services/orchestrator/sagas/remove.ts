@@ -36,6 +36,7 @@ export function removeSteps(vserver: RemovePlan, agents: Agents): Step[] {
         // what is known of it may be of before another saga
         if (epoch > 0 && now !== epoch)
           throw new VsError('conflict', `${name} has epoch ${now} now, not ${epoch}`);
+        if (epoch === 0) await agents.ask(host, 'host-agent.show', { name }, context); // throws when it is gone
         if (state !== 'stopped') throw new VsError('refused', `${name} is ${state}; stop it first`);
       },
       undo: async (context) => void (await agents.ask(host, 'host-agent.unlock', both(context), context)),
