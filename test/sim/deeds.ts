@@ -4,6 +4,8 @@ import type { Core, Machine } from './world.ts';
 
 /** A host that has its power again is left so long before the pool counts as mended (ms). */
 const BOOT_MS = 3000;
+/** What a person asks for may change something for so long (ms). */
+const ASK_MS = 1000;
 
 /** What happens in a scenario: faults of processes, machines and ways, and people. */
 export function createDeeds(world: Core, guests: Guests) {
@@ -116,6 +118,7 @@ export function createDeeds(world: Core, guests: Guests) {
       case 'hand':
         return hand(machine(deed.node), deed.verb, deed.name);
       case 'ask':
+        busy(ASK_MS);
         return ask(deed.target, deed.command, deed.args);
       case 'abort':
       case 'resume':

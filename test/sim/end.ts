@@ -70,7 +70,10 @@ function checkHost(world: World, watch: Watch, host: Machine, stuck: Set<string>
       world.violate(`${host.name} still says that it has ${name}`);
   for (const { name } of trees) {
     const own = owned.find((one) => one.name === name && one.owner);
-    if (own && watch.isPassed(own))
+    const isOwnedAnew = [...watch.seen.values()].some((other) =>
+      other.owned.some((one) => one.owner && own?.uuid === one.uuid && one.epoch > own.epoch),
+    );
+    if (own && isOwnedAnew && watch.isPassed(own))
       world.violate(`${host.name} is back, and has not given up ${name}, which was recovered elsewhere`);
     const now = said.get(name);
     const container = host.containers.get(name);
@@ -89,7 +92,13 @@ function checkHost(world: World, watch: Watch, host: Machine, stuck: Set<string>
 /** A host that has just booted has not started all when the move of one begins: it moves as it is, stopped. */
 const mayAllStop = (faults: Fault[]): boolean =>
   faults.some(({ deed }) => deed.what === 'power') &&
-  faults.some(({ deed }) => deed.what === 'ask' && /\.(evacuate|restore-host)$/.test(deed.command));
+  faults.some(({ when, deed }) => {
+    if (deed.what !== 'ask') return false;
+    const isLate = when.kind !== 'at' || when.ms > 0;
+    return (
+      /\.(evacuate|restore-host)$/.test(deed.command) || (isLate && deed.command === 'orchestrator.move')
+    );
+  });
 /** After this a vserver that ran may be stopped at the end. */
 function mayStop({ deed }: Fault): boolean {
   if (deed.what !== 'ask') return ['hand', 'nostart', 'eio', 'full'].includes(deed.what);

@@ -8,7 +8,7 @@ import { type Timer, currentRun } from '../loop.ts';
 const STRETCHED_MS = 10_000;
 
 /** Who looks again after so short a time (ms) only waits for something; it is seen all the same when that takes longer. */
-const slower = (ms: number): number => (ms > 200 ? ms : ms > 10 ? ms * 4 : ms * 10);
+const slower = (ms: number): number => (ms > 200 ? ms : ms > 10 ? ms * 4 : ms * 40);
 
 const realDate = Date;
 const real = { setTimeout, clearTimeout, setInterval, clearInterval, random: Math.random };
