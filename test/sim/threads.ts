@@ -82,7 +82,9 @@ export async function simulateSeeds(
         options: { most, shrinks },
       }),
     ),
-  ).finally(() => isOurs && Promise.all(threads.map((thread) => thread.end())));
+  ).finally(async () => {
+    if (isOurs) await Promise.all(threads.map((thread) => thread.end()));
+  });
   const results: Record<string, number> = {};
   for (const part of parts)
     for (const [key, number] of Object.entries(part.results)) results[key] = (results[key] ?? 0) + number;
