@@ -73,7 +73,7 @@ export async function simulateSeeds(
   const threads = isOurs
     ? Array.from({ length: options.threads as number }, () => openThread(mutation))
     : (options.threads as Thread[]);
-  const parts = await Promise.all(
+  const work = Promise.all(
     threads.map((thread, index) =>
       thread.do<Tally>({
         what: 'seeds',
@@ -82,9 +82,10 @@ export async function simulateSeeds(
         options: { most, shrinks },
       }),
     ),
-  ).finally(async () => {
-    if (isOurs) await Promise.all(threads.map((thread) => thread.end()));
-  });
+  );
+  await Promise.allSettled([work]);
+  if (isOurs) await Promise.all(threads.map((thread) => thread.end()));
+  const parts = await work;
   const results: Record<string, number> = {};
   for (const part of parts)
     for (const [key, number] of Object.entries(part.results)) results[key] = (results[key] ?? 0) + number;
