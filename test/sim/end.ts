@@ -85,20 +85,10 @@ function checkHost(world: World, watch: Watch, host: Machine, stuck: Set<string>
       );
     if (!own || stuck.has(name) || state === 'running') continue;
     const wasRunning = world.scenario.vservers.some((one) => one.name === name && one.running && one.enabled);
-    if (wasRunning && !mayAllStop(world.scenario.faults) && !world.scenario.faults.some(mayStop))
+    if (wasRunning && !world.scenario.faults.some(mayStop))
       world.violate(`${name} ran before, and does not run on ${host.name}, which owns it`);
   }
 }
-/** A host that has just booted has not started all when the move of one begins: it moves as it is, stopped. */
-const mayAllStop = (faults: Fault[]): boolean =>
-  faults.some(({ deed }) => deed.what === 'power') &&
-  faults.some(({ when, deed }) => {
-    if (deed.what !== 'ask') return false;
-    const isLate = when.kind !== 'at' || when.ms > 0;
-    return (
-      /\.(evacuate|restore-host)$/.test(deed.command) || (isLate && deed.command === 'orchestrator.move')
-    );
-  });
 /** After this a vserver that ran may be stopped at the end. */
 function mayStop({ deed }: Fault): boolean {
   if (deed.what !== 'ask') return ['hand', 'nostart', 'eio', 'full'].includes(deed.what);
