@@ -7,6 +7,7 @@ export type Source = (typeof sources)[number];
 export const allWays = [
   'floor',
   'vs',
+  'vs in the clear',
   'vs crash-consistent',
   'stop, rsync, start',
   'rsync, stop, rsync, start',

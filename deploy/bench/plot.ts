@@ -1,7 +1,12 @@
 import { isPeer } from './move-names.ts';
 import { type About, type Medians, titleOf } from './report.ts';
 
-const colours: Record<string, string> = { floor: '#9aa0a6', vs: '#1a73e8', 'vs crash-consistent': '#12a150' };
+const colours: Record<string, string> = {
+  floor: '#9aa0a6',
+  vs: '#1a73e8',
+  'vs in the clear': '#7baaf7',
+  'vs crash-consistent': '#12a150',
+};
 const escape = (text: string) => text.replaceAll('&', '&amp;').replaceAll('<', '&lt;');
 const [LEFT, WIDTH, BAR, GAP] = [250, 420, 14, 4];
 
