@@ -46,7 +46,9 @@ async function moveInTheClear(stage: Stage, from: Host, to: Host): Promise<Figur
   const { lab, on } = stage;
   const slaves = '/etc/vs-tools/slaves.conf';
   const script = (text: string) => lab.lab('exec', 'master', '--', 'sh', '-c', text);
-  await script(`cp ${slaves} ${slaves}.kept; printf 'host1:transport=rsyncd\\nhost2:transport=rsyncd\\n' > ${slaves}`);
+  await script(
+    `cp ${slaves} ${slaves}.kept; printf 'host1:transport=rsyncd\\nhost2:transport=rsyncd\\n' > ${slaves}`,
+  );
   try {
     const isBtrfs = (await on[from].run('stat -f -c %T /var/lib/vservers')).trim() === 'btrfs';
     return await moveMine('--transport', isBtrfs ? 'btrfs-send' : 'rsyncd')(stage, from, to);

@@ -5,7 +5,7 @@ import { VsError } from '../../../shared/errors.ts';
 import { type Need, placeAll } from '../placement.ts';
 import type { EvacuatePlan } from '../sagas/evacuate.ts';
 import { roomsOf } from '../rooms.ts';
-import { size } from '../text.ts';
+import { size, vservers as vserversText } from '../text.ts';
 import type { Deciding, Planned } from './planned.ts';
 
 /** So many trees of a host are counted at once. */
@@ -43,7 +43,7 @@ export async function planEvacuate(
     plan: { host, to, parallel: args.parallel ?? 2, vservers },
     vserver: host,
     host,
-    title: `${host}: evacuate ${goes.length} vservers, ${size(bytes)}${stays > 0 ? `; ${stays} cannot go` : ''}`,
+    title: `${host}: evacuate ${vserversText(goes.length)}, ${size(bytes)}${stays > 0 ? `; ${stays} cannot go` : ''}`,
   };
 }
 
