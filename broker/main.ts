@@ -81,7 +81,7 @@ async function createBroker(
     const payload = Buffer.from(text);
     const packet = { cmd: 'publish', topic, payload, qos: 1, retain: true, dup: false } as const;
     const stored = store.accept(queueAlerts, packet) ?? Promise.resolve(); // nobody is told what a kill would take back
-    stored.then(() => send(packet, () => undefined)).catch(() => undefined); // it ends, and loses more in its next life
+    stored.then(() => send(packet, () => undefined)).catch(() => undefined); // the broker ends; who loses more in its next life has an alert then
   });
   const limits = openLimits(settings, store);
   const emitter = openEmitter();

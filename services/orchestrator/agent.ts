@@ -36,9 +36,9 @@ export function agentsOf(bus: Bus, pool: Pool, clock: Clock, ownKey: () => strin
   const dead = new Set<string>();
   const isDead = (saga: string, host: string) => dead.has(`${saga} ${host}`);
   async function online(host: string, { id, signal }: StepContext): Promise<void> {
-    const end = clock.now() + 30_000;
+    const end = clock.elapsed() + 30_000;
     while (!pool.isOnline(host) && !isDead(id, host)) {
-      if (clock.now() > end || signal.aborted)
+      if (clock.elapsed() > end || signal.aborted)
         throw new VsError('unavailable', `${host} is offline`, { retryable: true });
       await clock.sleep(200);
     }

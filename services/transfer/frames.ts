@@ -27,7 +27,7 @@ export function pace(limit: number | undefined, now: () => number = () => perfor
 
 /**
  * Source: a stream in pieces with their length before them: so one that was cut off is known; what ends it is `END`. Small
- * pieces are gathered: btrfs send writes three for each file, and each would cost a packet and a TLS record (measured: three times the time).
+ * pieces are gathered: btrfs send writes three for each file, and each would cost a packet and a TLS record (measured, 260 MB: 3.7 s of processor time instead of 2.2).
  */
 function framed(limit: number | undefined): Transform {
   const wait = pace(limit);

@@ -6,7 +6,7 @@ import { VsError } from '../../shared/errors.ts';
 /** A clock on which only sleeping takes time. */
 function sleeping() {
   let now = 1000;
-  return { now: () => now, sleep: async (ms: number) => void (now += ms) };
+  return { now: () => now, elapsed: () => now, sleep: async (ms: number) => void (now += ms) };
 }
 function seen() {
   const rows: [string, string, string | undefined][] = [];

@@ -41,10 +41,10 @@ export async function moveAll<T extends { name: string }>(
       } catch (error) {
         if (!(error instanceof VsError) || !error.retryable || context.signal.aborted) throw error;
         const isTaken = error.code === 'conflict';
-        if (!isTaken) awaySince ??= clock.now();
+        if (!isTaken) awaySince ??= clock.elapsed();
         const isOver = isTaken
           ? times >= TAKEN.times
-          : clock.now() - (awaySince ?? clock.now()) >= AWAY.forMs;
+          : clock.elapsed() - (awaySince ?? clock.elapsed()) >= AWAY.forMs;
         if (isOver) throw error;
         say(`waits: ${error.message}`);
         await clock.sleep(isTaken ? TAKEN.waitMs : AWAY.waitMs);
@@ -54,17 +54,18 @@ export async function moveAll<T extends { name: string }>(
   async function worker(): Promise<void> {
     for (const vserver of left) {
       if (context.signal.aborted) return;
-      const started = clock.now();
-      const row = { step: vserver.name, started };
+      const row = { step: vserver.name, started: clock.now() };
+      const begun = clock.elapsed();
+      const took = () => Math.round(clock.elapsed() - begun);
       const say = (message: string) => context.part({ ...row, state: 'running', message });
       say('...');
       try {
         const message = await patiently(vserver, say);
-        context.part({ ...row, state: 'done', ms: clock.now() - started, message });
+        context.part({ ...row, state: 'done', ms: took(), message });
       } catch (error) {
         stayed.push(vserver.name);
         const message = error instanceof Error ? error.message : String(error);
-        context.part({ ...row, state: 'failed', ms: clock.now() - started, message });
+        context.part({ ...row, state: 'failed', ms: took(), message });
       }
     }
   }
