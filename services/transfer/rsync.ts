@@ -1,6 +1,6 @@
 import type { ChildProcess } from 'node:child_process';
 import { createReadStream } from 'node:fs';
-import { open } from 'node:fs/promises';
+import { open, readFile } from 'node:fs/promises';
 import type { Duplex } from 'node:stream';
 import { VsError } from '../../shared/errors.ts';
 import { start } from '../../shared/run.ts';
@@ -30,8 +30,32 @@ const number = (text: string | undefined): number => Number((text ?? '0').replac
 /** What rsync is told beside the list: all that is in it is compared block by block, and large files are changed in place. */
 const byList = ['--dirs', '--ignore-times', '--inplace', '--no-whole-file', '--from0', '--files-from=-'];
 
+/** How often it is looked whether rsync waits at a pipe (ms). */
+const LOOK_MS = 1000;
+
+/**
+ * Ends rsync when it waits at a named pipe: a guest has made one of what was a file when the list was made, and rsync
+ * 3.5 opens it as a file, which lasts until somebody writes into it. True when it was ended.
+ */
+function awayFromPipes(child: ChildProcess): () => boolean {
+  let [waited, ended] = [false, false];
+  const look = setInterval(() => {
+    void readFile(`/proc/${child.pid}/wchan`, 'latin1')
+      .catch(() => '')
+      .then((where) => {
+        const waits = where === 'wait_for_partner'; // fs/pipe.c, fifo_open
+        if (waits && waited) ended = child.kill('SIGTERM');
+        waited = waits;
+      });
+  }, LOOK_MS);
+  child.once('close', () => clearInterval(look));
+  child.once('error', () => clearInterval(look));
+  return () => ended;
+}
+
 /** The end of rsync: its code, and what it said on both streams. */
 async function saying(child: ChildProcess, signal: AbortSignal, count: ReturnType<typeof meter>) {
+  const atPipe = awayFromPipes(child);
   const end = () => child.kill('SIGTERM');
   signal.addEventListener('abort', end, { once: true });
   if (signal.aborted) end();
@@ -50,7 +74,7 @@ async function saying(child: ChildProcess, signal: AbortSignal, count: ReturnTyp
     child.once('error', reject);
     child.once('close', (status) => resolve(status ?? 1));
   });
-  return { code, text, errors };
+  return { code, text, errors, atPipe: atPipe() };
 }
 
 /**
@@ -102,7 +126,7 @@ export async function sendRsync(
       : `rsync://vs@${way.address.includes(':') ? `[${way.address}]` : way.address}:${way.port}/tree/`,
   ];
   const names = part && walked ? await open(walked.names) : undefined;
-  const { code, text, errors } = await confined(
+  const { code, text, errors, atPipe } = await confined(
     { runDir, tree, write: false, low: !options.final },
     argv,
     async (confinedArgv) => {
@@ -119,17 +143,24 @@ export async function sendRsync(
     void names?.close();
   });
   const full = /No space left|Disk quota exceeded/i.test(errors);
+  /** rsync 3.5 asks for the next of some hard links when the first is gone, and has said already that nothing comes any more. */
+  const lostItsPlace = code === 2 && errors.includes('Invalid packet at end of run');
+  const changedUnderIt = code === 23 || lostItsPlace || atPipe;
   /** A live list may name what has become something else since: not all was taken, and the next pass takes it again. */
-  const partial = code === 23 && part && !options.final && !full;
+  const partial = changedUnderIt && part && !options.final && !full;
   if (code !== 0 && !partial && !(code === 24 && !options.final)) {
     const lines = errors.trim().split('\n');
     const reason =
       lines.find((line) => /No space left|auth failed|denied|failed:/i.test(line)) ?? lines.at(-1) ?? '';
     if (signal.aborted) throw new VsError('failed', 'the copy was given up');
-    const what = full ? 'no space left for the copy: ' : '';
+    const what = full
+      ? 'no space left for the copy: '
+      : lostItsPlace || atPipe
+        ? 'the tree changed while it was read: '
+        : '';
     throw new VsError('failed', `${what}rsync ended with exit code ${code}: ${reason.slice(0, 300)}`, {
       // 10-12, 30, 35: the connection broke (rsync(1), EXIT VALUES)
-      retryable: !full && [10, 12, 30, 35].includes(code),
+      retryable: !full && (lostItsPlace || atPipe || [10, 12, 30, 35].includes(code)),
       ...(full ? { details: { side: 'target' } } : {}),
     });
   }

@@ -11,6 +11,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { execFileSync, spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { setImmediate, setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, describe, expect, test, vi } from 'vitest';
@@ -66,8 +67,12 @@ describe.skipIf(!root)('passes of a tree that changes all the time', () => {
       for (let count = 0; count < 3; count++) {
         const passing = one.pass('list');
         const breaks = count === 1 ? passing.catch((error: Error) => error) : passing;
-        if (count === 1) void sleep(random.below(300)).then(() => one.breakOff());
+        let passed = false;
+        const broken =
+          count === 1 && sleep(random.below(300)).then(() => (passed ? undefined : one.breakOff()));
         await breaks;
+        passed = true;
+        await broken;
       }
       restless.abort();
       await under;
@@ -204,6 +209,36 @@ describe.skipIf(!root)('a list of changes', () => {
     child.kill('SIGKILL');
     await one.close();
   });
+
+  test.each(['list', 'full'] as const)(
+    'does not wait at a pipe that was a file a moment ago: live pass by %s',
+    async (kind) => {
+      const one = await begun(`pipe-${kind}`, 2500);
+      const [before, file] = [join(one.tree, 'a/0'), join(one.tree, 'a/1')];
+      writeFileSync(before, randomBytes(4_000_000));
+      writeFileSync(file, 'a file');
+      const passing = one.pass(kind, false, { bwlimit: 1_000_000 }).then(
+        () => undefined,
+        (error: Error) => error,
+      );
+      await sleep(1500);
+      rmSync(file);
+      execFileSync('mkfifo', [file]);
+      const error = await passing;
+      if (kind === 'list') expect(error).toBeUndefined();
+      else
+        expect(error).toMatchObject({
+          retryable: true,
+          message: expect.stringContaining('changed while it was read'),
+        });
+      await one.flush();
+      const last = await one.pass('list', true);
+      expect(oracle(one.copy)).toEqual(oracle(one.tree));
+      await one.verify(last);
+      await one.close();
+    },
+    30_000,
+  );
 
   test('does not lead out of the tree, whatever the guest makes of a directory after the walk', async () => {
     const { sendRsync } = await import('../../services/transfer/rsync.ts');
