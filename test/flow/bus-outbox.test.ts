@@ -52,6 +52,9 @@ function hostOf(target: string, more: Record<string, string> = {}) {
     },
   };
 }
+/** Ends when an event is in the file for the next life. */
+const stored = (host: { file: string }, message: string) =>
+  until(() => readFileSync(host.file, 'utf8').includes(`"${message}\\"`), `event ${message} in the file`);
 const messages = (heard: { body: Record<string, unknown> }[]) => heard.map((one) => one.body['message']);
 const warning = (message: string) => ({ ts: 1, severity: 'warning', message });
 
@@ -64,13 +67,13 @@ test('an agent that is killed by SIGKILL while the broker is away: its events co
     await first.call('event', 'test', 'n', String(number));
     await first.call('retain', 'vs/1/hosts/host1/info', { number });
   }
-  await sleep(300);
+  await stored(host, '49');
   await first.kill();
   const killed = Date.now();
   const second = host.begin();
   await second.call('event', 'test', 'n', '50');
   await second.call('retain', 'vs/1/hosts/host1/info', { number: 'last' });
-  await sleep(300);
+  await stored(host, '50');
   await second.kill();
   await net.start();
   const ears = await net.raw('operator-killed', ['vs/1/hosts/host1/events/+', 'vs/1/hosts/host1/info']);
@@ -83,8 +86,7 @@ test('an agent that is killed by SIGKILL while the broker is away: its events co
   for (const { body } of events().slice(0, 50)) expect(body['ts']).toBeLessThanOrEqual(killed);
   expect(new Set(events().map(({ body }) => body['eventId'])).size).toBe(52);
   expect(ears.on('vs/1/hosts/host1/info')).toEqual([]); // state is not buffered: it is what a life says
-  await sleep(300);
-  expect(statSync(host.file).size).toBe(0);
+  await until(() => statSync(host.file).size === 0, 'what was acknowledged to leave the file');
   const fourth = host.begin(); // nothing comes twice
   await third.kill();
   await fourth.connected();
@@ -157,8 +159,7 @@ test('more than the limit over two lives: the oldest are dropped, counted, and t
     '07',
     ...Array.from({ length: 8 }, (_one, index) => `1${index}`),
   ]);
-  await sleep(300);
-  expect(readFileSync(host.file, 'utf8')).toBe('');
+  await until(() => statSync(host.file).size === 0, 'what was acknowledged to leave the file');
   await life.kill();
 });
 

@@ -163,6 +163,9 @@ async function retained(broker: Broker, filter: string): Promise<Map<string, str
 const event = 'vs/1/hosts/host1/events/load';
 const figure = async (broker: Broker, name: string) =>
   Number.parseFloat((await retained(broker, `$SYS/broker/${name}`)).get(`$SYS/broker/${name}`) ?? 'NaN');
+/** Figures are published once a second. */
+const expectFigure = (broker: Broker, name: string, value: number) =>
+  expect.poll(() => figure(broker, name), { timeout: 8000, message: name }).toBe(value);
 
 beforeAll(async () => {
   const secret = await hashPassword('right');
@@ -320,8 +323,7 @@ describe('what was acknowledged', () => {
     for (let n = 0; n < 60; n++) await send(n);
     await agent.client.publishAsync(event, 'not for viewers', { qos: 1 });
     await agent.client.publishAsync('vs/1/hosts/host1/alerts/x/y', 'QoS 0 is not kept', { qos: 0 });
-    await sleep(1100);
-    expect(await figure(broker, 'queued messages/count')).toBe(60);
+    await expectFigure(broker, 'queued messages/count', 60);
     await broker.end('SIGTERM');
     broker = await startBroker(state);
     const back = speak(broker, 'viewer-desk', { clean: false });
@@ -404,8 +406,8 @@ describe('what was acknowledged', () => {
     );
     await until(() => desk.heard.length >= 300, 'all');
     expect(desk.heard.map((one) => one.text)).toEqual(Array.from({ length: 300 }, (_, n) => String(n)));
-    await sleep(1200);
-    expect(await figure(broker, 'queued messages/count')).toBe(0);
+    await sleep(1200); // a figure of before the messages is none of after
+    await expectFigure(broker, 'queued messages/count', 0);
   });
 
   test('packets of a client stay in order, those that wait for the disk and those that do not', async () => {
@@ -459,6 +461,10 @@ describe('wills', () => {
   const will = (host: string) => ({
     will: { topic: status(host), payload: Buffer.from('offline'), qos: 1 as const, retain: true },
   });
+  const expectStatuses = (broker: Broker, wanted: Record<string, string>) =>
+    expect
+      .poll(() => retained(broker, status('+')), { timeout: 8000 })
+      .toEqual(new Map(Object.entries(wanted).map(([host, text]) => [status(host), text])));
   const online = async (broker: Broker, host: string, id = `${host}-a`) => {
     const one = await join_(broker, id, will(host));
     await one.client.publishAsync(status(host), 'online', { qos: 1, retain: true });
@@ -480,16 +486,10 @@ describe('wills', () => {
     expect(watcher.heard.filter((one) => one.text === 'offline').map((one) => one.topic)).toEqual([
       status('host2'),
     ]);
-    expect(await retained(broker, status('+'))).toEqual(
-      new Map([
-        [status('host1'), 'online'],
-        [status('host2'), 'offline'],
-        [status('host3'), 'online'],
-      ]),
-    );
+    await expectStatuses(broker, { host1: 'online', host2: 'offline', host3: 'online' });
     // Said once: not again at the start after that.
     await online(broker, 'host2', 'host2-b').then((one) => one.client.endAsync());
-    await sleep(200); // an end with DISCONNECT is on the disk within 50 ms
+    await stored(broker); // the end with DISCONNECT too
     await broker.end('SIGKILL');
     broker = await startBroker(state, { VS_BROKER_WILL_SECONDS: '0' });
     await sleep(500);
@@ -505,9 +505,7 @@ describe('wills', () => {
     await broker.end('SIGTERM');
     broker = await startBroker(state, { VS_BROKER_WILL_SECONDS: '2' });
     expect((await retained(broker, status('+'))).get(status('host1'))).toBe('online');
-    await sleep(2500);
-    const after = await retained(broker, status('+'));
-    expect([after.get(status('host1')), after.get(status('host2'))]).toEqual(['offline', 'online']);
+    await expectStatuses(broker, { host1: 'offline', host2: 'online' });
   });
 
   test('a connection that takes an id over has its own will, also for a broker that is killed then', async () => {
@@ -515,11 +513,10 @@ describe('wills', () => {
     let broker = await startBroker(state);
     await online(broker, 'host1');
     await online(broker, 'host1'); // the same id: the first is ended, and its will published
-    await sleep(200);
+    await stored(broker);
     await broker.end('SIGKILL');
     broker = await startBroker(state, { VS_BROKER_WILL_SECONDS: '0' });
-    await sleep(500);
-    expect((await retained(broker, status('host1'))).get(status('host1'))).toBe('offline');
+    await expectStatuses(broker, { host1: 'offline' });
   });
 });
 
@@ -535,9 +532,8 @@ describe('limits', () => {
     await session(broker, 'operator-away');
     const agent = await join_(broker, 'host1');
     for (let n = 0; n < 25; n++) await agent.client.publishAsync(event, String(n), { qos: 1 });
-    await sleep(1200);
-    expect(await figure(broker, 'publish/messages/dropped')).toBe(15);
-    expect(await figure(broker, 'queued messages/count')).toBe(10);
+    await expectFigure(broker, 'publish/messages/dropped', 15);
+    await expectFigure(broker, 'queued messages/count', 10);
     expect(broker.said()).toMatch(/"client":"operator-away".*the queue of a client is full/);
     const back = speak(broker, 'operator-away', { clean: false });
     await until(() => back.texts().length >= 10, 'ten');
@@ -550,8 +546,7 @@ describe('limits', () => {
     await session(broker, 'operator-away');
     const agent = await join_(broker, 'host1');
     for (let n = 0; n < 5; n++) await agent.client.publishAsync(event, 'x'.repeat(6000), { qos: 1 });
-    await sleep(1200);
-    expect(await figure(broker, 'publish/messages/dropped')).toBe(2);
+    await expectFigure(broker, 'publish/messages/dropped', 2);
   });
 
   test('a session ends when its client stays away for too long', async () => {
@@ -584,8 +579,7 @@ describe('limits', () => {
     await put(1, 'second');
     const there = await retained(broker, 'vs/1/hosts/host1/vservers/+/state');
     expect([there.size, there.get('vs/1/hosts/host1/vservers/v1/state')]).toEqual([40, 'second']);
-    await sleep(1100);
-    expect(await figure(broker, 'retained messages/refused')).toBe(10);
+    await expectFigure(broker, 'retained messages/refused', 10);
   });
 
   test('connections and sessions of a user, and all connections', async () => {
