@@ -1,22 +1,24 @@
-import { setTimeout as sleep } from 'node:timers/promises';
-import { expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { openTeller } from '../../broker/tell.ts';
 
 type Event = Record<string, unknown>;
 const refused = (user: string, topic: string) =>
   ({ user, client: user, address: '10.98.0.11', topic, reason: 'not allowed for role viewer' }) as const;
 
+beforeEach(() => void vi.useFakeTimers());
+afterEach(() => void vi.useRealTimers());
+
 test('the same about the same is told once a minute, then how many there were between', async () => {
   const heard: Event[] = [];
   const { tell, stop } = openTeller((event) => void heard.push(event as Event), 60);
   for (let number = 0; number < 5; number++) tell('publish-refused', refused('anna', 'vs/1/a'));
   tell('publish-refused', refused('anna', 'vs/1/b'));
-  await sleep(10);
+  vi.advanceTimersByTime(10);
   expect(heard.map((one) => [one['topic'], one['more']])).toEqual([
     ['vs/1/a', undefined],
     ['vs/1/b', undefined],
   ]);
-  await sleep(200);
+  vi.advanceTimersByTime(200);
   stop();
   expect(heard).toHaveLength(3);
   expect(heard[2]).toMatchObject({ topic: 'vs/1/a', more: 4 });
@@ -34,7 +36,7 @@ test('one user cannot fill the events with topics, nor an address with names; an
   }
   tell('publish-refused', refused('bert', 'vs/1/a'));
   tell('login-refused', { user: 'bert', address: '10.98.0.12', reason: 'wrong user or password' });
-  await sleep(10);
+  vi.advanceTimersByTime(10);
   stop();
   expect(heard.length).toBeLessThanOrEqual(2 * 21 + 2);
   expect(heard.filter((one) => one['user'] === 'bert')).toHaveLength(2);
@@ -49,7 +51,7 @@ test('what strangers choose is short, and moves no cursor', async () => {
     address: '10.98.0.66',
     reason: 'x',
   });
-  await sleep(10);
+  vi.advanceTimersByTime(10);
   stop();
   const message = String(heard[0]?.['message']);
   expect(message.length).toBeLessThan(300);
