@@ -1,4 +1,5 @@
-import { PassThrough, Readable } from 'node:stream';
+import { type AddressInfo, type Socket, connect, createServer } from 'node:net';
+import { Duplex, PassThrough, Readable, Transform } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { pipeline } from 'node:stream/promises';
 import * as fc from 'fast-check';
@@ -58,4 +59,40 @@ test('pieces of a few bytes go together; with a limit no frame is more than a tw
 test('a length that none has is no end of a stream', async () => {
   const wrong = Buffer.from([0x7f, 0, 0, 0, 1, 2, 3, 0, 0, 0, 0]);
   expect((await taken(wrong, [100])).whole).toBe(false);
+});
+
+test('a socket that is read slowly gets what was sent, though its pieces lie in memory that is used again', async () => {
+  const server = createServer({ allowHalfOpen: true });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  const accepted = new Promise<Socket>((resolve) => void server.once('connection', resolve));
+  const wire = connect({ port, host: '127.0.0.1' });
+  const far = await accepted;
+  const pieces = Array.from({ length: 3000 }, (_, n) => Buffer.alloc(1 + ((n * 7919) % 9000), `${n} `));
+  const { stream, whole } = unframed();
+  const slowly = new Transform({
+    transform: (chunk: Buffer, _encoding, next) => void setTimeout(next, 1, undefined, chunk),
+  });
+  const text = buffer(stream);
+  const passing = pipeline(far, slowly, stream);
+  await sendFramed(Readable.from(pieces), wire, { signal });
+  wire.end(END);
+  await passing;
+  expect((await text).equals(Buffer.concat(pieces))).toBe(true);
+  expect(whole()).toBe(true);
+  server.close();
+});
+
+test('a wire that breaks fails what is sent through it, and does not let it wait', async () => {
+  const wire = new Duplex({
+    read: () => undefined,
+    write: (_chunk, _encoding, done) => done(new Error('broken')),
+  });
+  wire.on('error', () => undefined);
+  const endless = Readable.from(
+    (function* () {
+      for (;;) yield Buffer.alloc(100_000);
+    })(),
+  );
+  await expect(sendFramed(endless, wire, { signal })).rejects.toThrow();
 });
