@@ -12,6 +12,7 @@ import { openMarks } from './marks.ts';
 import type { Deciding, Planned } from './plans/planned.ts';
 import { lost, planRecover } from './plans/recover.ts';
 import { openPool } from './pool.ts';
+import { openRemoved } from './removed.ts';
 import { sagaRunner } from './runner.ts';
 import { trashOf } from './trash.ts';
 
@@ -20,8 +21,9 @@ export function service(context: Context): Service {
   const pool = openPool(context);
   const epochs = openEpochs(context);
   const owed = openOwed(context, pool);
+  const removed = openRemoved(context, pool);
   const marks = openMarks(context.settings);
-  const sagas = sagaRunner(context, pool, { marks, epochs });
+  const sagas = sagaRunner(context, pool, { marks, epochs, removed });
   const history = openHistory(context);
   const audit = openHeardAudit(context);
   let connected = false;
@@ -165,6 +167,9 @@ export function service(context: Context): Service {
       await history.start();
       await epochs.start();
       await owed.start();
+      await removed
+        .start()
+        .catch((error: unknown) => context.log.error({ error: String(error) }, 'removed vservers'));
       await audit?.start();
       context.bus.onConnect(() => {
         if (connected) return;
@@ -180,6 +185,7 @@ export function service(context: Context): Service {
       await history.stop();
       await epochs.stop();
       owed.stop();
+      await removed.stop();
       await audit?.close();
       sagas.close();
     },
