@@ -1,4 +1,5 @@
 import type { Args } from '../../../shared/contract/commands.ts';
+import type { SagaState } from '../../../shared/contract/saga.ts';
 import type { VserverState } from '../../../shared/contract/vserver.ts';
 import { VsError } from '../../../shared/errors.ts';
 import { nextEpoch } from '../epochs.ts';
@@ -30,6 +31,17 @@ export function lost(pool: Pool, name: string): VserverState {
       ? `${name} is on ${host}, which is online, so nothing is recovered: vs move ${name} HOST brings it to another host`
       : `the copy of ${name} on ${host}, which is online, is owned by nobody; look at it, then: vs remove ${name} --host ${host}`,
   );
+}
+
+/** Did it run, as far as was heard last: also when a saga, such as a move, had just stopped or frozen it for a moment. */
+export function shouldRun(
+  { state, saga }: Pick<VserverState, 'state' | 'saga'>,
+  sagas: SagaState[],
+): boolean {
+  if (state === 'running' || state === 'starting') return true;
+  const held = sagas.find((one) => one.id === saga);
+  const had = held?.steps.filter((row) => ['stop', 'freeze'].includes(row.step)) ?? [];
+  return had.some((row) => row.state !== 'waiting');
 }
 
 /** Decides a recover; refuses with a sentence before anything is journaled or changed. */
@@ -89,7 +101,7 @@ export async function planRecover(deciding: Deciding, args: Args<'orchestrator.r
     ...(entry === undefined ? {} : { trash: entry }),
     ...(here && entry !== undefined ? { recall: entry } : {}),
     dead: dead.host,
-    start: args.start ?? dead.state === 'running',
+    start: args.start ?? shouldRun(dead, deciding.past?.() ?? []),
     enabled: dead.enabled,
     what: sourceText(source),
   };
