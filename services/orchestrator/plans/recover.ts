@@ -5,6 +5,7 @@ import { VsError } from '../../../shared/errors.ts';
 import { nextEpoch } from '../epochs.ts';
 import type { Pool } from '../pool.ts';
 import { shown } from '../estimate.ts';
+import { stillThere } from '../still-there.ts';
 import { pickSource, sourceText, sourcesOf } from '../sources.ts';
 import { size } from '../text.ts';
 import { carriageText, channels, chooseTransport } from '../transport.ts';
@@ -52,7 +53,7 @@ export async function planRecover(deciding: Deciding, args: Args<'orchestrator.r
     throw new VsError('usage', `confirm must be ${name}: a person confirms that its host is dead`);
   const dead = lost(pool, name);
   const target = pool.requireHost(host);
-  if (pool.of(name).some((one) => one.host === host))
+  if (await stillThere(deciding, { name, host }))
     throw new VsError(
       'conflict',
       `${host} has an old copy of ${name}, which it does not own; look at it, then: vs remove ${name} --host ${host}`,
