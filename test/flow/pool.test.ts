@@ -1,3 +1,5 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { loadSettings } from '../../config/settings.ts';
 import type { Deciding } from '../../services/orchestrator/plans/planned.ts';
@@ -90,4 +92,31 @@ test('a move to the former host is not refused for a copy that is gone, which th
   expect((await planMove(deciding, asked)).title).toContain('web4: host2 -> host1');
   old = true;
   await expect(planMove(deciding, asked)).rejects.toThrow('host1 has an old copy of web4');
+});
+
+test('the pool is heard once each host of slaves.conf has said whether it is there, and what it is', async () => {
+  const own = await realBroker();
+  writeFileSync(join(own.directory, 'slaves.conf'), 'host1\nhost2\n');
+  const bus = await own.bus('master');
+  const pool = openPool({ bus, settings: loadSettings({ env: own.environment('master') }) });
+  await pool.start();
+  const forever = 1_000_000;
+  const agents = await Promise.all(['host1', 'host2'].map((host) => own.raw(`${host}-a`)));
+  const say = (index: number, what: string, body: object) =>
+    agents[index]?.client.publishAsync(`vs/1/hosts/host${index + 1}/${what}`, JSON.stringify(body), {
+      qos: 1,
+      retain: true,
+    });
+  let isHeard = false;
+  const heard = pool.settled(forever).then((all) => (isHeard = all));
+  expect(await pool.settled(300)).toBe(false); // nobody said anything, and it does not wait for ever
+  await say(0, 'status', { ...channels['hostStatus']?.example, state: 'offline' });
+  await say(1, 'status', { ...channels['hostStatus']?.example, state: 'online' });
+  await until(() => pool.isOnline('host2'), 'host2 is online');
+  expect(await pool.settled(300)).toBe(false); // it did not say what it is
+  expect(isHeard).toBe(false);
+  await say(1, 'info', { ...channels['hostInfo']?.example, host: 'host2' });
+  expect(await heard).toBe(true);
+  expect(pool.requireHost('host2').host).toBe('host2');
+  await own.close();
 });
