@@ -42,7 +42,10 @@ test('an evacuation is decided by what its host says of memory, and waits for no
   ] as const)
     host1.retain(host1.topics.vserverState('host1', name), {
       ...channels['vserverState']?.example,
-      ...{ name, state, limits, host: 'host1' },
+      name,
+      state,
+      limits,
+      host: 'host1',
     });
   await until(() => pool.all().length === 3 && pool.info('host2') !== undefined, 'the pool is heard');
   const lines: string[] = [];
