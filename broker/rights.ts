@@ -28,6 +28,7 @@ export function roleFilters(base: string, { role, name }: { role: NamedRole; nam
         `${base}/hosts/${name}/commands/#`,
         `${base}/hosts/+/status`,
         `${base}/hosts/+/vservers/+/state`,
+        `${base}/master/removed/+`,
       ],
     },
     master: {

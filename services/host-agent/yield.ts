@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { vserverState } from '../../shared/contract/vserver.ts';
+import { type VserverState, removedVserver, vserverState } from '../../shared/contract/vserver.ts';
 import { ownedNames, readOwnership } from '../../shared/ownership.ts';
 import type { Context } from '../../shared/service.ts';
 import type { Commands } from './commands.ts';
@@ -9,9 +9,12 @@ const QUIET_MS = 500;
 /** What could not be given up, for the disk had an error, is tried again after so long (ms). */
 const AGAIN_MS = 5000;
 
+type Other = Pick<VserverState, 'host' | 'name' | 'uuid' | 'epoch'>;
+
 /**
- * Watches the pool: when another host owns a vserver of ours with a higher epoch, ours yields (an old disk came back, or it was
- * recovered elsewhere while we were away). Its files stay where they are, owned by nobody, until a person has looked at them.
+ * Watches the pool: when another host owns a vserver of ours with a higher epoch, or did before it was removed there, ours yields
+ * (an old disk came back, or it was recovered elsewhere while we were away). Its files stay where they are, owned by nobody,
+ * until a person has looked at them.
  */
 export function watchOwners(context: Context, commands: Commands) {
   const { bus, host, settings, log } = context;
@@ -19,17 +22,28 @@ export function watchOwners(context: Context, commands: Commands) {
   const yielding = new Set<Promise<void>>();
   let heard = 0;
 
+  /** Who else has it, or had it last before it was removed. */
+  function otherOf(payload: unknown): (Other & { removed: boolean }) | undefined {
+    const living = vserverState.safeParse(payload);
+    if (living.success) return { ...living.data, removed: false };
+    const removed = removedVserver.safeParse(payload);
+    return removed.success ? { ...removed.data, removed: true } : undefined;
+  }
   async function compare(payload: unknown): Promise<void> {
-    const parsed = vserverState.safeParse(payload);
-    if (!parsed.success || parsed.data.host === host || parsed.data.epoch === 0) return;
-    const other = parsed.data;
+    const other = otherOf(payload);
+    // what this host had itself and removed may be back on purpose: somebody put an old disk in
+    if (!other || other.host === host || other.epoch === 0) return;
     // it may have been renamed since this host had it
     const name = await owned(other.uuid);
     if (name === undefined) return;
     const own = await readOwnership(settings, name);
     if (!own?.owner || own.uuid !== other.uuid || own.epoch >= other.epoch) return;
     if (!(await commands.yield(name, other.host, other.epoch))) return;
-    const message = `${name} was stopped and given up on ${host}: ${other.host} owns it${name === other.name ? '' : ` as ${other.name}`} with epoch ${other.epoch}, this host had ${own.epoch}`;
+    const called = name === other.name ? '' : ` as ${other.name}`;
+    const why = other.removed
+      ? `it was removed${called} from ${other.host}, which owned it`
+      : `${other.host} owns it${called}`;
+    const message = `${name} was stopped and given up on ${host}: ${why} with epoch ${other.epoch}, this host had ${own.epoch}`;
     bus.event('host-agent', 'yielded', message, { vserver: name });
     bus.alert(name, 'ownership', { ts: Date.now(), severity: 'critical', message });
   }
@@ -45,12 +59,14 @@ export function watchOwners(context: Context, commands: Commands) {
     }
   }
   const connected = new Promise<void>((resolve) => bus.onConnect(resolve));
-  const subscribed = bus.subscribe(bus.topics.all.vserverState, (_topic, payload) => {
+  const hear = (_topic: string, payload: unknown) => {
     heard = Date.now();
     const work = giveWay(payload);
     yielding.add(work);
     void work.finally(() => yielding.delete(work));
-  });
+  };
+  const filters = [bus.topics.all.vserverState, bus.topics.removed('+')];
+  const subscribed = Promise.all(filters.map((filter) => bus.subscribe(filter, hear)));
 
   return {
     subscribed,

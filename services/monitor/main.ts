@@ -62,9 +62,13 @@ export function service(context: Context): Service {
     };
   }
 
-  async function measure(): Promise<void> {
+  async function runningHere(): Promise<(VserverState & { pid: number })[]> {
     const { vservers } = await bus.request(host, 'host-agent.list', {});
-    const running = vservers.filter((one): one is VserverState & { pid: number } => one.pid !== undefined);
+    return vservers.filter((one): one is VserverState & { pid: number } => one.pid !== undefined);
+  }
+
+  async function measure(): Promise<void> {
+    const running = await runningHere();
     for (const name of [...cpu.keys(), ...disk.keys()])
       if (!running.some((one) => one.name === name)) {
         cpu.delete(name);
@@ -82,7 +86,18 @@ export function service(context: Context): Service {
 
   return {
     name: 'monitor',
-    handlers: {},
+    handlers: {
+      'monitor.memory': async () => {
+        const used = (await runningHere()).map(async ({ name, pid }) => ({
+          name,
+          usage: await usageOf(pid),
+        }));
+        const all = await Promise.all(used);
+        return {
+          vservers: all.flatMap(({ name, usage }) => (usage ? [{ name, mem_bytes: usage.memory }] : [])),
+        };
+      },
+    },
     async start() {
       timer = setInterval(
         () => void measure().catch((error: unknown) => log.warn({ error: String(error) }, 'metrics')),

@@ -1,5 +1,6 @@
 import type { Clock } from '../../shared/clock.ts';
 import type { Args, CommandName, Data } from '../../shared/contract/commands.ts';
+import type { RemovedVserver } from '../../shared/contract/vserver.ts';
 import { VsError } from '../../shared/errors.ts';
 import type { Bus } from '../../shared/bus.ts';
 import { seal } from '../../shared/seal.ts';
@@ -19,6 +20,8 @@ export interface Agents {
   seal(host: string, secret: string): string;
   /** Which life of its agent a host is in; another one may come after a power cut. */
   life?(host: string): string | undefined;
+  /** Remembers what is removed: a host that is away, and had it before, shall give way when it comes back. */
+  removed?(one: RemovedVserver): Promise<void>;
 }
 
 /** Agents of which a person may say that one is dead: what a saga would undo there needs no undo. */

@@ -12,20 +12,25 @@ import { openMarks } from './marks.ts';
 import type { Deciding, Planned } from './plans/planned.ts';
 import { lost, planRecover } from './plans/recover.ts';
 import { openPool } from './pool.ts';
+import { openRemoved } from './removed.ts';
 import { sagaRunner } from './runner.ts';
 import { trashOf } from './trash.ts';
+
+/** So long (ms) what the hosts said last is waited for at the start; a host that never was there says nothing. */
+const SETTLE_MS = 3000;
 
 /** The orchestrator: knows the pool, and moves, creates and removes vservers by sagas. */
 export function service(context: Context): Service {
   const pool = openPool(context);
   const epochs = openEpochs(context);
   const owed = openOwed(context, pool);
+  const removed = openRemoved(context, pool);
   const marks = openMarks(context.settings);
-  const sagas = sagaRunner(context, pool, { marks, epochs });
+  const sagas = sagaRunner(context, pool, { marks, epochs, removed });
   const history = openHistory(context);
   const audit = openHeardAudit(context);
   let connected = false;
-  /** Before the sagas of a former life hold their vservers, no other may begin, and a list would not be true. */
+  /** Before the pool was heard, and the sagas of a former life hold their vservers, no other may begin, and no answer would be true. */
   const resumed = Promise.withResolvers<void>();
 
   async function answer(begun: { state: SagaState; ended: Promise<SagaState> }, wait: boolean | undefined) {
@@ -98,14 +103,17 @@ export function service(context: Context): Service {
   return {
     name: 'orchestrator',
     handlers: {
-      'orchestrator.scan': async (args) => ({
-        rows: pool.rows(args),
-        hosts: pool
-          .hosts()
-          .map((host) => ({ host, state: pool.isOnline(host) ? ('online' as const) : ('offline' as const) })),
-      }),
-      'orchestrator.hosts': async () => ({
-        hosts: pool.hosts().map((host) => {
+      'orchestrator.scan': async (args) => {
+        await resumed.promise;
+        const stateOf = (host: string) => (pool.isOnline(host) ? ('online' as const) : ('offline' as const));
+        return {
+          rows: pool.rows(args),
+          hosts: pool.hosts().map((host) => ({ host, state: stateOf(host) })),
+        };
+      },
+      'orchestrator.hosts': async () => {
+        await resumed.promise;
+        const hosts = pool.hosts().map((host) => {
           const here = pool.all().filter((one) => one.host === host);
           const running = here.filter((one) => one.state === 'running').length;
           const mark = marks.get(host);
@@ -117,9 +125,11 @@ export function service(context: Context): Service {
             running,
             ...(mark ? { evacuated: { since: mark.since, by: mark.by, left: mark.left } } : {}),
           };
-        }),
-      }),
+        });
+        return { hosts };
+      },
       'orchestrator.locate': async ({ name }) => {
+        await resumed.promise;
         const { host, state } = pool.locate(name);
         return { host, state, online: pool.isOnline(host) };
       },
@@ -165,21 +175,26 @@ export function service(context: Context): Service {
       await history.start();
       await epochs.start();
       await owed.start();
+      await removed
+        .start()
+        .catch((error: unknown) => context.log.error({ error: String(error) }, 'removed vservers'));
       await audit?.start();
       context.bus.onConnect(() => {
         if (connected) return;
         connected = true;
-        setTimeout(() => {
+        void pool.settled(SETTLE_MS).then((isHeard) => {
+          if (!isHeard) context.log.info('not every host was heard; sagas go on without them');
           sagas.resume();
           resumed.resolve();
           void clearPruned();
-        }, 500); // the hosts' retained states arrive first
+        });
       });
     },
     async stop() {
       await history.stop();
       await epochs.stop();
       owed.stop();
+      await removed.stop();
       await audit?.close();
       sagas.close();
     },

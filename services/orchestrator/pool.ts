@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { loadSlaves } from '../../config/slaves.ts';
 import { type HostInfo, hostInfo, status } from '../../shared/contract/host.ts';
@@ -11,11 +12,16 @@ import { openNoselect } from './noselect.ts';
 
 /** So many hosts, and so many vservers, are taken in. */
 const MOST = 100_000;
+/** What is retained comes in a row: so long without a word (ms), and all of it is here. */
+const QUIET_MS = 200;
 
 /** The pool as its hosts publish it: who is online, what they are, which vservers they have. */
 export function openPool(context: Pick<Context, 'bus' | 'settings'>, repeatMs?: number) {
   const { bus } = context;
   const online = new Map<string, boolean>();
+  /** Hosts whose status was heard. */
+  const told = new Set<string>();
+  let heard = 0;
   const lives = new Map<string, string>();
   const infos = new Map<string, HostInfo>();
   const vservers = new Map<string, VserverState>();
@@ -29,6 +35,7 @@ export function openPool(context: Pick<Context, 'bus' | 'settings'>, repeatMs?: 
       limit: MOST,
       ...(repeatMs === undefined ? {} : { repeatMs }),
       changed(_before, now, topic) {
+        heard = performance.now();
         const levels = topic.slice(bus.topics.base.length + 1).split('/');
         const parsed = now === undefined ? undefined : schema.safeParse(now);
         if (parsed && !parsed.success) return; // of a newer agent: what was known before is better than nothing
@@ -52,6 +59,7 @@ export function openPool(context: Pick<Context, 'bus' | 'settings'>, repeatMs?: 
       // a host that did not report yet is offline, not unknown
       for (const { host } of await loadSlaves(context.settings)) online.set(host, false);
       await listen(bus.topics.all.hostStatus, status, (host, _name, value) => {
+        told.add(host);
         if (value?.state === 'online') lives.set(host, value.session);
         if (value) online.set(host, value.state === 'online');
         else online.delete(host);
@@ -62,6 +70,21 @@ export function openPool(context: Pick<Context, 'bus' | 'settings'>, repeatMs?: 
       await listen(bus.topics.all.vserverState, vserverState, (host, name, value) =>
         value ? vservers.set(`${host}/${name}`, value) : vservers.delete(`${host}/${name}`),
       );
+    },
+    /**
+     * After a connect: true once every host of slaves.conf has said whether it is there, those that are have said what they
+     * are, and all that they have was heard; false when that takes longer than `ms`, as with a host that never was there.
+     */
+    async settled(ms: number): Promise<boolean> {
+      const end = performance.now() + ms;
+      const isHeard = () =>
+        [...online].every(([host, isThere]) => told.has(host) && (!isThere || infos.has(host))) &&
+        performance.now() - heard >= QUIET_MS;
+      while (!isHeard()) {
+        if (performance.now() >= end) return false;
+        await sleep(20);
+      }
+      return true;
     },
     isOnline,
     /** Which life of its agent a host is in, as far as it was heard. */

@@ -6,7 +6,7 @@ import { type SagaState } from '../../shared/contract/saga.ts';
 import { VsError } from '../../shared/errors.ts';
 import { sealKey } from '../../shared/seal.ts';
 import type { Context } from '../../shared/service.ts';
-import { agentsOf } from './agent.ts';
+import { type MortalAgents, agentsOf } from './agent.ts';
 import { openArchive } from './archive.ts';
 import { type Plan, buildSaga } from './build.ts';
 import { type Children, childId } from './children.ts';
@@ -18,6 +18,7 @@ import { type Entry, openJournals } from './journal.ts';
 import { openMarks } from './marks.ts';
 import type { Planned } from './plans/planned.ts';
 import type { Pool } from './pool.ts';
+import type { Removed } from './removed.ts';
 import { recall, replay } from './replay.ts';
 import { openTelling } from './telling.ts';
 import { type Running, openTurns } from './turns.ts';
@@ -43,11 +44,15 @@ export function sagaRunner(
     ),
     marks = openMarks(context.settings),
     epochs = openEpochs(context),
+    removed = undefined as Pick<Removed, 'add'> | undefined,
     newId = (kind: string) => `${kind}-${clock.now().toString(36)}${randomBytes(2).toString('hex')}`,
   } = {},
 ) {
   const { bus, log, settings } = context;
-  const agents = agentsOf(bus, pool, clock, () => sealKey(copySettings(context.settings)));
+  const agents: MortalAgents = {
+    ...agentsOf(bus, pool, clock, () => sealKey(copySettings(context.settings))),
+    ...(removed ? { removed: (one) => removed.add(one) } : {}),
+  };
   /** In the order in which they began. */
   const running = new Map<string, Running>();
   const states = new Map<string, SagaState>();

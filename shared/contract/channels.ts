@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { command, reply } from './command.ts';
 import { alert, event, hostInfo, metrics, status } from './host.ts';
 import { sagaProgress, sagaState } from './saga.ts';
-import { vserverState } from './vserver.ts';
+import { removedVserver, vserverState } from './vserver.ts';
 
 /** Who has a part in a topic: the broker's roles (an agent: only that of the host in the topic), or the one client in it. */
 export type Party = 'agent' | 'master' | 'operator' | 'viewer' | 'client';
@@ -147,6 +147,18 @@ const states = {
       disk_bytes: 229_638_144,
       uptime_seconds: 86_400,
     },
+  },
+  removed: {
+    topic: 'master/removed/{uuid}',
+    summary:
+      'a vserver was removed, and which host had it last; another one that had it before, and was away meanwhile, gives way to that epoch',
+    qos: 1,
+    retained: true,
+    empty: 'it lives again, or no host can have an old copy of it any more',
+    publishers: ['master'],
+    readers: ['agent', 'master', 'operator'],
+    payload: removedVserver,
+    example: { uuid: '9b2f6a52-6f43-4f0f-9d51-7a2d0f7c9a11', name: 'web1', host: 'host2', epoch: 4, ts },
   },
   sagaState: {
     topic: 'sagas/{saga}/state',

@@ -2,6 +2,7 @@ import type { z } from 'zod';
 import { auditCommands } from './audit.ts';
 import { authorityCommands } from './authority.ts';
 import { firewallCommands } from './firewall.ts';
+import { monitorCommands } from './monitor.ts';
 import { networkCommands } from './network.ts';
 import { orchestratorCommands } from './orchestrator.ts';
 import { snapshotCommands } from './snapshot.ts';
@@ -14,6 +15,7 @@ export const commands = {
   ...hostAgentCommands,
   ...networkCommands,
   ...firewallCommands,
+  ...monitorCommands,
   ...snapshotCommands,
   ...transferCommands,
   ...templateCommands,

@@ -84,6 +84,7 @@ export const examples: { [K in CommandName]: z.input<(typeof commands)[K]['args'
   'network.link': { name, up: false },
   'network.announce': { name, pid: 4711, mac },
   'firewall.render': { name },
+  'monitor.memory': {},
   'snapshot.info': {},
   'snapshot.usage': { name },
   'snapshot.allocate': { name, saga, bytes: 231_000_000, tree: false },

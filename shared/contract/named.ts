@@ -10,7 +10,15 @@ import { scanRow } from './orchestrator.ts';
 import { copyInfo, copyKind, copyRecord, storageInfo } from './snapshot.ts';
 import { template, templateName } from './template.ts';
 import { copyProgress, transport } from './transfer.ts';
-import { installSource, limits, ownership, runState, vserverConfig, vserverState } from './vserver.ts';
+import {
+  installSource,
+  limits,
+  ownership,
+  removedVserver,
+  runState,
+  vserverConfig,
+  vserverState,
+} from './vserver.ts';
 
 interface Named {
   schema: z.ZodType;
@@ -61,6 +69,10 @@ export const named: Record<string, Named> = {
   Alert: { schema: alert, description: 'what is wrong' },
   RunState: { schema: runState, description: 'whether a vserver runs' },
   Limits: { schema: limits, description: 'limits of a vserver; an absent one is unlimited; cpu in cores' },
+  RemovedVserver: {
+    schema: removedVserver,
+    description: 'a vserver that was removed: its last owner, and its epoch',
+  },
   VserverState: { schema: vserverState, description: 'one vserver as a host sees it' },
   VserverConfig: { schema: vserverConfig, description: 'vserver.json, which travels with the vserver' },
   Ownership: { schema: ownership, description: 'the right of a host to start a vserver; never travels' },

@@ -16,6 +16,7 @@ export function topicsFor(base: string) {
     reply: (target: string, client: string) => `${scope(target)}/replies/${client}`,
     /** Filters on which a client hears the replies to its own commands. */
     replies: (client: string) => [`${base}/hosts/+/replies/${client}`, `${base}/master/replies/${client}`],
+    removed: (uuid: string) => `${base}/master/removed/${uuid}`,
     sagaState: (id: string) => `${base}/sagas/${id}/state`,
     sagaProgress: (id: string) => `${base}/sagas/${id}/progress`,
     all: {

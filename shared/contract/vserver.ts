@@ -71,6 +71,10 @@ export const ownership = z.strictObject({
 });
 export type Ownership = z.infer<typeof ownership>;
 
+/** `vs/1/master/removed/{uuid}`: the last owner of a vserver, and its epoch. Who has it with a lower one gives way. */
+export const removedVserver = z.looseObject({ uuid: z.uuid(), name, host: hostName, epoch, ts });
+export type RemovedVserver = z.infer<typeof removedVserver>;
+
 const named = z.strictObject({ name });
 const sagaStep = z.strictObject({ name, saga: id });
 

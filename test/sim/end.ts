@@ -70,10 +70,12 @@ function checkHost(world: World, watch: Watch, host: Machine, stuck: Set<string>
       world.violate(`${host.name} still says that it has ${name}`);
   for (const { name } of trees) {
     const own = owned.find((one) => one.name === name && one.owner);
-    const isOwnedAnew = [...watch.seen.values()].some((other) =>
-      other.owned.some((one) => one.owner && own?.uuid === one.uuid && one.epoch > own.epoch),
+    const isPassedOn = [...watch.seen.values()].some((other) =>
+      other.owned.some(
+        (one) => (one.owner || one.releasedTo === 'trash') && own?.uuid === one.uuid && one.epoch > own.epoch,
+      ),
     );
-    if (own && isOwnedAnew && watch.isPassed(own))
+    if (own && isPassedOn && watch.isPassed(own))
       world.violate(`${host.name} is back, and has not given up ${name}, which was recovered elsewhere`);
     const now = said.get(name);
     const container = host.containers.get(name);

@@ -184,4 +184,11 @@ export const mutations: Mutation[] = [
     /(epoch > 0 && \{\s+name: 'give up',)/,
     'epoch < 0 && $1',
   ),
+  one(
+    'removed-and-forgotten',
+    'recover',
+    'services/orchestrator/sagas/remove.ts',
+    'await agents.removed?.(',
+    'void (',
+  ),
 ];

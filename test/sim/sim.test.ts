@@ -15,7 +15,12 @@ const open = Array.from({ length: threads }, () => openThread());
 afterAll(() => Promise.all(open.map((thread) => thread.end())));
 /** A mutation is found within so many seeds. */
 const FOUND_WITHIN = 100;
-const some = ['start-before-give-up', 'start-without-ownership', 'undo-after-the-point-of-no-return'];
+const some = [
+  'start-before-give-up',
+  'start-without-ownership',
+  'undo-after-the-point-of-no-return',
+  'removed-and-forgotten',
+];
 
 const folder = new URL('./scenarios/', import.meta.url);
 const files = readdirSync(folder).filter((file) => file.endsWith('.txt'));

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { parseAge } from '../../cli/verbs/trash.ts';
 import { estimate, rateOf } from '../../services/orchestrator/estimate.ts';
+import { shouldRun } from '../../services/orchestrator/plans/recover.ts';
 import { choose } from '../../services/orchestrator/plans/restore.ts';
 import type { SagaState } from '../../shared/contract/saga.ts';
 
@@ -95,4 +96,24 @@ test.each([
 });
 test.each(['', '3', 'd', '-1d', '3 d', '3days', '999999d'])('no age: "%s"', (text) => {
   expect(() => parseAge(text)).toThrow(/is no age/);
+});
+
+describe('a recovered vserver starts when it ran', () => {
+  const move = (step: string, state: string) =>
+    [{ id: 'move-1', steps: [{ step: 'lock', state: 'done' }, ...(step ? [{ step, state }] : [])] }] as never;
+  test.each([
+    ['running', undefined, move('', ''), true],
+    ['starting', undefined, move('', ''), true],
+    ['stopped', undefined, move('stop', 'done'), false],
+    ['stopped', 'move-2', move('stop', 'done'), false],
+    ['stopped', 'move-1', move('', ''), false],
+    ['stopped', 'move-1', move('stop', 'waiting'), false],
+    ['stopped', 'move-1', move('stop', 'done'), true],
+    ['stopping', 'move-1', move('stop', 'running'), true],
+    ['stopped', 'move-1', move('stop', 'undoing'), true],
+    ['frozen', 'move-1', move('freeze', 'done'), true],
+    ['stopping', undefined, move('stop', 'running'), false],
+  ] as const)('%s, held by %s: %#', (state, saga, sagas, expected) => {
+    expect(shouldRun({ state, saga }, sagas)).toBe(expected);
+  });
 });

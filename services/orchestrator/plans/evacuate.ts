@@ -10,6 +10,8 @@ import type { Deciding, Planned } from './planned.ts';
 
 /** So many trees of a host are counted at once. */
 const COUNTED = 4;
+/** A host that does not tell by then what its vservers use is not waited for (ms). */
+const MEMORY_MS = 5000;
 
 /** Decides an evacuation: where each vserver of a host goes; refuses with a sentence before anything is changed. */
 export async function planEvacuate(
@@ -75,27 +77,22 @@ async function needsOf(deciding: Deciding, host: string, vservers: VserverState[
   return needs.map((need) => ({ ...need, memory: used.get(need.name) ?? 0 }));
 }
 
-/** Bytes by name of those that run: the limit, else what is used, which each host says every METRICS_INTERVAL seconds. */
+/** Bytes by name of those that run: the limit, else what is used just now, of which the host is asked. */
 async function memoryUse({ context }: Deciding, host: string, vservers: VserverState[]) {
-  const { bus, settings } = context;
+  const { bus, log } = context;
   const running = vservers.filter((one) => one.state === 'running');
   const bytes = new Map(
     running.flatMap(({ name, limits }) => (limits.memory_bytes ? [[name, limits.memory_bytes]] : [])),
   );
-  const unknown = new Set(running.map((one) => one.name).filter((name) => !bytes.has(name)));
-  if (unknown.size === 0) return bytes;
-  let timer: NodeJS.Timeout | undefined;
-  const heard = Promise.withResolvers<void>();
-  const off = await bus.subscribe(bus.topics.vserverMetrics(host, '+'), (topic, payload) => {
-    const name = topic.split('/').at(-2) ?? '';
-    const used = (payload as { mem_bytes?: unknown } | null)?.mem_bytes;
-    if (typeof used !== 'number' || !unknown.delete(name)) return;
-    bytes.set(name, used);
-    if (unknown.size === 0) heard.resolve();
-  });
-  timer = setTimeout(() => heard.resolve(), settings.METRICS_INTERVAL * 1200);
-  await heard.promise;
-  clearTimeout(timer);
-  await off();
+  if (running.every((one) => bytes.has(one.name))) return bytes;
+  try {
+    const used = await bus.request(host, 'monitor.memory', {}, { timeoutMs: MEMORY_MS });
+    for (const { name, mem_bytes } of used.vservers) if (!bytes.has(name)) bytes.set(name, mem_bytes);
+  } catch (error) {
+    log.warn(
+      { host, error: String(error) },
+      'what runs there without a limit counts as if it used no memory',
+    );
+  }
   return bytes;
 }

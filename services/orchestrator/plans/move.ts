@@ -2,6 +2,7 @@ import type { Args } from '../../../shared/contract/commands.ts';
 import { VsError } from '../../../shared/errors.ts';
 import { estimate } from '../estimate.ts';
 import { checkMove } from '../sagas/move.ts';
+import { stillThere } from '../still-there.ts';
 import { groups, size } from '../text.ts';
 import { carriageText, chooseTransport } from '../transport.ts';
 import type { Deciding, Planned } from './planned.ts';
@@ -12,7 +13,7 @@ export async function planMove(deciding: Deciding, args: Args<'orchestrator.move
   const { context, pool } = deciding;
   const vserver = pool.locate(args.name);
   const target = pool.requireHost(args.host);
-  checkMove(vserver, target, pool.of(args.name));
+  checkMove(vserver, target, await stillThere(deciding, args));
   const source = pool.requireHost(vserver.host);
   const { bytes, files, nested } = await context.bus.request(
     vserver.host,

@@ -1,9 +1,11 @@
 import type { Args } from '../../../shared/contract/commands.ts';
+import type { SagaState } from '../../../shared/contract/saga.ts';
 import type { VserverState } from '../../../shared/contract/vserver.ts';
 import { VsError } from '../../../shared/errors.ts';
 import { nextEpoch } from '../epochs.ts';
 import type { Pool } from '../pool.ts';
 import { shown } from '../estimate.ts';
+import { stillThere } from '../still-there.ts';
 import { pickSource, sourceText, sourcesOf } from '../sources.ts';
 import { size } from '../text.ts';
 import { carriageText, channels, chooseTransport } from '../transport.ts';
@@ -32,6 +34,17 @@ export function lost(pool: Pool, name: string): VserverState {
   );
 }
 
+/** Did it run, as far as was heard last: also when a saga, such as a move, had just stopped or frozen it for a moment. */
+export function shouldRun(
+  { state, saga }: Pick<VserverState, 'state' | 'saga'>,
+  sagas: SagaState[],
+): boolean {
+  if (state === 'running' || state === 'starting') return true;
+  const held = sagas.find((one) => one.id === saga);
+  const had = held?.steps.filter((row) => ['stop', 'freeze'].includes(row.step)) ?? [];
+  return had.some((row) => row.state !== 'waiting');
+}
+
 /** Decides a recover; refuses with a sentence before anything is journaled or changed. */
 export async function planRecover(deciding: Deciding, args: Args<'orchestrator.recover'>): Promise<Planned> {
   const { context, pool } = deciding;
@@ -40,7 +53,7 @@ export async function planRecover(deciding: Deciding, args: Args<'orchestrator.r
     throw new VsError('usage', `confirm must be ${name}: a person confirms that its host is dead`);
   const dead = lost(pool, name);
   const target = pool.requireHost(host);
-  if (pool.of(name).some((one) => one.host === host))
+  if (await stillThere(deciding, { name, host }))
     throw new VsError(
       'conflict',
       `${host} has an old copy of ${name}, which it does not own; look at it, then: vs remove ${name} --host ${host}`,
@@ -89,7 +102,7 @@ export async function planRecover(deciding: Deciding, args: Args<'orchestrator.r
     ...(entry === undefined ? {} : { trash: entry }),
     ...(here && entry !== undefined ? { recall: entry } : {}),
     dead: dead.host,
-    start: args.start ?? dead.state === 'running',
+    start: args.start ?? shouldRun(dead, deciding.past?.() ?? []),
     enabled: dead.enabled,
     what: sourceText(source),
   };

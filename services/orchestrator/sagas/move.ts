@@ -19,8 +19,8 @@ export interface MovePlan extends Route {
 /** While it boots, what can wait waits (ms): a check and the clean-up would take the processor from what people wait for. */
 const SETTLE_MS = 400;
 
-/** Refusals of a move, before anything is journaled or changed. */
-export function checkMove(vserver: VserverState, target: HostInfo, others: VserverState[]): void {
+/** Refusals of a move, before anything is journaled or changed; `there`: what the target has of this name. */
+export function checkMove(vserver: VserverState, target: HostInfo, there: VserverState | undefined): void {
   if (vserver.host === target.host)
     throw new VsError('refused', `${vserver.name} is on ${target.host} already`);
   if (vserver.epoch === 0)
@@ -31,7 +31,6 @@ export function checkMove(vserver: VserverState, target: HostInfo, others: Vserv
       `${vserver.name} is ${vserver.state} on ${vserver.host}; move it when that is over`,
       { retryable: true },
     );
-  const there = others.find((one) => one.host === target.host);
   if (there)
     throw new VsError(
       'conflict',

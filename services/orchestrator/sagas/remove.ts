@@ -39,13 +39,10 @@ export function removeSteps(vserver: RemovePlan, agents: Agents): Step[] {
       name: 'give up',
       host,
       pnr: true,
-      do: async (context) =>
-        void (await agents.ask(
-          host,
-          'host-agent.release',
-          { ...both(context), epoch, to: 'trash' },
-          context,
-        )),
+      async do(context) {
+        await agents.removed?.({ uuid, name, host, epoch, ts: Date.now() });
+        await agents.ask(host, 'host-agent.release', { ...both(context), epoch, to: 'trash' }, context);
+      },
     },
     {
       name: 'trash',

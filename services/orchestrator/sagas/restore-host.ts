@@ -30,6 +30,9 @@ export function restoreHostSteps(plan: RestoreHostPlan, children: Children): Ste
       tag: name,
       args: { name, host },
       async plan() {
+        // what is known of it may not be heard yet after a restart
+        if (!pool.of(name).some((copy) => copy.epoch > 0))
+          throw new VsError('not-found', `nobody owns ${name} any more`, { retryable: true });
         const now = pool.locate(name).host;
         if (now !== from) throw new VsError('refused', `it is on ${now} now, not on ${from}: left there`);
         return planMove(children.deciding, { name, host });

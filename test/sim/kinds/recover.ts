@@ -43,6 +43,8 @@ export const recover: Kind = {
         fc.integer({ min: 40_000, max: 90_000 }),
       ),
       start: among<object>({}, {}, { start: false }),
+      /** A person has no more use for it, so long (ms) after it was recovered. */
+      removed: among(undefined, undefined, undefined, 6000, 15_000),
       late,
       after: fc.integer({ min: 500, max: 15_000 }),
     })
@@ -63,6 +65,17 @@ export const recover: Kind = {
               : { what: 'power', node: 'host1', ms: one.away },
           ),
           at(died + AWAY_MS, ask('recover', { name: 'web1', host: 'host2', confirm: 'web1', ...one.start })),
+          ...(one.removed === undefined
+            ? []
+            : [
+                at(died + AWAY_MS + one.removed, {
+                  what: 'ask',
+                  target: 'host2',
+                  command: 'host-agent.stop',
+                  args: { name: 'web1' },
+                }),
+                at(died + AWAY_MS + one.removed + 2000, ask('remove', { name: 'web1', host: 'host2' })),
+              ]),
           ...(one.late ? [at(back, { what: 'ask', target: 'host1', command: one.late, args })] : []),
         ],
       };
