@@ -64,22 +64,16 @@ const PLACES = ['/var/lib/vs-tools/owned', '/var/lib/vs-tools/locks', '/var/lib/
 const isPlace = (path: string): boolean =>
   PLACES.some((place) => path.startsWith(place)) && !path.startsWith('/var/lib/vservers/.');
 
-/** Paths are walked again and again. */
-const partsOf = new Map<string, string[]>();
-function split(path: string): string[] {
-  let parts = partsOf.get(path);
-  if (!parts) {
-    if (partsOf.size > 20_000) partsOf.clear();
-    partsOf.set(path, (parts = path.split('/').filter((part) => part !== '' && part !== '.')));
-  }
-  return parts;
-}
+const split = (path: string): string[] => path.split('/').filter((part) => part !== '' && part !== '.');
 
 /** The kernel writes out by itself what is so old (ms). */
 const WRITEBACK_MS = 35_000;
 
-export const fault = (code: string, path: string): NodeJS.ErrnoException =>
-  Object.assign(new Error(`${code}: ${path}`), { code });
+export function fault(code: string, path: string): NodeJS.ErrnoException {
+  const error: NodeJS.ErrnoException = new Error(`${code}: ${path}`);
+  error.code = code;
+  return error;
+}
 
 /**
  * A disk that forgets: names and contents that no fsync has made sure of may be lost or torn by a power cut. Names are
@@ -103,7 +97,23 @@ export function createDisk(now: () => number, start?: Directory): Disk {
   let version = 0;
   let placed = 0;
 
+  /** Where directories are, until one is moved or removed: paths are walked again and again. */
+  const places = new Map<string, Directory>();
   function find(path: string, follow = true): Inode | undefined {
+    const cut = path.lastIndexOf('/');
+    const name = path.slice(cut + 1);
+    if (cut <= 0 || name === '' || name === '.') return walk(path, follow);
+    const above = path.slice(0, cut);
+    let parent = places.get(above);
+    if (!parent) {
+      const there = walk(above, false);
+      if (there?.kind !== 'directory') return undefined;
+      places.set(above, (parent = there));
+    }
+    const inode = parent.entries.get(name);
+    return inode?.kind === 'link' && follow ? find(inode.to) : inode;
+  }
+  function walk(path: string, follow: boolean): Inode | undefined {
     let at: Inode = root;
     for (const part of split(path)) {
       if (at.kind !== 'directory') return undefined;
@@ -125,6 +135,7 @@ export function createDisk(now: () => number, start?: Directory): Disk {
     version++;
     if (isPlace(path) || isPlace(from)) placed++;
     for (const one of changes) {
+      if (one.before?.kind === 'directory') places.clear();
       if (one.after) one.directory.entries.set(one.name, one.after);
       else one.directory.entries.delete(one.name);
       one.directory.mtime = now();
@@ -290,6 +301,7 @@ export function createDisk(now: () => number, start?: Directory): Disk {
       }
       dirty.clear();
       memory = directory();
+      places.clear();
     },
   };
 }
