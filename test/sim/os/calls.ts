@@ -1,6 +1,6 @@
 // What the system calls do to the disk of the node whose code runs.
 import { currentLife, theWorld } from '../current.ts';
-import { type Directory, type File, type Inode, fault } from '../disk.ts';
+import { type Directory, type File, type Inode, fault } from '../inode.ts';
 
 const MAX_LINKS = 8;
 /** A buffer of so many bytes is one of crypto.ts, which nobody changes. */
