@@ -27,6 +27,8 @@ const KEEP_MS = 600_000;
 /** Steps of a saga are remembered longer: one of them may copy for hours, and a saga that is resumed asks all again. */
 const KEEP_SAGA_MS = 86_400_000;
 const KEEP_MAX = 2000;
+/** Not each command looks for all that is too old. */
+const PRUNE_MS = 30_000;
 
 /** What a disk may do to anybody (errno(3)) is no fault of ours. */
 const disk: Record<string, string> = {
@@ -74,6 +76,7 @@ export function createDispatcher(
 ) {
   type Table = Record<string, ((args: unknown, call: Call) => Promise<unknown>) | undefined>;
   const runs = new Map<string, Run>();
+  let pruned = 0;
   const table = handlers as Table;
   const handlerOf = (name: string) => table[name] ?? (inner as Table)[name];
 
@@ -93,11 +96,12 @@ export function createDispatcher(
     return parsed.data;
   }
 
-  function prune(): void {
-    const now = Date.now();
-    for (const [id, run] of runs) {
-      if (run.ended !== undefined && (now - run.ended > run.keepMs || runs.size > KEEP_MAX)) runs.delete(id);
-    }
+  const isOver = (run: Run, now: number) => run.ended !== undefined && now - run.ended > run.keepMs;
+  function prune(now: number): void {
+    if (runs.size <= KEEP_MAX && Math.abs(now - pruned) < PRUNE_MS) return;
+    pruned = now;
+    for (const [id, run] of runs)
+      if (isOver(run, now) || (run.ended !== undefined && runs.size > KEEP_MAX)) runs.delete(id);
   }
 
   /** Refused before anything begins, and so not remembered: the same id may be asked again. */
@@ -157,10 +161,11 @@ export function createDispatcher(
       id: string,
       onProgress?: (progress: Record<string, unknown>) => void,
     ): Promise<Reply> {
-      prune();
+      const now = Date.now();
+      prune(now);
       const key = `${name} ${id}`;
       const known = runs.get(key);
-      if (known) {
+      if (known && !isOver(known, now)) {
         if (onProgress && known.ended === undefined)
           known.listeners.set(envelope.replyTo ?? onProgress, onProgress);
         return known.result;

@@ -77,18 +77,18 @@ export async function removeFileDurable(path: string): Promise<void> {
   await syncDirectory(dirname(path));
 }
 
-/** A JSON file by its schema; undefined when it does not exist. Throws VsError that names the file when it is damaged. */
-export async function readJson<T extends z.ZodType>(
-  path: string,
-  schema: T,
-): Promise<z.infer<T> | undefined> {
-  let text: string;
+/** The text of a file; undefined when it does not exist. */
+export async function readText(path: string): Promise<string | undefined> {
   try {
-    text = await readFile(path, 'utf8');
+    return await readFile(path, 'utf8');
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw error;
   }
+}
+
+/** The JSON text of a file by its schema. Throws VsError that names the file when it is damaged. */
+export function parseFile<T extends z.ZodType>(path: string, text: string, schema: T): z.infer<T> {
   let value: unknown;
   try {
     value = JSON.parse(text);
@@ -101,6 +101,15 @@ export async function readJson<T extends z.ZodType>(
       cause: parsed.error,
     });
   return parsed.data;
+}
+
+/** A JSON file by its schema; undefined when it does not exist. Throws VsError that names the file when it is damaged. */
+export async function readJson<T extends z.ZodType>(
+  path: string,
+  schema: T,
+): Promise<z.infer<T> | undefined> {
+  const text = await readText(path);
+  return text === undefined ? undefined : parseFile(path, text, schema);
 }
 
 /** Checks the value by its schema, then writes it durably. */

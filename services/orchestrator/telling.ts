@@ -14,7 +14,7 @@ export function openTelling({
   const watchers = new Map<string, (state: SagaState) => void>();
   function publish(state: SagaState): void {
     states.set(state.id, state);
-    bus.retain(bus.topics.sagaState(state.id), structuredClone(state));
+    bus.retain(bus.topics.sagaState(state.id), state);
     watchers.get(state.id)?.(state);
     if (state.result === 'stuck')
       bus.alert(state.vserver, 'saga', {

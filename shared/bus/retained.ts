@@ -72,7 +72,7 @@ export function openRetained(
     const worker = async () => {
       for (const one of left) if (mine === life) await publish(...one);
     };
-    await Promise.all(Array.from({ length: AT_ONCE }, worker));
+    await Promise.all(Array.from({ length: Math.min(AT_ONCE, some.length) }, worker));
   }
   function set(topic: string, payload: object | null): void {
     const entry = entries.get(topic) ?? { text: '', losses: 0, restUntil: 0 };

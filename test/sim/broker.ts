@@ -1,18 +1,9 @@
 import type { Connection } from '../../shared/bus/connection.ts';
 import { backoffMs } from '../../shared/bus/backoff.ts';
 import { matches } from './parts/topics.ts';
-import { VsError } from '../../shared/errors.ts';
+import { type Client, type ClientOptions, lost, newClient } from './client.ts';
 import { type Life, type Loop, type Random, runAs } from './loop.ts';
 import type { Scenario } from './scenario.ts';
-
-/** What a process hands to its connection (shared/bus/connection.ts). */
-export interface ClientOptions {
-  clientId: string;
-  will?: { topic: string; text: string };
-  onConnect: () => void;
-  onLost: () => void;
-  onMessage: (topic: string, payload: Buffer, retained: boolean) => void;
-}
 
 /** A silent peer is given up after so long (ms): one and a half times the keepalive. */
 const SILENCE_MS = 15_000;
@@ -27,27 +18,6 @@ export interface Around {
   isCut: (a: string, b: string) => boolean;
   onMessage: (topic: string, text: string) => void;
 }
-
-interface Client {
-  life: Life;
-  options: ClientOptions;
-  filters: Set<string>;
-  /** Which connection it is: what was on its way in another one is lost. */
-  session: number;
-  /** The process takes it for connected; the broker does so. The two may differ for a while. */
-  open: boolean;
-  known: boolean;
-  /** When what was sent last arrives, up and down: the order holds on one connection. */
-  lastUp: number;
-  lastDown: number;
-  /** What waits for the end of a cut. */
-  stalled: { up: boolean; act: () => void }[];
-  waiting: Set<(error: VsError) => void>;
-  failed: number;
-  ended: boolean;
-}
-
-const lost = () => new VsError('unavailable', 'the connection to the broker was lost', { retryable: true });
 
 /**
  * The broker of the simulation, and the connections to it: QoS 1 with clean sessions. One connection keeps its order;
@@ -161,20 +131,7 @@ export function createBroker(world: Around) {
       if (up) publish(topic, text, false);
     },
     connect(of: Life, options: ClientOptions): Connection {
-      const client: Client = {
-        life: of,
-        options,
-        filters: new Set(),
-        session: 0,
-        open: false,
-        known: false,
-        lastUp: 0,
-        lastDown: 0,
-        stalled: [],
-        waiting: new Set(),
-        failed: 0,
-        ended: false,
-      };
+      const client = newClient(of, options);
       everyone.add(client);
       connect(client);
       function answered<T>(atBroker: () => T): Promise<T> {

@@ -1,4 +1,4 @@
-import type { Inode } from './disk.ts';
+import type { Inode } from './inode.ts';
 import { VSERVERS } from './guests.ts';
 import { uuidOf, versionOf } from './trees.ts';
 import type { Machine } from './world.ts';

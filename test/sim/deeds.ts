@@ -4,7 +4,7 @@ import type { Core, Machine } from './world.ts';
 
 /** A host that has its power again is left so long before the pool counts as mended (ms). */
 const BOOT_MS = 3000;
-/** What a person asks for may change something for so long (ms). */
+/** What a person asks for, or does by hand, may change something for so long (ms). */
 const ASK_MS = 1000;
 
 /** What happens in a scenario: faults of processes, machines and ways, and people. */
@@ -75,6 +75,7 @@ export function createDeeds(world: Core, guests: Guests) {
   function hand(node: Machine, verb: string, name: string): void {
     handled = true;
     if (!node.powered) return;
+    busy(ASK_MS); // nobody announces it: the host has to look
     say(node.name, `a person types lxc-${verb} ${name}`);
     if (verb === 'start') guests.start(node, name, true);
     else if (verb === 'unfreeze') guests.setFrozen(node, name, false);

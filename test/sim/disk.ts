@@ -1,38 +1,6 @@
+import { type Directory, type File, type Inode, fault } from './inode.ts';
 import type { Random } from './loop.ts';
-
-export interface File {
-  kind: 'file';
-  ino: number;
-  text: string;
-  /** What is on the platter; undefined: nothing yet. */
-  synced: string | undefined;
-  mtime: number;
-}
-export interface Link {
-  kind: 'link';
-  ino: number;
-  to: string;
-}
-export interface Directory {
-  kind: 'directory';
-  ino: number;
-  entries: Map<string, Inode>;
-  subvolume: boolean;
-  mtime: number;
-}
-export type Inode = File | Link | Directory;
-
-interface Change {
-  directory: Directory;
-  name: string;
-  before: Inode | undefined;
-  after: Inode | undefined;
-}
-/** One change of names that a file system makes at once: a rename is two changes. */
-interface Operation {
-  at: number;
-  changes: Change[];
-}
+import { type Change, openNames } from './names.ts';
 
 /** What the rest uses of a disk. */
 export interface Disk {
@@ -64,22 +32,10 @@ const PLACES = ['/var/lib/vs-tools/owned', '/var/lib/vs-tools/locks', '/var/lib/
 const isPlace = (path: string): boolean =>
   PLACES.some((place) => path.startsWith(place)) && !path.startsWith('/var/lib/vservers/.');
 
-/** Paths are walked again and again. */
-const partsOf = new Map<string, string[]>();
-function split(path: string): string[] {
-  let parts = partsOf.get(path);
-  if (!parts) {
-    if (partsOf.size > 20_000) partsOf.clear();
-    partsOf.set(path, (parts = path.split('/').filter((part) => part !== '' && part !== '.')));
-  }
-  return parts;
-}
+const split = (path: string): string[] => path.split('/').filter((part) => part !== '' && part !== '.');
 
 /** The kernel writes out by itself what is so old (ms). */
 const WRITEBACK_MS = 35_000;
-
-export const fault = (code: string, path: string): NodeJS.ErrnoException =>
-  Object.assign(new Error(`${code}: ${path}`), { code });
 
 /**
  * A disk that forgets: names and contents that no fsync has made sure of may be lost or torn by a power cut. Names are
@@ -98,12 +54,28 @@ export function createDisk(now: () => number, start?: Directory): Disk {
   const root = start ?? directory();
   /** In memory: /run. */
   let memory = directory();
-  let pending: Operation[] = [];
+  const names = openNames();
   const dirty = new Map<File, number>();
   let version = 0;
   let placed = 0;
 
+  /** Where directories are, until one is moved or removed: paths are walked again and again. */
+  const places = new Map<string, Directory>();
   function find(path: string, follow = true): Inode | undefined {
+    const cut = path.lastIndexOf('/');
+    const name = path.slice(cut + 1);
+    if (cut <= 0 || name === '' || name === '.') return walk(path, follow);
+    const above = path.slice(0, cut);
+    let parent = places.get(above);
+    if (!parent) {
+      const there = walk(above, false);
+      if (there?.kind !== 'directory') return undefined;
+      places.set(above, (parent = there));
+    }
+    const inode = parent.entries.get(name);
+    return inode?.kind === 'link' && follow ? find(inode.to) : inode;
+  }
+  function walk(path: string, follow: boolean): Inode | undefined {
     let at: Inode = root;
     for (const part of split(path)) {
       if (at.kind !== 'directory') return undefined;
@@ -125,42 +97,16 @@ export function createDisk(now: () => number, start?: Directory): Disk {
     version++;
     if (isPlace(path) || isPlace(from)) placed++;
     for (const one of changes) {
+      if (one.before?.kind === 'directory') places.clear();
       if (one.after) one.directory.entries.set(one.name, one.after);
       else one.directory.entries.delete(one.name);
       one.directory.mtime = now();
     }
-    if (!inMemory(path)) pending.push({ at: now(), changes });
+    if (!inMemory(path)) names.add(now(), changes);
   }
   function put(path: string, after: Inode | undefined): void {
     const { parent, name } = parentOf(path);
     change(path, [{ directory: parent, name, before: parent.entries.get(name), after }]);
-  }
-  /** Makes sure of operations, and of all that they stand on. */
-  function commit(first: (operation: Operation) => boolean): void {
-    if (pending.length === 0) return;
-    const sure = new Set<Operation>();
-    const add = (wanted: (operation: Operation, index: number) => boolean) => {
-      for (const [index, operation] of pending.entries())
-        if (!sure.has(operation) && wanted(operation, index)) sure.add(operation);
-    };
-    add(first);
-    for (let size = -1; size !== sure.size;) {
-      size = sure.size;
-      for (const one of Array.from(sure)) {
-        const until = pending.indexOf(one);
-        add(
-          (other, index) =>
-            index < until &&
-            other.changes.some(
-              (older) =>
-                one.changes.some(
-                  (newer) => newer.directory === older.directory && newer.name === older.name,
-                ) || one.changes.some((newer) => older.after === newer.directory),
-            ),
-        );
-      }
-    }
-    pending = pending.filter((operation) => !sure.has(operation));
   }
   function write(file: File, text: string, path: string): void {
     version++;
@@ -179,7 +125,7 @@ export function createDisk(now: () => number, start?: Directory): Disk {
   function syncFile(file: File): void {
     file.synced = file.text;
     dirty.delete(file);
-    commit((operation) => operation.changes.some((one) => one.after === file));
+    names.commit((operation) => operation.changes.some((one) => one.after === file));
   }
   /** A copy of a file or tree; shared: its blocks are on the platter already (a snapshot). */
   function copyOf(inode: Inode, shared: boolean, subvolume = false): Inode {
@@ -216,20 +162,20 @@ export function createDisk(now: () => number, start?: Directory): Disk {
     version: () => version,
     placed: () => placed,
     syncDirectory(inode: Directory): void {
-      commit((operation) => operation.changes.some((one) => one.directory === inode || one.after === inode));
+      names.commit((operation) =>
+        operation.changes.some((one) => one.directory === inode || one.after === inode),
+      );
     },
     /** sync(1) of the file system. */
     syncAll(): void {
-      pending = [];
+      names.commitAll();
       for (const file of dirty.keys()) file.synced = file.text;
       dirty.clear();
     },
     /** The data of a tree goes to the platter. */
     syncTree,
     /** All names are made sure of. */
-    commitAll(): void {
-      pending = [];
-    },
+    commitAll: names.commitAll,
     makeDirectories(path: string): void {
       let at = '';
       for (const part of path.split('/').filter(Boolean)) {
@@ -271,13 +217,7 @@ export function createDisk(now: () => number, start?: Directory): Disk {
       version++;
       placed++;
       const old = now() - WRITEBACK_MS;
-      pending = pending.filter((operation) => operation.at >= old);
-      const kept = random.between(0, pending.length);
-      for (const { changes } of pending.slice(kept).toReversed())
-        for (const { directory: where, name, before } of changes.toReversed())
-          if (before) where.entries.set(name, before);
-          else where.entries.delete(name);
-      pending = [];
+      names.cut(random, old);
       for (const [file, since] of dirty) {
         if (since >= old && random.chance(0.6)) {
           const lost = file.synced ?? '';
@@ -290,6 +230,7 @@ export function createDisk(now: () => number, start?: Directory): Disk {
       }
       dirty.clear();
       memory = directory();
+      places.clear();
     },
   };
 }

@@ -81,7 +81,9 @@ function checkHost(world: World, watch: Watch, host: Machine, stuck: Set<string>
     const container = host.containers.get(name);
     if (container && !own) world.violate(`${name} runs on ${host.name}, which does not own it`);
     const state = container ? (container.frozen ? 'frozen' : 'running') : 'stopped';
-    if (now?.state !== state || now.epoch !== (own?.epoch ?? 0))
+    // after a boot it waits for the saga that holds it, and starts as soon as that lets it
+    const waits = now?.state === 'starting' && state === 'stopped' && own !== undefined && stuck.has(name);
+    if ((now?.state !== state && !waits) || now?.epoch !== (own?.epoch ?? 0))
       world.violate(
         `${host.name} says that ${name} is ${now?.state}, epoch ${now?.epoch}; it is ${state}, epoch ${own?.epoch ?? 0}`,
       );

@@ -1,4 +1,5 @@
-import type { Disk, Inode } from './disk.ts';
+import type { Disk } from './disk.ts';
+import type { Inode } from './inode.ts';
 
 /** What a guest's data is at first. */
 export const FIRST_DATA = 'v1;';

@@ -3,6 +3,14 @@ import type { Life } from './loop.ts';
 import type { Fault } from './scenario.ts';
 import type { Core } from './world.ts';
 
+/** The id of a message, which stands first in it; no id needs an escape. */
+function idOf(text: string): string {
+  if (!text.startsWith(ID)) return (JSON.parse(text) as { id: string }).id;
+  return text.slice(ID.length, text.indexOf('"', ID.length));
+}
+const ID = '{"id":"';
+const GOOD = '","ok":true';
+
 /** Notices when what a scenario waits for has come: a time, a system call, a command, an answer, a step. */
 export function createTriggers(world: Core, deeds: Deeds) {
   const { loop } = world;
@@ -31,14 +39,18 @@ export function createTriggers(world: Core, deeds: Deeds) {
   }
   function onCommand(node: string, key: string, text: string): void {
     if (world.isLogged || afterTriggers) {
-      const { id, cancel } = JSON.parse(text) as { id: string; cancel?: boolean };
-      commandOf.set(id, key);
-      if (world.isLogged)
+      commandOf.set(idOf(text), key);
+      if (world.isLogged) {
+        const { cancel } = JSON.parse(text) as { cancel?: boolean };
         world.say(node, `<- ${key.slice(0, key.lastIndexOf('@'))}${cancel ? ' cancel' : ''}`);
+      }
     }
     if (triggers.size > 0) trigger(`on ${key}`);
   }
   function onReply(node: string, toPerson: boolean, text: string): void {
+    const id = world.isLogged ? undefined : idOf(text);
+    if (id !== undefined && text.startsWith(GOOD, ID.length + id.length))
+      return trigger(`after ${commandOf.get(id)}`);
     const reply = JSON.parse(text) as { id: string; ok?: boolean; error?: { code: string; message: string } };
     if (reply.ok === undefined) return;
     const { error } = reply;

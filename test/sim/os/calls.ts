@@ -1,8 +1,10 @@
 // What the system calls do to the disk of the node whose code runs.
 import { currentLife, theWorld } from '../current.ts';
-import { type Directory, type File, type Inode, fault } from '../disk.ts';
+import { type Directory, type File, type Inode, fault } from '../inode.ts';
 
 const MAX_LINKS = 8;
+/** A buffer of so many bytes is one of crypto.ts, which nobody changes. */
+const LARGE = 100_000;
 interface Open {
   inode: Inode;
   path: string;
@@ -13,6 +15,7 @@ const disk = () => currentLife().node.disk;
 
 /** /proc/self/fd/N is a way to a directory that is open. */
 function real(path: string): string {
+  if (!path.startsWith('/proc/')) return path.endsWith('/') ? path.replace(/\/+$/, '') : path;
   const match = /^\/proc\/self\/fd\/(\d+)(.*)$/.exec(path);
   return match ? `${table().get(Number(match[1]))?.path ?? '/none'}${match[2]}` : path.replace(/\/+$/, '');
 }
@@ -30,29 +33,58 @@ function room(path: string): void {
   }
   if (node.full) throw Object.assign(fault('ENOSPC', path), { path });
 }
-function statOf(inode: Inode) {
-  const size = inode.kind === 'file' ? inode.text.length : 0;
-  const mtime = inode.kind === 'link' ? 0 : inode.mtime;
-  return {
-    ino: inode.ino,
-    size,
-    mtimeMs: mtime,
-    ctimeMs: mtime,
-    mtime: new Date(mtime),
-    mode: inode.kind === 'directory' ? 0o40700 : 0o100600,
-    uid: 0,
-    gid: 0,
-    nlink: 1,
-    dev: 1,
-    blocks: Math.ceil(size / 512),
-    isFile: () => inode.kind === 'file',
-    isDirectory: () => inode.kind === 'directory',
-    isSymbolicLink: () => inode.kind === 'link',
-  };
+/** What is known of an inode as it was then. */
+class Stat {
+  readonly kind: Inode['kind'];
+  readonly ino: number;
+  readonly size: number;
+  readonly mtimeMs: number;
+  readonly ctimeMs: number;
+  readonly mode: number;
+  readonly uid = 0;
+  readonly gid = 0;
+  readonly nlink = 1;
+  readonly dev = 1;
+  readonly blocks: number;
+  constructor(inode: Inode) {
+    this.kind = inode.kind;
+    this.ino = inode.ino;
+    this.size = inode.kind === 'file' ? inode.text.length : 0;
+    this.mtimeMs = inode.kind === 'link' ? 0 : inode.mtime;
+    this.ctimeMs = this.mtimeMs;
+    this.mode = inode.kind === 'directory' ? 0o40700 : 0o100600;
+    this.blocks = Math.ceil(this.size / 512);
+  }
+  get mtime(): Date {
+    return new Date(this.mtimeMs);
+  }
+  isFile(): boolean {
+    return this.kind === 'file';
+  }
+  isDirectory(): boolean {
+    return this.kind === 'directory';
+  }
+  isSymbolicLink(): boolean {
+    return this.kind === 'link';
+  }
+}
+class Entry extends Stat {
+  readonly name: string;
+  readonly parentPath: string;
+  constructor(name: string, parentPath: string, inode: Inode) {
+    super(inode);
+    this.name = name;
+    this.parentPath = parentPath;
+  }
 }
 
-export const stat = (path: string, follow: boolean) => statOf(found(path, follow));
-export const statFd = (fd: number) => statOf(opened(fd).inode);
+export const stat = (path: string, follow: boolean): Stat => new Stat(found(path, follow));
+/** As stat; undefined when there is nothing: most that is asked for is not there. */
+export function statAny(path: string): Stat | undefined {
+  const inode = disk().find(real(path), true);
+  return inode && new Stat(inode);
+}
+export const statFd = (fd: number) => new Stat(opened(fd).inode);
 export function statfs(path: string) {
   found(path);
   const { node } = currentLife();
@@ -78,11 +110,11 @@ export function mkdir(path: string, options?: { recursive?: boolean } | number):
 }
 export function readdir(path: string, options?: { withFileTypes?: boolean } | string): never[] {
   if (path === '/proc') return theWorld().guests.pids(currentLife().node) as never[];
-  const all = disk()
-    .list(real(path))
-    .sort(([a], [b]) => (a < b ? -1 : 1));
-  if (typeof options !== 'object' || !options.withFileTypes) return all.map(([name]) => name) as never[];
-  return all.map(([name, inode]) => ({ name, parentPath: path, ...statOf(inode) })) as never[];
+  const inode = found(path);
+  if (inode.kind !== 'directory') throw fault('ENOTDIR', real(path));
+  const names = [...inode.entries.keys()].sort();
+  if (typeof options !== 'object' || !options.withFileTypes) return names as never[];
+  return names.map((name) => new Entry(name, path, inode.entries.get(name) as Inode)) as never[];
 }
 export function readFile(path: string, options?: unknown): string {
   if (path.startsWith('/proc/')) return theWorld().guests.procFile(currentLife().node, path);
@@ -91,6 +123,15 @@ export function readFile(path: string, options?: unknown): string {
   if (inode.kind !== 'file') throw fault('EISDIR', path);
   return options === undefined ? (Buffer.from(inode.text) as unknown as string) : inode.text;
 }
+/** What is written; the same large buffer (a reserve) is written again and again. */
+const large = new WeakMap<Uint8Array, string>();
+function textOf(data: string | Uint8Array): string {
+  if (typeof data === 'string') return data;
+  if (data.length < LARGE) return String(data);
+  let text = large.get(data);
+  if (text === undefined) large.set(data, (text = String(data)));
+  return text;
+}
 export function writeFile(
   path: string,
   text: string | Uint8Array,
@@ -98,12 +139,13 @@ export function writeFile(
 ): void {
   if (path.startsWith('/sys/'))
     return theWorld().guests.writeCgroupFile(currentLife().node, path, String(text));
+  const content = textOf(text);
   const at = real(path);
   room(at);
   const there = disk().find(at);
   if (there && typeof options === 'object' && options.flag === 'wx') throw fault('EEXIST', path);
-  if (there?.kind === 'file') disk().write(there, String(text), at);
-  else disk().make(at, String(text));
+  if (there?.kind === 'file') disk().write(there, content, at);
+  else disk().make(at, content);
 }
 export function appendFile(path: string, text: string): void {
   const there = disk().find(real(path));

@@ -38,22 +38,10 @@ export const closeSync = call('close', now.close);
 export const fsyncSync = call('fsync', now.sync);
 export const fstatSync = call('fstat', now.statFd);
 export const chmodSync = call('chmod', () => undefined);
-export const existsSync = call('stat', (path: string): boolean => {
-  try {
-    now.stat(path, true);
-    return true;
-  } catch {
-    return false;
-  }
-});
-export const statSync = call('stat', (path: string, options: { throwIfNoEntry?: boolean } = {}) => {
-  try {
-    return now.stat(path, true);
-  } catch (error) {
-    if (options.throwIfNoEntry === false) return undefined;
-    throw error;
-  }
-});
+export const existsSync = call('stat', (path: string): boolean => now.statAny(path) !== undefined);
+export const statSync = call('stat', (path: string, options: { throwIfNoEntry?: boolean } = {}) =>
+  options.throwIfNoEntry === false ? now.statAny(path) : now.stat(path, true),
+);
 export const lstatSync = statSync;
 const absent = (name: string) => () => {
   throw new Error(`${name} is not simulated`);

@@ -1,7 +1,7 @@
 // shared/run.ts, as the simulated processes see it: the tools that the agents use, on the disk of their node
 import { RunError, type RunOptions, type RunResult } from '../../../shared/run.ts';
 import { currentLife, later, theWorld } from '../current.ts';
-import { type Inode, fault } from '../disk.ts';
+import { type Inode, fault } from '../inode.ts';
 import type { Node } from '../loop.ts';
 
 export { RunError };

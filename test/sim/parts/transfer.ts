@@ -3,7 +3,8 @@ import { VsError } from '../../../shared/errors.ts';
 import { pathsFor } from '../../../shared/paths.ts';
 import type { Context, Service } from '../../../shared/service.ts';
 import { asyncCall, currentLife, later, theWorld } from '../current.ts';
-import type { Disk, Inode } from '../disk.ts';
+import type { Disk } from '../disk.ts';
+import type { Inode } from '../inode.ts';
 import type { Life } from '../loop.ts';
 import { filesOf } from '../trees.ts';
 

@@ -1,0 +1,27 @@
+export interface File {
+  kind: 'file';
+  ino: number;
+  text: string;
+  /** What is on the platter; undefined: nothing yet. */
+  synced: string | undefined;
+  mtime: number;
+}
+export interface Link {
+  kind: 'link';
+  ino: number;
+  to: string;
+}
+export interface Directory {
+  kind: 'directory';
+  ino: number;
+  entries: Map<string, Inode>;
+  subvolume: boolean;
+  mtime: number;
+}
+export type Inode = File | Link | Directory;
+
+export function fault(code: string, path: string): NodeJS.ErrnoException {
+  const error: NodeJS.ErrnoException = new Error(`${code}: ${path}`);
+  error.code = code;
+  return error;
+}
