@@ -3,6 +3,7 @@ import type { Call, Context, Service } from '../../shared/service.ts';
 import type { Args } from '../../shared/contract/commands.ts';
 import type { SagaState } from '../../shared/contract/saga.ts';
 import { readAudit } from './audit.ts';
+import { checkFinish } from './finish.ts';
 import { openEpochs } from './epochs.ts';
 import { openHeardAudit } from './heard-audit.ts';
 import { openHistory } from './history.ts';
@@ -89,8 +90,18 @@ export function service(context: Context): Service {
   /** A recover; what waits for the dead host is ended by it, once nothing else is in its way. */
   async function recover(args: Args<'orchestrator.recover'>, call: Call) {
     await resumed.promise;
-    await planRecover(deciding, args);
+    const dead = lost(pool, args.name);
     const over = waitsFor(args.name);
+    const stranded = over && sagas.stranded(over.id, dead.host);
+    if (stranded) {
+      const planned = await checkFinish(deciding, args, dead, stranded);
+      if (args.dryRun === true) return planned;
+      const ended = sagas.forsake(over.id, dead.host, call.issuer);
+      const debt = { host: dead.host, name: args.name, saga: over.id };
+      void ended.then(() => owed.add(debt)).catch(() => undefined);
+      return answer({ state: over, ended }, args.wait);
+    }
+    await planRecover(deciding, args);
     if (over && args.dryRun !== true) {
       const { host } = lost(pool, args.name);
       const ended = await sagas.forsake(over.id, host, call.issuer);

@@ -13,6 +13,7 @@ import { type Children, childId } from './children.ts';
 import { type Saga, execute } from './executor.ts';
 import { openDamaged } from './damaged.ts';
 import { keepFinished } from './finished.ts';
+import type { Stranded } from './finish.ts';
 import { openHolds } from './holds.ts';
 import { type Entry, openJournals } from './journal.ts';
 import { openMarks } from './marks.ts';
@@ -270,12 +271,26 @@ export function sagaRunner(
       one.go?.();
       return one.ended;
     },
+    /** A move past its point of no return whose source is that host. */
+    stranded(id: string, host: string): Stranded | undefined {
+      const { saga, journal } = this.show(id);
+      if (!running.get(id)?.saga.past && !replay(journal).pnr) return undefined;
+      const found = recall(id, journal);
+      if (found.finished || found.plan.kind !== 'move') return undefined;
+      const { source, target } = found.plan.plan;
+      return source === host ? { move: saga, target } : undefined;
+    },
     /**
      * Ends a saga that waits for a host which a person says is dead: what is to be undone on other hosts is undone. Past the
-     * point of no return it is refused.
+     * point of no return a move goes on without its source; all else is refused.
      */
     async forsake(id: string, host: string, issuer: string): Promise<SagaState> {
       const { saga, journal } = this.show(id);
+      if (this.stranded(id, host)) {
+        note(id, { kind: 'waits', message: `${issuer} says that ${host} is dead: it is not asked any more` });
+        agents.giveUp(id, host);
+        return saga.result === 'stuck' ? this.again(id, issuer) : (running.get(id)?.ended ?? saga);
+      }
       if (running.get(id)?.saga.past || replay(journal).pnr)
         throw new VsError(
           'conflict',

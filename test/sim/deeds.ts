@@ -14,6 +14,8 @@ export function createDeeds(world: Core, guests: Guests) {
   /** When the last of what happens has ended (ms). */
   let busyUntil = 0;
   let handled = false;
+  /** Vservers of whose host a person has said that it is dead. */
+  const saidDead = new Set<string>();
   const busy = (ms: number) => void (busyUntil = Math.max(busyUntil, loop.now() + ms));
 
   function kill(node: Machine, process: string, ms: number): void {
@@ -64,6 +66,7 @@ export function createDeeds(world: Core, guests: Guests) {
   function ask(target: string, command: string, args: object): void {
     if (!world.broker.up) return void loop.after(500, undefined, () => ask(target, command, args));
     const [service = '', verb = ''] = command.split('.');
+    if (command === 'orchestrator.recover') saidDead.add((args as { name: string }).name);
     const scope = target === 'master' ? 'vs/1/master' : `vs/1/hosts/${target}`;
     const id = `person-${++asked}`;
     say('person', `${command}@${target} ${JSON.stringify(args)}`);
@@ -127,6 +130,7 @@ export function createDeeds(world: Core, guests: Guests) {
     }
   }
   return {
+    saidDead,
     happen,
     ask,
     busy,

@@ -61,8 +61,8 @@ export function openHistory(world: World, seen: Map<string, Seen>) {
       if (first === undefined) floors.delete(uuid);
       else floors.set(uuid, first);
     },
-    /** Somebody recovered it since, for its host was dead. */
-    isPassed: ({ uuid, epoch }: Owned): boolean =>
-      of(uuid).some((one) => one.epoch > epoch && isRecover(one.saga)),
+    /** Somebody recovered it since, for its host was dead; or had the move from that host finished without it. */
+    isPassed: ({ name, uuid, epoch }: Owned): boolean =>
+      of(uuid).some((one) => one.epoch > epoch && (isRecover(one.saga) || world.deeds.saidDead.has(name))),
   };
 }

@@ -45,12 +45,17 @@ export function shouldRun(
   return had.some((row) => row.state !== 'waiting');
 }
 
+/** A person confirms that its host is dead, by the name of the vserver; a dry run needs no word. */
+export function requireConfirmed({ name, confirm, dryRun }: Args<'orchestrator.recover'>): void {
+  if (dryRun !== true && confirm !== name)
+    throw new VsError('usage', `confirm must be ${name}: a person confirms that its host is dead`);
+}
+
 /** Decides a recover; refuses with a sentence before anything is journaled or changed. */
 export async function planRecover(deciding: Deciding, args: Args<'orchestrator.recover'>): Promise<Planned> {
   const { context, pool } = deciding;
   const { name, host } = args;
-  if (args.dryRun !== true && args.confirm !== name)
-    throw new VsError('usage', `confirm must be ${name}: a person confirms that its host is dead`);
+  requireConfirmed(args);
   const dead = lost(pool, name);
   const target = pool.requireHost(host);
   if (await stillThere(deciding, { name, host }))

@@ -262,7 +262,8 @@ export function moveSteps(plan: MovePlan, agents: Agents): Step[] {
         const fromSource = async () => {
           await agents.ask(source, 'transfer.close', both(context), context);
           await agents.ask(source, 'host-agent.detach', both(context), context);
-          const { until } = await agents.ask(source, 'snapshot.trash', both(context), context, long);
+          const asked = await agents.ask(source, 'snapshot.trash', both(context), context, long);
+          const { until } = asked as { until?: number };
           await agents.ask(source, 'snapshot.remove', both(context), context, long);
           await agents.ask(source, 'network.down', { network }, context);
           return until;
@@ -274,8 +275,10 @@ export function moveSteps(plan: MovePlan, agents: Agents): Step[] {
         const [until] = await bothEnded(fromSource(), fromTarget());
         await agents.ask(source, 'host-agent.unlock', both(context), context);
         await agents.ask(target, 'host-agent.unlock', both(context), context, { tag: 'target' });
-        context.say(`old copy in the trash of ${source}`);
-        return { until };
+        // a person said that the source is dead: it was not asked
+        if (until === undefined) context.say(`${source} is dead, and was not asked`);
+        else context.say(`old copy in the trash of ${source}`);
+        return until === undefined ? {} : { until };
       },
     },
   ];
@@ -288,9 +291,13 @@ export const moveTexts = (plan: MovePlan) => ({
     outputs: Record<string, Record<string, unknown>>,
     state: { started: number; ended?: number | undefined; downtimeMs?: number | undefined },
   ): string {
-    const until = Number(outputs['clean up']?.['until'] ?? Date.now());
+    const until = outputs['clean up']?.['until'];
     const times = `${seconds((state.ended ?? Date.now()) - state.started)} in all${state.downtimeMs === undefined ? '' : `, ${seconds(state.downtimeMs)} of it down`}`;
-    return `${plan.name} ${plan.running ? 'runs' : 'is'} on ${plan.target}: ${times}. The old copy stays in the trash of ${plan.source} until ${day(until)}.`;
+    return `${plan.name} ${plan.running ? 'runs' : 'is'} on ${plan.target}: ${times}. ${
+      until === undefined
+        ? `If ${plan.source} ever comes back, it starts nothing of it; see what it still has, then: vs remove ${plan.name} --host ${plan.source}`
+        : `The old copy stays in the trash of ${plan.source} until ${day(Number(until))}.`
+    }`;
   },
   failed(reason: string, state: { downtimeMs?: number }): string {
     const down = state.downtimeMs === undefined ? '' : ` (it was down for ${seconds(state.downtimeMs)})`;

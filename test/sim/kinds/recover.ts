@@ -35,7 +35,7 @@ export const recover: Kind = {
       before,
       /** It is not dead then, only cut off from the master. */
       isCut: among(false, false, false, true),
-      died: fc.integer({ min: 0, max: 3500 }),
+      died: fc.integer({ min: 0, max: 5000 }),
       away: fc.oneof(
         fc.integer({ min: 20_300, max: 21_500 }),
         fc.integer({ min: 21_000, max: 26_000 }),
