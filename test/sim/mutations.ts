@@ -59,9 +59,9 @@ export const mutations: Mutation[] = [
     'unlock-before-trash',
     'move',
     move,
-    "const { until } = await agents.ask(source, 'snapshot.trash'",
+    "const kept = await agents.ask(source, 'snapshot.trash'",
     `await agents.ask(source, 'host-agent.unlock', both(context), context);
-     const { until } = await agents.ask(source, 'snapshot.trash'`,
+     const kept = await agents.ask(source, 'snapshot.trash'`,
   ),
   one(
     'autostart-does-not-wait-for-the-saga',

@@ -262,11 +262,10 @@ export function moveSteps(plan: MovePlan, agents: Agents): Step[] {
         const fromSource = async () => {
           await agents.ask(source, 'transfer.close', both(context), context);
           await agents.ask(source, 'host-agent.detach', both(context), context);
-          const asked = await agents.ask(source, 'snapshot.trash', both(context), context, long);
-          const { until } = asked as { until?: number };
+          const kept = await agents.ask(source, 'snapshot.trash', both(context), context, long);
           await agents.ask(source, 'snapshot.remove', both(context), context, long);
           await agents.ask(source, 'network.down', { network }, context);
-          return until;
+          return kept.until as number | undefined;
         };
         const fromTarget = async () => {
           await agents.ask(target, 'transfer.close', both(context), context, { tag: 'target' });
