@@ -28,7 +28,7 @@ export async function readAudit(
   stateDir: string,
   { limit = 50, user, target, command }: Args<'orchestrator.audit'>,
 ): Promise<AuditEntry[]> {
-  const found: AuditEntry[] = [];
+  const found: { n: number; shown: AuditEntry }[] = [];
   const seen = new Set<unknown>();
   let bytes = 0;
   for (const suffix of ['', '.1', '.2', '.3', '.4', '.5']) {
@@ -43,9 +43,14 @@ export async function readAudit(
       if (command !== undefined && ![entry.command, ...entry.command.split('.')].includes(command)) continue;
       bytes += Buffer.byteLength(line);
       if (bytes > MOST_BYTES || found.length >= limit) return inOrder(found);
-      found.push(shown);
+      found.push({ n: Number(String(n).split('-').at(-1)) || 0, shown });
     }
   }
   return inOrder(found);
 }
-const inOrder = (entries: AuditEntry[]): AuditEntry[] => entries.toSorted((a, b) => a.ts - b.ts);
+/** As they were sent; of two in one millisecond the broker's numbers tell, else their place in the file. */
+const inOrder = (found: { n: number; shown: AuditEntry }[]): AuditEntry[] =>
+  found
+    .toReversed()
+    .sort((a, b) => a.shown.ts - b.shown.ts || a.n - b.n)
+    .map(({ shown }) => shown);

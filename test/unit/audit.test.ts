@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -7,6 +7,7 @@ import type { Identity } from '../../broker/access.ts';
 import { openAuditFile } from '../../broker/audit-file.ts';
 import { openAudit } from '../../broker/audit.ts';
 import { auditTable } from '../../cli/verbs/audit.ts';
+import { readAudit } from '../../services/orchestrator/audit.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'vslab-audit-'));
 const file = join(directory, 'audit.jsonl');
@@ -76,4 +77,16 @@ test('the table fits 80 columns whatever stands in it', () => {
     expect(line.length).toBeLessThanOrEqual(80);
     expect(line).not.toContain('\u001b');
   }
+});
+
+test('what was sent in one millisecond is shown in the order in which it was sent, however it ended', async () => {
+  const state = join(directory, 'ties');
+  mkdirSync(state);
+  const line = (n: number, id: string, result: string) =>
+    `${JSON.stringify({ ts: 1000, n: `life-${n}`, user: 'anna', from: '10.98.0.66', clientId: 'anna-1', target: 'host1', command: 'host-agent.stop', args: {}, id, result })}\n`;
+  const lines = [line(9, 'a', 'none'), line(11, 'c', 'ok'), line(10, 'b', 'ok')];
+  writeFileSync(join(state, 'audit.jsonl'), lines.join(''));
+  expect((await readAudit(state, {})).map(({ id }) => id)).toEqual(['a', 'b', 'c']);
+  writeFileSync(join(state, 'audit.jsonl'), lines.join('').replaceAll(/"n":"life-\d+",/g, ''));
+  expect((await readAudit(state, {})).map(({ id }) => id)).toEqual(['a', 'c', 'b']); // as they lie in the file
 });
