@@ -33,11 +33,14 @@ export async function checkFinish(
   const { network, address, address6, mac } = dead;
   const asked = { network, address, ...(address6 ? { address6 } : {}) };
   const { answers, taken6 } = await context.bus.request(target, 'network.check', asked);
-  if (answers || taken6)
-    throw new VsError(
-      'refused',
-      `${answers ? address : address6} still answers${answers ? ` as ${answers}` : ''}: ${answers === mac ? `${dead.host} is not dead, only cut off from the master` : 'something else has the address'}`,
-    );
+  if (answers || taken6) {
+    const who = answers ? `${address} still answers as ${answers}` : `${address6} still answers`;
+    const why =
+      answers && answers !== mac
+        ? 'something else has the address'
+        : `${dead.host} is not dead, only cut off from the master`;
+    throw new VsError('refused', `${who}: ${why}`);
+  }
   const title = `${move.title}; the move is finished on ${target}, without ${dead.host}`;
   return { saga: move.id, state: { ...move, title } };
 }

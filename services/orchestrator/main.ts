@@ -76,8 +76,7 @@ export function service(context: Context): Service {
     setTimeout(() => void off(), 30_000).unref();
   }
   /** The saga that has a vserver and would wait for its dead host, as a get or a move that had just begun. */
-  function waitsFor(name: string): SagaState | undefined {
-    const { host } = lost(pool, name);
+  function waitsFor(name: string, host: string): SagaState | undefined {
     return sagas
       .list({ limit: 1000 })
       .find(
@@ -91,7 +90,7 @@ export function service(context: Context): Service {
   async function recover(args: Args<'orchestrator.recover'>, call: Call) {
     await resumed.promise;
     const dead = lost(pool, args.name);
-    const over = waitsFor(args.name);
+    const over = waitsFor(args.name, dead.host);
     const stranded = over && sagas.stranded(over.id, dead.host);
     if (stranded) {
       const planned = await checkFinish(deciding, args, dead, stranded);
@@ -103,10 +102,9 @@ export function service(context: Context): Service {
     }
     await planRecover(deciding, args);
     if (over && args.dryRun !== true) {
-      const { host } = lost(pool, args.name);
-      const ended = await sagas.forsake(over.id, host, call.issuer);
+      const ended = await sagas.forsake(over.id, dead.host, call.issuer);
       if (ended.result === 'stuck') throw new VsError('stuck', ended.message ?? `saga ${over.id} is stuck`);
-      await owed.add({ host, name: args.name, saga: over.id });
+      await owed.add({ host: dead.host, name: args.name, saga: over.id });
     }
     return begin('recover')(args, call, over);
   }

@@ -15,9 +15,9 @@ export function gathering(
   {
     size,
     waitMs,
-    head = 0,
+    head,
     begin,
-  }: { size: number; waitMs: number; head?: number; begin?: (piece: Buffer) => number },
+  }: { size: number; waitMs: number; head: number; begin: (piece: Buffer) => number },
 ): Writable {
   const spare: Buffer[] = [];
   const again = to instanceof Socket; // another stream may hold what it has taken
@@ -44,7 +44,7 @@ export function gathering(
     piece = undefined;
     at = head;
     flying++;
-    early = begin?.(whole) ?? 0;
+    early = begin(whole);
     to.write(whole, (error) => {
       flying--;
       if (again) spare.push(used);
