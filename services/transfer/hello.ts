@@ -37,6 +37,7 @@ export function readLine(wire: Duplex, timeoutMs?: number): Promise<string> {
       });
     }
     wire.on('data', take).on('end', gone).on('error', gone).on('close', gone);
+    if (wire.destroyed || wire.readableEnded) return gone(wire.errored); // nothing is said of that twice
     wire.resume();
   });
 }

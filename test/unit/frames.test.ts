@@ -5,6 +5,7 @@ import { pipeline } from 'node:stream/promises';
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { END, sendFramed, unframed } from '../../services/transfer/frames.ts';
+import { readLine } from '../../services/transfer/hello.ts';
 
 const signal = new AbortController().signal;
 /** What a source puts on the wire for these pieces. */
@@ -95,4 +96,15 @@ test('a wire that breaks fails what is sent through it, and does not let it wait
     })(),
   );
   await expect(sendFramed(endless, wire, { signal })).rejects.toThrow();
+});
+
+test('a line is not waited for on a wire that has closed or ended before', async () => {
+  const closed = new PassThrough();
+  closed.destroy();
+  await new Promise((resolve) => closed.once('close', resolve));
+  await expect(readLine(closed)).rejects.toThrow('the other side closed the connection');
+  const ended = new PassThrough();
+  ended.end();
+  await new Promise((resolve) => ended.resume().once('end', resolve));
+  await expect(readLine(ended)).rejects.toThrow('the other side closed the connection');
 });
