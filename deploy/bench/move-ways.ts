@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync, readdirSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { SagaState } from '../../shared/contract/saga.ts';
 import { lxdCopy, lxdMove } from './lxd.ts';
@@ -12,19 +12,23 @@ function moveMine(...more: string[]) {
   return async (stage: Stage, from: Host, to: Host): Promise<Figures> => {
     const { lab, prober, on, at } = stage;
     const journals = `/var/lib/vslab-${lab.name}/master/state/sagas`;
+    const before = new Set(readdirSync(journals));
+    /** The move copies: its journal has come, and says so. */
+    const copies = () =>
+      readdirSync(journals).some(
+        (file) =>
+          file.startsWith('move-') &&
+          !before.has(file) &&
+          readFileSync(`${journals}/${file}`, 'utf8').includes('"step":"seed"'),
+      );
     const { value, ...times } = await probed(lab, prober, mine.address, async () => {
-      const begun = JSON.parse(
-        await lab.vs(['move', mine.name, to, ...more, '--no-follow', '--json'], 600_000),
-      ) as SagaState;
-      const journal = `${journals}/${begun.id}.jsonl`;
-      for (let tries = 0; tries < 6000; tries++) {
-        if (existsSync(journal) && readFileSync(journal, 'utf8').includes('"step":"seed"')) break;
-        await sleep(5);
-      }
-      const [last] = await Promise.all([
-        lab.vs(['saga', 'follow', begun.id, '--json'], 900_000),
-        churn(stage, from, mine.tree),
-      ]);
+      const moving = lab.vs(['move', mine.name, to, ...more, '--json'], 900_000);
+      const over = moving.then(
+        () => true,
+        () => true,
+      );
+      while (!copies() && !(await Promise.race([over, sleep(5, false)])));
+      const [last] = await Promise.all([moving, churn(stage, from, mine.tree)]);
       return JSON.parse(last) as SagaState;
     });
     if (value.result !== 'done') throw new Error(`the move ended ${value.result}: ${value.message}`);

@@ -29,8 +29,8 @@ async function oneRound(stage: Stage, ways: readonly Way[], results: Results[str
   for (const way of ways) {
     const from = stage.at[containerOf(way).name] ?? hosts[0];
     const to = other(from);
-    // what one way left to be written must not fall into the other's time
-    await Promise.all(hosts.map((host) => stage.on[host].run('sync -f /var/lib/vservers')));
+    // what one way left to be written, and to be cleared away of deleted subvolumes, must not fall into the other's time
+    await Promise.all(hosts.map((host) => stage.on[host].run('settled', 900_000)));
     const figures = await waysOf[way](stage, from, to);
     (results[way] ??= []).push(figures);
     say(

@@ -94,3 +94,9 @@ mine_trash() {
   done
   sync -f /var/lib/vservers
 }
+
+# settled: nothing of what went before is still being written, or cleared away in the background.
+settled() {
+  [ "$(stat -f -c %T /var/lib/vservers)" != btrfs ] || btrfs subvolume sync /var/lib/vservers >/dev/null
+  sync -f /var/lib/vservers
+}

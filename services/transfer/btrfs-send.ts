@@ -4,12 +4,11 @@ import { VsError } from '../../shared/errors.ts';
 import { run, start } from '../../shared/run.ts';
 import type { Admitted } from './admission.ts';
 import { answer } from './hello.ts';
+import { startGathered } from './gathered.ts';
 import type { meter } from './progress.ts';
 import { PACKED, feed, sendStream } from './stream.ts';
 import { type Way, openWire } from './wire.ts';
 
-/** A first or live copy: it gives way, and its pieces are gathered. The last one does without, for that costs a process more. */
-const gathered = ['perl', new URL('gather.pl', import.meta.url).pathname];
 /** A copy while the vserver runs gives way to guests and agents: nice(1), ionice(1). */
 const givingWay = ['nice', '-n', '10', 'ionice', '-t', '-c', '2', '-n', '7'];
 
@@ -56,6 +55,7 @@ export async function send(
     snapshotName: string;
     label: string;
     parent?: string;
+    runDir: string;
     live: boolean;
     /** Bytes a second. */
     bwlimit?: number | undefined;
@@ -67,16 +67,12 @@ export async function send(
   const { live, bwlimit, compress: packed } = options;
   const words = ['btrfs-send', options.snapshotName, options.label, ...(packed ? [PACKED] : [])];
   const wire = await openWire(way, words);
-  const child = start(
-    [
-      ...(live ? gathered : []),
-      'btrfs',
-      'send',
-      '-q',
-      ...(options.parent ? ['-p', options.parent] : []),
-      options.snapshot,
-    ],
-    { stdio: ['ignore', 'pipe', 'pipe'], signal },
-  );
-  await sendStream(child, wire, { tool: 'btrfs send', signal, bwlimit, packed }, count);
+  const parent = options.parent ? ['-p', options.parent] : [];
+  const argv = ['btrfs', 'send', '-q', ...parent, options.snapshot];
+  // the last one is not gathered, for that costs a process more
+  const from = live
+    ? startGathered(options.runDir, argv, signal)
+    : { child: start(argv, { stdio: ['ignore', 'pipe', 'pipe'], signal }), socket: undefined };
+  const how = { tool: 'btrfs send', signal, socket: from.socket, bwlimit, packed };
+  await sendStream(from.child, wire, how, count);
 }

@@ -1,9 +1,11 @@
 import { createWriteStream } from 'node:fs';
+import { connect } from 'node:net';
 import { type Duplex, type Readable, Transform, type Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createZstdCompress } from 'node:zlib';
 import { VsError } from '../../shared/errors.ts';
 import { gathering } from './gather.ts';
+import { framesFrom } from './gathered.ts';
 import type { meter } from './progress.ts';
 
 /** What a slow disk has saved up may be sent faster than the limit for so long (ms). */
@@ -26,6 +28,10 @@ export function pace(limit: number | undefined, now: () => number = () => perfor
   };
 }
 
+/** Of a limit no frame is more than a twentieth of a second. */
+const frameOf = (limit: number | undefined): number =>
+  limit ? Math.min(FRAME, Math.max(4096, Math.round(limit / 20))) : FRAME;
+
 /**
  * Source: puts a stream on the wire in pieces with their length before them: so one that was cut off is known; what ends it
  * is `END`. Small pieces are gathered: btrfs send writes three for each file, and each would cost a packet and a TLS record.
@@ -33,7 +39,7 @@ export function pace(limit: number | undefined, now: () => number = () => perfor
 function framing(wire: Duplex, limit: number | undefined): Writable {
   const wait = pace(limit);
   return gathering(wire, {
-    size: limit ? Math.min(FRAME, Math.max(4096, Math.round(limit / 20))) : FRAME,
+    size: frameOf(limit),
     waitMs: FRAME_MS,
     head: 4,
     begin(piece) {
@@ -110,6 +116,26 @@ export async function sendFramed(
   const how = { signal: options.signal };
   if (options.packed) await pipeline(from, createZstdCompress(), frames, how);
   else await pipeline(from, frames, how);
+}
+
+/** Source: as `sendFramed`, what comes from the socket of gather.pl. */
+export async function sendGathered(
+  socket: string,
+  wire: Duplex,
+  options: { signal: AbortSignal; bwlimit?: number | undefined; packed?: boolean | undefined },
+  count?: ReturnType<typeof meter>,
+): Promise<void> {
+  const { signal, bwlimit } = options;
+  if (options.packed) return sendFramed(connect({ path: socket }), wire, options, count);
+  const wait = pace(bwlimit);
+  return framesFrom(socket, wire, {
+    signal,
+    size: frameOf(bwlimit),
+    sent(bytes) {
+      count?.add(bytes);
+      return wait(bytes + 4);
+    },
+  });
 }
 
 /** Target: takes frames up to the end mark into a file that holds at most `most` bytes, and leaves the wire open for what comes then. */

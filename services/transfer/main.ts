@@ -188,8 +188,10 @@ export function service(context: Context): Service {
           const snapshot = paths.snapshot(name, saga, label);
           const snapshotName = `${saga}.${label}`;
           const older = parent ? { parent: paths.snapshot(name, saga, parent) } : {};
-          const sending = { snapshot, snapshotName, label, live: !final, bwlimit, compress, ...older };
-          await send(way, sending, count);
+          const runDir = settings.RUN_DIR;
+          if (!final) await mkdir(runDir, { recursive: true, mode: 0o700 });
+          const what = { snapshot, snapshotName, label, runDir, live: !final, bwlimit, compress, ...older };
+          await send(way, what, count);
           return { ...count.end(), began };
         }),
       'transfer.connect': ({ saga, copy, channel, toHost, address, port, label, secret }) =>

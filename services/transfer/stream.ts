@@ -3,7 +3,7 @@ import type { Duplex } from 'node:stream';
 import { createZstdDecompress } from 'node:zlib';
 import { VsError } from '../../shared/errors.ts';
 import type { start } from '../../shared/run.ts';
-import { END, sendFramed, unframed } from './frames.ts';
+import { END, sendFramed, sendGathered, unframed } from './frames.ts';
 import { readLine, wrongIn } from './hello.ts';
 import type { meter } from './progress.ts';
 
@@ -75,6 +75,12 @@ function notTaken(said: string): VsError {
   );
 }
 
+/** Whether the tool behind gather.pl came to where it can be read from, or ended before. */
+function ready(child: ChildProcess, ended: Promise<unknown>): Promise<boolean> {
+  const said = new Promise<boolean>((resolve) => child.stdout?.once('data', () => resolve(true)));
+  return Promise.race([said, ended.then(() => false)]);
+}
+
 /** Source: what a tool writes goes through the wire; done when the tool ended well and the target said that it has all of it. */
 export async function sendStream(
   child: ChildProcess,
@@ -86,17 +92,20 @@ export async function sendStream(
     packed?: boolean | undefined;
     /** Codes of the tool that are no fault; 0 unless told. */
     okCodes?: number[];
+    /** Where what it writes comes from, when it runs behind gather.pl; else its standard output. */
+    socket?: string | undefined;
   },
   count: ReturnType<typeof meter>,
 ): Promise<void> {
-  const { tool, signal, okCodes = [0] } = options;
+  const { tool, signal, socket, okCodes = [0] } = options;
   const done = ending(child);
   done.catch(() => undefined); // an abort rejects it while nobody waits for it yet
   const word = readLine(wire);
   word.catch(() => undefined);
   try {
     if (!child.stdout) throw new Error('no stdout');
-    await sendFramed(child.stdout, wire, options, count);
+    if (socket === undefined) await sendFramed(child.stdout, wire, options, count);
+    else if (await ready(child, done)) await sendGathered(socket, wire, options, count);
     const { code, stderr } = await done;
     if (!okCodes.includes(code))
       throw new VsError('failed', `${tool} ended with ${code}: ${stderr.trim().split('\n').at(-1)}`);

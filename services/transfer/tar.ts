@@ -4,6 +4,7 @@ import { VsError } from '../../shared/errors.ts';
 import { start } from '../../shared/run.ts';
 import type { Admitted } from './admission.ts';
 import { confined } from './confine.ts';
+import { startGathered } from './gathered.ts';
 import { answer } from './hello.ts';
 import type { meter } from './progress.ts';
 import { PACKED, feed, sendStream } from './stream.ts';
@@ -45,8 +46,8 @@ export async function sendTar(
   ];
   const wire = await openWire(way, ['tar', ...(packed ? [PACKED] : [])]);
   await confined({ runDir, tree, write: false, low: true }, argv, async (confinedArgv) => {
-    const child = start(confinedArgv, { stdio: ['ignore', 'pipe', 'pipe'], signal });
-    await sendStream(child, wire, { tool: 'tar', signal, bwlimit, packed, okCodes: [0, 1] }, count);
+    const { child, socket } = startGathered(runDir, confinedArgv, signal);
+    await sendStream(child, wire, { tool: 'tar', signal, socket, bwlimit, packed, okCodes: [0, 1] }, count);
   });
 }
 

@@ -412,6 +412,7 @@ describe.skipIf(!btrfs)('a btrfs stream is whole, or it is nothing', () => {
         snapshot: snapshot(label),
         snapshotName: `s1.${label}`,
         label,
+        runDir: directory,
         live: parent === undefined,
         ...(parent ? { parent: snapshot(parent) } : {}),
       },

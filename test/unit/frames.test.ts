@@ -1,13 +1,19 @@
+import { mkdtempSync, rmSync } from 'node:fs';
 import { type AddressInfo, type Socket, connect, createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { Duplex, PassThrough, Readable, Transform } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { pipeline } from 'node:stream/promises';
 import * as fc from 'fast-check';
-import { expect, test } from 'vitest';
-import { END, sendFramed, unframed } from '../../services/transfer/frames.ts';
+import { afterAll, expect, test } from 'vitest';
+import { END, sendFramed, sendGathered, unframed } from '../../services/transfer/frames.ts';
 import { readLine } from '../../services/transfer/hello.ts';
+import { meter } from '../../services/transfer/progress.ts';
 
 const signal = new AbortController().signal;
+const directory = mkdtempSync(join(tmpdir(), 'vslab-frames-'));
+afterAll(() => rmSync(directory, { recursive: true }));
 /** What a source puts on the wire for these pieces. */
 async function onWire(pieces: Uint8Array[], limit?: number): Promise<Buffer> {
   const wire = new PassThrough();
@@ -60,6 +66,67 @@ test('pieces of a few bytes go together; with a limit no frame is more than a tw
 test('a length that none has is no end of a stream', async () => {
   const wrong = Buffer.from([0x7f, 0, 0, 0, 1, 2, 3, 0, 0, 0, 0]);
   expect((await taken(wrong, [100])).whole).toBe(false);
+});
+
+/** A socket as gather.pl opens it: what it gives to the one who connects. */
+async function giving(pieces: Iterable<Buffer>): Promise<string> {
+  const path = join(mkdtempSync(join(directory, 'socket-')), 'socket');
+  const server = createServer((to) => {
+    to.on('error', () => undefined);
+    void pipeline(Readable.from(pieces), to).catch(() => undefined);
+    server.close();
+  });
+  await new Promise<void>((resolve) => server.listen(path, resolve));
+  return path;
+}
+
+test('what comes from the socket of gather.pl arrives whole, whoever reads slowly, and with a limit in time', async () => {
+  const pieces = Array.from({ length: 3000 }, (_, n) => Buffer.alloc(1 + ((n * 7919) % 9000), `${n} `));
+  for (const bwlimit of [undefined, 40_000_000]) {
+    const server = createServer({ allowHalfOpen: true });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const accepted = new Promise<Socket>((resolve) => void server.once('connection', resolve));
+    const wire = connect({ port: (server.address() as AddressInfo).port, host: '127.0.0.1' });
+    const { stream, whole } = unframed();
+    const slowly = new Transform({
+      transform: (chunk: Buffer, _encoding, next) => void setTimeout(next, 1, undefined, chunk),
+    });
+    const text = buffer(stream);
+    const passing = pipeline(await accepted, slowly, stream);
+    const counted: number[] = [];
+    const count = { ...meter(undefined, () => undefined), add: (bytes: number) => void counted.push(bytes) };
+    await sendGathered(await giving(pieces), wire, { signal, bwlimit }, count);
+    wire.end(END);
+    await passing;
+    const all = Buffer.concat(pieces);
+    expect((await text).equals(all)).toBe(true);
+    expect(whole()).toBe(true);
+    expect(counted.reduce((sum, bytes) => sum + bytes, 0)).toBe(all.length);
+    if (bwlimit) expect(Math.max(...counted)).toBeLessThanOrEqual(256 * 1024);
+    server.close();
+  }
+});
+
+test('of the socket of gather.pl, too, a wire that breaks or a copy that is given up is no wait', async () => {
+  const endless = function* () {
+    for (;;) yield Buffer.alloc(100_000);
+  };
+  const broken = new Duplex({
+    read: () => undefined,
+    write: (_chunk, _encoding, done) => done(new Error('broken')),
+  });
+  broken.on('error', () => undefined);
+  await expect(sendGathered(await giving(endless()), broken, { signal })).rejects.toThrow('broken');
+  const stuck = new Duplex({ read: () => undefined, write: () => undefined });
+  const sending = sendGathered(await giving(endless()), stuck, { signal });
+  setTimeout(() => stuck.destroy(), 30);
+  await expect(sending).rejects.toThrow('the connection was closed');
+  const given = new AbortController();
+  const other = new Duplex({ read: () => undefined, write: () => undefined });
+  const waiting = sendGathered(await giving(endless()), other, { signal: given.signal });
+  setTimeout(() => given.abort(), 30);
+  await expect(waiting).rejects.toThrow('given up');
+  await expect(sendGathered('/nowhere', new PassThrough(), { signal })).rejects.toThrow('ENOENT');
 });
 
 test('a socket that is read slowly gets what was sent, though its pieces lie in memory that is used again', async () => {
