@@ -12,6 +12,7 @@ import { planners } from './planner.ts';
 import { openMarks } from './marks.ts';
 import type { Deciding, Planned } from './plans/planned.ts';
 import { lost, planRecover } from './plans/recover.ts';
+import { checkTurnBack } from './turn-back.ts';
 import { openPool } from './pool.ts';
 import { openRemoved } from './removed.ts';
 import { sagaRunner } from './runner.ts';
@@ -89,6 +90,15 @@ export function service(context: Context): Service {
   /** A recover; what waits for the dead host is ended by it, once nothing else is in its way. */
   async function recover(args: Args<'orchestrator.recover'>, call: Call) {
     await resumed.promise;
+    const homeless = sagas.homeless(args.name);
+    if (homeless) {
+      const { answer: planned, epoch } = await checkTurnBack(deciding, args, homeless);
+      if (args.dryRun === true) return planned;
+      const ended = sagas.turnBack(homeless, epoch, call.issuer);
+      const debt = { host: homeless.target, name: args.name, saga: homeless.move.id };
+      void ended.then(() => owed.add(debt)).catch(() => undefined);
+      return answer({ state: planned.state, ended }, args.wait);
+    }
     const dead = lost(pool, args.name);
     const over = waitsFor(args.name, dead.host);
     const stranded = over && sagas.stranded(over.id, dead.host);

@@ -14,6 +14,7 @@ import { type Saga, execute } from './executor.ts';
 import { openDamaged } from './damaged.ts';
 import { keepFinished } from './finished.ts';
 import type { Stranded } from './finish.ts';
+import type { Homeless } from './turn-back.ts';
 import { openHolds } from './holds.ts';
 import { type Entry, openJournals } from './journal.ts';
 import { openMarks } from './marks.ts';
@@ -129,7 +130,11 @@ export function sagaRunner(
       states.set(id, found.state);
       return undefined;
     }
-    return { saga: buildSaga(found.plan, found.state, agents, children), atWork: found.atWork };
+    const { dead, back } = found.past;
+    for (const host of dead) agents.giveUp(id, host);
+    const saga = buildSaga(found.plan, found.state, agents, children);
+    if (back) Object.assign(saga, { back: back.epoch, abortReason: back.message });
+    return { saga, atWork: found.atWork };
   }
   /** Takes over what a former life left of a saga; answers it when it shall go on. */
   function takeOver(id: string): ReturnType<typeof load> {
@@ -287,7 +292,7 @@ export function sagaRunner(
     async forsake(id: string, host: string, issuer: string): Promise<SagaState> {
       const { saga, journal } = this.show(id);
       if (this.stranded(id, host)) {
-        note(id, { kind: 'waits', message: `${issuer} says that ${host} is dead: it is not asked any more` });
+        note(id, { kind: 'waits', message: `${issuer} says that ${host} is dead: it is not asked any more`, dead: host });
         agents.giveUp(id, host);
         return saga.result === 'stuck' ? this.again(id, issuer) : (running.get(id)?.ended ?? saga);
       }
@@ -298,6 +303,38 @@ export function sagaRunner(
         );
       agents.giveUp(id, host);
       return saga.result === 'stuck' ? this.again(id, issuer) : this.abort(id, issuer);
+    },
+    /** A move of that vserver past its point of no return whose target is away, and whose source has all of it still. */
+    homeless(name: string): Homeless | undefined {
+      for (const move of states.values()) {
+        if (move.vserver !== name || move.kind !== 'move' || !['running', 'stuck'].includes(move.result)) continue;
+        if (damaged.has(move.id)) continue;
+        const found = recall(move.id, journals.read(move.id));
+        if (found.finished || found.plan.kind !== 'move') continue;
+        const { pnr, started } = found.past;
+        const { source, target } = found.plan.plan;
+        if (pnr && !started.has('clean up') && !pool.isOnline(target)) return { move, source, target };
+      }
+      return undefined;
+    },
+    /** Undoes such a move all the same, for a person says that its target is dead: its source takes it back with this epoch. */
+    async turnBack({ move, target }: Homeless, epoch: number, issuer: string): Promise<SagaState> {
+      const { id, vserver } = move;
+      if (this.homeless(vserver)?.move.id !== id)
+        throw new VsError('conflict', `the move ${id} has gone on meanwhile; see it with: vs saga show ${id}`);
+      const message = `${issuer} says that ${target} is dead`;
+      try {
+        journals.append(id, { kind: 'return', message, epoch, dead: target });
+      } catch (error) {
+        throw notWritten(error, 'nothing was changed');
+      }
+      const one = running.get(id);
+      if (!one) return this.again(id, issuer);
+      Object.assign(one.saga, { back: epoch, abortReason: message });
+      agents.giveUp(id, target);
+      one.saga.abort.abort();
+      one.go?.();
+      return one.ended;
     },
     async again(id: string, issuer = 'unknown'): Promise<SagaState> {
       if (this.show(id).saga.result !== 'stuck') throw new VsError('refused', `saga ${id} is not stuck`);

@@ -5,6 +5,7 @@ import type { Agents } from '../agent.ts';
 import type { Step, StepContext } from '../executor.ts';
 import { day, groups, seconds } from '../text.ts';
 import { type Route, arm, livePasses, pass, passText } from '../passes.ts';
+import { fresh, requireAlone, requireGone } from './recover.ts';
 import { bothEnded, keep, stageStep } from './steps.ts';
 
 export interface MovePlan extends Route {
@@ -57,6 +58,16 @@ export function moveSteps(plan: MovePlan, agents: Agents): Step[] {
   const both = (context: { id: string }) => ({ name, saga: context.id });
   /** The endpoint of the final pass; a later life of the orchestrator opens another. */
   let armed: Awaited<ReturnType<typeof arm>>;
+  /** The way back: it runs on its source again. Past the point of no return that has a new epoch, and the target may be back. */
+  const startAgain = async (context: StepContext) => {
+    if (context.back !== undefined) {
+      await requireGone(agents, { dead: target, name }, context);
+      const { state } = await agents.ask(source, 'host-agent.show', { name }, context, { tag: fresh() });
+      await requireAlone(agents, { ...state, name, target: source }, context);
+    }
+    const mine = { ...both(context), epoch: context.back ?? epoch };
+    await agents.ask(source, 'host-agent.start', mine, context, { timeoutMs: 120_000 });
+  };
   const labelOf = (context: StepContext): { label?: string } => {
     const { label } = context.outputs['final'] as { label?: string };
     return label ? { label } : {};
@@ -124,11 +135,12 @@ export function moveSteps(plan: MovePlan, agents: Agents): Step[] {
         context.say('frozen, and off the network');
       },
       async undo(context) {
-        await agents.ask(source, 'host-agent.thaw', { ...both(context), epoch }, context);
+        if (context.back === undefined)
+          await agents.ask(source, 'host-agent.thaw', { ...both(context), epoch }, context);
+        // what was given up frozen can run no more
+        else await agents.ask(source, 'host-agent.stop', { ...both(context), force: true }, context);
         // its host may have lost its power since; one that runs is left as it is
-        await agents.ask(source, 'host-agent.start', { ...both(context), epoch }, context, {
-          timeoutMs: 120_000,
-        });
+        await startAgain(context);
       },
     },
     running &&
@@ -142,10 +154,7 @@ export function moveSteps(plan: MovePlan, agents: Agents): Step[] {
           await agents.ask(source, 'host-agent.stop', early, context, { timeoutMs: 120_000 });
           context.say('stopped');
         },
-        undo: async (context) =>
-          void (await agents.ask(source, 'host-agent.start', { ...both(context), epoch }, context, {
-            timeoutMs: 120_000,
-          })),
+        undo: startAgain,
       },
     {
       name: 'final',
@@ -212,6 +221,12 @@ export function moveSteps(plan: MovePlan, agents: Agents): Step[] {
         const args = { ...both(context), epoch, to: target, ...(freezes ? { frozen: true } : {}) };
         await agents.ask(source, 'host-agent.release', args, context);
         context.say(`${source} owns it no more`);
+      },
+      // only when a person said that the target is dead
+      async undo(context) {
+        if (context.back === undefined) return;
+        await agents.ask(source, 'host-agent.claim', { ...both(context), epoch: context.back }, context);
+        context.say(`${source} owns it again, epoch ${context.back}`);
       },
     },
     {
@@ -298,7 +313,9 @@ export const moveTexts = (plan: MovePlan) => ({
         : `The old copy stays in the trash of ${plan.source} until ${day(Number(until))}.`
     }`;
   },
-  failed(reason: string, state: { downtimeMs?: number }): string {
+  failed(reason: string, state: { downtimeMs?: number }, back: boolean): string {
+    if (back)
+      return `${plan.name} ${plan.running ? 'runs' : 'is'} on ${plan.source} again, as it was when it was stopped for the move: ${reason}. If ${plan.target} ever comes back, it starts nothing of it; see what it still has, then: vs remove ${plan.name} --host ${plan.target}`;
     const down = state.downtimeMs === undefined ? '' : ` (it was down for ${seconds(state.downtimeMs)})`;
     return `${plan.name} stays on ${plan.source}${plan.running ? `, running${down}` : ''}: ${reason}. Nothing is left on ${plan.target}. Mend that, or name another host: vs move ${plan.name} HOST`;
   },

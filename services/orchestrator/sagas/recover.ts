@@ -17,7 +17,8 @@ export interface RecoverPlan extends PutPlan {
   what: string;
 }
 
-const fresh = () => Date.now().toString(36); // a question of now must not be given the answer of before
+/** A question of now must not be given the answer of before. */
+export const fresh = () => Date.now().toString(36);
 
 /** The dead host is still away, and nobody answers at the address: it might only be cut off from the master. */
 async function requireDead(agents: Agents, plan: RecoverPlan, context: StepContext): Promise<void> {
@@ -41,7 +42,11 @@ async function requireDead(agents: Agents, plan: RecoverPlan, context: StepConte
  * If the dead host came back after all, it gives way to the higher epoch, and until then nothing starts here: it may just
  * be about to start it, which its state does not show yet. One that is away compares with the pool before it starts anything.
  */
-async function requireGone(agents: Agents, plan: RecoverPlan, context: StepContext): Promise<void> {
+export async function requireGone(
+  agents: Agents,
+  plan: Pick<RecoverPlan, 'dead' | 'name'>,
+  context: StepContext,
+): Promise<void> {
   const { dead, name } = plan;
   const { rows } = await agents.ask('master', 'orchestrator.scan', { host: dead, name }, context, {
     tag: fresh(),
@@ -53,7 +58,11 @@ async function requireGone(agents: Agents, plan: RecoverPlan, context: StepConte
 }
 
 /** It came back while the master was away, and has started it before it could hear of the pool: that one ends first. */
-async function requireAlone(agents: Agents, plan: RecoverPlan, context: StepContext): Promise<void> {
+export async function requireAlone(
+  agents: Agents,
+  plan: Pick<RecoverPlan, 'name' | 'target' | 'network' | 'address' | 'address6'>,
+  context: StepContext,
+): Promise<void> {
   const { name, target } = plan;
   const { state } = await agents.ask(target, 'host-agent.show', { name }, context, { tag: fresh() });
   if (state.state === 'running') return; // started before a restart of the orchestrator
