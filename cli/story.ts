@@ -35,6 +35,8 @@ function eventOf(journal: Line[], at: number, state: SagaState): Event | undefin
   const row = state.steps.find((one) => one.step === step);
   const end = outcome(journal, at, kind === 'started' ? ['succeeded', 'failed'] : ['undone']);
   const ms = end && end.kind !== kind ? end.ts - ts : undefined;
+  /** What there is to say of what has no end of its own. */
+  const open = end ? 'broken off' : state.result === 'running' ? '...' : 'failed';
   const events: Record<string, () => Omit<Event, 'ts'> | undefined> = {
     waits: () => ({ label: '', text: word(line['message']) }),
     resumed: () => ({
@@ -44,15 +46,16 @@ function eventOf(journal: Line[], at: number, state: SagaState): Event | undefin
         : word(line['message']),
     }),
     started() {
-      const said = end?.kind === 'succeeded' ? row?.message : end?.kind === 'failed' ? 'failed' : undefined;
-      const where = row?.host && row.host !== state.vserver ? `${row.host}: ` : '';
-      return { label: step, ms, text: `${where}${said ?? (end ? 'broken off' : '...')}` };
+      // most steps that end well have something to say, but not all
+      const said = end?.kind === 'succeeded' ? row?.message : end?.kind === 'failed' ? 'failed' : open;
+      const where = row?.host && row.host !== state.vserver ? row.host : undefined;
+      return { label: step, ms, text: [where, said].filter(Boolean).join(': ') };
     },
     retry: () => ({ label: '', text: `tried again: ${word(line['message'])}` }),
     failed: () => ({ label: '', text: `${step} failed on ${word(line['host'])}: ${word(line['message'])}` }),
     abort: () => ({ label: '', text: word(line['message']) }),
     pnr: () => ({ label: '', text: 'the point of no return' }),
-    undoing: () => ({ label: `undo ${step}`, ms, text: ms === undefined ? 'broken off' : '' }),
+    undoing: () => ({ label: `undo ${step}`, ms, text: ms === undefined ? open : '' }),
     end: () => ({ label: word(line['result']), text: '' }),
   };
   const event = events[kind]?.();

@@ -4,6 +4,7 @@ import type { VserverState } from '../../shared/contract/vserver.ts';
 import { VsError } from '../../shared/errors.ts';
 import type { Deciding } from './plans/planned.ts';
 import { requireConfirmed } from './plans/recover.ts';
+import { requireDeadSilence } from './silence.ts';
 
 /** A move that is past its point of no return and waits for its source, which a person says is dead. */
 export interface Stranded {
@@ -30,17 +31,7 @@ export async function checkFinish(
       `the move ${move.id} has brought all of ${name} to ${target}, and waits only for ${dead.host}: vs recover ${name} --host ${target} finishes it there`,
     );
   pool.requireHost(target);
-  const { network, address, address6, mac } = dead;
-  const asked = { network, address, ...(address6 ? { address6 } : {}) };
-  const { answers, taken6 } = await context.bus.request(target, 'network.check', asked);
-  if (answers || taken6) {
-    const who = answers ? `${address} still answers as ${answers}` : `${address6} still answers`;
-    const why =
-      answers && answers !== mac
-        ? 'something else has the address'
-        : `${dead.host} is not dead, only cut off from the master`;
-    throw new VsError('refused', `${who}: ${why}`);
-  }
+  await requireDeadSilence((question) => context.bus.request(target, 'network.check', question), dead);
   const title = `${move.title}; the move is finished on ${target}, without ${dead.host}`;
   return { saga: move.id, state: { ...move, title } };
 }

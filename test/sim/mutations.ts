@@ -145,7 +145,7 @@ export const mutations: Mutation[] = [
     edits: [
       {
         file: recover,
-        from: 'await requireSilence(agents, { host: plan.target, config: plan, of: name }, context, fresh());',
+        from: 'await requireDeadSilence(networkOf(agents, plan.target, context, fresh()), { ...plan, host: dead });',
         to: '',
       },
       { file: recover, from: 'await requireAlone(agents, plan, context);', to: '' },

@@ -67,3 +67,64 @@ test('the story of a saga has times, waiting, a restart, tries, who aborted, and
   );
   expect(Math.max(...long.map((line) => line.length))).toBeLessThanOrEqual(80);
 });
+
+test.each<[string, Partial<SagaState>, typeof journal, string[]]>([
+  [
+    'ended well and had nothing to say',
+    { result: 'done', steps: [{ step: 'lock', state: 'done', host: 'host1', started: at(1), ms: 20 }] },
+    [
+      { ts: at(1), kind: 'started', step: 'lock' },
+      { ts: at(1.02), kind: 'succeeded', step: 'lock' },
+    ],
+    ['  05:09:01  lock           0.02 s  host1'],
+  ],
+  [
+    'ended well on what it is about, and had nothing to say',
+    {
+      result: 'done',
+      vserver: 'host1',
+      steps: [{ step: 'mark', state: 'done', host: 'host1', started: at(1), ms: 20 }],
+    },
+    [
+      { ts: at(1), kind: 'started', step: 'mark' },
+      { ts: at(1.02), kind: 'succeeded', step: 'mark' },
+    ],
+    ['  05:09:01  mark           0.02 s'],
+  ],
+  [
+    'is at work',
+    { result: 'running', steps: [{ step: 'lock', state: 'running', host: 'host1', started: at(1) }] },
+    [{ ts: at(1), kind: 'started', step: 'lock' }],
+    ['  05:09:01  lock                   host1: ...'],
+  ],
+  [
+    'failed past the point of no return, of which there is no line',
+    { result: 'stuck', steps: [{ step: 'start', state: 'failed', host: 'host2', started: at(1) }] },
+    [{ ts: at(1), kind: 'started', step: 'start' }],
+    ['  05:09:01  start                  host2: failed'],
+  ],
+  [
+    'is just being undone',
+    { result: 'running', steps: [{ step: 'lock', state: 'undoing', host: 'host1' }] },
+    [{ ts: at(1), kind: 'undoing', step: 'lock' }],
+    ['  05:09:01  undo lock              ...'],
+  ],
+  [
+    'could not be undone',
+    { result: 'stuck', steps: [{ step: 'lock', state: 'undoing', host: 'host1' }] },
+    [{ ts: at(1), kind: 'undoing', step: 'lock' }],
+    ['  05:09:01  undo lock              failed'],
+  ],
+  [
+    'was broken off in its undo, and undone by the next life',
+    { result: 'undone', steps: [{ step: 'lock', state: 'undone', host: 'host1' }] },
+    [
+      { ts: at(1), kind: 'undoing', step: 'lock' },
+      { ts: at(2), kind: 'undoing', step: 'lock' },
+      { ts: at(3), kind: 'undone', step: 'lock' },
+    ],
+    ['  05:09:01  undo lock              broken off', '  05:09:02  undo lock       1.0 s'],
+  ],
+])('a step that %s', (_, some, lines, expected) => {
+  expect(story({ ...state, ...some }, lines).slice(2, -1)).toEqual(expected);
+});

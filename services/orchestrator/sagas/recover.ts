@@ -1,9 +1,10 @@
 import { VsError } from '../../../shared/errors.ts';
 import type { Agents } from '../agent.ts';
 import type { Step, StepContext } from '../executor.ts';
+import { requireDeadSilence, requireSilence } from '../silence.ts';
 import { moment } from '../text.ts';
 import { type PutPlan, carrySteps, roomSteps, unlockStep } from './put.ts';
-import { adoptStep, requireSilence, stageStep } from './steps.ts';
+import { adoptStep, networkOf, stageStep } from './steps.ts';
 
 export interface RecoverPlan extends PutPlan {
   /** The host that had it, and that a person has confirmed to be dead. */
@@ -26,16 +27,7 @@ async function requireDead(agents: Agents, plan: RecoverPlan, context: StepConte
   const { hosts } = await agents.ask('master', 'orchestrator.hosts', {}, context, { tag: fresh() });
   if (hosts.some((one) => one.host === dead && one.state === 'online'))
     throw new VsError('refused', `${dead} is online again, and has ${name}`);
-  try {
-    await requireSilence(agents, { host: plan.target, config: plan, of: name }, context, fresh());
-  } catch (error) {
-    if (!(error instanceof VsError) || !error.message.includes(plan.mac)) throw error;
-    throw new VsError(
-      'refused',
-      `${plan.address} still answers as ${name} (${plan.mac}): ${dead} is not dead, only cut off from the master`,
-      { cause: error },
-    );
-  }
+  await requireDeadSilence(networkOf(agents, plan.target, context, fresh()), { ...plan, host: dead });
 }
 
 /**
@@ -66,7 +58,7 @@ export async function requireAlone(
   const { name, target } = plan;
   const { state } = await agents.ask(target, 'host-agent.show', { name }, context, { tag: fresh() });
   if (state.state === 'running') return; // started before a restart of the orchestrator
-  await requireSilence(agents, { host: target, config: plan, of: name }, context, fresh());
+  await requireSilence(networkOf(agents, target, context, fresh()), plan, name);
 }
 
 /** The steps of a recover. Nothing can be asked of the dead host; what it had is lost. */

@@ -1,7 +1,8 @@
-import type { VserverConfig } from '../../../shared/contract/vserver.ts';
+import type { Args, Data } from '../../../shared/contract/commands.ts';
 import { VsError } from '../../../shared/errors.ts';
 import type { Agents } from '../agent.ts';
 import type { Step, StepContext } from '../executor.ts';
+import { type Addresses, requireSilence } from '../silence.ts';
 import { size } from '../text.ts';
 
 /** A name is held on a host, by this saga alone. */
@@ -172,26 +173,11 @@ export const answerStep = (
   },
 });
 
-type Addresses = Pick<VserverConfig, 'network' | 'address' | 'address6'>;
-
-/** Nobody answers at the addresses: the network says so, whatever the pool believes. `of`: whose they are, for people. */
-export async function requireSilence(
-  agents: Agents,
-  { host, config, of }: { host: string; config: Addresses; of?: string },
-  context: StepContext,
-  tag = '',
-): Promise<void> {
-  const { network, address, address6 } = config;
-  const asked = { network, address, ...(address6 ? { address6 } : {}) };
-  const { answers, taken6 } = await agents.ask(host, 'network.check', asked, context, { tag });
-  const whose = of === undefined ? '' : ` of ${of}`;
-  if (answers)
-    throw new VsError(
-      'refused',
-      `${address}${whose} is in use: ${answers} answers there on network ${network}`,
-    );
-  if (taken6) throw new VsError('refused', `${address6}${whose} is in use: it answers on network ${network}`);
-}
+/** Has a host ask its network who answers. `tag`: of a question that must not be given the answer of one before. */
+export const networkOf =
+  (agents: Agents, host: string, context: StepContext, tag = '') =>
+  (question: Args<'network.check'>): Promise<Data<'network.check'>> =>
+    agents.ask(host, 'network.check', question, context, { tag });
 
 /** The network is up on a host, and nobody answers at the addresses there. */
 export const addressStep = (
@@ -202,7 +188,7 @@ export const addressStep = (
   host: what.host,
   async do(context) {
     const { network, address } = what.config;
-    await requireSilence(agents, what, context);
+    await requireSilence(networkOf(agents, what.host, context), what.config, what.of);
     context.say(`${address} is free on ${network}`);
   },
   undo: async (context) =>
