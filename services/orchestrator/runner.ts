@@ -292,7 +292,11 @@ export function sagaRunner(
     async forsake(id: string, host: string, issuer: string): Promise<SagaState> {
       const { saga, journal } = this.show(id);
       if (this.stranded(id, host)) {
-        note(id, { kind: 'waits', message: `${issuer} says that ${host} is dead: it is not asked any more`, dead: host });
+        note(id, {
+          kind: 'waits',
+          message: `${issuer} says that ${host} is dead: it is not asked any more`,
+          dead: host,
+        });
         agents.giveUp(id, host);
         return saga.result === 'stuck' ? this.again(id, issuer) : (running.get(id)?.ended ?? saga);
       }
@@ -307,13 +311,15 @@ export function sagaRunner(
     /** A move of that vserver past its point of no return whose target is away, and whose source has all of it still. */
     homeless(name: string): Homeless | undefined {
       for (const move of states.values()) {
-        if (move.vserver !== name || move.kind !== 'move' || !['running', 'stuck'].includes(move.result)) continue;
+        if (move.vserver !== name || move.kind !== 'move' || !['running', 'stuck'].includes(move.result))
+          continue;
         if (damaged.has(move.id)) continue;
         const found = recall(move.id, journals.read(move.id));
         if (found.finished || found.plan.kind !== 'move') continue;
         const { pnr, started } = found.past;
-        const { source, target } = found.plan.plan;
-        if (pnr && !started.has('clean up') && !pool.isOnline(target)) return { move, source, target };
+        const { source, target, epoch } = found.plan.plan;
+        if (pnr && !started.has('clean up') && !pool.isOnline(target))
+          return { move, source, target, epoch: epoch + 1 };
       }
       return undefined;
     },
@@ -321,7 +327,10 @@ export function sagaRunner(
     async turnBack({ move, target }: Homeless, epoch: number, issuer: string): Promise<SagaState> {
       const { id, vserver } = move;
       if (this.homeless(vserver)?.move.id !== id)
-        throw new VsError('conflict', `the move ${id} has gone on meanwhile; see it with: vs saga show ${id}`);
+        throw new VsError(
+          'conflict',
+          `the move ${id} has gone on meanwhile; see it with: vs saga show ${id}`,
+        );
       const message = `${issuer} says that ${target} is dead`;
       try {
         journals.append(id, { kind: 'return', message, epoch, dead: target });

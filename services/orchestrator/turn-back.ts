@@ -2,9 +2,9 @@ import type { Args, Data } from '../../shared/contract/commands.ts';
 import type { SagaState } from '../../shared/contract/saga.ts';
 import { VsError } from '../../shared/errors.ts';
 import { nextEpoch } from './epochs.ts';
-import { requireQuiet } from './finish.ts';
 import type { Deciding } from './plans/planned.ts';
 import { requireConfirmed } from './plans/recover.ts';
+import { looksFrom, requireDeadSilence } from './silence.ts';
 
 /** A move that is past its point of no return and waits for its target, which may be dead. */
 export interface Homeless {
@@ -12,6 +12,8 @@ export interface Homeless {
   /** It has all of the vserver, as it was when it was stopped, and owns it no more. */
   source: string;
   target: string;
+  /** With which the target takes it over, and may have done so. */
+  epoch: number;
 }
 
 /**
@@ -21,10 +23,10 @@ export interface Homeless {
 export async function checkTurnBack(
   deciding: Deciding,
   args: Args<'orchestrator.recover'>,
-  { move, source, target }: Homeless,
+  { move, source, target, epoch: taken }: Homeless,
 ): Promise<{ answer: Data<'orchestrator.recover'>; epoch: number }> {
   requireConfirmed(args);
-  const { pool } = deciding;
+  const { context, pool } = deciding;
   const { name, host } = args;
   if (host !== source)
     throw new VsError(
@@ -33,9 +35,16 @@ export async function checkTurnBack(
     );
   pool.requireHost(source);
   const here = pool.of(name).find((one) => one.host === source);
-  if (!here) throw new VsError('unavailable', `${source} has not told yet what it has of ${name}`, { retryable: true });
-  await requireQuiet(deciding, { host: source, config: here, dead: target });
-  const epoch = await nextEpoch(deciding, here, here.epoch, move.epoch);
+  if (!here)
+    throw new VsError('unavailable', `${source} has not told yet what it has of ${name}`, {
+      retryable: true,
+    });
+  await requireDeadSilence(looksFrom(context.bus, source), {
+    ...here,
+    host: target,
+    management: pool.info(target)?.address,
+  });
+  const epoch = await nextEpoch(deciding, here, taken);
   const title = `${move.title}; ${source} takes it back, without ${target}`;
   return { answer: { saga: move.id, state: { ...move, title } }, epoch };
 }

@@ -315,7 +315,7 @@ export const moveTexts = (plan: MovePlan) => ({
   },
   failed(reason: string, state: { downtimeMs?: number }, back: boolean): string {
     if (back)
-      return `${plan.name} ${plan.running ? 'runs' : 'is'} on ${plan.source} again, as it was when it was stopped for the move: ${reason}. If ${plan.target} ever comes back, it starts nothing of it; see what it still has, then: vs remove ${plan.name} --host ${plan.target}`;
+      return `${plan.name} ${plan.running ? 'runs' : 'is'} on ${plan.source} again, as it was when it was stopped for the move: ${reason}. If ${plan.target} ever comes back, it starts nothing of it, and what it never owned goes away there; if vs scan still shows its copy, look at it, then: vs remove ${plan.name} --host ${plan.target}`;
     const down = state.downtimeMs === undefined ? '' : ` (it was down for ${seconds(state.downtimeMs)})`;
     return `${plan.name} stays on ${plan.source}${plan.running ? `, running${down}` : ''}: ${reason}. Nothing is left on ${plan.target}. Mend that, or name another host: vs move ${plan.name} HOST`;
   },

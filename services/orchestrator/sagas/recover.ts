@@ -1,10 +1,11 @@
+import type { Data } from '../../../shared/contract/commands.ts';
 import { VsError } from '../../../shared/errors.ts';
 import type { Agents } from '../agent.ts';
 import type { Step, StepContext } from '../executor.ts';
 import { requireDeadSilence, requireSilence } from '../silence.ts';
 import { moment } from '../text.ts';
 import { type PutPlan, carrySteps, roomSteps, unlockStep } from './put.ts';
-import { adoptStep, networkOf, stageStep } from './steps.ts';
+import { adoptStep, looksOf, networkOf, stageStep } from './steps.ts';
 
 export interface RecoverPlan extends PutPlan {
   /** The host that had it, and that a person has confirmed to be dead. */
@@ -21,13 +22,22 @@ export interface RecoverPlan extends PutPlan {
 /** A question of now must not be given the answer of before. */
 export const fresh = () => Date.now().toString(36);
 
+const addressOf = (hosts: Data<'orchestrator.hosts'>['hosts'], host: string): string | undefined => {
+  const address = hosts.find((one) => one.host === host)?.['address'];
+  return typeof address === 'string' ? address : undefined;
+};
+
 /** The dead host is still away, and nobody answers at the address: it might only be cut off from the master. */
 async function requireDead(agents: Agents, plan: RecoverPlan, context: StepContext): Promise<void> {
   const { dead, name } = plan;
   const { hosts } = await agents.ask('master', 'orchestrator.hosts', {}, context, { tag: fresh() });
   if (hosts.some((one) => one.host === dead && one.state === 'online'))
     throw new VsError('refused', `${dead} is online again, and has ${name}`);
-  await requireDeadSilence(networkOf(agents, plan.target, context, fresh()), { ...plan, host: dead });
+  await requireDeadSilence(looksOf(agents, plan.target, context, fresh()), {
+    ...plan,
+    host: dead,
+    management: addressOf(hosts, dead),
+  });
 }
 
 /**
