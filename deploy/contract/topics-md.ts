@@ -1,4 +1,5 @@
-import { type Channel, channels } from '../../shared/contract/channels.ts';
+import { channels } from '../../shared/contract/channels.ts';
+import type { Channel } from '../../shared/contract/channels/channel.ts';
 import { commands } from '../../shared/contract/commands.ts';
 import { examples } from '../../shared/contract/examples.ts';
 import { nameOf, named } from '../../shared/contract/named.ts';

@@ -241,3 +241,9 @@ export type Journals = ReturnType<typeof openJournals>;
 function writeAll(handle: number, bytes: Buffer): void {
   for (let done = 0; done < bytes.length;) done += writeSync(handle, bytes, done);
 }
+
+/** For who asked for what needs a line; `so`: what that means for it. */
+export function notWritten(error: unknown, so: string): VsError {
+  const why = error instanceof Error ? error.message : String(error);
+  return new VsError('failed', `the journal of the saga cannot be written (${why}); ${so}`, { cause: error });
+}

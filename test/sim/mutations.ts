@@ -11,7 +11,8 @@ export interface Mutation {
   edits: Edit[];
 }
 
-const move = 'services/orchestrator/sagas/move.ts';
+const halt = 'services/orchestrator/sagas/move-halt.ts';
+const handOver = 'services/orchestrator/sagas/move-hand-over.ts';
 const recover = 'services/orchestrator/sagas/recover.ts';
 const executor = 'services/orchestrator/executor.ts';
 const commands = 'services/host-agent/commands.ts';
@@ -26,7 +27,7 @@ export const mutations: Mutation[] = [
   one(
     'start-before-give-up',
     'move',
-    move,
+    handOver,
     "await agents.ask(source, 'host-agent.release'",
     `await agents.ask(target, 'host-agent.claim', { ...both(context), epoch: epoch + 1 }, context);
      await agents.ask(target, 'host-agent.start', { ...both(context), epoch: epoch + 1 }, context);
@@ -35,7 +36,7 @@ export const mutations: Mutation[] = [
   one(
     'claim-without-next-epoch',
     'move',
-    move,
+    handOver,
     'const next = { ...both(context), epoch: epoch + 1',
     'const next = { ...both(context), epoch: epoch',
   ),
@@ -58,7 +59,7 @@ export const mutations: Mutation[] = [
   one(
     'unlock-before-trash',
     'move',
-    move,
+    handOver,
     "const kept = await agents.ask(source, 'snapshot.trash'",
     `await agents.ask(source, 'host-agent.unlock', both(context), context);
      const kept = await agents.ask(source, 'snapshot.trash'`,
@@ -91,7 +92,7 @@ export const mutations: Mutation[] = [
     /if \(flush\)\s+await agents\.ask\(/,
     'if (false) await agents.ask(',
   ),
-  one('no-stop', 'move', move, /await agents\.ask\(source, 'host-agent\.stop'[^;]*;/, ''),
+  one('no-stop', 'move', halt, /await agents\.ask\(source, 'host-agent\.stop'[^;]*;/, ''),
   one(
     'an-id-is-carried-out-twice',
     'create',
@@ -99,7 +100,13 @@ export const mutations: Mutation[] = [
     'const known = runs.get(key);',
     'const known = undefined as Run | undefined;',
   ),
-  one('the-staging-place-is-left', 'move', move, /await agents\.ask\(target, 'snapshot\.discard'[^;]*;/, ''),
+  one(
+    'the-staging-place-is-left',
+    'move',
+    handOver,
+    /await agents\.ask\(target, 'snapshot\.discard'[^;]*;/,
+    '',
+  ),
   one(
     'undo-of-what-is-not-locked',
     'create',

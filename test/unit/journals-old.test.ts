@@ -8,7 +8,7 @@ import type { SagaState } from '../../shared/contract/saga.ts';
 import { topicsFor } from '../../shared/contract/topics.ts';
 import { VsError } from '../../shared/errors.ts';
 import { sealKey } from '../../shared/seal.ts';
-import type { Archive } from '../../services/orchestrator/archive.ts';
+import { openArchive } from '../../services/orchestrator/archive.ts';
 import { type Journals, type Line, parseJournal } from '../../services/orchestrator/journal.ts';
 import type { Pool } from '../../services/orchestrator/pool.ts';
 import { sagaRunner } from '../../services/orchestrator/runner.ts';
@@ -76,16 +76,8 @@ function memoryJournals(id: string, lines: Line[]): Journals {
     remove: () => undefined,
   };
 }
-const noArchive: Archive = {
-  add: () => undefined,
-  has: () => false,
-  ids: () => [],
-  state: () => undefined,
-  get: () => undefined,
-  list: () => [],
-  prune: () => [],
-  close: () => undefined,
-};
+/** One finished saga is never archived, so it stays empty. */
+const archive = openArchive(':memory:', () => undefined);
 
 /** The next life of the orchestrator, over this journal and these hosts. */
 function life(journals: Journals, now: World) {
@@ -161,7 +153,7 @@ function life(journals: Journals, now: World) {
   const quiet = () => undefined;
   const runner = sagaRunner({ bus, settings, log: { warn: quiet, error: quiet } } as never, pool, {
     journals,
-    archive: noArchive,
+    archive,
     clock: { now: () => Date.now(), elapsed: () => performance.now(), sleep: () => Promise.resolve() },
   });
   runner.resume();

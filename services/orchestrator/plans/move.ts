@@ -1,12 +1,39 @@
 import type { Args } from '../../../shared/contract/commands.ts';
+import type { HostInfo } from '../../../shared/contract/host.ts';
+import type { VserverState } from '../../../shared/contract/vserver.ts';
 import { VsError } from '../../../shared/errors.ts';
 import { estimate } from '../estimate.ts';
-import { checkMove } from '../sagas/move.ts';
 import { stillThere } from '../still-there.ts';
 import { groups, size } from '../text.ts';
 import { carriageText, chooseTransport } from '../transport.ts';
 import type { Deciding, Planned } from './planned.ts';
 import { ready, wire } from './wire.ts';
+
+/** Refusals of a move, before anything is journaled or changed; `there`: what the target has of this name. */
+function checkMove(vserver: VserverState, target: HostInfo, there: VserverState | undefined): void {
+  if (vserver.host === target.host)
+    throw new VsError('refused', `${vserver.name} is on ${target.host} already`);
+  if (vserver.epoch === 0)
+    throw new VsError('refused', `${vserver.host} does not own ${vserver.name}, so it cannot give it away`);
+  if (vserver.state === 'starting' || vserver.state === 'stopping')
+    throw new VsError(
+      'conflict',
+      `${vserver.name} is ${vserver.state} on ${vserver.host}; move it when that is over`,
+      { retryable: true },
+    );
+  if (there)
+    throw new VsError(
+      'conflict',
+      there.epoch > 0
+        ? `${target.host} has a vserver ${vserver.name} already`
+        : `${target.host} has an old copy of ${vserver.name}, which it does not own; look at it, then: vs remove ${vserver.name} --host ${target.host}`,
+    );
+  if (!target.networks.includes(vserver.network))
+    throw new VsError(
+      'refused',
+      `${target.host} has no network ${vserver.network}; it has ${target.networks.join(', ') || 'none'}`,
+    );
+}
 
 /** Decides a move; refuses with a sentence before anything is journaled or changed. */
 export async function planMove(deciding: Deciding, args: Args<'orchestrator.move'>): Promise<Planned> {

@@ -1,0 +1,75 @@
+import { z } from 'zod';
+import { sagaProgress, sagaState } from '../saga.ts';
+import { removedVserver } from '../vserver.ts';
+import { type Channel, ts, viewers } from './channel.ts';
+
+const saga = 'move-web1-mif2k9';
+
+/** What the master tells of the pool: what is removed, sagas, backups. */
+export const ofMaster = {
+  removed: {
+    topic: 'master/removed/{uuid}',
+    summary:
+      'a vserver was removed, and which host had it last; another one that had it before, and was away meanwhile, gives way to that epoch',
+    qos: 1,
+    retained: true,
+    empty: 'it lives again, or no host can have an old copy of it any more',
+    publishers: ['master'],
+    readers: ['agent', 'master', 'operator'],
+    payload: removedVserver,
+    example: { uuid: '9b2f6a52-6f43-4f0f-9d51-7a2d0f7c9a11', name: 'web1', host: 'host2', epoch: 4, ts },
+  },
+  sagaState: {
+    topic: 'sagas/{saga}/state',
+    summary: 'a move, a create or a remove: its steps, result and downtime',
+    qos: 1,
+    retained: true,
+    empty: 'the saga was pruned',
+    publishers: ['master'],
+    readers: viewers,
+    payload: sagaState,
+    example: {
+      id: saga,
+      kind: 'move',
+      vserver: 'web1',
+      args: { name: 'web1', host: 'host2' },
+      result: 'running',
+      title: 'web1: host1 -> host2, 231 MB in 10 342 files, btrfs-send',
+      steps: [
+        { step: 'lock', state: 'done', host: 'host1', started: ts, ms: 70 },
+        { step: 'stop', state: 'waiting', downtime: true },
+      ],
+      issuer: 'operator',
+      started: ts,
+    },
+  },
+  sagaProgress: {
+    topic: 'sagas/{saga}/progress',
+    summary: 'how far the step of a saga is, about once a second; rate in bytes/s, eta in ms',
+    qos: 0,
+    retained: false,
+    publishers: ['master'],
+    readers: viewers,
+    payload: sagaProgress,
+    example: {
+      id: saga,
+      step: 'seed',
+      bytes: 148_000_000,
+      total: 231_000_000,
+      percent: 64,
+      rate: 74_000_000,
+      eta: 1100,
+    },
+  },
+  backupState: {
+    topic: 'backups/{vserver}/state',
+    summary: 'the last success of a backup, its age, size and next run',
+    qos: 1,
+    retained: true,
+    publishers: ['master'],
+    readers: viewers,
+    payload: z.looseObject({}),
+    example: {},
+    reserved: true,
+  },
+} satisfies Record<string, Channel>;
