@@ -80,7 +80,9 @@ Examples:
         if (plan && options.dryRun) await present(client, plan, options);
         else {
           const confirm = said ?? (await typed(name, plan?.state.title ?? name));
-          await present(client, await ask({ confirm }), options);
+          const begun = await ask({ confirm });
+          const last = await present(client, begun, options);
+          if (begun.undoes && last.result === 'undone') process.exitCode = 0;
         }
       });
     });

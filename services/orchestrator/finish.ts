@@ -34,5 +34,5 @@ export async function checkFinish(
   const looks = looksFrom(context.bus, target);
   await requireDeadSilence(looks, { ...dead, management: pool.info(dead.host)?.address });
   const title = `${move.title}; the move is finished on ${target}, without ${dead.host}`;
-  return { saga: move.id, state: { ...move, title } };
+  return { saga: move.id, state: { ...move, title, result: 'running' } };
 }

@@ -73,17 +73,23 @@ export function openInterventions(parts: {
       if (damaged.has(move.id)) continue;
       const found = recall(move.id, journals.read(move.id));
       if (found.finished || found.plan.kind !== 'move') continue;
-      const { pnr, started } = found.past;
+      const { pnr, back, started } = found.past;
       const { source, target, epoch } = found.plan.plan;
+      if (back) return { move, source, target, epoch: epoch + 1, turned: true };
       if (pnr && !started.has('clean up') && !isOnline(target))
-        return { move, source, target, epoch: epoch + 1 };
+        return { move, source, target, epoch: epoch + 1, turned: false };
     }
     return undefined;
   }
   /** Undoes such a move all the same, for a person says that its target is dead: its source takes it back with this epoch. */
-  async function turnBack({ move, target }: Homeless, epoch: number, issuer: string): Promise<SagaState> {
+  function turnBack(
+    { move, target }: Homeless,
+    epoch: number,
+    issuer: string,
+  ): { ended: Promise<SagaState> } {
     const { id, vserver } = move;
-    if (homeless(vserver)?.move.id !== id)
+    const now = homeless(vserver);
+    if (now?.move.id !== id || now.turned)
       throw new VsError('conflict', `the move ${id} has gone on meanwhile; see it with: vs saga show ${id}`);
     const message = `${issuer} says that ${target} is dead`;
     try {
@@ -92,12 +98,12 @@ export function openInterventions(parts: {
       throw notWritten(error, 'nothing was changed');
     }
     const one = running.get(id);
-    if (!one) return again(id, issuer);
+    if (!one) return { ended: again(id, issuer) };
     Object.assign(one.saga, { back: epoch, abortReason: message });
     agents.giveUp(id, target);
     one.saga.abort.abort();
     one.go?.();
-    return one.ended;
+    return { ended: one.ended };
   }
   /**
    * Ends a saga that waits for a host which a person says is dead: what is to be undone on other hosts is undone. Past the

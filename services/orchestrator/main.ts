@@ -25,7 +25,11 @@ const SETTLE_MS = 3000;
 export function service(context: Context): Service {
   const pool = openPool(context);
   const epochs = openEpochs(context);
-  const owed = openOwed(context, pool);
+  const owed = openOwed(context, {
+    isOnline: pool.isOnline,
+    // before its journal is read a saga is not known
+    isOver: async (id) => resumed.promise.then(() => sagas.isOver(id)),
+  });
   const removed = openRemoved(context, pool);
   const marks = openMarks(context.settings);
   const sagas = sagaRunner(context, pool, { marks, epochs, removed });
@@ -35,10 +39,14 @@ export function service(context: Context): Service {
   /** Before the pool was heard, and the sagas of a former life hold their vservers, no other may begin, and no answer would be true. */
   const resumed = Promise.withResolvers<void>();
 
-  async function answer(begun: { state: SagaState; ended: Promise<SagaState> }, wait: boolean | undefined) {
+  async function answer(
+    begun: { state: SagaState; ended: Promise<SagaState> },
+    wait: boolean | undefined,
+    wanted: SagaState['result'] = 'done',
+  ) {
     if (!wait) return { saga: begun.state.id, state: begun.state };
     const state = await begun.ended;
-    if (state.result === 'undone')
+    if (state.result === 'undone' && wanted !== 'undone')
       throw new VsError('failed', state.message ?? 'undone', { details: { saga: state.id } });
     if (state.result === 'stuck')
       throw new VsError('stuck', state.message ?? 'stuck', { details: { saga: state.id } });
@@ -92,12 +100,11 @@ export function service(context: Context): Service {
     await resumed.promise;
     const homeless = sagas.homeless(args.name);
     if (homeless) {
-      const { answer: planned, epoch } = await checkTurnBack(deciding, args, homeless);
-      if (args.dryRun === true) return planned;
-      const ended = sagas.turnBack(homeless, epoch, call.issuer);
-      const debt = { host: homeless.target, name: args.name, saga: homeless.move.id };
-      void ended.then(() => owed.add(debt)).catch(() => undefined);
-      return answer({ state: planned.state, ended }, args.wait);
+      const { state, epoch } = await checkTurnBack(deciding, args, homeless);
+      if (args.dryRun === true) return { saga: state.id, state, undoes: true };
+      await owed.add({ host: homeless.target, name: args.name, saga: state.id });
+      const { ended } = sagas.turnBack(homeless, epoch, call.issuer);
+      return { ...(await answer({ state, ended }, args.wait, 'undone')), undoes: true };
     }
     const dead = lost(pool, args.name);
     const over = waitsFor(args.name, dead.host);
@@ -105,16 +112,15 @@ export function service(context: Context): Service {
     if (stranded) {
       const planned = await checkFinish(deciding, args, dead, stranded);
       if (args.dryRun === true) return planned;
+      await owed.add({ host: dead.host, name: args.name, saga: over.id });
       const ended = sagas.forsake(over.id, dead.host, call.issuer);
-      const debt = { host: dead.host, name: args.name, saga: over.id };
-      void ended.then(() => owed.add(debt)).catch(() => undefined);
-      return answer({ state: over, ended }, args.wait);
+      return answer({ state: planned.state, ended }, args.wait);
     }
     await planRecover(deciding, args);
     if (over && args.dryRun !== true) {
+      await owed.add({ host: dead.host, name: args.name, saga: over.id });
       const ended = await sagas.forsake(over.id, dead.host, call.issuer);
       if (ended.result === 'stuck') throw new VsError('stuck', ended.message ?? `saga ${over.id} is stuck`);
-      await owed.add({ host: dead.host, name: args.name, saga: over.id });
     }
     return begin('recover')(args, call, over);
   }

@@ -2,7 +2,6 @@ import { z } from 'zod';
 import { hostName, id, name } from '../../shared/contract/names.ts';
 import type { Context } from '../../shared/service.ts';
 import { readJson, writeJson } from '../../shared/store.ts';
-import type { Pool } from './pool.ts';
 
 const one = z.strictObject({ host: hostName, name, saga: id });
 type Owed = z.infer<typeof one>;
@@ -11,13 +10,13 @@ const file = z.strictObject({ version: z.literal(1), owed: z.array(one).max(10_0
 const LOOK_MS = 3000;
 
 /**
- * What ended sagas could not undo on hosts that were said to be dead (STATE_DIR/owed.json): their snapshots, staging, endpoints
+ * What sagas could not undo on hosts that were said to be dead (STATE_DIR/owed.json): their snapshots, staging, endpoints
  * and locks go when such a host comes back after all, and a copy that was in its place but that it never owned. What it did own by
  * that saga stays, owned by nobody, for a person to see: it may have run there.
  */
 export function openOwed(
   { bus, settings, log }: Pick<Context, 'bus' | 'settings' | 'log'>,
-  pool: Pick<Pool, 'isOnline'>,
+  know: { isOnline(host: string): boolean; isOver(saga: string): Promise<boolean> },
 ) {
   const path = `${settings.STATE_DIR}/owed.json`;
   let owed: Owed[] = [];
@@ -43,16 +42,19 @@ export function openOwed(
   async function look(): Promise<void> {
     if (busy) return;
     busy = true;
-    for (const debt of owed.filter(({ host }) => pool.isOnline(host)))
-      await pay(debt).catch((error: unknown) =>
-        log.warn({ ...debt, error: String(error) }, 'what an ended saga has left is still there'),
-      );
+    for (const debt of [...owed])
+      if (know.isOnline(debt.host) && (await know.isOver(debt.saga)))
+        await pay(debt).catch((error: unknown) =>
+          log.warn({ ...debt, error: String(error) }, 'what an ended saga has left is still there'),
+        );
     busy = false;
   }
   return {
     look,
     all: (): readonly Owed[] => owed,
+    /** Before its saga ends: a power cut in between must not forget it. */
     async add(debt: Owed): Promise<void> {
+      if (owed.some((one) => one.host === debt.host && one.saga === debt.saga)) return;
       owed.push(debt);
       await write();
     },

@@ -137,6 +137,8 @@ export function sagaRunner(
     close: archive.close,
     /** Is there such a saga, running or not? */
     knows: (id: string): boolean => states.has(id) || damaged.has(id) || archive.has(id),
+    /** It has ended, done or undone, or is long forgotten. */
+    isOver: (id: string): boolean => !['running', 'stuck'].includes(states.get(id)?.result ?? 'done'),
     show,
     ...openInterventions({
       journals,

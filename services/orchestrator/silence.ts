@@ -41,11 +41,6 @@ export async function requireDeadSilence(
   dead: Addresses & Pick<VserverState, 'name' | 'mac' | 'host'> & { management: string | undefined },
 ): Promise<void> {
   const { name, address, mac, host, management } = dead;
-  if (management !== undefined && (await reach({ address: management })).answers)
-    throw new VsError(
-      'refused',
-      `${host} still answers at ${management}: it is not dead, only cut off from the master, or its agent does not run; switch it off first`,
-    );
   try {
     await requireSilence(check, dead, name);
   } catch (error) {
@@ -56,4 +51,9 @@ export async function requireDeadSilence(
       { cause: error },
     );
   }
+  if (management !== undefined && (await reach({ address: management })).answers)
+    throw new VsError(
+      'refused',
+      `${host} still answers at ${management}: it is not dead, only cut off from the master, or its agent does not run; switch it off first`,
+    );
 }

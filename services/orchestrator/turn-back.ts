@@ -1,4 +1,4 @@
-import type { Args, Data } from '../../shared/contract/commands.ts';
+import type { Args } from '../../shared/contract/commands.ts';
 import type { SagaState } from '../../shared/contract/saga.ts';
 import { VsError } from '../../shared/errors.ts';
 import { nextEpoch } from './epochs.ts';
@@ -14,6 +14,8 @@ export interface Homeless {
   target: string;
   /** With which the target takes it over, and may have done so. */
   epoch: number;
+  /** The source is at it already. */
+  turned: boolean;
 }
 
 /**
@@ -23,11 +25,16 @@ export interface Homeless {
 export async function checkTurnBack(
   deciding: Deciding,
   args: Args<'orchestrator.recover'>,
-  { move, source, target, epoch: taken }: Homeless,
-): Promise<{ answer: Data<'orchestrator.recover'>; epoch: number }> {
+  { move, source, target, epoch: taken, turned }: Homeless,
+): Promise<{ state: SagaState; epoch: number }> {
   requireConfirmed(args);
   const { context, pool } = deciding;
   const { name, host } = args;
+  if (turned)
+    throw new VsError(
+      'conflict',
+      `the move ${move.id} brings ${name} back on ${source} already${move.result === 'stuck' ? `, and is stuck: ${move.message ?? ''} Mend that, then: vs saga resume ${move.id}` : `; see it with: vs saga show ${move.id}`}`,
+    );
   if (host !== source)
     throw new VsError(
       'conflict',
@@ -46,5 +53,5 @@ export async function checkTurnBack(
   });
   const epoch = await nextEpoch(deciding, here, taken);
   const title = `${move.title}; ${source} takes it back, without ${target}`;
-  return { answer: { saga: move.id, state: { ...move, title } }, epoch };
+  return { state: { ...move, title, result: 'running' }, epoch };
 }

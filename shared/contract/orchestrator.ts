@@ -183,7 +183,8 @@ export const orchestratorCommands = {
         path: ['confirm'],
         message: 'it must be the name of the vserver: a person confirms that its host is dead',
       }),
-    started,
+    // a move past its point of no return is undone, for its target is dead: its end `undone` is what was asked for
+    started.extend({ undoes: z.boolean().optional() }),
   ),
   'orchestrator.copies': masterCommand(
     'the copies of vservers that the master keeps',

@@ -192,6 +192,20 @@ export const mutations: Mutation[] = [
     'epoch < 0 && $1',
   ),
   one(
+    'taken-back-with-the-epoch-of-the-target',
+    'move-dead',
+    'services/orchestrator/turn-back.ts',
+    'const epoch = await nextEpoch(deciding, here, taken);',
+    'const epoch = taken;',
+  ),
+  one(
+    'taken-back-without-a-look',
+    'move-dead',
+    'services/orchestrator/silence.ts',
+    'if (management !== undefined &&',
+    'if (false &&',
+  ),
+  one(
     'removed-and-forgotten',
     'recover',
     'services/orchestrator/sagas/remove.ts',

@@ -123,17 +123,20 @@ test('what could not be undone on a dead host is made up for when it is back, on
   const asked: string[] = [];
   const online = new Set<string>();
   let broken = true;
+  const records: object[] = [];
   const context = {
     settings: { STATE_DIR: stateDir },
     log: { warn: () => undefined, info: () => undefined },
     bus: {
       request: (host: string, command: string) => {
         asked.push(`${command}@${host}`);
-        return broken ? Promise.reject(new Error('lost again')) : Promise.resolve({});
+        return broken ? Promise.reject(new Error('lost again')) : Promise.resolve({ records });
       },
     },
   };
-  const open = () => openOwed(context as never, { isOnline: (host) => online.has(host) });
+  let isOver = false;
+  const open = () =>
+    openOwed(context as never, { isOnline: (host) => online.has(host), isOver: async () => isOver });
   await open().add({ host: 'host1', name: 'web1', saga: 'get-1' });
   const next = open();
   await next.start();
@@ -141,6 +144,9 @@ test('what could not be undone on a dead host is made up for when it is back, on
   await next.look();
   expect(asked).toEqual([]);
   online.add('host1');
+  await next.look();
+  expect(asked).toEqual([]); // its saga is still at work
+  isOver = true;
   await next.look();
   expect(next.all()).toHaveLength(1);
   broken = false;
@@ -150,6 +156,9 @@ test('what could not be undone on a dead host is made up for when it is back, on
   expect(asked).toEqual([
     'transfer.close@host1',
     'snapshot.remove@host1',
+    'host-agent.ownership@host1',
+    'host-agent.detach@host1',
+    'snapshot.evict@host1',
     'snapshot.discard@host1',
     'host-agent.unlock@host1',
   ]);

@@ -27,21 +27,38 @@ test.each<[string, { answers: string | null; taken6?: boolean }, string]>([
   expect(asked).toEqual([{ network: 'blue', address: '10.60.10.5', address6: 'fd60:10::5' }]);
 });
 
-test.each<[string, string | null, string]>([
-  ['nobody answers', null, 'the move is finished on host2, without host1'],
-  ['it answers itself', web1.mac, `as web1 (${web1.mac}): host1 is not dead, only cut off from the master`],
-  ['something else answers', OTHER, `10.60.10.5 of web1 is in use: ${OTHER} answers there`],
-])('a move whose source is said to be dead, and %s: finished, or refused', async (_, answers, sentence) => {
-  const asked: unknown[] = [];
-  const deciding = {
-    context: { bus: { request: async (host: string) => (asked.push(host), { answers }) } },
-    pool: { requireHost: () => undefined },
-  };
-  const args = { name: 'web1', host: 'host2', confirm: 'web1' };
-  const said = await checkFinish(deciding as never, args as never, web1, { move, target: 'host2' }).then(
-    ({ state }) => state.title,
-    String,
-  );
-  expect(said).toContain(sentence);
-  expect(asked).toEqual(['host2']);
-});
+test.each<[string, string | null, boolean, string]>([
+  ['nobody answers', null, false, 'the move is finished on host2, without host1'],
+  [
+    'it answers itself',
+    web1.mac,
+    true,
+    `as web1 (${web1.mac}): host1 is not dead, only cut off from the master`,
+  ],
+  ['something else answers', OTHER, false, `10.60.10.5 of web1 is in use: ${OTHER} answers there`],
+  ['its host alone answers', null, true, 'host1 still answers at 192.0.2.11: it is not dead'],
+])(
+  'a move whose source is said to be dead, and %s: finished, or refused',
+  async (_, answers, reached, sentence) => {
+    const asked: unknown[] = [];
+    const request = async (host: string, command: string, { address }: { address: string }) => {
+      asked.push([host, command, address]);
+      return { answers: command === 'network.reach' ? reached : answers };
+    };
+    const deciding = {
+      context: { bus: { request } },
+      pool: { requireHost: () => undefined, info: () => ({ address: '192.0.2.11' }) },
+    };
+    const args = { name: 'web1', host: 'host2', confirm: 'web1' };
+    const said = await checkFinish(deciding as never, args as never, web1, { move, target: 'host2' }).then(
+      ({ state }) => state.title,
+      String,
+    );
+    expect(said).toContain(sentence);
+    const questions = [
+      ['host2', 'network.check', '10.60.10.5'],
+      ['host2', 'network.reach', '192.0.2.11'],
+    ];
+    expect(asked).toEqual(questions.slice(0, answers === null ? 2 : 1));
+  },
+);

@@ -24,11 +24,15 @@ function found(path: string, follow = true): Inode {
   if (!inode) throw fault('ENOENT', path);
   return inode;
 }
+/** Who had an error of the disk tries again within so long (ms). */
+const AGAIN_MS = 6000;
+
 function room(path: string): void {
   const { node } = currentLife();
   if (path.startsWith('/run/')) return;
   if (node.eio > 0) {
     node.eio--;
+    theWorld().deeds.busy(AGAIN_MS);
     throw Object.assign(fault('EIO', path), { path });
   }
   if (node.full) throw Object.assign(fault('ENOSPC', path), { path });
