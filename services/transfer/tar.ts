@@ -8,6 +8,7 @@ import { startGathered } from './gathered.ts';
 import { answer } from './hello.ts';
 import type { meter } from './progress.ts';
 import { PACKED, feed, sendStream } from './stream.ts';
+import { taking } from './taking.ts';
 import { type Way, openWire } from './wire.ts';
 
 /** What both ends keep; --format=posix has nanoseconds (tar(1)). Hard links are kept always, sockets never: walk.pl lists them. */
@@ -53,13 +54,12 @@ export async function sendTar(
 
 /** Target: unpacks a stream into an empty tree, out of which nothing in it leads; the last answer is one line {ok, error?}. */
 export async function receiveTar(
-  { wire, words }: Admitted,
+  admitted: Admitted,
   options: { tree: string; runDir: string; signal: AbortSignal; onLog: (line: string) => void },
 ): Promise<void> {
   const { tree, runDir, signal, onLog } = options;
-  const giveUp = () => wire.destroy();
-  signal.addEventListener('abort', giveUp, { once: true });
-  try {
+  const { wire, words } = admitted;
+  await taking(admitted, signal, async () => {
     const [kind, packing] = words;
     if (kind !== 'tar') throw new VsError('refused', 'a transfer came that is none of tar');
     for (const left of await readdir(tree)) await rm(join(tree, left), { recursive: true }); // of a try that was cut off
@@ -81,10 +81,5 @@ export async function receiveTar(
       if (error) onLog(error);
       wire.end(answer(error));
     });
-  } catch (error) {
-    wire.destroy();
-    throw error;
-  } finally {
-    signal.removeEventListener('abort', giveUp);
-  }
+  });
 }
