@@ -5,13 +5,11 @@ import { run, start } from '../../shared/run.ts';
 import type { Admitted } from './admission.ts';
 import { answer } from './hello.ts';
 import { startGathered } from './gathered.ts';
+import { givingWay } from './giving-way.ts';
 import type { meter } from './progress.ts';
 import { PACKED, feed, sendStream } from './stream.ts';
 import { taking } from './taking.ts';
 import { type Way, openWire } from './wire.ts';
-
-/** A copy while the vserver runs gives way to guests and agents: nice(1), ionice(1). */
-const givingWay = ['nice', '-n', '10', 'ionice', '-t', '-c', '2', '-n', '7'];
 
 /** Target: takes one stream into staging. The words name the snapshot and the label; the last answer is one line {ok, error?}. */
 export async function receive(

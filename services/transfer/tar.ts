@@ -5,6 +5,7 @@ import { start } from '../../shared/run.ts';
 import type { Admitted } from './admission.ts';
 import { confined } from './confine.ts';
 import { startGathered } from './gathered.ts';
+import { givingWay } from './giving-way.ts';
 import { answer } from './hello.ts';
 import type { meter } from './progress.ts';
 import { PACKED, feed, sendStream } from './stream.ts';
@@ -46,7 +47,7 @@ export async function sendTar(
     '.',
   ];
   const wire = await openWire(way, ['tar', ...(packed ? [PACKED] : [])]);
-  await confined({ runDir, tree, write: false, low: true }, argv, async (confinedArgv) => {
+  await confined({ runDir, tree, write: false }, argv, async (confinedArgv) => {
     const { child, socket } = startGathered(runDir, confinedArgv, signal);
     await sendStream(child, wire, { tool: 'tar', signal, socket, bwlimit, packed, okCodes: [0, 1] }, count);
   });
@@ -73,8 +74,8 @@ export async function receiveTar(
       '-f',
       '-',
     ];
-    await confined({ runDir, tree, write: true, low: true }, argv, async (confinedArgv) => {
-      const child = start(confinedArgv, { stdio: ['pipe', 'ignore', 'pipe'] });
+    await confined({ runDir, tree, write: true }, argv, async (confinedArgv) => {
+      const child = start([...givingWay, ...confinedArgv], { stdio: ['pipe', 'ignore', 'pipe'] });
       const end = () => child.kill('SIGTERM');
       signal.addEventListener('abort', end, { once: true });
       const error = await feed(wire, child, 'tar', { packed: packing === PACKED, signal });
