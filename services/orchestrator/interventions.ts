@@ -7,6 +7,7 @@ import type { Stranded } from './finish.ts';
 import type { Former } from './former.ts';
 import { type Journals, type Line, notWritten } from './journal.ts';
 import { recall, replay } from './replay.ts';
+import type { Running } from './turns.ts';
 
 /** What people may do about a saga that runs or is stuck. */
 export function openInterventions(parts: {
@@ -23,7 +24,8 @@ export function openInterventions(parts: {
   const isPast = (id: string, journal: Line[]): boolean =>
     running.get(id)?.saga.past === true || replay(journal).pnr;
 
-  async function abort(id: string, issuer: string): Promise<SagaState> {
+  /** It is aborted, durably, when this returns. Throws VsError. */
+  function cut(id: string, issuer: string): Running {
     show(id);
     const one = running.get(id);
     if (!one) throw new VsError('refused', `saga ${id} has ended`);
@@ -37,7 +39,7 @@ export function openInterventions(parts: {
     one.saga.abortReason = `aborted by ${issuer}`;
     one.saga.abort.abort();
     one.go?.();
-    return one.ended;
+    return one;
   }
   /** A stuck one tries again. */
   async function again(id: string, issuer = 'unknown'): Promise<SagaState> {
@@ -76,8 +78,15 @@ export function openInterventions(parts: {
         'conflict',
         `${saga.kind} ${id} has ${saga.vserver}, and is past its point of no return; see it with: vs saga show ${id}`,
       );
+    // one that goes forward must ask that host: an answer that nobody gave would count as success
+    const one = saga.result === 'stuck' ? undefined : cut(id, issuer);
     agents.giveUp(id, host);
-    return saga.result === 'stuck' ? again(id, issuer) : abort(id, issuer);
+    return one ? one.ended : again(id, issuer);
   }
-  return { abort, again, stranded, forsake };
+  return {
+    abort: async (id: string, issuer: string): Promise<SagaState> => cut(id, issuer).ended,
+    again,
+    stranded,
+    forsake,
+  };
 }

@@ -131,6 +131,31 @@ test('a full disk of the master is waited for: no effect before its line, an ale
   expect(readFileSync(join(directory, `${one.state.id}.jsonl`), 'utf8')).not.toContain('"waits":"');
 });
 
+test('a host is given up only by a word that is on the disk: else its saga goes on and asks it', async () => {
+  const journals = openJournals(mkdtempSync(join(tmpdir(), 'vs-forsake-')));
+  let full = true;
+  const world = runnerWorld(
+    {},
+    {
+      ...journals,
+      append(id, line) {
+        if (full && line.kind === 'abort') throw new Error('ENOSPC: no space left on device, write');
+        journals.append(id, line);
+      },
+    },
+  );
+  const one = world.remove('web1', 'host1');
+  const other = world.remove('web2', 'host1');
+  await world.asked('web1', 'web2');
+  await expect(world.runner.forsake(one.state.id, 'host1', 'anna')).rejects.toThrow(/it is not aborted/);
+  full = false;
+  const forsaken = world.runner.forsake(other.state.id, 'host1', 'anna');
+  world.answerAll();
+  expect([(await one.ended).result, (await forsaken).result]).toEqual(['done', 'undone']);
+  expect(world.calls).toContain('host-agent.release@host1 web1');
+  expect(world.calls).not.toContain('host-agent.unlock@host1 web2');
+});
+
 /** Changes a character in a line of a journal, as a failing disk does. */
 function spoil(file: string, line: number): void {
   const lines = readFileSync(file, 'utf8').split('\n');
