@@ -3,15 +3,14 @@ import type { Call, Context, Service } from '../../shared/service.ts';
 import type { Args } from '../../shared/contract/commands.ts';
 import type { SagaState } from '../../shared/contract/saga.ts';
 import { readAudit } from './audit.ts';
-import { checkFinish } from './finish.ts';
 import { openEpochs } from './epochs.ts';
 import { openHeardAudit } from './heard-audit.ts';
 import { openHistory } from './history.ts';
+import { makeWay } from './make-way.ts';
 import { openOwed } from './owed.ts';
 import { planners } from './planner.ts';
 import { openMarks } from './marks.ts';
 import type { Deciding, Planned } from './plans/planned.ts';
-import { lost, planRecover } from './plans/recover.ts';
 import { openPool } from './pool.ts';
 import { openRemoved } from './removed.ts';
 import { sagaRunner } from './runner.ts';
@@ -24,7 +23,7 @@ const SETTLE_MS = 3000;
 export function service(context: Context): Service {
   const pool = openPool(context);
   const epochs = openEpochs(context);
-  const owed = openOwed(context, pool);
+  const owed = openOwed(context, pool, (saga) => sagas.isOver(saga));
   const removed = openRemoved(context, pool);
   const marks = openMarks(context.settings);
   const sagas = sagaRunner(context, pool, { marks, epochs, removed });
@@ -75,38 +74,12 @@ export function service(context: Context): Service {
     });
     setTimeout(() => void off(), 30_000).unref();
   }
-  /** The saga that has a vserver and would wait for its dead host, as a get or a move that had just begun. */
-  function waitsFor(name: string, host: string): SagaState | undefined {
-    return sagas
-      .list({ limit: 1000 })
-      .find(
-        (one) =>
-          ['running', 'stuck'].includes(one.result) &&
-          one.vserver === name &&
-          one.steps.some((step) => step.host === host),
-      );
-  }
-  /** A recover; what waits for the dead host is ended by it, once nothing else is in its way. */
   async function recover(args: Args<'orchestrator.recover'>, call: Call) {
     await resumed.promise;
-    const dead = lost(pool, args.name);
-    const over = waitsFor(args.name, dead.host);
-    const stranded = over && sagas.stranded(over.id, dead.host);
-    if (stranded) {
-      const planned = await checkFinish(deciding, args, dead, stranded);
-      if (args.dryRun === true) return planned;
-      const ended = sagas.forsake(over.id, dead.host, call.issuer);
-      const debt = { host: dead.host, name: args.name, saga: over.id };
-      void ended.then(() => owed.add(debt)).catch(() => undefined);
-      return answer({ state: over, ended }, args.wait);
-    }
-    await planRecover(deciding, args);
-    if (over && args.dryRun !== true) {
-      const ended = await sagas.forsake(over.id, dead.host, call.issuer);
-      if (ended.result === 'stuck') throw new VsError('stuck', ended.message ?? `saga ${over.id} is stuck`);
-      await owed.add({ host: dead.host, name: args.name, saga: over.id });
-    }
-    return begin('recover')(args, call, over);
+    const { finish, over } = await makeWay({ deciding, sagas, owed }, args, call.issuer);
+    if (!finish) return begin('recover')(args, call, over);
+    const { state, ended } = finish;
+    return ended ? answer({ state, ended }, args.wait) : finish;
   }
 
   return {

@@ -65,6 +65,21 @@ test('two on one vserver never: also while it waits, after a restart, when stuck
   await life.asked('web2');
 });
 
+test('a saga is over when it has ended well or was undone, and nobody knows before a start is complete', async () => {
+  const world = runnerWorld();
+  const { state, ended } = world.remove('web1', 'host1');
+  await world.asked('web1');
+  expect(world.runner.isOver(state.id)).toBe(false);
+  const life = world.restart();
+  expect([life.runner.isOver(state.id), life.runner.isOver('forgotten')]).toEqual([false, false]);
+  life.runner.resume();
+  expect([life.runner.isOver(state.id), life.runner.isOver('forgotten')]).toEqual([false, true]);
+  life.answerAll();
+  await vi.waitFor(() => expect(life.runner.isOver(state.id)).toBe(true));
+  world.answerAll();
+  await ended;
+});
+
 test('a child is begun once in all lives of its parent, and its end is told again', async () => {
   const world = runnerWorld({ SAGAS_PER_HOST: 1 });
   const parent = { id: 'evacuate-1', signal: new AbortController().signal } as never;
