@@ -3,16 +3,14 @@ import type { Call, Context, Service } from '../../shared/service.ts';
 import type { Args } from '../../shared/contract/commands.ts';
 import type { SagaState } from '../../shared/contract/saga.ts';
 import { readAudit } from './audit.ts';
-import { checkFinish } from './finish.ts';
 import { openEpochs } from './epochs.ts';
 import { openHeardAudit } from './heard-audit.ts';
 import { openHistory } from './history.ts';
+import { makeWay } from './make-way.ts';
 import { openOwed } from './owed.ts';
 import { planners } from './planner.ts';
 import { openMarks } from './marks.ts';
 import type { Deciding, Planned } from './plans/planned.ts';
-import { lost, planRecover } from './plans/recover.ts';
-import { checkTurnBack } from './turn-back.ts';
 import { openPool } from './pool.ts';
 import { openRemoved } from './removed.ts';
 import { sagaRunner } from './runner.ts';
@@ -25,11 +23,7 @@ const SETTLE_MS = 3000;
 export function service(context: Context): Service {
   const pool = openPool(context);
   const epochs = openEpochs(context);
-  const owed = openOwed(context, {
-    isOnline: pool.isOnline,
-    // before its journal is read a saga is not known
-    isOver: async (id) => resumed.promise.then(() => sagas.isOver(id)),
-  });
+  const owed = openOwed(context, pool, (saga) => sagas.isOver(saga));
   const removed = openRemoved(context, pool);
   const marks = openMarks(context.settings);
   const sagas = sagaRunner(context, pool, { marks, epochs, removed });
@@ -84,45 +78,14 @@ export function service(context: Context): Service {
     });
     setTimeout(() => void off(), 30_000).unref();
   }
-  /** The saga that has a vserver and would wait for its dead host, as a get or a move that had just begun. */
-  function waitsFor(name: string, host: string): SagaState | undefined {
-    return sagas
-      .list({ limit: 1000 })
-      .find(
-        (one) =>
-          ['running', 'stuck'].includes(one.result) &&
-          one.vserver === name &&
-          one.steps.some((step) => step.host === host),
-      );
-  }
-  /** A recover; what waits for the dead host is ended by it, once nothing else is in its way. */
   async function recover(args: Args<'orchestrator.recover'>, call: Call) {
     await resumed.promise;
-    const homeless = sagas.homeless(args.name);
-    if (homeless) {
-      const { state, epoch } = await checkTurnBack(deciding, args, homeless);
-      if (args.dryRun === true) return { saga: state.id, state, undoes: true };
-      await owed.add({ host: homeless.target, name: args.name, saga: state.id });
-      const { ended } = sagas.turnBack(homeless, epoch, call.issuer);
-      return { ...(await answer({ state, ended }, args.wait, 'undone')), undoes: true };
-    }
-    const dead = lost(pool, args.name);
-    const over = waitsFor(args.name, dead.host);
-    const stranded = over && sagas.stranded(over.id, dead.host);
-    if (stranded) {
-      const planned = await checkFinish(deciding, args, dead, stranded);
-      if (args.dryRun === true) return planned;
-      await owed.add({ host: dead.host, name: args.name, saga: over.id });
-      const ended = sagas.forsake(over.id, dead.host, call.issuer);
-      return answer({ state: planned.state, ended }, args.wait);
-    }
-    await planRecover(deciding, args);
-    if (over && args.dryRun !== true) {
-      await owed.add({ host: dead.host, name: args.name, saga: over.id });
-      const ended = await sagas.forsake(over.id, dead.host, call.issuer);
-      if (ended.result === 'stuck') throw new VsError('stuck', ended.message ?? `saga ${over.id} is stuck`);
-    }
-    return begin('recover')(args, call, over);
+    const { finish, over } = await makeWay({ deciding, sagas, owed }, args, call.issuer);
+    if (!finish) return begin('recover')(args, call, over);
+    const { ended, ...begun } = finish;
+    if (!ended) return begun;
+    const wanted = begun.undoes ? 'undone' : 'done';
+    return { ...begun, ...(await answer({ state: begun.state, ended }, args.wait, wanted)) };
   }
 
   return {

@@ -21,6 +21,7 @@ import { openMarks } from './marks.ts';
 import type { Planned } from './plans/planned.ts';
 import type { Pool } from './pool.ts';
 import type { Removed } from './removed.ts';
+import { isFinished } from './replay.ts';
 import { openTelling } from './telling.ts';
 
 interface Begun {
@@ -67,6 +68,8 @@ export function sagaRunner(
   });
   const build = (plan: Plan, state: SagaState) => buildSaga(plan, state, agents, children);
   const former = openFormer({ bus, log, journals, agents, states, holds, damaged, carrier, publish, build });
+
+  let isResumed = false;
 
   /** Journals a saga and lets it run; with an id of its own it belongs to a step of its parent. Throws VsError. */
   function begin(
@@ -126,6 +129,7 @@ export function sagaRunner(
     /** Goes on with every saga that has no end yet. */
     resume(): void {
       former.resume();
+      isResumed = true;
       void finished.settle();
     },
     list(which: { limit: number; vserver?: string; running?: boolean }) {
@@ -137,9 +141,12 @@ export function sagaRunner(
     close: archive.close,
     /** Is there such a saga, running or not? */
     knows: (id: string): boolean => states.has(id) || damaged.has(id) || archive.has(id),
-    /** It has ended, done or undone, or is long forgotten. */
-    isOver: (id: string): boolean => !['running', 'stuck'].includes(states.get(id)?.result ?? 'done'),
     show,
+    /** Has it ended, or is it forgotten? Nobody knows before the sagas of a former life were taken over. */
+    isOver(id: string): boolean {
+      const state = states.get(id);
+      return isResumed && !damaged.has(id) && (!state || isFinished(state));
+    },
     ...openInterventions({
       journals,
       agents,
@@ -152,3 +159,4 @@ export function sagaRunner(
     }),
   };
 }
+export type Runner = ReturnType<typeof sagaRunner>;

@@ -5,23 +5,21 @@ import { run, start } from '../../shared/run.ts';
 import type { Admitted } from './admission.ts';
 import { answer } from './hello.ts';
 import { startGathered } from './gathered.ts';
+import { givingWay } from './giving-way.ts';
 import type { meter } from './progress.ts';
 import { PACKED, feed, sendStream } from './stream.ts';
+import { taking } from './taking.ts';
 import { type Way, openWire } from './wire.ts';
-
-/** A copy while the vserver runs gives way to guests and agents: nice(1), ionice(1). */
-const givingWay = ['nice', '-n', '10', 'ionice', '-t', '-c', '2', '-n', '7'];
 
 /** Target: takes one stream into staging. The words name the snapshot and the label; the last answer is one line {ok, error?}. */
 export async function receive(
-  { wire, words }: Admitted,
+  admitted: Admitted,
   staging: string,
   live: boolean,
   signal: AbortSignal,
 ): Promise<void> {
-  const giveUp = () => wire.destroy();
-  signal.addEventListener('abort', giveUp, { once: true });
-  try {
+  const { wire, words } = admitted;
+  await taking(admitted, signal, async () => {
     const [kind = '', snapshotName = '', label = '', packing] = words;
     if (
       kind !== 'btrfs-send' ||
@@ -39,12 +37,7 @@ export async function receive(
     if (error) await run(['btrfs', 'subvolume', 'delete', arrived], { okCodes: [0, 1] });
     else await rename(arrived, join(staging, label));
     wire.end(answer(error));
-  } catch (error) {
-    wire.destroy();
-    throw error;
-  } finally {
-    signal.removeEventListener('abort', giveUp);
-  }
+  });
 }
 
 /** Source: sends a snapshot (incremental to `parent`), then waits for the word of the target. */

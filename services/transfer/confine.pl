@@ -1,17 +1,16 @@
 #!/usr/bin/perl
-# confine.pl DIR TREE ro|rw[,low] TOOL ARGS...: runs a tool of /usr where it sees nothing but TREE, as /tree, and /usr, which it cannot change:
+# confine.pl DIR TREE ro|rw TOOL ARGS...: runs a tool of /usr where it sees nothing but TREE, as /tree, and /usr, which it cannot change:
 # no path and no symlink of a stream or of a guest leads it elsewhere, and no device node that it makes can be opened. DIR is an empty
 # directory; what is mounted there is seen by the tool alone and goes with it. The tool's own name is DIR/TOOL, for orphans.ts.
-# low: it gives way to others, at the processor and at the disk. Numbers of system calls and flags: unshare(2), mount(2), ioprio_set(2).
+# Numbers of system calls and flags: unshare(2), mount(2).
 use strict;
 use warnings;
 
 my ($directory, $tree, $how, $tool, @args) = @ARGV;
-defined $tool && $how =~ /^r[ow](,low)?$/ or die "usage: confine.pl DIR TREE ro|rw[,low] TOOL ARGS\n";
-my $low = $how =~ s/,low//;
+defined $tool && $how =~ /^r[ow]$/ or die "usage: confine.pl DIR TREE ro|rw TOOL ARGS\n";
 my $here = $0 =~ m{^(/.*)/}s ? $1 : die "confine.pl needs its whole path\n";
 my $amd64 = (`uname -m` =~ /x86_64/);
-my ($UNSHARE, $MOUNT, $IOPRIO_SET) = $amd64 ? (272, 165, 251) : (97, 40, 30);
+my ($UNSHARE, $MOUNT) = $amd64 ? (272, 165) : (97, 40);
 my ($RDONLY, $NOSUID, $NODEV, $NOEXEC, $REMOUNT, $BIND, $REC, $PRIVATE) = (1, 2, 4, 8, 32, 4096, 16384, 1 << 18);
 
 sub mounted {
@@ -24,10 +23,6 @@ sub shown {
     mounted('none', $to, '', $BIND | $REMOUNT | $flags, '');
 }
 
-if ($low) { # what it is refused it does without
-    setpriority(0, 0, 10);
-    syscall($IOPRIO_SET, 1, 0, 2 << 13 | 7); # best effort, the last of its class
-}
 syscall($UNSHARE, 0x20000) == 0 or die "unshare(CLONE_NEWNS): $!\n";
 mounted('none', '/', '', $REC | $PRIVATE, '');
 mounted('none', $directory, 'tmpfs', $NOSUID | $NODEV, 'mode=700,size=1m');

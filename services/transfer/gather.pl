@@ -1,17 +1,14 @@
 #!/usr/bin/perl
-# gather.pl SOCKET TOOL ARGS...: runs a tool that writes many small pieces, gives way to others as confine.pl does for "low", and passes on
-# what it writes in large ones, to who connects to SOCKET (a path) after it said that it is ready: each piece that Node reads costs it 20 us,
-# and btrfs send writes three for each small file. Ends as the tool does.
+# gather.pl SOCKET TOOL ARGS...: runs a tool that writes many small pieces, and passes on what it writes in large ones, to who connects to
+# SOCKET (a path) after it said that it is ready: each piece that Node reads costs it 20 us, and btrfs send writes three for each small
+# file. Ends as the tool does.
 use strict;
 use warnings;
 use IO::Socket::UNIX;
 
 my ($F_SETPIPE_SZ, $PIPE, $PIECE, $WAIT) = (1031, 1 << 20, 1 << 17, 20); # fcntl(2); what an unprivileged pipe may hold; bytes; seconds
-my $IOPRIO_SET = `uname -m` =~ /x86_64/ ? 251 : 30;
 my $path = shift @ARGV;
 @ARGV or die "usage: gather.pl SOCKET TOOL ARGS\n";
-setpriority(0, 0, 10); # what it is refused it does without
-syscall($IOPRIO_SET, 1, 0, 2 << 13 | 7); # best effort, the last of its class
 umask 0077;
 my $listener = IO::Socket::UNIX->new(Local => $path, Listen => 1) or die "$path: $!\n";
 syswrite STDOUT, "ready\n" or die "stdout: $!\n";

@@ -4,11 +4,12 @@ import { connect } from 'node:net';
 import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import { start } from '../../shared/run.ts';
+import { givingWay } from './giving-way.ts';
 
 /** So many frames are on their way at once. */
 const AHEAD = 4;
 
-/** Starts a tool behind gather.pl; what it writes is had from the socket, once it said on standard output that it is ready. */
+/** Starts a tool behind gather.pl, which gives way; what it writes is had from the socket, once it said on standard output that it is ready. */
 export function startGathered(
   runDir: string,
   argv: string[],
@@ -16,7 +17,10 @@ export function startGathered(
 ): { child: ChildProcess; socket: string } {
   const socket = join(runDir, `.transfer-${randomBytes(6).toString('hex')}`);
   const program = new URL('gather.pl', import.meta.url).pathname;
-  const child = start(['perl', program, socket, ...argv], { stdio: ['ignore', 'pipe', 'pipe'], signal });
+  const child = start([...givingWay, 'perl', program, socket, ...argv], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    signal,
+  });
   return { child, socket };
 }
 

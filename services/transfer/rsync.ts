@@ -6,6 +6,7 @@ import { VsError } from '../../shared/errors.ts';
 import { start } from '../../shared/run.ts';
 import type { Walked } from './changes.ts';
 import { confined } from './confine.ts';
+import { givingWay } from './giving-way.ts';
 import { readLine, wrongIn } from './hello.ts';
 import type { meter } from './progress.ts';
 import { LACKS, QUIET_SECONDS, carry, rsyncWire, throughWire } from './rsyncd.ts';
@@ -127,10 +128,10 @@ export async function sendRsync(
   ];
   const names = part && walked ? await open(walked.names) : undefined;
   const { code, text, errors, atPipe } = await confined(
-    { runDir, tree, write: false, low: !options.final },
+    { runDir, tree, write: false },
     argv,
     async (confinedArgv) => {
-      const child = start(confinedArgv, {
+      const child = start([...(options.final ? [] : givingWay), ...confinedArgv], {
         stdio: [names?.fd ?? 'ignore', 'pipe', 'pipe', ...(wire ? (['pipe'] as const) : [])],
         ...(wire ? {} : { env: { RSYNC_PASSWORD: way.secret } }),
       });

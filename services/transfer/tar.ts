@@ -5,9 +5,11 @@ import { start } from '../../shared/run.ts';
 import type { Admitted } from './admission.ts';
 import { confined } from './confine.ts';
 import { startGathered } from './gathered.ts';
+import { givingWay } from './giving-way.ts';
 import { answer } from './hello.ts';
 import type { meter } from './progress.ts';
 import { PACKED, feed, sendStream } from './stream.ts';
+import { taking } from './taking.ts';
 import { type Way, openWire } from './wire.ts';
 
 /** What both ends keep; --format=posix has nanoseconds (tar(1)). Hard links are kept always, sockets never: walk.pl lists them. */
@@ -45,7 +47,7 @@ export async function sendTar(
     '.',
   ];
   const wire = await openWire(way, ['tar', ...(packed ? [PACKED] : [])]);
-  await confined({ runDir, tree, write: false, low: true }, argv, async (confinedArgv) => {
+  await confined({ runDir, tree, write: false }, argv, async (confinedArgv) => {
     const { child, socket } = startGathered(runDir, confinedArgv, signal);
     await sendStream(child, wire, { tool: 'tar', signal, socket, bwlimit, packed, okCodes: [0, 1] }, count);
   });
@@ -53,13 +55,12 @@ export async function sendTar(
 
 /** Target: unpacks a stream into an empty tree, out of which nothing in it leads; the last answer is one line {ok, error?}. */
 export async function receiveTar(
-  { wire, words }: Admitted,
+  admitted: Admitted,
   options: { tree: string; runDir: string; signal: AbortSignal; onLog: (line: string) => void },
 ): Promise<void> {
   const { tree, runDir, signal, onLog } = options;
-  const giveUp = () => wire.destroy();
-  signal.addEventListener('abort', giveUp, { once: true });
-  try {
+  const { wire, words } = admitted;
+  await taking(admitted, signal, async () => {
     const [kind, packing] = words;
     if (kind !== 'tar') throw new VsError('refused', 'a transfer came that is none of tar');
     for (const left of await readdir(tree)) await rm(join(tree, left), { recursive: true }); // of a try that was cut off
@@ -73,18 +74,13 @@ export async function receiveTar(
       '-f',
       '-',
     ];
-    await confined({ runDir, tree, write: true, low: true }, argv, async (confinedArgv) => {
-      const child = start(confinedArgv, { stdio: ['pipe', 'ignore', 'pipe'] });
+    await confined({ runDir, tree, write: true }, argv, async (confinedArgv) => {
+      const child = start([...givingWay, ...confinedArgv], { stdio: ['pipe', 'ignore', 'pipe'] });
       const end = () => child.kill('SIGTERM');
       signal.addEventListener('abort', end, { once: true });
       const error = await feed(wire, child, 'tar', { packed: packing === PACKED, signal });
       if (error) onLog(error);
       wire.end(answer(error));
     });
-  } catch (error) {
-    wire.destroy();
-    throw error;
-  } finally {
-    signal.removeEventListener('abort', giveUp);
-  }
+  });
 }

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
 import { afterAll, describe, expect, test } from 'vitest';
 import { confined } from '../../services/transfer/confine.ts';
+import { givingWay } from '../../services/transfer/giving-way.ts';
 import { END, pace, sendFramed } from '../../services/transfer/frames.ts';
 import { openWire } from '../../services/transfer/wire.ts';
 import { readLine } from '../../services/transfer/hello.ts';
@@ -238,8 +239,8 @@ test.skipIf(!root)(
     const tree = join(directory, 'low');
     mkdirSync(tree, { recursive: true });
     const how = (low: boolean) =>
-      confined({ runDir: directory, tree, write: false, low }, ['sh', '-c', 'nice; ionice'], async (argv) =>
-        execFileSync(argv[0] ?? '', argv.slice(1), { encoding: 'utf8' }),
+      confined({ runDir: directory, tree, write: false }, ['sh', '-c', 'nice; ionice'], async (argv) =>
+        execFileSync('env', [...(low ? givingWay : []), ...argv], { encoding: 'utf8' }),
       );
     expect(await how(true)).toBe('10\nbest-effort: prio 7\n');
     expect(await how(false)).toMatch(/^\d\n(none|best-effort): prio [04]\n$/);

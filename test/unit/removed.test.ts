@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
@@ -24,22 +24,26 @@ function master({
     topics: topicsFor('vs/1'),
     retain: (where: string, payload: unknown) =>
       void (payload === null ? retained.delete(where) : retained.set(where, payload)),
+    alert: (subject: string, check: string, alert: { message: string }) =>
+      void alerts.set(`${subject}/${check}`, alert.message),
     async subscribe(filter: string, listener: (topic: string, payload: unknown) => void) {
       listeners.push([filter, listener]);
       for (const [where, payload] of retained) if (matches(filter, where)) listener(where, payload);
     },
   };
+  const alerts = new Map<string, string>();
   const shown: { uuid: string; epoch: number }[] = [];
   const context = {
     bus,
     settings: { STATE_DIR: stateDir, TRASH_DAYS: days },
-    log: { warn: () => undefined },
+    log: { warn: () => undefined, error: () => undefined },
   };
   const all = openRemoved(context as never, { all: () => shown as never });
   return {
     ...all,
     stateDir,
     retained,
+    alerts,
     shown,
     say(where: string, payload: unknown) {
       for (const [filter, listener] of listeners) if (matches(filter, where)) listener(where, payload);
@@ -104,9 +108,43 @@ test.each<[string, number, number, number | undefined, boolean]>([
   await one.stop();
 });
 
-test('a damaged file is named, and what the broker has of it stays', async () => {
+test.each<[string, string]>([
+  ['no JSON', '{"version":1,'],
+  ['of another form', '{"version":1,"removed":[{"uuid":"none"}]}'],
+])('a damaged file (%s) is kept aside, and what the broker tells counts, in each life', async (_, text) => {
   const one = master({ retained: new Map([[topic, removed(2)]]) });
-  writeFileSync(`${one.stateDir}/removed.json`, '{"version":1,');
-  await expect(one.start()).rejects.toThrow('removed.json is not valid JSON');
+  writeFileSync(`${one.stateDir}/removed.json`, text);
+  await one.start();
+  const aside = readdirSync(one.stateDir).find((name) => name.startsWith('removed.json.damaged-')) ?? '';
+  expect(readFileSync(`${one.stateDir}/${aside}`, 'utf8')).toBe(text);
+  expect(one.alerts.get('orchestrator/removed')).toContain(aside);
+  expect(one.retained.get(topic)).toMatchObject({ epoch: 2 });
+  // this life ends before anything was written: the next one still clears nothing
+  rmSync(`${one.stateDir}/removed.json`, { force: true });
+  const next = master(one);
+  await next.start();
+  expect(next.all()).toEqual([expect.objectContaining({ uuid, epoch: 2 })]);
+  next.say(`vs/1/master/removed/${other}`, 'nothing that is known');
+  await next.add({ ...removed(5), uuid: other });
+  await next.stop();
+  // a person has looked at it: from now on the file alone counts
+  rmSync(`${one.stateDir}/${aside}`);
+  const last = master({
+    stateDir: one.stateDir,
+    retained: new Map([[`${topic.slice(0, -1)}0`, removed(3)]]),
+  });
+  await last.start();
+  expect(last.alerts.get('orchestrator/removed')).toBeUndefined();
+  expect([...last.retained.keys()].sort()).toEqual([topic, `vs/1/master/removed/${other}`]);
+  await last.stop();
+});
+
+test('a file that was not read, whatever the reason, is not written over', async () => {
+  const one = master();
+  const text = JSON.stringify({ version: 1, removed: [{ ...removed(3), uuid: other }] });
+  writeFileSync(`${one.stateDir}/removed.json`, text);
+  await one.add(removed(2));
+  await one.stop();
   expect(one.retained.has(topic)).toBe(true);
+  expect(readFileSync(`${one.stateDir}/removed.json`, 'utf8')).toBe(text);
 });

@@ -65,6 +65,21 @@ test('two on one vserver never: also while it waits, after a restart, when stuck
   await life.asked('web2');
 });
 
+test('a saga is over when it has ended well or was undone, and nobody knows before a start is complete', async () => {
+  const world = runnerWorld();
+  const { state, ended } = world.remove('web1', 'host1');
+  await world.asked('web1');
+  expect(world.runner.isOver(state.id)).toBe(false);
+  const life = world.restart();
+  expect([life.runner.isOver(state.id), life.runner.isOver('forgotten')]).toEqual([false, false]);
+  life.runner.resume();
+  expect([life.runner.isOver(state.id), life.runner.isOver('forgotten')]).toEqual([false, true]);
+  life.answerAll();
+  await vi.waitFor(() => expect(life.runner.isOver(state.id)).toBe(true));
+  world.answerAll();
+  await ended;
+});
+
 test('a child is begun once in all lives of its parent, and its end is told again', async () => {
   const world = runnerWorld({ SAGAS_PER_HOST: 1 });
   const parent = { id: 'evacuate-1', signal: new AbortController().signal } as never;
@@ -129,6 +144,31 @@ test('a full disk of the master is waited for: no effect before its line, an ale
   expect((await one.ended).result).toBe('done');
   expect(world.alerts.get('web1 journal')).toBe('');
   expect(readFileSync(join(directory, `${one.state.id}.jsonl`), 'utf8')).not.toContain('"waits":"');
+});
+
+test('a host is given up only by a word that is on the disk: else its saga goes on and asks it', async () => {
+  const journals = openJournals(mkdtempSync(join(tmpdir(), 'vs-forsake-')));
+  let full = true;
+  const world = runnerWorld(
+    {},
+    {
+      ...journals,
+      append(id, line) {
+        if (full && line.kind === 'abort') throw new Error('ENOSPC: no space left on device, write');
+        journals.append(id, line);
+      },
+    },
+  );
+  const one = world.remove('web1', 'host1');
+  const other = world.remove('web2', 'host1');
+  await world.asked('web1', 'web2');
+  await expect(world.runner.forsake(one.state.id, 'host1', 'anna')).rejects.toThrow(/it is not aborted/);
+  full = false;
+  const forsaken = world.runner.forsake(other.state.id, 'host1', 'anna');
+  world.answerAll();
+  expect([(await one.ended).result, (await forsaken).result]).toEqual(['done', 'undone']);
+  expect(world.calls).toContain('host-agent.release@host1 web1');
+  expect(world.calls).not.toContain('host-agent.unlock@host1 web2');
 });
 
 /** Changes a character in a line of a journal, as a failing disk does. */
