@@ -13,6 +13,7 @@ import { announceBatch, startHook } from './hook.ts';
 import { ip, links } from './ip.ts';
 import { bridgeOf, usersOf, vethOf } from './plan.ts';
 import { clearProbes, whoAnswers } from './probe.ts';
+import { reaches } from './reach.ts';
 import { vethRules, vethTable } from './rules.ts';
 
 /** The network service: bridges and VLANs of this host, and the veth, rules and addresses of its vservers. */
@@ -70,6 +71,7 @@ export function service(context: Context): Service {
             await whoAnswers(bridge, args, resolve);
           }).catch(reject);
         }),
+      'network.reach': async ({ address }) => ({ answers: await reaches(address) }),
       'network.attach': async (args): Promise<Attachment> => {
         const network = await find(args.network);
         const bridge = await inTurn(() => bridgeUp(network, settings.MTU));

@@ -15,6 +15,8 @@ export interface StepContext {
   /** The same for each try of the same do or undo, so that an agent joins or repeats its answer. */
   command: (what: string) => string;
   progress(data: Record<string, unknown>): void;
+  /** In an undo past the point of no return: the target is dead, and the source takes it back with this epoch. */
+  back?: number | undefined;
   /** A line for people under this step: "host2 has 41 GB free". */
   say(message: string): void;
   /** Ends the row of what was done so far with a message, and begins one of its own, such as "delta 1". */
@@ -41,11 +43,13 @@ export interface Saga {
   abortReason?: string;
   /** It is at its point of no return, or past it. */
   past?: boolean;
+  /** A person said, past the point of no return, that the target is dead: it is undone all the same, and owned by this epoch. */
+  back?: number;
   /** Hosts at which it takes one of the places for sagas (SAGAS_PER_HOST); none: it only waits for others. */
   places: string[];
   /** A step that changed things is named in the closing sentence by this. */
   closing(outputs: Record<string, Output>, state: SagaState): string;
-  failed(reason: string, state: SagaState): string;
+  failed(reason: string, state: SagaState, back: boolean): string;
 }
 export interface ExecutorParts {
   journals: Journals;
@@ -76,7 +80,7 @@ export async function execute(saga: Saga, parts: ExecutorParts): Promise<SagaSta
   const now = () => Math.round(origin + clock.elapsed());
   const outputs = past.outputs;
   let pnr = past.pnr;
-  if (pnr) saga.past = true;
+  if (pnr || past.back) saga.past = true;
   const wasDown = (line: Line) =>
     line.kind === 'started' && steps.some((step) => step.name === line.step && step.downtime);
   let downSince = lines.find(wasDown)?.ts;
@@ -113,6 +117,7 @@ export async function execute(saga: Saga, parts: ExecutorParts): Promise<SagaSta
       outputs,
       signal: saga.abort.signal,
       issuer: state.issuer,
+      back: saga.back,
       command: (name) =>
         `${state.id}-${step.name}-${what}-${name}-${past.lives > 0 ? `${past.lives}_` : ''}${attempt}`
           .replace(/[^A-Za-z0-9_-]/g, '_')
@@ -165,7 +170,7 @@ export async function execute(saga: Saga, parts: ExecutorParts): Promise<SagaSta
   async function forward(step: Step): Promise<void> {
     for (let attempt = 0; ; attempt++) {
       try {
-        if (saga.abortReason && !pnr) throw new VsError('refused', saga.abortReason);
+        if (saga.abortReason && (!pnr || saga.back)) throw new VsError('refused', saga.abortReason);
         const begun = now();
         mark(step, 'running', { started: begun });
         await write({ kind: 'started', step: step.name });
@@ -177,6 +182,7 @@ export async function execute(saga: Saga, parts: ExecutorParts): Promise<SagaSta
         }
         if (step.downtime) downSince ??= begun;
         const output = (await step.do(context(step, 'do', attempt))) ?? {};
+        if (saga.back) throw new VsError('refused', saga.abortReason ?? ''); // who is dead was not asked
         const done = now();
         const mine = state.steps.filter((row) => (row.started ?? 0) >= begun && row.state !== 'waiting');
         const rows = mine.map((row) => (row.state === 'running' ? { ...row, ...doneAt(row, done) } : row));
@@ -188,6 +194,7 @@ export async function execute(saga: Saga, parts: ExecutorParts): Promise<SagaSta
         return;
       } catch (error) {
         parts.log(sentence(error), { saga: state.id, step: step.name, attempt });
+        if (saga.back) pnr = false;
         if (saga.abortReason && !pnr) throw new VsError('refused', saga.abortReason, { cause: error });
         if (!pnr || attempt >= parts.retry.times) throw error;
         await write({ kind: 'retry', step: step.name, message: sentence(error) });
@@ -284,6 +291,7 @@ export async function execute(saga: Saga, parts: ExecutorParts): Promise<SagaSta
     saga.failed(
       isAbort ? error.message : `step "${error?.step}" failed on ${error?.host}: ${error?.message}`,
       state,
+      saga.back !== undefined,
     ),
   );
 }

@@ -4,7 +4,7 @@ import type { VserverState } from '../../shared/contract/vserver.ts';
 import { VsError } from '../../shared/errors.ts';
 import type { Deciding } from './plans/planned.ts';
 import { requireConfirmed } from './plans/recover.ts';
-import { requireDeadSilence } from './silence.ts';
+import { looksFrom, requireDeadSilence } from './silence.ts';
 
 /** A move that is past its point of no return and waits for its source, which a person says is dead. */
 export interface Stranded {
@@ -31,7 +31,8 @@ export async function checkFinish(
       `the move ${move.id} has brought all of ${name} to ${target}, and waits only for ${dead.host}: vs recover ${name} --host ${target} finishes it there`,
     );
   pool.requireHost(target);
-  await requireDeadSilence((question) => context.bus.request(target, 'network.check', question), dead);
+  const looks = looksFrom(context.bus, target);
+  await requireDeadSilence(looks, { ...dead, management: pool.info(dead.host)?.address });
   const title = `${move.title}; the move is finished on ${target}, without ${dead.host}`;
   return { saga: move.id, state: { ...move, title } };
 }

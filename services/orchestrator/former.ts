@@ -1,5 +1,6 @@
 import type { SagaState } from '../../shared/contract/saga.ts';
 import type { Context } from '../../shared/service.ts';
+import type { MortalAgents } from './agent.ts';
 import type { Plan } from './build.ts';
 import type { Carrier } from './carry.ts';
 import type { openDamaged } from './damaged.ts';
@@ -19,6 +20,7 @@ export function openFormer(parts: {
   bus: Context['bus'];
   log: Context['log'];
   journals: Journals;
+  agents: Pick<MortalAgents, 'giveUp'>;
   states: Map<string, SagaState>;
   holds: Holds;
   damaged: ReturnType<typeof openDamaged>;
@@ -26,7 +28,7 @@ export function openFormer(parts: {
   publish(state: SagaState): void;
   build(plan: Plan, state: SagaState): Saga;
 }) {
-  const { bus, log, journals, states, holds, damaged, carrier, publish, build } = parts;
+  const { bus, log, journals, agents, states, holds, damaged, carrier, publish, build } = parts;
   /** An unfinished saga from its journal; undefined: it has ended, or nothing was done. Throws VsError. */
   function load(id: string): Found | undefined {
     const lines = journals.read(id);
@@ -39,7 +41,11 @@ export function openFormer(parts: {
       states.set(id, found.state);
       return undefined;
     }
-    return { saga: build(found.plan, found.state), atWork: found.atWork };
+    const { dead, back } = found.past;
+    for (const host of dead) agents.giveUp(id, host);
+    const saga = build(found.plan, found.state);
+    if (back) Object.assign(saga, { back: back.epoch, abortReason: back.message });
+    return { saga, atWork: found.atWork };
   }
   /** Takes over what a former life left of a saga; answers it when it shall go on. */
   function takeOver(id: string): Found | undefined {

@@ -7,7 +7,7 @@ import type { Stranded } from './finish.ts';
 import type { Former } from './former.ts';
 import { type Journals, type Line, notWritten } from './journal.ts';
 import { recall, replay } from './replay.ts';
-import type { Running } from './turns.ts';
+import type { Homeless } from './turn-back.ts';
 
 /** What people may do about a saga that runs or is stuck. */
 export function openInterventions(parts: {
@@ -16,30 +16,33 @@ export function openInterventions(parts: {
   damaged: ReturnType<typeof openDamaged>;
   carrier: Carrier;
   former: Former;
+  states: Map<string, SagaState>;
+  isOnline(host: string): boolean;
   /** Throws VsError when there is none. */
   show(id: string): { saga: SagaState; journal: Line[] };
 }) {
-  const { journals, agents, damaged, former, show } = parts;
+  const { journals, agents, damaged, former, states, isOnline, show } = parts;
   const { running, note, run } = parts.carrier;
   const isPast = (id: string, journal: Line[]): boolean =>
     running.get(id)?.saga.past === true || replay(journal).pnr;
 
-  /** It is aborted, durably, when this returns. Throws VsError. */
-  function cut(id: string, issuer: string): Running {
+  /** `dead`: a host that is not asked any more, for a person says that it is dead. */
+  async function abort(id: string, issuer: string, dead?: string): Promise<SagaState> {
     show(id);
     const one = running.get(id);
     if (!one) throw new VsError('refused', `saga ${id} has ended`);
     if (isPast(id, journals.read(id)))
       throw new VsError('refused', `saga ${id} is past its point of no return; it goes on to its end`);
     try {
-      journals.append(id, { kind: 'abort', message: `aborted by ${issuer}` });
+      journals.append(id, { kind: 'abort', message: `aborted by ${issuer}`, ...(dead ? { dead } : {}) });
     } catch (error) {
       throw notWritten(error, 'it is not aborted');
     }
+    if (dead) agents.giveUp(id, dead);
     one.saga.abortReason = `aborted by ${issuer}`;
     one.saga.abort.abort();
     one.go?.();
-    return one;
+    return one.ended;
   }
   /** A stuck one tries again. */
   async function again(id: string, issuer = 'unknown'): Promise<SagaState> {
@@ -62,6 +65,40 @@ export function openInterventions(parts: {
     const { source, target } = found.plan.plan;
     return source === host ? { move: saga, target } : undefined;
   }
+  /** A move of that vserver past its point of no return whose target is away, and whose source has all of it still. */
+  function homeless(name: string): Homeless | undefined {
+    for (const move of states.values()) {
+      if (move.vserver !== name || move.kind !== 'move' || !['running', 'stuck'].includes(move.result))
+        continue;
+      if (damaged.has(move.id)) continue;
+      const found = recall(move.id, journals.read(move.id));
+      if (found.finished || found.plan.kind !== 'move') continue;
+      const { pnr, started } = found.past;
+      const { source, target, epoch } = found.plan.plan;
+      if (pnr && !started.has('clean up') && !isOnline(target))
+        return { move, source, target, epoch: epoch + 1 };
+    }
+    return undefined;
+  }
+  /** Undoes such a move all the same, for a person says that its target is dead: its source takes it back with this epoch. */
+  async function turnBack({ move, target }: Homeless, epoch: number, issuer: string): Promise<SagaState> {
+    const { id, vserver } = move;
+    if (homeless(vserver)?.move.id !== id)
+      throw new VsError('conflict', `the move ${id} has gone on meanwhile; see it with: vs saga show ${id}`);
+    const message = `${issuer} says that ${target} is dead`;
+    try {
+      journals.append(id, { kind: 'return', message, epoch, dead: target });
+    } catch (error) {
+      throw notWritten(error, 'nothing was changed');
+    }
+    const one = running.get(id);
+    if (!one) return again(id, issuer);
+    Object.assign(one.saga, { back: epoch, abortReason: message });
+    agents.giveUp(id, target);
+    one.saga.abort.abort();
+    one.go?.();
+    return one.ended;
+  }
   /**
    * Ends a saga that waits for a host which a person says is dead: what is to be undone on other hosts is undone. Past the
    * point of no return a move goes on without its source; all else is refused.
@@ -69,7 +106,8 @@ export function openInterventions(parts: {
   async function forsake(id: string, host: string, issuer: string): Promise<SagaState> {
     const { saga, journal } = show(id);
     if (stranded(id, host)) {
-      note(id, { kind: 'waits', message: `${issuer} says that ${host} is dead: it is not asked any more` });
+      const message = `${issuer} says that ${host} is dead: it is not asked any more`;
+      note(id, { kind: 'waits', message, dead: host });
       agents.giveUp(id, host);
       return saga.result === 'stuck' ? again(id, issuer) : (running.get(id)?.ended ?? saga);
     }
@@ -78,15 +116,16 @@ export function openInterventions(parts: {
         'conflict',
         `${saga.kind} ${id} has ${saga.vserver}, and is past its point of no return; see it with: vs saga show ${id}`,
       );
-    // one that goes forward must ask that host: an answer that nobody gave would count as success
-    const one = saga.result === 'stuck' ? undefined : cut(id, issuer);
-    agents.giveUp(id, host);
-    return one ? one.ended : again(id, issuer);
+    if (saga.result !== 'stuck') return abort(id, issuer, host);
+    note(id, { kind: 'waits', message: `${issuer} says that ${host} is dead`, dead: host });
+    return again(id, issuer);
   }
   return {
-    abort: async (id: string, issuer: string): Promise<SagaState> => cut(id, issuer).ended,
+    abort: (id: string, issuer: string) => abort(id, issuer),
     again,
     stranded,
+    homeless,
+    turnBack,
     forsake,
   };
 }

@@ -32,6 +32,7 @@ export interface Line {
     | 'undone'
     | 'abort'
     | 'pnr'
+    | 'return'
     | 'end';
   step?: string;
   [key: string]: unknown;

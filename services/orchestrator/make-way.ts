@@ -7,12 +7,13 @@ import type { Owed } from './owed.ts';
 import type { Deciding } from './plans/planned.ts';
 import { lost, planRecover } from './plans/recover.ts';
 import type { Runner } from './runner.ts';
+import { checkTurnBack } from './turn-back.ts';
 
 /** What is in the way of a recover: a saga that ends, or the move that brings all of it by itself. */
 interface Way {
   /** That has been ended; of a dry run: that would be. */
   over?: SagaState | undefined;
-  /** The recover is this move, without its source; of a dry run without `ended`. */
+  /** The recover is this move, without its source, or turned back without its target; of a dry run without `ended`. */
   finish?: Data<'orchestrator.recover'> & { ended?: Promise<SagaState> };
 }
 
@@ -23,23 +24,31 @@ interface Way {
 export async function makeWay(
   parts: {
     deciding: Deciding;
-    sagas: Pick<Runner, 'list' | 'stranded' | 'forsake'>;
+    sagas: Pick<Runner, 'list' | 'homeless' | 'turnBack' | 'stranded' | 'forsake'>;
     owed: Pick<Owed, 'add' | 'drop'>;
   },
   args: Args<'orchestrator.recover'>,
   issuer: string,
 ): Promise<Way> {
   const { deciding, sagas, owed } = parts;
-  const dead = lost(deciding.pool, args.name);
-  const over = sagas.list({ limit: 1000 }).find((one) => waitsFor(one, dead));
   /** Its end, once that is certain to come. */
-  async function forsake(saga: string): Promise<{ ended: Promise<SagaState> }> {
-    const debt = { host: dead.host, name: args.name, saga };
+  async function ends(saga: string, host: string, end: () => Promise<SagaState>) {
+    const debt = { host, name: args.name, saga };
     await owed.add(debt);
-    const ended = sagas.forsake(saga, dead.host, issuer);
+    const ended = end();
     ended.catch(() => owed.drop(debt)).catch(() => undefined); // it was refused, or goes on
     return { ended };
   }
+  const homeless = sagas.homeless(args.name);
+  if (homeless) {
+    const { answer, epoch } = await checkTurnBack(deciding, args, homeless);
+    if (args.dryRun === true) return { finish: answer };
+    const back = () => sagas.turnBack(homeless, epoch, issuer);
+    return { finish: { ...answer, ...(await ends(answer.saga, homeless.target, back)) } };
+  }
+  const dead = lost(deciding.pool, args.name);
+  const over = sagas.list({ limit: 1000 }).find((one) => waitsFor(one, dead));
+  const forsake = (saga: string) => ends(saga, dead.host, () => sagas.forsake(saga, dead.host, issuer));
   const stranded = over && sagas.stranded(over.id, dead.host);
   if (over && stranded) {
     const planned = await checkFinish(deciding, args, dead, stranded);

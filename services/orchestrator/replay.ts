@@ -16,13 +16,23 @@ export function replay(lines: Line[]) {
   let pnr = false;
   let failure: { step: string; message: string; code: string; host?: string | undefined } | undefined;
   let ended: Line | undefined;
+  /** A person said, past the point of no return, that the target is dead: the source takes it back, with this epoch. */
+  let back: { epoch: number; message: string } | undefined;
+  /** Hosts of which a person said that they are dead. */
+  const dead = new Set<string>();
   /** How often it was stuck: a new life of it asks anew, and is not given the answers of the last one. */
   let lives = 0;
   for (const line of lines) {
     const step = line.step ?? '';
     if (line.kind === 'started') started.add(step);
     if (line.kind === 'succeeded') outputs[step] = (line['output'] as Output | undefined) ?? {};
-    if (line.kind === 'failed')
+    if (typeof line['dead'] === 'string') dead.add(line['dead']);
+    if (line.kind === 'return') {
+      pnr = false;
+      back = { epoch: Number(line['epoch']), message: String(line['message']) };
+      failure = { step: 'abort', message: back.message, code: 'refused' };
+    }
+    if (line.kind === 'failed' && !back)
       failure = {
         step,
         message: String(line['message']),
@@ -39,7 +49,7 @@ export function replay(lines: Line[]) {
       lives++;
     }
   }
-  return { outputs, started, undone, pnr, failure, ended, lives };
+  return { outputs, started, undone, pnr, failure, back, dead, ended, lives };
 }
 
 const begun = z.looseObject({
@@ -50,7 +60,7 @@ const begun = z.looseObject({
 /** A saga as its journal has it. */
 export type Recalled =
   | { finished: true; state: SagaState }
-  | { finished: false; state: SagaState; plan: Plan; atWork: boolean };
+  | { finished: false; state: SagaState; plan: Plan; atWork: boolean; past: ReturnType<typeof replay> };
 
 /**
  * What a later life does with a journal: nothing when it has ended (its kind may be one of a newer version then), else go
@@ -70,6 +80,6 @@ export function recall(id: string, written: Line[]): Recalled {
     );
   const { plan, state } = first.data;
   const atWork = past.started.size > 0 || past.failure !== undefined;
-  return { finished: false, state: last ?? state, plan, atWork };
+  return { finished: false, state: last ?? state, plan, atWork, past };
 }
 export const isFinished = (state: SagaState): boolean => state.result === 'done' || state.result === 'undone';

@@ -67,7 +67,7 @@ export function sagaRunner(
     begin: (planned, args, issuer, child) => begin(planned, args, issuer, false, child).ended,
   });
   const build = (plan: Plan, state: SagaState) => buildSaga(plan, state, agents, children);
-  const former = openFormer({ bus, log, journals, states, holds, damaged, carrier, publish, build });
+  const former = openFormer({ bus, log, journals, agents, states, holds, damaged, carrier, publish, build });
 
   let isResumed = false;
 
@@ -147,7 +147,16 @@ export function sagaRunner(
       const state = states.get(id);
       return isResumed && !damaged.has(id) && (!state || isFinished(state));
     },
-    ...openInterventions({ journals, agents, damaged, carrier, former, show }),
+    ...openInterventions({
+      journals,
+      agents,
+      damaged,
+      carrier,
+      former,
+      states,
+      isOnline: pool.isOnline,
+      show,
+    }),
   };
 }
 export type Runner = ReturnType<typeof sagaRunner>;

@@ -1,10 +1,22 @@
 import type { Args, Data } from '../../shared/contract/commands.ts';
 import type { VserverConfig, VserverState } from '../../shared/contract/vserver.ts';
+import type { Bus } from '../../shared/bus.ts';
 import { VsError } from '../../shared/errors.ts';
 
 export type Addresses = Pick<VserverConfig, 'network' | 'address' | 'address6'>;
 /** Has a host ask its network. */
 type Ask = (question: Args<'network.check'>) => Promise<Data<'network.check'>>;
+/** The same, and whether another host answers it. */
+export interface Looks {
+  check: Ask;
+  reach(question: Args<'network.reach'>): Promise<Data<'network.reach'>>;
+}
+
+/** What a host sees, for who decides before a saga. */
+export const looksFrom = (bus: Pick<Bus, 'request'>, host: string): Looks => ({
+  check: (question) => bus.request(host, 'network.check', question),
+  reach: (question) => bus.request(host, 'network.reach', question),
+});
 
 /** Nobody answers at the addresses: the network says so, whatever the pool believes. `of`: whose they are, for people. Throws 'refused'. */
 export async function requireSilence(ask: Ask, addresses: Addresses, of?: string): Promise<void> {
@@ -20,14 +32,22 @@ export async function requireSilence(ask: Ask, addresses: Addresses, of?: string
   if (taken6) throw new VsError('refused', `${address6}${whose} is in use: it answers on network ${network}`);
 }
 
-/** The same of a vserver whose host is said to be dead: it might only be cut off from the master. Throws 'refused'. */
+/**
+ * The same of a vserver whose host is said to be dead: it might only be cut off from the master. What is frozen or stopped there
+ * answers nothing, so the host itself is asked, too, at its management address. Throws 'refused'.
+ */
 export async function requireDeadSilence(
-  ask: Ask,
-  dead: Addresses & Pick<VserverState, 'name' | 'mac' | 'host'>,
+  { check, reach }: Looks,
+  dead: Addresses & Pick<VserverState, 'name' | 'mac' | 'host'> & { management: string | undefined },
 ): Promise<void> {
-  const { name, address, mac, host } = dead;
+  const { name, address, mac, host, management } = dead;
+  if (management !== undefined && (await reach({ address: management })).answers)
+    throw new VsError(
+      'refused',
+      `${host} still answers at ${management}: it is not dead, only cut off from the master, or its agent does not run; switch it off first`,
+    );
   try {
-    await requireSilence(ask, dead, name);
+    await requireSilence(check, dead, name);
   } catch (error) {
     if (!(error instanceof VsError) || error.details?.['answers'] !== mac) throw error;
     throw new VsError(

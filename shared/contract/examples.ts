@@ -79,6 +79,7 @@ export const examples: { [K in CommandName]: z.input<(typeof commands)[K]['args'
   'network.up': { network },
   'network.down': { network },
   'network.check': { network, address, address6: 'fd60:10::5' },
+  'network.reach': { address: '192.0.2.11' },
   'network.attach': { name, network, mac, address, prefix: 24 },
   'network.detach': { name },
   'network.link': { name, up: false },

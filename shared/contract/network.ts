@@ -66,6 +66,11 @@ export const networkCommands = {
     z.strictObject({ network: name, address: ipv4, address6: ipv6.optional() }),
     z.object({ answers: mac.nullable(), taken6: z.boolean().optional() }),
   ),
+  'network.reach': hostCommand(
+    'does another machine answer at its management address? (ICMP echo, IPv4 or IPv6)',
+    z.strictObject({ address: z.union([ipv4, ipv6]) }),
+    z.object({ answers: z.boolean() }),
+  ),
   'network.attach': hostCommand(
     'network up and rule files ready; what the runtime needs for the veth',
     z.strictObject({

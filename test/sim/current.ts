@@ -65,3 +65,7 @@ export function nodeNow(): number | undefined {
   const life = currentRun();
   return life && world ? EPOCH + Math.floor(world.loop.now()) + life.node.skew : undefined;
 }
+
+/** The management address of a machine of the simulation. */
+export const managementOf = (host: string): string =>
+  `10.0.0.${host === 'master' ? 100 : Number(host.slice(4))}`;

@@ -20,6 +20,8 @@ export function openHistory(world: World, seen: Map<string, Seen>) {
         base.set(uuid, version);
   for (const [uuid, version] of base) floors.set(uuid, version);
 
+  /** What was in the data of a vserver on a host when that gave it up. */
+  const given = new Map<string, number>();
   const of = (uuid: string) => owners.get(uuid) ?? [];
   /** A recover takes a copy of before: what its dead host had is lost. */
   const isRecover = (saga: string | undefined) => saga?.startsWith('recover-') === true;
@@ -46,15 +48,21 @@ export function openHistory(world: World, seen: Map<string, Seen>) {
       world.say(host.name, `owns ${name}, epoch ${epoch}`);
       const here = dataOn(host.name, uuid);
       if (here === undefined) return;
+      // the target of its move is dead, and the source takes back what it had; what it still owned it has anyway
+      const had = given.get(`${host.name} ${uuid}`);
+      const isBack = world.deeds.saidDead.has(name) && before.some((one) => one.host === host.name);
       const floor = isRecover(saga)
         ? (base.get(uuid) ?? 0)
-        : Math.max(floors.get(uuid) ?? 0, (last && dataOn(last.host, uuid)) ?? 0);
+        : isBack
+          ? (had ?? 0)
+          : Math.max(floors.get(uuid) ?? 0, (last && dataOn(last.host, uuid)) ?? 0);
       if (here < floor && !world.deeds.handled)
         world.violate(`${host.name} took over ${name} with data v${here}, the source has v${floor}`);
       floors.set(uuid, here);
     },
     gaveUp(host: Machine, { name, uuid, epoch, releasedTo }: Owned): void {
       world.say(host.name, `gave up ${name}, epoch ${epoch}`);
+      given.set(`${host.name} ${uuid}`, dataOn(host.name, uuid) ?? 0);
       if (releasedTo !== 'nobody') return;
       // what had just come to be is undone
       const first = base.get(uuid);

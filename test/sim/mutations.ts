@@ -152,7 +152,7 @@ export const mutations: Mutation[] = [
     edits: [
       {
         file: recover,
-        from: 'await requireDeadSilence(networkOf(agents, plan.target, context, fresh()), { ...plan, host: dead });',
+        from: /await requireDeadSilence\(looksOf[^;]*;/,
         to: '',
       },
       { file: recover, from: 'await requireAlone(agents, plan, context);', to: '' },

@@ -7,7 +7,7 @@ import type { Context, Service } from '../../shared/service.ts';
 import { service as hostAgent } from '../../services/host-agent/main.ts';
 import { service as orchestrator } from '../../services/orchestrator/main.ts';
 import { service as snapshot } from '../../services/snapshot/main.ts';
-import { theWorld } from './current.ts';
+import { managementOf, theWorld } from './current.ts';
 import { type Life, Killed, runAs } from './loop.ts';
 import { service as network } from './parts/network.ts';
 import { service as template } from './parts/template.ts';
@@ -21,12 +21,11 @@ const settings = new Map<string, Settings>();
 function settingsOf(host: string): Settings {
   let own = settings.get(host);
   if (!own) {
-    const number = host === 'master' ? 100 : Number(host.slice(4));
     own = loadSettings({
       file: '/etc/vs-tools/vs-tools.conf',
       env: {
         VS_HOST: host === 'master' ? 'desk' : host,
-        VS_MANAGEMENT_ADDRESS: `10.0.0.${number}`,
+        VS_MANAGEMENT_ADDRESS: managementOf(host),
         VS_BROKER_USER: host,
       },
     });

@@ -22,8 +22,18 @@ function world(forsake: () => Promise<SagaState>) {
     log: { warn: () => undefined },
     bus: { request: async () => ({ answers: null }) },
   };
-  const pool = { of: () => [web1], isOnline: () => false, requireHost: () => undefined };
-  const sagas = { list: () => [move], stranded: () => ({ move, target: 'host2' }), forsake };
+  const pool = {
+    of: () => [web1],
+    isOnline: () => false,
+    requireHost: () => undefined,
+    info: () => undefined,
+  };
+  const sagas = {
+    homeless: () => undefined,
+    list: () => [move],
+    stranded: () => ({ move, target: 'host2' }),
+    forsake,
+  };
   const owed = openOwed(context as never, pool, () => false);
   const args = { name: 'web1', host: 'host2', confirm: 'web1' };
   return {

@@ -27,15 +27,24 @@ test.each<[string, { answers: string | null; taken6?: boolean }, string]>([
   expect(asked).toEqual([{ network: 'blue', address: '10.60.10.5', address6: 'fd60:10::5' }]);
 });
 
-test.each<[string, string | null, string]>([
-  ['nobody answers', null, 'the move is finished on host2, without host1'],
-  ['it answers itself', web1.mac, `as web1 (${web1.mac}): host1 is not dead, only cut off from the master`],
-  ['something else answers', OTHER, `10.60.10.5 of web1 is in use: ${OTHER} answers there`],
-])('a move whose source is said to be dead, and %s: finished, or refused', async (_, answers, sentence) => {
-  const asked: unknown[] = [];
+test.each<[string, { answers?: string; reached?: boolean }, string]>([
+  ['nobody answers', {}, 'the move is finished on host2, without host1'],
+  [
+    'it answers itself',
+    { answers: web1.mac },
+    `as web1 (${web1.mac}): host1 is not dead, only cut off from the master`,
+  ],
+  ['its host answers', { reached: true }, 'host1 still answers at 10.98.0.11: it is not dead'],
+  ['something else answers', { answers: OTHER }, `10.60.10.5 of web1 is in use: ${OTHER} answers there`],
+])('a move whose source is said to be dead, and %s: finished, or refused', async (_, found, sentence) => {
+  const asked = new Set<string>();
+  async function request(host: string, command: string) {
+    asked.add(host);
+    return { answers: command === 'network.reach' ? found.reached === true : (found.answers ?? null) };
+  }
   const deciding = {
-    context: { bus: { request: async (host: string) => (asked.push(host), { answers }) } },
-    pool: { requireHost: () => undefined },
+    context: { bus: { request } },
+    pool: { requireHost: () => undefined, info: () => ({ address: '10.98.0.11' }) },
   };
   const args = { name: 'web1', host: 'host2', confirm: 'web1' };
   const said = await checkFinish(deciding as never, args as never, web1, { move, target: 'host2' }).then(
@@ -43,5 +52,5 @@ test.each<[string, string | null, string]>([
     String,
   );
   expect(said).toContain(sentence);
-  expect(asked).toEqual(['host2']);
+  expect([...asked]).toEqual(['host2']);
 });

@@ -28,6 +28,12 @@ export function handOverSteps(plan: MovePlan, agents: Agents): Step[] {
         await agents.ask(source, 'host-agent.release', args, context);
         context.say(`${source} owns it no more`);
       },
+      // only when a person said that the target is dead
+      async undo(context) {
+        if (context.back === undefined) return;
+        await agents.ask(source, 'host-agent.claim', { ...both(context), epoch: context.back }, context);
+        context.say(`${source} owns it again, epoch ${context.back}`);
+      },
     },
     {
       name: 'take over',

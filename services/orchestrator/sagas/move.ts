@@ -155,7 +155,9 @@ export const moveTexts = (plan: MovePlan) => ({
         : `The old copy stays in the trash of ${plan.source} until ${day(Number(until))}.`
     }`;
   },
-  failed(reason: string, state: { downtimeMs?: number }): string {
+  failed(reason: string, state: { downtimeMs?: number }, isBack: boolean): string {
+    if (isBack)
+      return `${plan.name} ${plan.running ? 'runs' : 'is'} on ${plan.source} again, as it was when it was stopped for the move: ${reason}. If ${plan.target} ever comes back, it starts nothing of it, and what it never owned goes away there; if vs scan still shows its copy, look at it, then: vs remove ${plan.name} --host ${plan.target}`;
     const down = state.downtimeMs === undefined ? '' : ` (it was down for ${seconds(state.downtimeMs)})`;
     return `${plan.name} stays on ${plan.source}${plan.running ? `, running${down}` : ''}: ${reason}. Nothing is left on ${plan.target}. Mend that, or name another host: vs move ${plan.name} HOST`;
   },

@@ -1,10 +1,11 @@
+import type { Data } from '../../../shared/contract/commands.ts';
 import { VsError } from '../../../shared/errors.ts';
 import type { Agents } from '../agent.ts';
 import type { Step, StepContext } from '../executor.ts';
 import { requireDeadSilence, requireSilence } from '../silence.ts';
 import { moment } from '../text.ts';
 import { type PutPlan, carrySteps, roomSteps, unlockStep } from './put.ts';
-import { adoptStep, networkOf, stageStep } from './steps.ts';
+import { adoptStep, looksOf, networkOf, stageStep } from './steps.ts';
 
 export interface RecoverPlan extends PutPlan {
   /** The host that had it, and that a person has confirmed to be dead. */
@@ -18,7 +19,13 @@ export interface RecoverPlan extends PutPlan {
   what: string;
 }
 
-const fresh = () => Date.now().toString(36); // a question of now must not be given the answer of before
+/** A question of now must not be given the answer of before. */
+export const fresh = () => Date.now().toString(36);
+
+const addressOf = (hosts: Data<'orchestrator.hosts'>['hosts'], host: string): string | undefined => {
+  const address = hosts.find((one) => one.host === host)?.['address'];
+  return typeof address === 'string' ? address : undefined;
+};
 
 /** The dead host is still away, and nobody answers at the address: it might only be cut off from the master. */
 async function requireDead(agents: Agents, plan: RecoverPlan, context: StepContext): Promise<void> {
@@ -26,14 +33,22 @@ async function requireDead(agents: Agents, plan: RecoverPlan, context: StepConte
   const { hosts } = await agents.ask('master', 'orchestrator.hosts', {}, context, { tag: fresh() });
   if (hosts.some((one) => one.host === dead && one.state === 'online'))
     throw new VsError('refused', `${dead} is online again, and has ${name}`);
-  await requireDeadSilence(networkOf(agents, plan.target, context, fresh()), { ...plan, host: dead });
+  await requireDeadSilence(looksOf(agents, plan.target, context, fresh()), {
+    ...plan,
+    host: dead,
+    management: addressOf(hosts, dead),
+  });
 }
 
 /**
  * If the dead host came back after all, it gives way to the higher epoch, and until then nothing starts here: it may just
  * be about to start it, which its state does not show yet. One that is away compares with the pool before it starts anything.
  */
-async function requireGone(agents: Agents, plan: RecoverPlan, context: StepContext): Promise<void> {
+export async function requireGone(
+  agents: Agents,
+  plan: Pick<RecoverPlan, 'dead' | 'name'>,
+  context: StepContext,
+): Promise<void> {
   const { dead, name } = plan;
   const { rows } = await agents.ask('master', 'orchestrator.scan', { host: dead, name }, context, {
     tag: fresh(),
@@ -45,7 +60,11 @@ async function requireGone(agents: Agents, plan: RecoverPlan, context: StepConte
 }
 
 /** It came back while the master was away, and has started it before it could hear of the pool: that one ends first. */
-async function requireAlone(agents: Agents, plan: RecoverPlan, context: StepContext): Promise<void> {
+export async function requireAlone(
+  agents: Agents,
+  plan: Pick<RecoverPlan, 'name' | 'target' | 'network' | 'address' | 'address6'>,
+  context: StepContext,
+): Promise<void> {
   const { name, target } = plan;
   const { state } = await agents.ask(target, 'host-agent.show', { name }, context, { tag: fresh() });
   if (state.state === 'running') return; // started before a restart of the orchestrator

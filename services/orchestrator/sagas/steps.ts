@@ -2,7 +2,7 @@ import type { Args, Data } from '../../../shared/contract/commands.ts';
 import { VsError } from '../../../shared/errors.ts';
 import type { Agents } from '../agent.ts';
 import type { Step, StepContext } from '../executor.ts';
-import { type Addresses, requireSilence } from '../silence.ts';
+import { type Addresses, requireSilence, type Looks } from '../silence.ts';
 import { size } from '../text.ts';
 
 /** A name is held on a host, by this saga alone. */
@@ -178,6 +178,12 @@ export const networkOf =
   (agents: Agents, host: string, context: StepContext, tag = '') =>
   (question: Args<'network.check'>): Promise<Data<'network.check'>> =>
     agents.ask(host, 'network.check', question, context, { tag });
+
+/** The same for what is asked about a host that is said to be dead. */
+export const looksOf = (agents: Agents, host: string, context: StepContext, tag: string): Looks => ({
+  check: networkOf(agents, host, context, tag),
+  reach: (question) => agents.ask(host, 'network.reach', question, context, { tag }),
+});
 
 /** The network is up on a host, and nobody answers at the addresses there. */
 export const addressStep = (

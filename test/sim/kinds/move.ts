@@ -1,5 +1,5 @@
 import * as fc from 'fast-check';
-import { type Vserver, ask } from '../scenario.ts';
+import { type Fault, type Vserver, ask } from '../scenario.ts';
 import {
   type Kind,
   always,
@@ -76,6 +76,55 @@ export const moves: Record<string, Kind> = {
     steps: stepsWith('freeze'),
     ms: 3500,
     typed: ['start', 'stop', 'unfreeze', 'unfreeze'],
+  },
+  /** One of its hosts dies near the point of no return, or seems to, and a person has it recovered on the other, or tries the wrong one first. */
+  'move-dead': {
+    of: 'move',
+    setting: fc
+      .record({
+        vservers: mostlyRunning,
+        crashConsistent: among(false, false, true),
+        dies: among('host1', 'host2'),
+        isCut: among(false, false, false, true),
+        away: fc.integer({ min: 40_000, max: 90_000 }),
+        when: among('on' as const, 'after' as const),
+        target: among('host-agent.claim', 'host-agent.claim', 'host-agent.start', 'host-agent.answering'),
+        order: among(['host1', 'host2'], ['host2', 'host1']),
+        asked: fc.integer({ min: 28_000, max: 36_000 }),
+      })
+      .map(({ vservers, crashConsistent, dies, isCut, away, when, target, order, asked }) => ({
+        vservers,
+        begin: [
+          at(
+            0,
+            ask('move', { name: 'web1', host: 'host2', ...(crashConsistent ? { crashConsistent } : {}) }),
+          ),
+          {
+            when: {
+              kind: when,
+              command: dies === 'host1' ? 'host-agent.release' : target,
+              node: dies,
+              n: 1,
+            },
+            deed: isCut
+              ? { what: 'cut', a: dies, b: 'master', ms: away }
+              : { what: 'power', node: dies, ms: away },
+          } satisfies Fault,
+          ...order.map((host, n) =>
+            at(asked + n * 4000, ask('recover', { name: 'web1', host, confirm: 'web1' })),
+          ),
+        ],
+      })),
+    commands,
+    critical: [...critical, ...to('host1', 'host-agent.claim', 'host-agent.start', 'host-agent.claim')],
+    steps: stepsWith('stop'),
+    ms: 3500,
+    from: 28_000,
+    cuts: [
+      ['host1', 'master'],
+      ['host2', 'master'],
+    ],
+    typed: [],
   },
   evacuate: {
     setting: fc.record({ vservers: several, parallel }).map(({ vservers, ...wish }) => ({

@@ -3,7 +3,7 @@ import { loadNetworks, networkOf } from './networks.ts';
 import type { Network } from '../../../shared/contract/network.ts';
 import { VsError } from '../../../shared/errors.ts';
 import type { Context, Service } from '../../../shared/service.ts';
-import { asyncCall, later, theWorld } from '../current.ts';
+import { asyncCall, later, managementOf, theWorld } from '../current.ts';
 
 const BOOT_MS = 150;
 
@@ -28,6 +28,11 @@ export function service({ settings, host }: Context): Service {
       'network.check': ({ address }) =>
         later('probe', theWorld().random.between(5, 60), ({ node }) => {
           return { answers: theWorld().guests.whoAnswers(node, address, BOOT_MS) ?? null };
+        }),
+      'network.reach': ({ address }) =>
+        later('ping', theWorld().random.between(2, 900), ({ node }) => {
+          const other = [...theWorld().machines.values()].find((one) => managementOf(one.name) === address);
+          return { answers: other !== undefined && !theWorld().isCut(node.name, other.name) };
         }),
       'network.attach': async ({ name, mac, address, prefix }) => ({
         bridge: 'vsbr10',
