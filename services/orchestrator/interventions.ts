@@ -30,8 +30,10 @@ export function openInterventions(parts: {
   async function abort(id: string, issuer: string, dead?: string): Promise<SagaState> {
     show(id);
     const one = running.get(id);
-    if (!one) throw new VsError('refused', `saga ${id} has ended`);
-    if (isPast(id, journals.read(id)))
+    const journal = journals.read(id);
+    // its end is written before it leaves the row
+    if (!one || replay(journal).ended) throw new VsError('refused', `saga ${id} has ended`);
+    if (isPast(id, journal))
       throw new VsError('refused', `saga ${id} is past its point of no return; it goes on to its end`);
     try {
       journals.append(id, { kind: 'abort', message: `aborted by ${issuer}`, ...(dead ? { dead } : {}) });
@@ -82,11 +84,7 @@ export function openInterventions(parts: {
     return undefined;
   }
   /** Undoes such a move all the same, for a person says that its target is dead: its source takes it back with this epoch. */
-  function turnBack(
-    { move, target }: Homeless,
-    epoch: number,
-    issuer: string,
-  ): { ended: Promise<SagaState> } {
+  async function turnBack({ move, target }: Homeless, epoch: number, issuer: string): Promise<SagaState> {
     const { id, vserver } = move;
     const now = homeless(vserver);
     if (now?.move.id !== id || now.turned)
@@ -98,12 +96,12 @@ export function openInterventions(parts: {
       throw notWritten(error, 'nothing was changed');
     }
     const one = running.get(id);
-    if (!one) return { ended: again(id, issuer) };
+    if (!one) return again(id, issuer);
     Object.assign(one.saga, { back: epoch, abortReason: message });
     agents.giveUp(id, target);
     one.saga.abort.abort();
     one.go?.();
-    return { ended: one.ended };
+    return one.ended;
   }
   /**
    * Ends a saga that waits for a host which a person says is dead: what is to be undone on other hosts is undone. Past the

@@ -13,7 +13,7 @@ import { checkTurnBack } from './turn-back.ts';
 interface Way {
   /** That has been ended; of a dry run: that would be. */
   over?: SagaState | undefined;
-  /** The recover is this move, without its source, or back on it without its target; of a dry run without `ended`. */
+  /** The recover is this move, without its source, or turned back without its target; of a dry run without `ended`. */
   finish?: Data<'orchestrator.recover'> & { ended?: Promise<SagaState> };
 }
 
@@ -24,31 +24,33 @@ interface Way {
 export async function makeWay(
   parts: {
     deciding: Deciding;
-    sagas: Pick<Runner, 'list' | 'stranded' | 'homeless' | 'turnBack' | 'forsake'>;
+    sagas: Pick<Runner, 'list' | 'homeless' | 'turnBack' | 'stranded' | 'forsake'>;
     owed: Pick<Owed, 'add' | 'drop'>;
   },
   args: Args<'orchestrator.recover'>,
   issuer: string,
 ): Promise<Way> {
   const { deciding, sagas, owed } = parts;
+  /** Its end, once that is certain to come. */
+  async function ends(saga: string, host: string, end: () => Promise<SagaState>) {
+    const debt = { host, name: args.name, saga };
+    await owed.add(debt);
+    const ended = end();
+    ended.catch(() => owed.drop(debt)).catch(() => undefined); // it was refused, or goes on
+    await Promise.race([ended, undefined]); // what is refused is refused at once
+    return { ended };
+  }
   const homeless = sagas.homeless(args.name);
   if (homeless) {
     const { state, epoch } = await checkTurnBack(deciding, args, homeless);
     const finish = { saga: state.id, state, undoes: true };
     if (args.dryRun === true) return { finish };
-    await owed.add({ host: homeless.target, name: args.name, saga: state.id });
-    return { finish: { ...finish, ...sagas.turnBack(homeless, epoch, issuer) } };
+    const back = () => sagas.turnBack(homeless, epoch, issuer);
+    return { finish: { ...finish, ...(await ends(state.id, homeless.target, back)) } };
   }
   const dead = lost(deciding.pool, args.name);
   const over = sagas.list({ limit: 1000 }).find((one) => waitsFor(one, dead));
-  /** Its end, once that is certain to come. */
-  async function forsake(saga: string): Promise<{ ended: Promise<SagaState> }> {
-    const debt = { host: dead.host, name: args.name, saga };
-    await owed.add(debt);
-    const ended = sagas.forsake(saga, dead.host, issuer);
-    ended.catch(() => owed.drop(debt)).catch(() => undefined); // it was refused, or goes on
-    return { ended };
-  }
+  const forsake = (saga: string) => ends(saga, dead.host, () => sagas.forsake(saga, dead.host, issuer));
   const stranded = over && sagas.stranded(over.id, dead.host);
   if (over && stranded) {
     const planned = await checkFinish(deciding, args, dead, stranded);

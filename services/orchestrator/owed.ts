@@ -12,8 +12,8 @@ const LOOK_MS = 3000;
 
 /**
  * What sagas could not undo on hosts that were said to be dead (STATE_DIR/owed.json): their snapshots, staging, endpoints
- * and locks go once the saga has ended and such a host comes back after all. A tree that was in its place stays, owned by
- * nobody, for a person to see.
+ * and locks go once the saga has ended and such a host comes back after all, and a copy that was in its place but that it
+ * never owned. What it did own by that saga stays, owned by nobody, for a person to see: it may have run there.
  */
 export function openOwed(
   { bus, settings, log }: Pick<Context, 'bus' | 'settings' | 'log'>,
@@ -36,6 +36,11 @@ export function openOwed(
     const { host, ...both } = debt;
     await bus.request(host, 'transfer.close', both);
     await bus.request(host, 'snapshot.remove', both, { timeoutMs: 600_000 });
+    const { records } = await bus.request(host, 'host-agent.ownership', { name: debt.name });
+    if (!records.some((record) => record.owner || record.saga === debt.saga)) {
+      await bus.request(host, 'host-agent.detach', both);
+      await bus.request(host, 'snapshot.evict', both);
+    }
     await bus.request(host, 'snapshot.discard', both, { timeoutMs: 600_000 });
     await bus.request(host, 'host-agent.unlock', both);
     await drop(debt);

@@ -123,13 +123,14 @@ test('what could not be undone on a dead host is made up for when it is back, on
   const asked: string[] = [];
   const online = new Set<string>();
   let broken = true;
+  let records: object[] = [];
   const context = {
     settings: { STATE_DIR: stateDir },
     log: { warn: () => undefined, info: () => undefined },
     bus: {
       request: (host: string, command: string) => {
         asked.push(`${command}@${host}`);
-        return broken ? Promise.reject(new Error('lost again')) : Promise.resolve({});
+        return broken ? Promise.reject(new Error('lost again')) : Promise.resolve({ records });
       },
     },
   };
@@ -159,6 +160,9 @@ test('what could not be undone on a dead host is made up for when it is back, on
   expect(asked).toEqual([
     'transfer.close@host1',
     'snapshot.remove@host1',
+    'host-agent.ownership@host1',
+    'host-agent.detach@host1',
+    'snapshot.evict@host1',
     'snapshot.discard@host1',
     'host-agent.unlock@host1',
   ]);
@@ -166,4 +170,11 @@ test('what could not be undone on a dead host is made up for when it is back, on
   await last.start();
   last.stop();
   expect(last.all()).toEqual([]);
+  // what it owned by that saga may have run there: a person looks at it
+  asked.length = 0;
+  records = [{ owner: false, saga: 'get-1' }];
+  await last.add({ host: 'host1', name: 'web1', saga: 'get-1' });
+  await last.look();
+  expect(asked).not.toContain('snapshot.evict@host1');
+  expect(asked).toContain('host-agent.unlock@host1');
 });

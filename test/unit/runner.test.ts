@@ -40,6 +40,26 @@ test('one that waits is aborted at once, and leaves the row', async () => {
   expect([(await first.ended).result, (await third.ended).result]).toEqual(['done', 'done']);
 });
 
+test('an abort that comes once more, right behind the end, is refused, and adds nothing to the journal', async () => {
+  const journals = openJournals(mkdtempSync(join(tmpdir(), 'vs-runner-')));
+  let again: Promise<unknown> | undefined;
+  const world = runnerWorld(
+    { SAGAS_PER_HOST: 1 },
+    {
+      ...journals,
+      append(id, line) {
+        journals.append(id, line);
+        if (line.kind === 'end') queueMicrotask(() => (again = world.runner.abort(id, 'bert').catch(String)));
+      },
+    },
+  );
+  world.remove('web1', 'host1');
+  const { state } = world.remove('web2', 'host1');
+  await world.runner.abort(state.id, 'anna');
+  expect(await again).toContain('has ended');
+  expect(journals.read(state.id).at(-1)?.kind).toBe('end');
+});
+
 test('two on one vserver never: also while it waits, after a restart, when stuck, for a dry run, or a name given twice', async () => {
   const world = runnerWorld({ SAGAS_PER_HOST: 1 });
   world.remove('web1', 'host1');
