@@ -103,13 +103,19 @@ export function openInterventions(parts: {
     one.go?.();
     return one.ended;
   }
+  /** A move that only clears away, at that host too, which has the vserver and is dead. */
+  function clearsAway(journal: Line[], id: string, host: string): boolean {
+    const found = recall(id, journal);
+    if (found.finished || found.plan.kind !== 'move') return false;
+    return found.past.started.has('clean up') && found.plan.plan.target === host;
+  }
   /**
    * Ends a saga that waits for a host which a person says is dead: what is to be undone on other hosts is undone. Past the
-   * point of no return a move goes on without its source; all else is refused.
+   * point of no return a move goes on without its source, or clears away without its target; all else is refused.
    */
   async function forsake(id: string, host: string, issuer: string): Promise<SagaState> {
     const { saga, journal } = show(id);
-    if (stranded(id, host)) {
+    if (stranded(id, host) || clearsAway(journal, id, host)) {
       const message = `${issuer} says that ${host} is dead: it is not asked any more`;
       note(id, { kind: 'waits', message, dead: host });
       agents.giveUp(id, host);

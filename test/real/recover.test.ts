@@ -141,4 +141,34 @@ done | sort -u`;
       expect(lab.leftovers()).toEqual([]);
     },
   );
+
+  /** Kills a host while the move is held in a step past its point of no return, and waits until the pool has heard of that. */
+  async function diesIn(step: string, to: string, dead: string): Promise<void> {
+    const orchestrator = lab.pidOf('master', 'master');
+    await lab.begin(to, step);
+    process.kill(orchestrator, 'SIGSTOP');
+    try {
+      node('kill', dead);
+    } finally {
+      process.kill(orchestrator, 'SIGCONT');
+    }
+    await offline(dead);
+  }
+
+  test.each(thorough)(
+    'the target of a move dies past the point of no return: the source takes back what it had',
+    async () => {
+      lab.vs(['remove', 'web1', '--host', 'host1', '--yes']);
+      await diesIn('take over', 'host1', 'host1');
+      const wrong = lab.vs(['recover', 'web1', '--host', 'host1', '--confirm', 'web1'], 1).stderr;
+      expect(wrong).toContain('vs recover web1 --host host2 takes it back there');
+      const { stderr } = lab.vs(['recover', 'web1', '--host', 'host2', '--confirm', 'web1']);
+      expect(stderr).toContain('web1 runs on host2 again, as it was when it was stopped for the move');
+      expect(inside('cat', '/newer')).toBe('newer');
+      expect(hostOf()).toMatchObject([{ host: 'host2', epoch: 6 }]);
+      node('boot', 'host1');
+      await until('host1 has heard of it', 40_000, () => lab.leftovers().length === 0);
+      expect(lab.running('web1')).toEqual(['host2']);
+    },
+  );
 });

@@ -88,7 +88,13 @@ export const moves: Record<string, Kind> = {
         isCut: among(false, false, false, true),
         away: fc.integer({ min: 40_000, max: 90_000 }),
         when: among('on' as const, 'after' as const),
-        target: among('host-agent.claim', 'host-agent.claim', 'host-agent.start', 'host-agent.answering'),
+        target: among(
+          'host-agent.claim',
+          'host-agent.claim',
+          'host-agent.start',
+          'host-agent.answering',
+          'snapshot.discard',
+        ),
         order: among(['host1', 'host2'], ['host2', 'host1']),
         asked: fc.integer({ min: 28_000, max: 36_000 }),
       })
