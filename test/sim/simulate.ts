@@ -30,13 +30,11 @@ export interface Outcome {
 /** The sagas as the broker holds them. */
 function sagasOf(world: World): SagaState[] {
   const all: SagaState[] = [];
-  for (const [topic, text] of world.broker.retained)
-    if (topic.startsWith('vs/1/sagas/')) all.push(JSON.parse(text) as SagaState);
+  for (const text of world.broker.sagas.values()) all.push(JSON.parse(text) as SagaState);
   return all;
 }
 function holds(world: World, part: string): boolean {
-  for (const [topic, text] of world.broker.retained)
-    if (topic.startsWith('vs/1/sagas/') && text.includes(part)) return true;
+  for (const text of world.broker.sagas.values()) if (text.includes(part)) return true;
   return false;
 }
 
