@@ -61,13 +61,13 @@ export async function simulate(scenario: Scenario, verbose = false): Promise<Out
     const now = world.loop.now();
     if (!isMended() || holds(world, '"result":"running"')) quietSince = now;
     else if (now - quietSince > quietMs) {
-      const sagas = sagasOf(world);
-      const stuck = sagas.filter((one) => one.result === 'stuck');
-      if (stuck.length > 0 && !resumed) {
+      if (!resumed && holds(world, '"result":"stuck"')) {
         resumed = true;
         quietSince = now;
+        const sagas = sagasOf(world);
         checkEnd(world, watch, sagas);
-        for (const { id } of stuck) world.deeds.ask('master', 'orchestrator.resume', { id });
+        for (const { id } of sagas.filter((one) => one.result === 'stuck'))
+          world.deeds.ask('master', 'orchestrator.resume', { id });
       } else ended = true;
     }
     if (!ended) world.loop.after(LOOK_MS, undefined, lookAgain);
