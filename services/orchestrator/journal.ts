@@ -119,8 +119,10 @@ export function parseJournal(content: Buffer, file: string): Journal {
 }
 /** The first line of a journal of before there were checksums. */
 function isOld(record: Buffer): boolean {
+  const text = record.toString();
+  if (CHECKSUM.test(text)) return false;
   try {
-    const line = JSON.parse(record.toString()) as Line;
+    const line = JSON.parse(text) as Line;
     return !('crc' in line) && !('version' in line);
   } catch {
     return false;

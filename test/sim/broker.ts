@@ -26,6 +26,8 @@ export interface Around {
 export function createBroker(world: Around) {
   const { loop, random } = world;
   const retained = new Map<string, string>();
+  /** Those of them that are states of sagas. */
+  const sagas = new Map<string, string>();
   /** Those that the broker takes for connected, and all that ever were. */
   const clients = new Set<Client>();
   const everyone = new Set<Client>();
@@ -69,13 +71,16 @@ export function createBroker(world: Around) {
     carry(client, false, () => client.options.onMessage(topic, text as unknown as Buffer, wasRetained));
   }
   function publish(topic: string, text: string, retain: boolean): void {
+    const isSaga = topic.startsWith('vs/1/sagas/');
     if (retain) {
       if (text === '') retained.delete(topic);
       else retained.set(topic, text);
+      if (isSaga && text === '') sagas.delete(topic);
+      else if (isSaga) sagas.set(topic, text);
     }
     world.onMessage(topic, text);
     // who asks for these (the master itself, at its start) only looks at those that were there before
-    if (topic.startsWith('vs/1/sagas/')) return;
+    if (isSaga) return;
     for (const client of hearersOf(topic)) {
       down(client, topic, text, false);
       if (world.scenario.twice > 0 && random.chance(world.scenario.twice)) down(client, topic, text, false);
@@ -126,6 +131,7 @@ export function createBroker(world: Around) {
 
   return {
     retained,
+    sagas,
     clients,
     publish(topic: string, text: string): void {
       if (up) publish(topic, text, false);

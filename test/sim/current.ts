@@ -28,12 +28,27 @@ export function enter(_call: string): Life {
   return life;
 }
 const never = new Promise<never>(() => undefined);
+/** What who waits for a system call gets when that threw. */
+function failed(reason: unknown): Promise<never> {
+  return reason instanceof Killed ? never : Promise.reject(reason as Error);
+}
+/** A system call that is waited for, as a function of its arguments (asyncCall). */
+export const asyncCallOf =
+  <A extends unknown[], T>(call: string, act: (...args: A) => T) =>
+  (...args: A): Promise<T> => {
+    try {
+      enter(call);
+      return Promise.resolve(act(...args));
+    } catch (error) {
+      return failed(error);
+    }
+  };
 /** A system call that is waited for; its effect is at once, so that a crash falls between two of them. */
 export function asyncCall<T>(call: string, act: (life: Life) => T): Promise<T> {
   try {
     return Promise.resolve(act(enter(call)));
   } catch (error) {
-    return error instanceof Killed ? never : Promise.reject(error as Error);
+    return failed(error);
   }
 }
 /** Something takes time: its effect comes after `ms` also when its process is dead by then, but not after a power cut. */

@@ -87,9 +87,8 @@ export function createDeeds(world: Core, guests: Guests) {
   /** Aborts what runs, or resumes what is stuck. */
   function askSagas(what: 'abort' | 'resume'): void {
     const want = what === 'abort' ? '"result":"running"' : '"result":"stuck"';
-    for (const [topic, text] of world.broker.retained)
-      if (topic.startsWith('vs/1/sagas/') && text.includes(want))
-        ask('master', `orchestrator.${what}`, { id: topic.split('/')[3] });
+    for (const [topic, text] of world.broker.sagas)
+      if (text.includes(want)) ask('master', `orchestrator.${what}`, { id: topic.split('/')[3] });
   }
   function happen(deed: Deed): void {
     switch (deed.what) {

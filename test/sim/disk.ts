@@ -34,6 +34,40 @@ const isPlace = (path: string): boolean =>
 
 const split = (path: string): string[] => path.split('/').filter((part) => part !== '' && part !== '.');
 
+/** A path in its parts; the same few hundred are asked for again and again. */
+interface Parts {
+  above: string;
+  name: string;
+  /** Its last part is the name of something. */
+  isNamed: boolean;
+  inMemory: boolean;
+  isPlace: boolean;
+  all: string[];
+}
+const MOST_PATHS = 20_000;
+const known = new Map<string, Parts>();
+function partsOf(path: string): Parts {
+  let parts = known.get(path);
+  if (!parts) {
+    const cut = path.lastIndexOf('/');
+    const name = path.slice(cut + 1);
+    parts = {
+      above: path.slice(0, cut),
+      name,
+      isNamed: cut > 0 && name !== '' && name !== '.',
+      inMemory: path.startsWith('/run/') || path === '/run',
+      isPlace: isPlace(path),
+      all: split(path),
+    };
+    if (known.size > MOST_PATHS) known.clear();
+    known.set(path, parts);
+  }
+  return parts;
+}
+let changes = 0;
+/** Grows with every change of any disk. */
+export const diskChanges = (): number => changes;
+
 /** The kernel writes out by itself what is so old (ms). */
 const WRITEBACK_MS = 35_000;
 
@@ -62,10 +96,8 @@ export function createDisk(now: () => number, start?: Directory): Disk {
   /** Where directories are, until one is moved or removed: paths are walked again and again. */
   const places = new Map<string, Directory>();
   function find(path: string, follow = true): Inode | undefined {
-    const cut = path.lastIndexOf('/');
-    const name = path.slice(cut + 1);
-    if (cut <= 0 || name === '' || name === '.') return walk(path, follow);
-    const above = path.slice(0, cut);
+    const { above, name, isNamed } = partsOf(path);
+    if (!isNamed) return walk(path, follow);
     let parent = places.get(above);
     if (!parent) {
       const there = walk(above, false);
@@ -77,7 +109,7 @@ export function createDisk(now: () => number, start?: Directory): Disk {
   }
   function walk(path: string, follow: boolean): Inode | undefined {
     let at: Inode = root;
-    for (const part of split(path)) {
+    for (const part of partsOf(path).all) {
       if (at.kind !== 'directory') return undefined;
       const next: Inode | undefined = at === root && part === 'run' ? memory : at.entries.get(part);
       if (!next) return undefined;
@@ -86,23 +118,23 @@ export function createDisk(now: () => number, start?: Directory): Disk {
     return at.kind === 'link' && follow ? find(at.to) : at;
   }
   function parentOf(path: string): { parent: Directory; name: string } {
-    const cut = path.lastIndexOf('/');
-    const parent = find(path.slice(0, cut));
+    const { above, name } = partsOf(path);
+    const parent = find(above);
     if (parent?.kind !== 'directory') throw fault(parent ? 'ENOTDIR' : 'ENOENT', path);
-    return { parent, name: path.slice(cut + 1) };
+    return { parent, name };
   }
-  const inMemory = (path: string) => path.startsWith('/run/') || path === '/run';
-
-  function change(path: string, changes: Change[], from = path): void {
+  function change(path: string, all: Change[], from = path): void {
     version++;
-    if (isPlace(path) || isPlace(from)) placed++;
-    for (const one of changes) {
+    changes++;
+    const { inMemory, isPlace: isPlaced } = partsOf(path);
+    if (isPlaced || (from !== path && partsOf(from).isPlace)) placed++;
+    for (const one of all) {
       if (one.before?.kind === 'directory') places.clear();
       if (one.after) one.directory.entries.set(one.name, one.after);
       else one.directory.entries.delete(one.name);
       one.directory.mtime = now();
     }
-    if (!inMemory(path)) names.add(now(), changes);
+    if (!inMemory) names.add(now(), all);
   }
   function put(path: string, after: Inode | undefined): void {
     const { parent, name } = parentOf(path);
@@ -110,10 +142,12 @@ export function createDisk(now: () => number, start?: Directory): Disk {
   }
   function write(file: File, text: string, path: string): void {
     version++;
-    if (isPlace(path)) placed++;
+    changes++;
+    const { inMemory, isPlace: isPlaced } = partsOf(path);
+    if (isPlaced) placed++;
     file.text = text;
     file.mtime = now();
-    if (inMemory(path)) file.synced = text;
+    if (inMemory) file.synced = text;
     else if (!dirty.has(file)) dirty.set(file, now());
   }
   function make(path: string, text: string): File {
@@ -177,6 +211,7 @@ export function createDisk(now: () => number, start?: Directory): Disk {
     /** All names are made sure of. */
     commitAll: names.commitAll,
     makeDirectories(path: string): void {
+      if (find(path)?.kind === 'directory') return;
       let at = '';
       for (const part of path.split('/').filter(Boolean)) {
         at += `/${part}`;
@@ -193,11 +228,11 @@ export function createDisk(now: () => number, start?: Directory): Disk {
       if (old === inode) return;
       if (old?.kind === 'directory' && (inode.kind !== 'directory' || old.entries.size > 0))
         throw fault('ENOTEMPTY', to);
-      const changes = [
+      const both = [
         { directory: a.parent, name: a.name, before: inode, after: undefined },
         { directory: b.parent, name: b.name, before: old, after: inode },
       ];
-      change(to, changes, from);
+      change(to, both, from);
     },
     /** Files and directories by name. */
     list(path: string): [string, Inode][] {
@@ -215,6 +250,7 @@ export function createDisk(now: () => number, start?: Directory): Disk {
     /** The power is cut: what was not sure may be gone. */
     cut(random: Random): void {
       version++;
+      changes++;
       placed++;
       const old = now() - WRITEBACK_MS;
       names.cut(random, old);

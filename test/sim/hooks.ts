@@ -15,6 +15,7 @@ const machine: Record<string, string> = {
   'node:timers/promises': 'os/timers-promises.ts',
   'node:crypto': 'os/crypto.ts',
   'node:os': 'os/os.ts',
+  'node:path': 'os/path.ts',
 };
 const parts: Record<string, string> = {
   'shared/contract/topics.ts': 'parts/topics.ts',

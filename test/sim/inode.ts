@@ -21,7 +21,9 @@ export interface Directory {
 export type Inode = File | Link | Directory;
 
 export function fault(code: string, path: string): NodeJS.ErrnoException {
-  const error: NodeJS.ErrnoException = new Error(`${code}: ${path}`);
-  error.code = code;
-  return error;
+  const message = `${code}: ${path}`;
+  // without a stack for anybody to read, what makes one need not begin
+  if (Error.stackTraceLimit === 0)
+    return Object.setPrototypeOf({ name: 'Error', message, code }, Error.prototype) as NodeJS.ErrnoException;
+  return Object.assign(new Error(message), { code });
 }

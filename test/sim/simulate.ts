@@ -30,13 +30,11 @@ export interface Outcome {
 /** The sagas as the broker holds them. */
 function sagasOf(world: World): SagaState[] {
   const all: SagaState[] = [];
-  for (const [topic, text] of world.broker.retained)
-    if (topic.startsWith('vs/1/sagas/')) all.push(JSON.parse(text) as SagaState);
+  for (const text of world.broker.sagas.values()) all.push(JSON.parse(text) as SagaState);
   return all;
 }
 function holds(world: World, part: string): boolean {
-  for (const [topic, text] of world.broker.retained)
-    if (topic.startsWith('vs/1/sagas/') && text.includes(part)) return true;
+  for (const text of world.broker.sagas.values()) if (text.includes(part)) return true;
   return false;
 }
 
@@ -63,13 +61,13 @@ export async function simulate(scenario: Scenario, verbose = false): Promise<Out
     const now = world.loop.now();
     if (!isMended() || holds(world, '"result":"running"')) quietSince = now;
     else if (now - quietSince > quietMs) {
-      const sagas = sagasOf(world);
-      const stuck = sagas.filter((one) => one.result === 'stuck');
-      if (stuck.length > 0 && !resumed) {
+      if (!resumed && holds(world, '"result":"stuck"')) {
         resumed = true;
         quietSince = now;
+        const sagas = sagasOf(world);
         checkEnd(world, watch, sagas);
-        for (const { id } of stuck) world.deeds.ask('master', 'orchestrator.resume', { id });
+        for (const { id } of sagas.filter((one) => one.result === 'stuck'))
+          world.deeds.ask('master', 'orchestrator.resume', { id });
       } else ended = true;
     }
     if (!ended) world.loop.after(LOOK_MS, undefined, lookAgain);

@@ -10,6 +10,9 @@ function idOf(text: string): string {
 }
 const ID = '{"id":"';
 const GOOD = '","ok":true';
+/** An answer to a person, or one that says that something is wrong inside. */
+const isOfPerson = (topic: string, text: string): boolean =>
+  topic.endsWith('/replies/person') || text.includes('"internal"');
 
 /** Notices when what a scenario waits for has come: a time, a system call, a command, an answer, a step. */
 export function createTriggers(world: Core, deeds: Deeds) {
@@ -73,13 +76,14 @@ export function createTriggers(world: Core, deeds: Deeds) {
       }
       const isCommand = topic.includes('/commands/');
       if (!isCommand && !topic.includes('/replies/')) return;
+      const isHeard = world.isLogged || afterTriggers;
+      if (isCommand ? !isHeard && triggers.size === 0 : !isHeard && !isOfPerson(topic, text)) return;
       const levels = topic.split('/');
       const isMaster = levels[2] === 'master';
       const node = isMaster ? 'master' : (levels[3] ?? '');
       const [, second = '', third = ''] = isMaster ? levels.slice(3) : levels.slice(4);
       if (isCommand) onCommand(node, `${second}.${third}@${node}`, text);
-      else if (world.isLogged || afterTriggers || second === 'person' || text.includes('"internal"'))
-        onReply(node, second === 'person', text);
+      else onReply(node, second === 'person', text);
     },
     /** All that shall happen is awaited from now on. */
     expect(faults: Fault[]): void {

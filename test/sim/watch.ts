@@ -1,5 +1,5 @@
 import { type Copy, copiesOn, listed } from './copies.ts';
-import type { Disk } from './disk.ts';
+import { type Disk, diskChanges } from './disk.ts';
 import { OWNED, VSERVERS } from './guests.ts';
 import { openHistory } from './history.ts';
 import { uuidOf, versionOf } from './trees.ts';
@@ -69,6 +69,7 @@ export function createWatch(world: World) {
   const seen = new Map<string, Seen>();
   const history = openHistory(world, seen);
   let changes = -1;
+  let onDisks = -1;
   let written = -1;
   /** Which host owns what now. */
   let owners = new Map<string, string>();
@@ -133,6 +134,10 @@ export function createWatch(world: World) {
     }
   }
   function check(): void {
+    const now = diskChanges();
+    // most events change nothing of what is looked at here
+    if (onDisks === now && changes === world.changes()) return;
+    onDisks = now;
     let isPlaced = changes !== world.changes();
     changes = world.changes();
     for (const host of hosts) {

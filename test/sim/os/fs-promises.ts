@@ -1,15 +1,10 @@
 // node:fs/promises, as the simulated processes see it: the disk of their node
-import { asyncCall, later, theWorld } from '../current.ts';
+import { asyncCallOf as call, later, theWorld } from '../current.ts';
 import { constants } from './fs.ts';
 import * as now from './calls.ts';
 
 /** An fsync takes so long (ms): a while in which others go on. */
 const SYNC_MS = 8;
-
-const call =
-  <A extends unknown[], T>(name: string, act: (...args: A) => T) =>
-  (...args: A): Promise<T> =>
-    asyncCall(name, () => act(...args));
 
 export const mkdir = call('mkdir', now.mkdir);
 export const readdir = call('readdir', now.readdir);
@@ -40,22 +35,50 @@ export const mkdtemp = call('mkdtemp', (prefix: string) => {
   return path;
 });
 
-function handleOf(fd: number) {
-  return {
-    fd,
-    writeFile: call('write', (text: string | Uint8Array) => now.append(fd, String(text))),
-    appendFile: call('append', (text: string | Uint8Array) => now.append(fd, String(text))),
-    readFile: call('read', () => now.readFd(fd)),
-    stat: call('fstat', () => now.statFd(fd)),
-    chmod: call('fchmod', () => undefined),
-    truncate: call('ftruncate', (size: number) => now.truncateFd(fd, size)),
-    sync: () => later('fsync', theWorld().random.between(0, SYNC_MS), () => now.sync(fd)),
-    datasync: () => later('fsync', theWorld().random.between(0, SYNC_MS), () => now.sync(fd)),
-    close: call('close', () => now.close(fd)),
-  };
+const ofHandle = {
+  write: call('write', (fd: number, text: string | Uint8Array) => now.append(fd, String(text))),
+  append: call('append', (fd: number, text: string | Uint8Array) => now.append(fd, String(text))),
+  read: call('read', now.readFd),
+  stat: call('fstat', now.statFd),
+  chmod: call('fchmod', () => undefined),
+  truncate: call('ftruncate', now.truncateFd),
+  close: call('close', now.close),
+};
+export class FileHandle {
+  readonly fd: number;
+  constructor(fd: number) {
+    this.fd = fd;
+  }
+  writeFile(text: string | Uint8Array): Promise<void> {
+    return ofHandle.write(this.fd, text);
+  }
+  appendFile(text: string | Uint8Array): Promise<void> {
+    return ofHandle.append(this.fd, text);
+  }
+  readFile(): Promise<string> {
+    return ofHandle.read(this.fd);
+  }
+  stat() {
+    return ofHandle.stat(this.fd);
+  }
+  chmod(): Promise<undefined> {
+    return ofHandle.chmod();
+  }
+  truncate(size: number): Promise<void> {
+    return ofHandle.truncate(this.fd, size);
+  }
+  sync(): Promise<void> {
+    return later('fsync', theWorld().random.between(0, SYNC_MS), () => now.sync(this.fd));
+  }
+  datasync(): Promise<void> {
+    return this.sync();
+  }
+  close(): Promise<void> {
+    return ofHandle.close(this.fd);
+  }
 }
-export type FileHandle = ReturnType<typeof handleOf>;
-export const open = call('open', (path: string, flags: string | number = 'r') =>
-  handleOf(now.open(path, flags)),
+export const open = call(
+  'open',
+  (path: string, flags: string | number = 'r') => new FileHandle(now.open(path, flags)),
 );
 export { constants };
