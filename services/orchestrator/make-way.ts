@@ -37,7 +37,7 @@ export async function makeWay(
     await owed.add(debt);
     const ended = end();
     ended.catch(() => owed.drop(debt)).catch(() => undefined); // it was refused, or goes on
-    await Promise.race([ended, undefined]); // what is refused is refused at once
+    await Promise.race([ended, Promise.resolve()]); // what is refused is refused at once
     return { ended };
   }
   const homeless = sagas.homeless(args.name);

@@ -49,7 +49,10 @@ test('an abort that comes once more, right behind the end, is refused, and adds 
       ...journals,
       append(id, line) {
         journals.append(id, line);
-        if (line.kind === 'end') queueMicrotask(() => (again = world.runner.abort(id, 'bert').catch(String)));
+        if (line.kind === 'end')
+          queueMicrotask(() => {
+            again = world.runner.abort(id, 'bert').catch(String);
+          });
       },
     },
   );
