@@ -73,6 +73,9 @@ function scopeOf(names: string[]): 'host' | 'master' {
   return scope;
 }
 
+/** The handler of a command whose service could not start. */
+const refuse = (message: string) => (): Promise<never> => Promise.reject(new VsError('unavailable', message));
+
 /** Runs services in this process until SIGTERM or SIGINT. Starts them also while the broker is away. */
 export async function runServices(names: string[], settings: Settings): Promise<void> {
   const host = scopeOf(names) === 'master' ? 'master' : settings.HOST;
@@ -114,11 +117,17 @@ export async function runServices(names: string[], settings: Settings): Promise<
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve());
   });
   for (const service of services) {
-    await service
-      .start?.()
-      .catch((error: unknown) =>
-        log.error({ service: service.name, err: error }, `service ${service.name} did not start`),
-      );
+    await service.start?.().catch((error: unknown) => {
+      log.error({ service: service.name, err: error }, `service ${service.name} did not start`);
+      const why = error instanceof Error ? error.message : String(error);
+      const message = `the service ${service.name} of ${host} did not start: ${why}. Mend that, then restart it`;
+      bus.alert(service.name, 'start', { ts: Date.now(), severity: 'critical', message });
+      // who asks hears why, instead of nothing
+      const refusing = Object.keys(service.handlers).map((command) => [command, refuse(message)] as const);
+      const own = refusing.filter(([command]) => Object.hasOwn(handlers, command));
+      Object.assign(handlers, Object.fromEntries(own));
+      if (own.length === 0) Object.assign(inner, Object.fromEntries(refusing));
+    });
   }
   log.info({ services: names }, 'running');
   await stopped;
