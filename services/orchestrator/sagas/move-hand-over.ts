@@ -25,8 +25,10 @@ export function handOverSteps(plan: MovePlan, agents: Agents): Step[] {
       pnr: true,
       async do(context) {
         const args = { ...both(context), epoch, to: target, ...(freezes(plan) ? { frozen: true } : {}) };
-        await agents.ask(source, 'host-agent.release', args, context);
-        context.say(`${source} owns it no more`);
+        const released: { epoch?: number } = await agents.ask(source, 'host-agent.release', args, context);
+        // a person said that it is dead: it was not asked
+        if (released.epoch === undefined) context.say(`${source} is dead, and was not asked`);
+        else context.say(`${source} owns it no more`);
       },
       // only when a person said that the target is dead
       async undo(context) {
