@@ -64,10 +64,14 @@ export function agentsOf(bus: Bus, pool: Pool, clock: Clock, ownKey: () => strin
       let id = first;
       for (let attempt = 0; ; attempt++) {
         if (context.signal.aborted) throw new VsError('failed', 'the saga was aborted');
-        if (host !== bus.target && !pool.isOnline(host)) context.say(`waiting for ${host}, which is offline`);
+        if (host !== bus.target && !pool.isOnline(host) && !isDead(context.id, host))
+          context.say(`waiting for ${host}, which is offline`);
         if (host !== bus.target) await online(host, context);
         if (context.signal.aborted) throw new VsError('failed', 'the saga was aborted');
-        if (isDead(context.id, host)) return {} as never;
+        if (isDead(context.id, host)) {
+          context.say(`${host} is dead, and was not asked`);
+          return {} as never;
+        }
         const aborted = () => endCopies(host, args);
         if (command === 'transfer.send') context.signal.addEventListener('abort', aborted, { once: true });
         try {
