@@ -53,7 +53,9 @@ export function register(program: Command): void {
     .addHelpText(
       'after',
       `
-It is refused while the host that had it is online, and while its address answers.
+It is refused while the host that had it is online, and while its address or that
+host answers. Where a move has all of it on one host and waits for another, which
+is dead, it names the host: the move is finished there, or taken back.
 If that host comes back later, it finds that it owns the vserver no more and
 starts nothing.
 

@@ -67,7 +67,7 @@ export function openInterventions(parts: {
     const { source, target } = found.plan.plan;
     return source === host ? { move: saga, target } : undefined;
   }
-  /** A move of that vserver past its point of no return whose target is away, and whose source has all of it still. */
+  /** A move of that vserver past its point of no return whose target is away, and whose source is there and has all of it still. */
   function homeless(name: string): Homeless | undefined {
     for (const move of states.values()) {
       if (move.vserver !== name || move.kind !== 'move' || !['running', 'stuck'].includes(move.result))
@@ -78,7 +78,7 @@ export function openInterventions(parts: {
       const { pnr, back, started } = found.past;
       const { source, target, epoch } = found.plan.plan;
       if (back) return { move, source, target, epoch: epoch + 1, turned: true };
-      if (pnr && !started.has('clean up') && !isOnline(target))
+      if (pnr && !started.has('clean up') && isOnline(source) && !isOnline(target))
         return { move, source, target, epoch: epoch + 1, turned: false };
     }
     return undefined;

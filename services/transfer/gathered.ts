@@ -1,5 +1,6 @@
 import type { ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
+import { rm } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
@@ -21,6 +22,8 @@ export function startGathered(
     stdio: ['ignore', 'pipe', 'pipe'],
     signal,
   });
+  // one that ended before anybody came to its socket leaves it behind
+  child.once('close', () => void rm(socket, { force: true }).catch(() => undefined));
   return { child, socket };
 }
 

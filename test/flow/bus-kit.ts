@@ -1,3 +1,4 @@
+import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { type Server, type Socket, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -21,6 +22,23 @@ const parts = (filter: string): string[] =>
         (below) => `${filter.slice(0, -1)}${below}`,
       )
     : [filter];
+
+/** Starts the command line, and tells what it says; `before`: words that lead to it. The caller ends it. */
+export function startVs(
+  words: string[],
+  { environment, cwd, before = [] }: { environment: NodeJS.ProcessEnv; cwd?: string; before?: string[] },
+) {
+  const said = { text: '' };
+  const [file = '', ...argv] = [...before, process.execPath, cli, ...words];
+  const child = spawn(file, argv, {
+    ...(cwd === undefined ? {} : { cwd }),
+    env: { ...process.env, ...environment },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  for (const stream of [child.stdout, child.stderr])
+    stream.on('data', (chunk: Buffer) => (said.text += chunk.toString()));
+  return { child, said };
+}
 
 export async function until(what: () => boolean, why: string, ms = 8000 * patience): Promise<void> {
   const end = Date.now() + ms;

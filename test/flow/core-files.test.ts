@@ -1,9 +1,9 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
-import { cli, realBroker, until } from './bus-kit.ts';
+import { realBroker, startVs, until } from './bus-kit.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'vslab-core-'));
 const started: ChildProcess[] = [];
@@ -16,14 +16,11 @@ afterAll(async () => {
 
 /** Starts `vs` with core files allowed, and tells what it says. */
 function begin(words: string[], environment: NodeJS.ProcessEnv) {
-  const said = { text: '' };
-  const child = spawn('prlimit', ['--core=unlimited', process.execPath, cli, ...words], {
+  const { child, said } = startVs(words, {
+    environment,
     cwd: directory,
-    env: { ...process.env, ...environment },
-    stdio: ['ignore', 'pipe', 'pipe'],
+    before: ['prlimit', '--core=unlimited'],
   });
-  for (const stream of [child.stdout, child.stderr])
-    stream.on('data', (chunk: Buffer) => (said.text += chunk.toString()));
   started.push(child);
   return { child, said };
 }

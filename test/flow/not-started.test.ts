@@ -1,9 +1,9 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
-import { cli, realBroker, until } from './bus-kit.ts';
+import { realBroker, startVs, until } from './bus-kit.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'vslab-start-'));
 const started: ChildProcess[] = [];
@@ -15,13 +15,7 @@ afterAll(async () => {
 });
 
 function vs(words: string[], environment: NodeJS.ProcessEnv) {
-  const said = { text: '' };
-  const child = spawn(process.execPath, [cli, ...words], {
-    env: { ...process.env, ...environment },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-  for (const stream of [child.stdout, child.stderr])
-    stream.on('data', (chunk: Buffer) => (said.text += chunk.toString()));
+  const { child, said } = startVs(words, { environment });
   started.push(child);
   const code = new Promise<number | null>((resolve) => child.once('exit', resolve));
   return { child, said, code };

@@ -46,11 +46,10 @@ export function openHistory(world: World, seen: Map<string, Seen>) {
       world.say(host.name, `owns ${name}, epoch ${epoch}`);
       const here = dataOn(host.name, uuid);
       if (here === undefined) return;
-      // the target of its move is dead, and the source takes back what it had; what it still owned it has anyway
+      // the target of its move is dead, and the source takes back what it had
       const isBack = world.deeds.saidDead.has(name) && before.some((one) => one.host === host.name);
-      const floor = isRecover(saga)
-        ? (base.get(uuid) ?? 0)
-        : isBack
+      const floor =
+        isRecover(saga) || isBack
           ? (base.get(uuid) ?? 0)
           : Math.max(floors.get(uuid) ?? 0, (last && dataOn(last.host, uuid)) ?? 0);
       if (here < floor && !world.deeds.handled)

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { type AddressInfo, type Socket, connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,6 +8,7 @@ import { pipeline } from 'node:stream/promises';
 import * as fc from 'fast-check';
 import { afterAll, expect, test } from 'vitest';
 import { END, sendFramed, sendGathered, unframed } from '../../services/transfer/frames.ts';
+import { startGathered } from '../../services/transfer/gathered.ts';
 import { readLine } from '../../services/transfer/hello.ts';
 import { meter } from '../../services/transfer/progress.ts';
 
@@ -127,6 +128,15 @@ test('of the socket of gather.pl, too, a wire that breaks or a copy that is give
   setTimeout(() => given.abort(), 30);
   await expect(waiting).rejects.toThrow('given up');
   await expect(sendGathered('/nowhere', new PassThrough(), { signal })).rejects.toThrow('ENOENT');
+});
+
+test('a tool behind gather.pl that is ended before anybody reads leaves no socket behind', async () => {
+  const runDir = mkdtempSync(join(directory, 'run-'));
+  const { child, socket } = startGathered(runDir, ['true'], signal);
+  await new Promise((resolve) => child.stdout?.once('data', resolve));
+  expect(existsSync(socket)).toBe(true);
+  child.kill('SIGKILL');
+  await expect.poll(() => readdirSync(runDir)).toEqual([]);
 });
 
 test('a socket that is read slowly gets what was sent, though its pieces lie in memory that is used again', async () => {
