@@ -13,6 +13,7 @@ export const allWays = [
   'rsync, stop, rsync, start',
   'rsync, rsync, stop, rsync, start',
   'send, send, stop, send, start',
+  'send by TLS, send, stop, send, start',
   'LXD stop, move, start',
   'LXD copy, refresh, stop, refresh, start',
 ] as const;

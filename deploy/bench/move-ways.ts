@@ -112,6 +112,27 @@ const send: Script = {
   after: ({ on }, _from, to) => on[to].run('plain_unserve'),
 };
 
+/** The same through TLS; who takes the last stream listens before the stop. */
+const sendByTls: Script = {
+  async run(timed, from, to, churned) {
+    const hear = (step: string) => timed(`${step}, listen`, to, `plain_hear_tls ${management[to]}`);
+    const one = async (step: string, number: number) => {
+      const sent = await timed(step, from, `plain_send_tls ${management[to]} ${number}`);
+      await timed(`${step}, taken`, to, 'plain_took_tls');
+      return Number(sent);
+    };
+    await hear('live 0');
+    const [seed] = await Promise.all([one('live 0', 0), churned()]);
+    await hear('live 1');
+    const delta = await one('live 1', 1);
+    await hear('live 2');
+    await timed('stop', from, stop);
+    const final = await one('final', 2);
+    await timed('start', to, `plain_promote 2; ${start}`);
+    return seed + delta + final;
+  },
+};
+
 /** Stop and start elsewhere, of a tree that is there already, mounted: what no copy can go below. */
 const floor: Script = {
   before: async ({ on }, from, to) => {
@@ -135,6 +156,7 @@ export const waysOf: Record<Way, (stage: Stage, from: Host, to: Host) => Promise
   'rsync, stop, rsync, start': movePlain(rsync(1)),
   'rsync, rsync, stop, rsync, start': movePlain(rsync(2)),
   'send, send, stop, send, start': movePlain(send),
+  'send by TLS, send, stop, send, start': movePlain(sendByTls),
   'LXD stop, move, start': lxdMove,
   'LXD copy, refresh, stop, refresh, start': lxdCopy,
 };

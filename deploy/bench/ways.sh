@@ -70,14 +70,43 @@ plain_serve() {
 }
 plain_unserve() { kill "$(cat "$LXC/serve.pid")" 2>/dev/null || true; }
 
-# plain_send TARGET NUMBER: a snapshot, sent as it differs from the one before; prints the bytes.
-plain_send() {
+# plain_snap NUMBER: a snapshot, to be sent as it differs from the one before; sets PARENT.
+plain_snap() {
   mkdir -p "$TREE/snap"
   # the snapshots of when it came here are not those of its way back
-  [ "$2" != 0 ] || for one in "$TREE"/snap/*; do [ ! -e "$one" ] || btrfs subvolume delete "$one" >/dev/null; done
-  btrfs subvolume snapshot -r "$TREE/rootfs" "$TREE/snap/$2" >/dev/null
-  local parent=(); [ "$2" = 0 ] || parent=(-p "$TREE/snap/$(($2 - 1))")
-  perl "$PIPE" send "$1" 8731 btrfs send -q "${parent[@]}" "$TREE/snap/$2"
+  [ "$1" != 0 ] || for one in "$TREE"/snap/*; do [ ! -e "$one" ] || btrfs subvolume delete "$one" >/dev/null; done
+  btrfs subvolume snapshot -r "$TREE/rootfs" "$TREE/snap/$1" >/dev/null
+  PARENT=(); [ "$1" = 0 ] || PARENT=(-p "$TREE/snap/$(($1 - 1))")
+}
+
+# plain_send TARGET NUMBER: such a snapshot, to plain_serve; prints the bytes.
+plain_send() {
+  plain_snap "$2"
+  perl "$PIPE" send "$1" 8731 btrfs send -q "${PARENT[@]}" "$TREE/snap/$2"
+}
+
+# plain_hear_tls MANAGEMENT-ADDRESS: takes one btrfs stream through TLS 1.3, by openssl, which asks for no certificate of the other end.
+plain_hear_tls() {
+  local try; mkdir -p "$TREE/snap"; rm -f "$LXC/took"
+  [ -p "$LXC/idle" ] || mkfifo "$LXC/idle" # an input that never ends: s_server ends with it
+  [ -s "$LXC/tls.crt" ] || openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=plain -days 2 \
+    -keyout "$LXC/tls.key" -out "$LXC/tls.crt" 2>/dev/null
+  (set -o pipefail; openssl s_server -quiet -tls1_3 -ciphersuites TLS_AES_128_GCM_SHA256 -accept "$1:8732" -naccept 1 -cert "$LXC/tls.crt" \
+    -key "$LXC/tls.key" <>"$LXC/idle" | btrfs receive -q "$TREE/snap"; echo $? >"$LXC/took") >/dev/null 2>"$LXC/take.log" &
+  for try in $(seq 200); do [ -z "$(ss -Hlnt "src $1:8732")" ] || return 0; sleep 0.01; done
+  echo "nobody listens on $1:8732" >&2; return 1
+}
+# plain_took_tls: waits until that stream has been taken.
+plain_took_tls() {
+  while [ ! -s "$LXC/took" ]; do sleep 0.01; done
+  [ "$(cat "$LXC/took")" = 0 ] || { cat "$LXC/take.log" >&2; return 1; }
+}
+# plain_send_tls TARGET NUMBER: a snapshot, to plain_hear_tls; prints the bytes.
+plain_send_tls() {
+  plain_snap "$2"
+  btrfs send -q "${PARENT[@]}" "$TREE/snap/$2" | perl -e 'while (my $n = sysread STDIN, $_, 1 << 18) { $sent += $n; print } print STDERR $sent' 2>"$LXC/sent" |
+    openssl s_client -quiet -nocommands -no_ign_eof -connect "$1:8732" >/dev/null 2>&1
+  cat "$LXC/sent"
 }
 
 # plain_promote NUMBER: the last snapshot that came becomes the tree.
