@@ -57,6 +57,10 @@ const verbs: Record<string, Verb> = {
   },
   user: { summary: 'who may speak to the broker (on the master)', load: () => import('./verbs/user.ts') },
   broker: { summary: 'set up an external broker (on the master)', load: () => import('./verbs/broker.ts') },
+  doctor: {
+    summary: 'look whether hosts and master are fit, and say what to do',
+    load: () => import('./verbs/doctor.ts'),
+  },
   service: { summary: 'run services in this process', load: () => import('./verbs/service.ts') },
   version: { summary: 'the version of vs-tools', load: () => import('./verbs/version.ts') },
 };

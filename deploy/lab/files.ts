@@ -69,9 +69,9 @@ export function servicesOf(lab: Lab, node: LabNode): Record<string, string[]> {
   if (node.role === 'master')
     return {
       ...(lab.broker ? brokerServices(lab) : { broker: service('broker') }),
-      master: service('orchestrator', 'template', 'authority', 'exporter', 'discovery'),
+      master: service('orchestrator', 'template', 'authority', 'exporter', 'discovery', 'master-doctor'),
     };
-  return { agent: service('host-agent', 'network', 'snapshot', 'transfer', 'firewall', 'monitor') };
+  return { agent: service('host-agent', 'network', 'snapshot', 'transfer', 'firewall', 'monitor', 'doctor') };
 }
 
 async function writeUsers(lab: Lab, file: string): Promise<void> {
