@@ -79,6 +79,14 @@ const schema = z.strictObject({
   TEMPLATE_DIR: z.string().default(''),
   TEMPLATE_NETNS: z.string().default(''),
   TEMPLATE_MIRROR: z.string().default(''),
+  PACKAGE_MIRRORS: z
+    .string()
+    .default(
+      'deb.debian.org security.debian.org archive.ubuntu.com security.ubuntu.com dl-cdn.alpinelinux.org',
+    )
+    .transform((text) => text.split(/[\s,]+/).filter(Boolean)),
+  /** The hour in which each host looks what its vservers could upgrade; -1: never. */
+  PACKAGE_CHECK_HOUR: z.coerce.number().int().min(-1).max(23).default(3),
   MTU: z.coerce.number().int().min(1280).max(9216).default(1500),
   BROKER_LISTEN: addresses('127.0.0.1:1883'),
   BROKER_PLAIN_OUTSIDE: z.enum(['yes', 'no']).default('no'),

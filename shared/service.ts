@@ -48,6 +48,7 @@ const modules: Record<
   template: { scope: 'master', load: () => import('../services/template/main.ts') },
   authority: { scope: 'master', load: () => import('../services/authority/main.ts') },
   exporter: { scope: 'master', load: () => import('../services/exporter/main.ts') },
+  packages: { scope: 'host', load: () => import('../services/packages/main.ts') },
   doctor: { scope: 'host', load: () => import('../services/doctor/main.ts') },
   'master-doctor': { scope: 'master', load: () => import('../services/doctor/master.ts') },
   discovery: { scope: 'master', load: () => import('../services/discovery/main.ts') },

@@ -71,7 +71,18 @@ export function servicesOf(lab: Lab, node: LabNode): Record<string, string[]> {
       ...(lab.broker ? brokerServices(lab) : { broker: service('broker') }),
       master: service('orchestrator', 'template', 'authority', 'exporter', 'discovery', 'master-doctor'),
     };
-  return { agent: service('host-agent', 'network', 'snapshot', 'transfer', 'firewall', 'monitor', 'doctor') };
+  return {
+    agent: service(
+      'host-agent',
+      'network',
+      'snapshot',
+      'transfer',
+      'firewall',
+      'monitor',
+      'doctor',
+      'packages',
+    ),
+  };
 }
 
 async function writeUsers(lab: Lab, file: string): Promise<void> {

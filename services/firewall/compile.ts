@@ -92,6 +92,19 @@ function statement(rule: Rule, family: 'ip' | 'ip6', log: boolean): string | und
   return `    ${where}${ports}${log && rule.verdict === 'drop' ? ' log prefix "vs-deny "' : ''} ${rule.verdict}`;
 }
 
+/**
+ * What `firewall.open` fills for a time, so that a package manager comes to its mirrors: their elements end by themselves (nft(8),
+ * sets with timeouts), also when nobody is left who closes.
+ */
+const openSets = `  set mirrors4 { type ipv4_addr . inet_service; flags timeout; }
+  set mirrors6 { type ipv6_addr . inet_service; flags timeout; }
+  set resolvers4 { type ipv4_addr; flags timeout; }
+  set resolvers6 { type ipv6_addr; flags timeout; }`;
+const openRules = `    ip daddr . tcp dport @mirrors4 accept
+    ip6 daddr . tcp dport @mirrors6 accept
+    ip daddr @resolvers4 meta l4proto { tcp, udp } th dport 53 accept
+    ip6 daddr @resolvers6 meta l4proto { tcp, udp } th dport 53 accept`;
+
 /** The rules inside the namespace of the vserver: one transaction; established, ping, neighbour discovery and loopback are implicit. */
 export function compile(firewall: Firewall): string {
   if (!firewall.enabled) return '';
@@ -108,6 +121,7 @@ export function compile(firewall: Firewall): string {
   return `table inet vs
 delete table inet vs
 table inet vs {
+${openSets}
   chain input {
     type filter hook input priority 0; policy drop;
     iif lo accept
@@ -118,6 +132,7 @@ ${end}  }
     type filter hook output priority 0; policy drop;
     oif lo accept
 ${common}
+${openRules}
 ${chain('to')}
 ${end}  }
 }

@@ -83,6 +83,7 @@ export function service(context: Context): Service {
           ...(now ? { uuid: now.uuid } : {}),
         };
       },
+      'host-agent.note': ({ name, upgrades, security }) => nothing(states.note(name, { upgrades, security })),
       'host-agent.unlock': ({ name, saga }) => nothing(commands.unlock(name, saga)),
       'host-agent.install': (args, call) => install(context, paths, args, call),
       'host-agent.adapt': (args) => adapt(context, paths, args),

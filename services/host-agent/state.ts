@@ -38,6 +38,8 @@ export function createStates(
   const broken = new Set<string>();
   /** What this host gave up to another one, with its files still here; the epoch of the other one. */
   const disowned = new Map<string, number>();
+  /** By name: what could be upgraded, as the last look found. */
+  const upgrades = new Map<string, { upgrades: number; security: number }>();
   let timer: NodeJS.Timeout | undefined;
   let looking: Promise<void> | undefined;
 
@@ -73,6 +75,7 @@ export function createStates(
     const saga = await locks.holder(name);
     const now = seen.get(name);
     const isOwned = own?.owner === true && own.uuid === config.uuid;
+    const noted = upgrades.get(name);
     const boots = now?.state === 'stopped' && isOwned && config.enabled && on.boots(name);
     return {
       host,
@@ -89,6 +92,7 @@ export function createStates(
       ...(now?.pid ? { pid: now.pid } : {}),
       ...(now ? { since: now.since } : {}),
       ...(saga ? { saga } : {}),
+      ...(noted ? { upgrades: noted.upgrades, security_upgrades: noted.security } : {}),
       ts: Date.now(),
     };
   }
@@ -136,6 +140,7 @@ export function createStates(
       published.delete(name);
       seen.delete(name);
       settle(name);
+      upgrades.delete(name);
       bus.retain(bus.topics.vserverState(host, name), null);
     }
   }
@@ -161,6 +166,11 @@ export function createStates(
     disown(name: string, epoch: number, message: string): void {
       disowned.set(name, epoch);
       bus.alert(name, 'ownership', { ts: Date.now(), severity: 'critical', message });
+    },
+    /** What could be upgraded in it. */
+    async note(name: string, found: { upgrades: number; security: number }): Promise<void> {
+      upgrades.set(name, found);
+      publish(await stateOf(name, await loadVserver(paths, host, name)));
     },
     /** Says what is going on while a start or stop runs. */
     async mark(name: string, state: 'starting' | 'stopping'): Promise<void> {

@@ -6,6 +6,7 @@ import { firewallCommands } from './firewall.ts';
 import { monitorCommands } from './monitor.ts';
 import { networkCommands } from './network.ts';
 import { orchestratorCommands } from './orchestrator.ts';
+import { packagesCommands } from './packages.ts';
 import { snapshotCommands } from './snapshot.ts';
 import { templateCommands } from './template.ts';
 import { transferCommands } from './transfer.ts';
@@ -24,6 +25,7 @@ export const commands = {
   ...auditCommands,
   ...authorityCommands,
   ...doctorCommands,
+  ...packagesCommands,
 };
 export type CommandName = keyof typeof commands;
 export type Args<K extends CommandName> = z.infer<(typeof commands)[K]['args']>;

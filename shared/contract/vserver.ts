@@ -53,6 +53,9 @@ export const vserverState = z.looseObject({
   pid: z.int().optional(), // of its init, as the host sees it
   since: ts.optional(),
   saga: id.optional(), // that has it locked
+  /** Packages that could be upgraded, and those of them that mend security, as of the last look. */
+  upgrades: z.int().min(0).optional(),
+  security_upgrades: z.int().min(0).optional(),
   error: z.string().optional(),
   ts,
 });
@@ -154,6 +157,10 @@ export const hostAgentCommands = {
       timeout: z.int().min(1).optional(),
     }),
     z.object({ code: z.int() }),
+  ),
+  'host-agent.note': hostCommand(
+    'what the last look found that could be upgraded: the state shows it',
+    z.strictObject({ name, upgrades: z.int().min(0), security: z.int().min(0) }),
   ),
   'host-agent.lock': hostCommand(
     'hold a vserver for a saga, ttl in ms: nobody else starts, stops or changes it; autostart waits',
