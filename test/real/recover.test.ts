@@ -121,6 +121,7 @@ done | sort -u`;
   });
 
   test('what the dead host shows still keeps nobody from removing it and bringing it back', () => {
+    lab.vs(['stop', 'web1']);
     lab.vs(['remove', 'web1', '--yes']);
     expect(lab.rows().filter((row) => row.vserver === 'web1')).toMatchObject([
       { host: 'host1', state: 'unknown', epoch: 3 },
