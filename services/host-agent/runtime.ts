@@ -161,7 +161,10 @@ export function createRuntime(context: Context, paths: Paths, lxc: Lxc, limits: 
       const net = await attach(config, { saga, label });
       const place = run([join(hooks, 'mount-place'), paths.mount(name), String(config.idmap)]);
       const pass = run(['setfacl', '-m', `u:${config.idmap}:--x`, settings.VSERVER_DIR]);
-      await Promise.all([configOf(config, net, join(tree, 'rootfs')), place, pass]);
+      const told = (error: unknown) =>
+        context.log.warn({ vserver: name, error: String(error) }, 'disk limit');
+      const disk = config.limits.disk_bytes === undefined ? undefined : limits.readyDisk(name).catch(told);
+      await Promise.all([configOf(config, net, join(tree, 'rootfs')), place, pass, disk]);
       const mount = mountWaiting(paths.rootfs(name), paths.mount(name), config.idmap);
       forget(name);
       rehearsed.set(name, { saga, files, net, mount });

@@ -41,8 +41,13 @@ export function btrfsQuota(directory: string): Quota {
     await run(['btrfs', 'quota', 'rescan', directory], { okCodes: [0, 1] }); // 1: it runs already
     return true;
   }
+  /** Nobody waits for the count of what is there already: until it is done a limit counts too little, and use is not known. */
+  async function on(): Promise<void> {
+    if (!(await isOn())) await run(['btrfs', 'quota', 'enable', directory], LONG);
+  }
   return {
     how: 'qgroup',
+    ready: on,
     missing: () => Promise.resolve(undefined),
     async look(tree, exact) {
       if (!(await isOn())) return {};
@@ -53,11 +58,8 @@ export function btrfsQuota(directory: string): Quota {
       return { ...found, ...(isStale ? {} : { used }) };
     },
     async limit(tree, bytes) {
-      if (!(await isOn())) {
-        if (bytes === null) return;
-        await run(['btrfs', 'quota', 'enable', directory], LONG);
-        await run(['btrfs', 'quota', 'rescan', '-w', directory], LONG);
-      }
+      if (bytes === null && !(await isOn())) return;
+      await on();
       await run(['btrfs', 'qgroup', 'limit', bytes === null ? 'none' : String(bytes), tree], LONG);
     },
     async tidy() {

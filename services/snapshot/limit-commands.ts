@@ -18,7 +18,12 @@ export function limitHandlers({
 }): Service['handlers'] {
   const { host } = context;
   return {
-    'snapshot.limit': async ({ name, bytes, exact }) => {
+    'snapshot.limit': async ({ name, bytes, exact, ready }) => {
+      if (ready) {
+        const why = await (await quota()).missing();
+        if (!why) await (await quota()).ready();
+        return why ? { missing: why } : {};
+      }
       const tree = paths.vserver(name);
       if (!(await stat(tree).catch(() => undefined)))
         throw new VsError('not-found', `${host} has no vserver ${name}`);

@@ -52,6 +52,7 @@ export function projectQuota(directory: string): Quota {
   return {
     how: 'project',
     missing,
+    ready: () => Promise.resolve(),
     async look(tree) {
       if (await missing()) return {};
       const id = await projectOf(tree);

@@ -12,6 +12,8 @@ export interface Quota {
   how: 'qgroup' | 'project';
   /** Why this host cannot limit the space of a tree, and what to do about it; undefined when it can. */
   missing(): Promise<string | undefined>;
+  /** What takes a while before the first limit. */
+  ready(): Promise<void>;
   /** `exact`: also what is not written to the disk yet. */
   look(tree: string, exact?: boolean): Promise<QuotaLook>;
   /** Sets the limit of a tree, or with null takes it away; what is set already may be set again. */

@@ -72,8 +72,13 @@ export const snapshotCommands = {
     z.object({ bytes, files: z.int(), nested: z.boolean() }),
   ),
   'snapshot.limit': hostCommand(
-    'the disk space that a vserver uses and may use; with bytes the limit is set (null: none). exact: also what is not written to the disk yet. used is absent where nothing counts it',
-    z.strictObject({ name, bytes: bytes.nullable().optional(), exact: z.boolean().optional() }),
+    'the disk space that a vserver uses and may use; with bytes the limit is set (null: none). exact: also what is not written to the disk yet. ready: only what takes a while before a first limit, for a tree that may not be here yet. used is absent where nothing counts it',
+    z.strictObject({
+      name,
+      bytes: bytes.nullable().optional(),
+      exact: z.boolean().optional(),
+      ready: z.boolean().optional(),
+    }),
     z.object({ used: bytes.optional(), limit: bytes.optional(), missing: z.string().optional() }),
   ),
   'snapshot.allocate': hostCommand(

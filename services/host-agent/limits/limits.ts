@@ -102,6 +102,9 @@ export function createLimits(context: Context, files: Files) {
     tell,
     forget,
     setDisk: (name: string, bytes: number) => setDisk(context, name, bytes),
+    /** Before a copy is in its place: what takes a while before the first limit of a disk. */
+    readyDisk: (name: string) =>
+      bus.request(host, 'snapshot.limit', { name, ready: true }, { timeoutMs: 600_000 }),
     /** Every resource with its use, limit and hits; `pid` is the init of what runs. */
     async report(name: string, pid: number | undefined): Promise<LimitReport> {
       const seen = await look(context, await ofHost(), name, pid, false);

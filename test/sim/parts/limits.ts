@@ -7,6 +7,7 @@ export const createLimits = (): LimitsOfHost => ({
   tell: async () => undefined,
   forget: () => undefined,
   setDisk: async () => ({}),
+  readyDisk: async () => ({}),
   report: async (name) => ({ name, running: false, limits: [] }),
   change: async () => Promise.reject(new Error('limits are not simulated')),
   reconcile: async () => undefined,

@@ -4,6 +4,7 @@ import type { Quota } from '../../../services/snapshot/quota.ts';
 export const quotaOf = (): Quota => ({
   how: 'qgroup',
   missing: async () => 'it is simulated',
+  ready: async () => undefined,
   look: async () => ({}),
   limit: async () => undefined,
   tidy: async () => undefined,
