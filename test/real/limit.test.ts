@@ -175,6 +175,15 @@ test('below what is in use, or more than there is: refused with a sentence, and 
   );
   expect(lab.vs(['limit', 'web1', '--cpu', 'much'], 2).stderr).toMatch(/--cpu: expected cores/);
   expect([held(), kept()]).toEqual(before);
+  // the kernel itself says no, when the disk has its new limit already; cgroup v2 would kill instead
+  if (lab.on('host1', `${cgroup} echo $v`).trim() === '1') {
+    const forced = lab.vs(
+      ['limit', 'web1', '--disk', '250M', '--memory', '4K', '--procs', '70', '--force'],
+      1,
+    );
+    expect(forced.stderr).toMatch(/memory\.limit_in_bytes cannot be set to 4096: the kernel could not get/);
+    expect([held(), kept()]).toEqual(before);
+  }
   lab.vs(['limit', 'web1', '--cpu', '999', '--force']);
   expect(held()['cpu']).toBe('999');
 });

@@ -177,6 +177,7 @@ test('the cgroup of a vserver, from a process that sits deeper', () => {
   expect(at('cpuacct', 1)).toBe('/sys/fs/cgroup/cpu,cpuacct/lxc.payload.web1');
   expect(at('pids', 2)).toBe('/sys/fs/cgroup/unified/lxc.payload.web1');
   expect(at('io', 1)).toBeUndefined();
+  expect(placesOf('5:blkio:/lxc.payload.b/c\n', '')('io', 1)).toBe('/sys/fs/cgroup/blkio/lxc.payload.b');
   expect(placesOf('0::/a/lxc.payload.b/c', '/sys/fs/cgroup')('io', 2)).toBe('/sys/fs/cgroup/a/lxc.payload.b');
 });
 
