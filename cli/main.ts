@@ -21,6 +21,7 @@ const verbs: Record<string, Verb> = {
   enable: { summary: 'start vservers at boot', load: life },
   disable: { summary: 'do not start vservers at boot', load: life },
   exec: { summary: 'run a command in a vserver', load: () => import('./verbs/exec.ts') },
+  limit: { summary: 'limits of a vserver: show or change', load: () => import('./verbs/limit.ts') },
   move: { summary: 'move a vserver to another host', load: () => import('./verbs/move.ts') },
   get: { summary: 'copy a vserver to the master', load: () => import('./verbs/get.ts') },
   put: { summary: "bring the master's copy of a vserver to a host", load: () => import('./verbs/put.ts') },

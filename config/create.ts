@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { Limits } from '../shared/contract/vserver.ts';
+import type { LimitKey, Limits } from '../shared/contract/limits.ts';
 import { parseLines, readOptional } from './lines.ts';
 import type { Settings } from './settings.ts';
 
@@ -26,6 +26,43 @@ export function parseProcs(text: string): number {
   return Number(text);
 }
 
+/** A weight of 1 to 10000; 100 is the usual. Throws a sentence. */
+export function parseWeight(text: string): number {
+  if (!/^[1-9]\d{0,3}$|^10000$/.test(text))
+    throw new Error(`expected a weight of 1 to 10000, found "${text}"`);
+  return Number(text);
+}
+
+/** Bytes a second of `10M` (powers of 1024) or, as networks are sold, `100mbit`. Throws a sentence. */
+export function parseRate(text: string): number {
+  const wanted = text.trim().toLowerCase();
+  const [, count, unit = ''] = /^(\d+(?:\.\d+)?)([kmg])bit$/.exec(wanted) ?? [];
+  const bits = Number(count) * 1000 ** ' kmg'.indexOf(unit);
+  const rate = count
+    ? Math.round(bits / 8)
+    : /^\d+(\.\d+)?[kmgt]?(i?b)?(\/s)?$/.test(wanted)
+      ? parseSize(wanted.replace('/s', ''))
+      : 0;
+  if (rate < 1000)
+    throw new Error(`expected a rate such as 10M (bytes a second) or 100mbit, found "${text}"`);
+  return rate;
+}
+
+/** The key of create.conf and the parser of each limit. */
+export const limitParsers: Record<LimitKey, { conf: string; parse: (text: string) => number }> = {
+  memory_bytes: { conf: 'MEMORY', parse: parseSize },
+  swap_bytes: { conf: 'SWAP', parse: parseSize },
+  disk_bytes: { conf: 'DISK', parse: parseSize },
+  tmp_bytes: { conf: 'TMP', parse: parseSize },
+  procs: { conf: 'PROCS', parse: parseProcs },
+  cpu: { conf: 'CPU', parse: parseCpu },
+  cpu_weight: { conf: 'CPU_WEIGHT', parse: parseWeight },
+  io_read_rate: { conf: 'IO_READ', parse: parseRate },
+  io_write_rate: { conf: 'IO_WRITE', parse: parseRate },
+  net_in_rate: { conf: 'NET_IN', parse: parseRate },
+  net_out_rate: { conf: 'NET_OUT', parse: parseRate },
+};
+
 const yesNo = (text: string) => {
   if (!/^(yes|no)$/i.test(text)) throw new Error(`expected yes or no, found "${text}"`);
   return text.toLowerCase() === 'yes';
@@ -47,9 +84,7 @@ const keys = {
   HOST: word,
   DOMAIN: word,
   NAMESERVER: addresses,
-  MEMORY: parseSize,
-  PROCS: parseProcs,
-  CPU: parseCpu,
+  ...Object.fromEntries(Object.values(limitParsers).map(({ conf, parse }) => [conf, parse])),
   ENABLE: yesNo,
   START: yesNo,
 };
@@ -92,7 +127,7 @@ export function parseCreate(text: string, file: string): CreateDefaults {
     ENABLE: 'enable',
     START: 'start',
   };
-  const limits = { MEMORY: 'memory_bytes', PROCS: 'procs', CPU: 'cpu' };
+  const limits = Object.fromEntries(Object.entries(limitParsers).map(([key, { conf }]) => [conf, key]));
   const pick = (map: Record<string, string>) =>
     Object.fromEntries(Object.entries(map).flatMap(([key, as]) => (key in found ? [[as, found[key]]] : [])));
   return { ...pick(names), limits: pick(limits) };

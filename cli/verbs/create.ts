@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
-import { parseCpu, parseProcs, parseSize } from '../../config/create.ts';
 import { VsError } from '../../shared/errors.ts';
 import { withClient } from '../client.ts';
+import { addLimitFlags, limitChangesOf } from '../limits.ts';
 import { checkHost, checkName, parseAddress } from '../names.ts';
 import { type SagaOptions, present } from '../sagas.ts';
 
@@ -9,26 +9,13 @@ interface Options extends SagaOptions {
   host?: string;
   enable?: boolean;
   start?: boolean;
-  memory?: string;
-  procs?: string;
-  cpu?: string;
   domain?: string;
   nameserver?: string;
 }
 
-/** A limit of the command line; a wrong one is named. */
-function limit(flag: string, text: string | undefined, parse: (text: string) => number): number | undefined {
-  if (text === undefined) return undefined;
-  try {
-    return parse(text);
-  } catch (error) {
-    throw new VsError('usage', `--${flag}: ${(error as Error).message}.`);
-  }
-}
-
 /** `vs create NAME ADDRESS SOURCE`. */
 export function register(program: Command): void {
-  program
+  const create = program
     .command('create')
     .description('create a vserver')
     .argument('<name>', 'its name')
@@ -38,16 +25,14 @@ export function register(program: Command): void {
       "busybox, a template, a suite such as bookworm, a tarball on the master, or clone:NAME (create.conf's TEMPLATE unless told)",
     )
     .option('--host <host>', 'on this host (the one with most room unless told)')
-    .option('--memory <size>', 'memory limit, such as 512M')
-    .option('--procs <number>', 'most processes')
-    .option('--cpu <cores>', 'cores, such as 0.8 or 8/10')
     .option('--domain <domain>', "its domain (the network's unless told)")
     .option('--nameserver <addresses>', "its resolvers (the network's unless told)")
     .option('--enable', 'start it at boot')
     .option('--start', 'start it now')
     .option('--dry-run', 'check and show the steps, change nothing')
     .option('--no-follow', 'return as soon as it is begun')
-    .option('--json', 'the last state, for programs')
+    .option('--json', 'the last state, for programs');
+  addLimitFlags(create)
     .addHelpText(
       'after',
       '\nExamples:\n  vs create web1 10.60.10.5 bookworm\n  vs create web2 10.60.10.6/24,fd60:10::6 busybox --host host1 --enable --start\n  vs create web3 10.60.10.7 clone:web1 --memory 512M --cpu 0.5',
@@ -58,14 +43,7 @@ export function register(program: Command): void {
       if (options.host !== undefined) checkHost(options.host);
       if (source === '')
         throw new VsError('usage', 'The source is empty; give busybox, a template, a suite or a tarball.');
-      const memory = limit('memory', options.memory, parseSize);
-      const procs = limit('procs', options.procs, parseProcs);
-      const cpu = limit('cpu', options.cpu, parseCpu);
-      const limits = {
-        ...(memory === undefined ? {} : { memory_bytes: memory }),
-        ...(procs === undefined ? {} : { procs }),
-        ...(cpu === undefined ? {} : { cpu }),
-      };
+      const limits = limitChangesOf(options);
       await withClient(async (client) => {
         const started = await client.request(
           'master',

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { connect } from '../../cli/client.ts';
 import type { Line } from '../../services/orchestrator/journal.ts';
 import type { Args, CommandName, Data } from '../../shared/contract/commands.ts';
-import type { Limits } from '../../shared/contract/vserver.ts';
+import type { Limits } from '../../shared/contract/limits.ts';
 import { VsError } from '../../shared/errors.ts';
 import { run } from '../../shared/run.ts';
 import { entering } from '../lab/enter.ts';

@@ -1,5 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Args } from '../../shared/contract/commands.ts';
+import type { LimitReport } from '../../shared/contract/limits.ts';
 import { VsError } from '../../shared/errors.ts';
 import { readOwnership } from '../../shared/ownership.ts';
 import type { VserverState } from '../../shared/contract/vserver.ts';
@@ -8,6 +9,7 @@ import type { Context } from '../../shared/service.ts';
 import { createTurns } from '../../shared/turns.ts';
 import { loadVserver, saveVserver } from './files.ts';
 import type { Locks } from './locks.ts';
+import type { LimitsOfHost } from './limits/limits.ts';
 import type { Lxc } from './lxc.ts';
 import { claim, release, requireOwner } from './ownership.ts';
 import type { Runtime } from './runtime.ts';
@@ -18,6 +20,7 @@ interface Parts {
   paths: Paths;
   lxc: Lxc;
   locks: Locks;
+  limits: LimitsOfHost;
   runtime: Runtime;
   states: States;
   /** Names that the autostart of this boot has not come to yet. */
@@ -30,7 +33,7 @@ const STARTS_WITHIN = 3000;
 const ENDS_WITHIN = 10_000;
 
 /** What may be done with a vserver of this host, and in which order: one command at a time for each. */
-export function createCommands({ context, paths, lxc, locks, runtime, states, booting }: Parts) {
+export function createCommands({ context, paths, lxc, locks, limits, runtime, states, booting }: Parts) {
   const { settings, bus, host } = context;
   const inTurn = createTurns(); // commands that change one vserver run one after the other
 
@@ -131,6 +134,20 @@ export function createCommands({ context, paths, lxc, locks, runtime, states, bo
         if (config.enabled !== enabled) await saveVserver(paths, { ...config, enabled });
         return states.of(name);
       }),
+    /** Without changes it only looks, and does not wait for its turn. */
+    limit: async ({ name, changes, force }: Args<'host-agent.limit'>): Promise<LimitReport> => {
+      const report = async () => limits.report(name, (await states.of(name)).pid);
+      if (!changes || Object.keys(changes).length === 0) return report();
+      return inTurn(name, async () => {
+        await locks.require(name, undefined);
+        const { pid } = await states.of(name);
+        const next = await limits.change(name, pid, changes, force === true);
+        const told = (error: unknown) =>
+          context.log.warn({ err: error, vserver: name }, 'limits at a start by hand');
+        if (pid !== undefined) await runtime.renew(next).catch(told); // each start of ours makes it anew
+        return report();
+      });
+    },
     /** Also a name that is not here yet: the target of a create or a move is held before anything of it exists. */
     lock: (name: string, saga: string, ttl: number) =>
       inTurn(name, async () => {

@@ -3,10 +3,15 @@ import type { HostInfo } from '../../shared/contract/host.ts';
 import { sealKey } from '../../shared/seal.ts';
 import type { Context } from '../../shared/service.ts';
 import { shownCertificate } from './certificate.ts';
+import type { LimitsOfHost } from './limits/limits.ts';
 import type { Lxc } from './lxc.ts';
 
 /** Publishes what this host is and has, now and each 30 s. */
-export function publishInfo(context: Context, lxc: Lxc): { now: () => void; stop: () => void } {
+export function publishInfo(
+  context: Context,
+  lxc: Lxc,
+  limits: LimitsOfHost,
+): { now: () => void; stop: () => void } {
   const { bus, host, settings, version, log } = context;
   let runtime = '';
   async function publish(): Promise<void> {
@@ -25,6 +30,7 @@ export function publishInfo(context: Context, lxc: Lxc): { now: () => void; stop
       runtime: { name: 'lxc', version: runtime },
       storage,
       networks: networks.map((one) => one.network.name),
+      limits: { missing: await limits.missing() },
       seal: sealKey(settings),
       ...(own ? { certificate: own } : {}),
       ts: Date.now(),

@@ -1,8 +1,9 @@
 import { chmod, copyFile, lstat, mkdir, realpath, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Args, Data } from '../../shared/contract/commands.ts';
-import { vserverConfig } from '../../shared/contract/vserver.ts';
+import { type VserverConfig, vserverConfig } from '../../shared/contract/vserver.ts';
 import { VsError } from '../../shared/errors.ts';
+import { limitText } from '../../shared/limits.ts';
 import type { Paths } from '../../shared/paths.ts';
 import { run } from '../../shared/run.ts';
 import { unseal } from '../../shared/seal.ts';
@@ -18,10 +19,16 @@ async function stripPing(rootfs: string): Promise<void> {
   if (ping.startsWith(`${await realpath(rootfs)}/`)) await run(['setcap', '-r', ping], { okCodes: [0, 1] });
 }
 
-async function measure(tree: string): Promise<Data<'host-agent.install'>> {
+async function measure(tree: string, { name, limits }: VserverConfig): Promise<Data<'host-agent.install'>> {
   const du = async (...options: string[]) =>
     Number((await run(['du', '-sx', ...options, tree], { timeoutMs: 600_000 })).stdout.split('\t')[0]);
-  return { bytes: await du('-B1'), files: await du('--inodes') };
+  const bytes = await du('-B1');
+  if (limits.disk_bytes !== undefined && bytes > limits.disk_bytes)
+    throw new VsError(
+      'refused',
+      `${name} has ${limitText('bytes', bytes)} to begin with, more than its disk limit of ${limitText('bytes', limits.disk_bytes)}`,
+    );
+  return { bytes, files: await du('--inodes') };
 }
 
 /** The staging tree of a saga, which a step before has made. */
@@ -67,7 +74,7 @@ export async function install(
   if (source.kind === 'staged') {
     call.progress({ message: 'making it one of its own' });
     const { note } = await adapt(context, paths, { ...args, fresh: true });
-    return { ...(await measure(tree)), ...(note === undefined ? {} : { note }) };
+    return { ...(await measure(tree, config)), ...(note === undefined ? {} : { note }) };
   }
   await rm(rootfs, { recursive: true, force: true });
   await mkdir(rootfs, { mode: 0o755 });
@@ -85,5 +92,5 @@ export async function install(
     await copyFile(join(context.settings.CONFIG_DIR, file), join(tree, file)).catch(() => undefined);
   await personalise(rootfs, config);
   await writeJson(join(tree, 'vserver.json'), vserverConfig, config);
-  return measure(tree);
+  return measure(tree, config);
 }

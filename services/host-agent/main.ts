@@ -9,10 +9,11 @@ import { autostart, waitingAtBoot } from './boot.ts';
 import { ownCertificate } from './certificate.ts';
 import { createCommands } from './commands.ts';
 import { exec } from './exec.ts';
-import { loadVserver, vserverNames } from './files.ts';
+import { loadVserver, saveVserver, vserverNames } from './files.ts';
 import { publishInfo } from './host-info.ts';
 import { adapt, install } from './install.ts';
 import { openLocks } from './locks.ts';
+import { createLimits } from './limits/limits.ts';
 import { lxcDriver } from './lxc.ts';
 import { createRuntime } from './runtime.ts';
 import { clearStale } from './stale.ts';
@@ -25,18 +26,26 @@ export function service(context: Context): Service {
   const paths = pathsFor(settings);
   const lxc = lxcDriver(settings.VSERVER_DIR);
   const locks = openLocks(settings.STATE_DIR);
-  const runtime = createRuntime(context, paths, lxc);
+  const limits = createLimits(context, {
+    load: (name) => loadVserver(paths, host, name),
+    save: (config) => saveVserver(paths, config),
+  });
+  const runtime = createRuntime(context, paths, lxc, limits);
   /** Names that the autostart of this boot has not come to yet. */
   const booting = new Set<string>();
   const states = createStates(context, paths, lxc, locks, {
     boots: (name) => booting.has(name),
+    found: (name, pid) =>
+      void limits
+        .reconcile(name, pid)
+        .catch((error: unknown) => log.warn({ err: error, vserver: name }, 'limits')),
     restart: (config, pid) => runtime.announce(config, pid),
     givenUp: (name) =>
       void commands
         .endGivenUp(name)
         .catch((error: unknown) => log.error({ err: error, vserver: name }, 'what was given up lives on')),
   });
-  const commands = createCommands({ context, paths, lxc, locks, runtime, states, booting });
+  const commands = createCommands({ context, paths, lxc, locks, limits, runtime, states, booting });
   const certificates = ownCertificate(context, () => info?.now());
   const ended = new AbortController();
   let info: ReturnType<typeof publishInfo> | undefined;
@@ -65,6 +74,7 @@ export function service(context: Context): Service {
       'host-agent.restart': ({ name, timeout }) => commands.restart(name, timeout),
       'host-agent.enable': ({ name, saga }) => commands.enable(name, true, saga),
       'host-agent.disable': ({ name, saga }) => commands.enable(name, false, saga),
+      'host-agent.limit': (args) => commands.limit(args),
       'host-agent.exec': async (args, call) => {
         await loadVserver(paths, host, args.name);
         if (!(await lxc.alive()).has(args.name))
@@ -117,7 +127,7 @@ export function service(context: Context): Service {
       );
       for (const watch of [owners.subscribed, clearStale(context, paths)])
         watch.catch((error: unknown) => log.error({ err: error }, 'watching the pool'));
-      info = publishInfo(context, lxc);
+      info = publishInfo(context, lxc, limits);
       context.bus.onConnect(() => info?.now()); // it may have come with another certificate
     },
     async stop() {

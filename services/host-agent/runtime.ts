@@ -10,6 +10,7 @@ import { keepSpares } from '../../shared/spare.ts';
 import type { Context } from '../../shared/service.ts';
 import { readJson, writeFileIfChanged } from '../../shared/store.ts';
 import { doom, freezeNow, notFrozen, thawDoomed, thawNow } from './freezer.ts';
+import type { LimitsOfHost } from './limits/limits.ts';
 import type { Lxc } from './lxc.ts';
 import { type Init, lxcConfig } from './lxc-config.ts';
 import { type Mounting, mountWaiting } from './mounting.ts';
@@ -33,7 +34,7 @@ async function initOf(rootfs: string): Promise<Init> {
 }
 
 /** Starting and stopping of vservers, once it is decided that they may. */
-export function createRuntime(context: Context, paths: Paths, lxc: Lxc) {
+export function createRuntime(context: Context, paths: Paths, lxc: Lxc, limits: LimitsOfHost) {
   const { settings, bus, host } = context;
   const logs = join(settings.STATE_DIR, 'log');
 
@@ -61,6 +62,7 @@ export function createRuntime(context: Context, paths: Paths, lxc: Lxc) {
     staged?: { saga: string; label?: string | undefined },
   ): Promise<Attachment> {
     const { name, network, mac, address, prefix, address6, prefix6 } = config;
+    const { net_in_rate, net_out_rate } = config.limits;
     return bus.request(host, 'network.attach', {
       name,
       network,
@@ -68,6 +70,8 @@ export function createRuntime(context: Context, paths: Paths, lxc: Lxc) {
       address,
       prefix,
       ...(address6 ? { address6, prefix6 } : {}),
+      ...(net_in_rate ? { in_rate: net_in_rate } : {}),
+      ...(net_out_rate ? { out_rate: net_out_rate } : {}),
       ...(staged ? { staged } : {}),
     });
   }
@@ -82,14 +86,23 @@ export function createRuntime(context: Context, paths: Paths, lxc: Lxc) {
         ownership: paths.ownership(name),
         console: join(logs, `${name}.console`),
         preStart: join(hooks, 'pre-start'),
+        seccomp: fileURLToPath(new URL('./no-subvolumes.seccomp', import.meta.url)),
       },
-      { cgroup2: await exists('/sys/fs/cgroup/cgroup.controllers'), init: await initOf(rootfs) },
+      { ...(await limits.ofHost()), init: await initOf(rootfs) },
     );
   }
 
   /** LXC's init looks at its own directory as the guest's root: it may pass through, everybody else may not. */
   const openToGuest = ({ name, idmap }: VserverConfig) =>
     run(['setfacl', '-m', `u:${idmap}:--x`, settings.VSERVER_DIR, paths.vserver(name)]);
+
+  /** A tree that was just put in its place has no limit yet; where there can be none it starts all the same, and an alert says so. */
+  async function limitDisk({ name, limits: { disk_bytes } }: VserverConfig): Promise<void> {
+    if (disk_bytes === undefined) return;
+    await limits
+      .setDisk(name, disk_bytes)
+      .catch((error: unknown) => context.log.warn({ vserver: name, error: String(error) }, 'disk limit'));
+  }
 
   async function isMounted(mount: string): Promise<boolean> {
     return (await readFile('/proc/self/mountinfo', 'utf8')).includes(` ${mount} `);
@@ -113,8 +126,9 @@ export function createRuntime(context: Context, paths: Paths, lxc: Lxc) {
       const net = same ? known.net : await attach(config);
       await writeFileIfChanged(paths.lxcConfig(name), await configOf(config, net, rootfs));
     };
+    void limits.tell(config).catch((error: unknown) => context.log.warn({ err: error }, 'limits'));
     // the copy of a tree that ran has its ACL; were it not so, the start would fail, and be tried again without a rehearsal
-    await Promise.all([same ? undefined : openToGuest(config), mounting(), configuring()]);
+    await Promise.all([same ? undefined : openToGuest(config), mounting(), configuring(), limitDisk(config)]);
   }
 
   async function waitGone(
@@ -147,7 +161,10 @@ export function createRuntime(context: Context, paths: Paths, lxc: Lxc) {
       const net = await attach(config, { saga, label });
       const place = run([join(hooks, 'mount-place'), paths.mount(name), String(config.idmap)]);
       const pass = run(['setfacl', '-m', `u:${config.idmap}:--x`, settings.VSERVER_DIR]);
-      await Promise.all([configOf(config, net, join(tree, 'rootfs')), place, pass]);
+      const told = (error: unknown) =>
+        context.log.warn({ vserver: name, error: String(error) }, 'disk limit');
+      const disk = config.limits.disk_bytes === undefined ? undefined : limits.readyDisk(name).catch(told);
+      await Promise.all([configOf(config, net, join(tree, 'rootfs')), place, pass, disk]);
       const mount = mountWaiting(paths.rootfs(name), paths.mount(name), config.idmap);
       forget(name);
       rehearsed.set(name, { saga, files, net, mount });
@@ -171,6 +188,12 @@ export function createRuntime(context: Context, paths: Paths, lxc: Lxc) {
       const info = await lxc.info(name);
       if (info.pid) this.announce(config, info.pid);
       return info;
+    },
+    /** Its limits have changed while it runs: a start by hand, or a restart from inside, shall have the same. */
+    async renew(config: VserverConfig): Promise<void> {
+      const { name } = config;
+      const text = await configOf(config, await attach(config), paths.rootfs(name));
+      await writeFileIfChanged(paths.lxcConfig(name), text);
     },
     /** Tells the neighbours in the background: nobody waits for it. */
     announce(config: VserverConfig, pid: number): void {
@@ -246,6 +269,7 @@ export function createRuntime(context: Context, paths: Paths, lxc: Lxc) {
       for (let tries = 0; (await isMounted(mount)) && tries < 10; tries++) await run(['umount', mount]);
       await rmdir(mount).catch(() => undefined);
       await rm(paths.lxcConfig(name), { force: true });
+      limits.forget(name);
       await bus.request(host, 'network.detach', { name });
     },
   };

@@ -26,6 +26,8 @@ export function createStates(
   locks: Locks,
   on: {
     restart(config: VserverConfig, pid: number): void;
+    /** It runs, and this agent has not started it: not in this life, or not this time. */
+    found(name: string, pid: number): void;
     /** The autostart of this boot has not come to it yet. */
     boots(name: string): boolean;
     /** It lives although this host has given it up. */
@@ -57,6 +59,7 @@ export function createStates(
     if (same) return;
     const info = await lxc.info(name);
     const changed = before?.state !== info.state || before.pid !== info.pid;
+    if (info.pid !== undefined && info.pid !== before?.pid) on.found(name, info.pid);
     seen.set(name, { ...info, since: changed ? now : before.since, asked: now });
     if (changed && before?.pid !== undefined && info.pid !== undefined && before.pid !== info.pid) {
       bus.event('host-agent', 'rebooted', `${name} was restarted from inside or by hand`, { vserver: name });

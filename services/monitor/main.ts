@@ -3,6 +3,7 @@ import type { VserverState } from '../../shared/contract/vserver.ts';
 import type { Context, Service } from '../../shared/service.ts';
 import { networkOf, usageOf } from './cgroup.ts';
 import { hostMeter, round } from './host.ts';
+import { limitFigures } from './limits.ts';
 
 const DISK_AGAIN_MS = 300_000;
 
@@ -44,7 +45,6 @@ export function service(context: Context): Service {
       ts: now,
       cpu_pct: round(Math.max(0, share)),
       cpu_seconds_total: round(usage.cpuSeconds),
-      ...(vserver.limits.cpu ? { cpu_limit_cores: vserver.limits.cpu } : {}),
       mem_bytes: usage.memory,
       ...(usage.memoryLimit
         ? { mem_limit_bytes: usage.memoryLimit, mem_pct: round((100 * usage.memory) / usage.memoryLimit) }
@@ -58,6 +58,7 @@ export function service(context: Context): Service {
       net_rx_bytes: net.rx,
       net_tx_bytes: net.tx,
       ...(bytes === undefined ? {} : { disk_bytes: bytes }),
+      ...limitFigures(vserver.limits),
       ...(vserver.since ? { uptime_seconds: Math.round((now - vserver.since) / 1000) } : {}),
     };
   }

@@ -15,6 +15,7 @@ import { bridgeOf, usersOf, vethOf } from './plan.ts';
 import { clearProbes, whoAnswers } from './probe.ts';
 import { reaches } from './reach.ts';
 import { vethRules, vethTable } from './rules.ts';
+import { shapeMissing, shapeNow, writeShape } from './shape.ts';
 
 /** The network service: bridges and VLANs of this host, and the veth, rules and addresses of its vservers. */
 export function service(context: Context): Service {
@@ -84,6 +85,7 @@ export function service(context: Context): Service {
         await writeFileIfChanged(`${rules}/guest.nft`, guest);
         await writeFileIfChanged(`${rules}/host.nft`, vethRules(veth, args));
         await writeFileIfChanged(`${rules}/announce.ip`, announceBatch(args));
+        await writeShape(rules, veth, { in: args.in_rate, out: args.out_rate });
         await writeFileIfChanged(`${rules}/start-host`, startHook(rules, veth, vethTable(veth)), 0o700);
         return {
           bridge,
@@ -109,6 +111,16 @@ export function service(context: Context): Service {
         if (args.up || (await links()).has(veth)) await ip('link', 'set', veth, args.up ? 'up' : 'down');
         return {};
       },
+      'network.shape': async ({ name, pid, in_rate, out_rate }) => {
+        const rates = { in: in_rate, out: out_rate };
+        const missing = await shapeMissing();
+        if (missing && (in_rate || out_rate))
+          throw new VsError('refused', `${context.host} cannot slow down the network of ${name}: ${missing}`);
+        if (!missing) await shapeNow(vethOf(name), pid, rates);
+        await writeShape(paths.rules(name), vethOf(name), rates);
+        return {};
+      },
+      'network.shaping': async () => ({ missing: await shapeMissing() }),
       'network.announce': async (args) => {
         announceAgain(args.pid, args.mac, log);
         return {};

@@ -19,6 +19,8 @@ import {
 import { createTurns } from '../../shared/turns.ts';
 import { describe, listCopies } from './copies.ts';
 import { type Driver, driverOf } from './drivers.ts';
+import { keepLimits, limitHandlers } from './limit-commands.ts';
+import { type Quota, quotaOf } from './quota.ts';
 import { openRoom } from './room.ts';
 import { trashHandlers } from './trash-commands.ts';
 import { type Trash, openTrash } from './trash.ts';
@@ -37,6 +39,8 @@ export function service(context: Context): Service {
   let timer: NodeJS.Timeout | undefined;
   let busy: Promise<void> | undefined;
   const driver = async () => (known ??= await driverOf(settings.VSERVER_DIR));
+  let limiting: Quota | undefined;
+  const quota = async () => (limiting ??= quotaOf(await driver(), settings.VSERVER_DIR));
   let opened: Trash | undefined;
   const trash = async () => {
     const storage = await driver();
@@ -94,14 +98,18 @@ export function service(context: Context): Service {
       'snapshot.info': async () => ({
         storage: (await driver()).storage,
         capabilities: (await driver()).capabilities,
+        quota: { how: (await quota()).how, missing: await (await quota()).missing() },
         ...(await room.space()),
         trash: (await (await trash()).list()).reduce((sum, one) => sum + (one.bytes ?? 0), 0),
       }),
       'snapshot.usage': async ({ name }) => {
         const tree = paths.vserver(name);
         if (!(await there(tree))) throw new VsError('not-found', `${host} has no vserver ${name}`);
+        const { used } = await (await quota()).look(tree); // the kernel counts it where it is limited
         const [bytes, inodes] = await Promise.all([
-          run(['du', '-sx', '--block-size=1', tree], { okCodes: [0, 1], timeoutMs: 600_000 }),
+          used === undefined
+            ? run(['du', '-sx', '--block-size=1', tree], { okCodes: [0, 1], timeoutMs: 600_000 })
+            : { stdout: String(used) },
           run(['du', '-sx', '--inodes', tree], { okCodes: [0, 1], timeoutMs: 600_000 }),
         ]);
         return {
@@ -187,6 +195,7 @@ export function service(context: Context): Service {
           return { until: entry.until };
         }),
       ...trashHandlers({ context, paths, inTurn, trash, room }),
+      ...limitHandlers({ context, paths, quota }),
       'snapshot.restage': ({ name, saga, to }) =>
         inTurn(name, async () => {
           const tree = paths.stagingTree(to, saga);
@@ -252,10 +261,15 @@ export function service(context: Context): Service {
       const tidy = () => {
         busy ??= room
           .tidy()
+          .then(async () => (await quota()).tidy())
           .catch((error: unknown) => log.error({ err: error }, 'trash'))
           .finally(() => (busy = undefined));
       };
       tidy();
+      if (host !== 'master')
+        void keepLimits(settings, paths, quota).catch((error: unknown) =>
+          log.error({ err: error }, 'disk limits'),
+        );
       timer = setInterval(tidy, TIDY_MS);
     },
     async stop() {

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { certificateInfo } from './authority.ts';
+import { missingLimits } from './limits.ts';
 import { bytes, hostName, id, ts } from './names.ts';
 import { storageInfo } from './snapshot.ts';
 
@@ -19,6 +20,7 @@ export const hostInfo = z.looseObject({
   runtime: z.object({ name: z.literal('lxc'), version: z.string() }),
   storage: storageInfo,
   networks: z.array(z.string()),
+  limits: z.object({ missing: missingLimits }).optional(), // what cannot be limited here, and why
   seal: z.string().default(''), // public key: secrets in commands are sealed for this host (shared/seal.ts)
   certificate: certificateInfo.optional(), // the one that this host shows
   ts,

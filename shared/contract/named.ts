@@ -3,6 +3,7 @@ import { auditEntry } from './audit.ts';
 import { certificateInfo } from './authority.ts';
 import { command, errorCode, reply, replyError } from './command.ts';
 import { alert, event, hostInfo, metrics, status } from './host.ts';
+import { limitChanges, limitReport, limitRow, limits } from './limits.ts';
 import { bytes, empty, epoch, hostName, id, ipv4, ipv6, label, mac, name, staged, ts } from './names.ts';
 import { attachment, network } from './network.ts';
 import { sagaProgress, sagaResult, sagaState, sagaStepState } from './saga.ts';
@@ -12,7 +13,6 @@ import { template, templateName } from './template.ts';
 import { copyProgress, transport } from './transfer.ts';
 import {
   installSource,
-  limits,
   ownership,
   removedVserver,
   runState,
@@ -68,7 +68,13 @@ export const named: Record<string, Named> = {
   Event: { schema: event, description: 'what happened; "message" is for people' },
   Alert: { schema: alert, description: 'what is wrong' },
   RunState: { schema: runState, description: 'whether a vserver runs' },
-  Limits: { schema: limits, description: 'limits of a vserver; an absent one is unlimited; cpu in cores' },
+  Limits: {
+    schema: limits,
+    description: 'limits of a vserver; an absent one is none; bytes, bytes a second, cpu in cores',
+  },
+  LimitChanges: { schema: limitChanges, description: 'new limits of a vserver; null takes one away' },
+  LimitRow: { schema: limitRow, description: 'use, limit and hits of one resource of a vserver' },
+  LimitReport: { schema: limitReport, description: 'the resources of a vserver' },
   RemovedVserver: {
     schema: removedVserver,
     description: 'a vserver that was removed: its last owner, and its epoch',

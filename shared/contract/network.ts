@@ -35,6 +35,8 @@ export const attachment = z.object({
 });
 export type Attachment = z.infer<typeof attachment>;
 
+/** Bytes a second. */
+const rate = z.int().min(1000);
 const byNetwork = z.strictObject({ network: name });
 
 export const networkCommands = {
@@ -81,6 +83,8 @@ export const networkCommands = {
       prefix: z.int(),
       address6: ipv6.optional(),
       prefix6: z.int().optional(),
+      in_rate: rate.optional(), // bytes a second, as the vserver sees it
+      out_rate: rate.optional(),
       staged: staged.optional(),
     }),
     attachment,
@@ -89,6 +93,15 @@ export const networkCommands = {
   'network.link': hostCommand(
     "the host's end of a vserver's veth up or down; one that is not there is down",
     z.strictObject({ name, up: z.boolean() }),
+  ),
+  'network.shape': hostCommand(
+    'how many bytes a second may come into a vserver that runs and go out of it (pid: its init), now and at each start; an absent rate is none',
+    z.strictObject({ name, pid: z.int().min(2), in_rate: rate.optional(), out_rate: rate.optional() }),
+  ),
+  'network.shaping': hostCommand(
+    'whether this host can limit the bandwidth of vservers; missing: why not',
+    empty,
+    z.object({ missing: z.string().optional() }),
   ),
   'network.announce': hostCommand(
     'tell the neighbours where the addresses are (gratuitous ARP, unsolicited NA), from inside its namespace',

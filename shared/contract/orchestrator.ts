@@ -1,11 +1,12 @@
 import { z } from 'zod';
 import { type CommandSpec, masterCommand } from './command.ts';
 import { pastEvent } from './host.ts';
+import { limitChanges } from './limits.ts';
 import { empty, hostName, id, ipv4, ipv6, name, ts } from './names.ts';
 import { sagaState } from './saga.ts';
 import { copyInfo, trashEntry } from './snapshot.ts';
 import { transport } from './transfer.ts';
-import { limits, runState } from './vserver.ts';
+import { runState } from './vserver.ts';
 
 /** One row of `vs scan --json`. An offline host has a row of its own with vserver null; its vservers are `unknown`. */
 export const scanRow = z.object({
@@ -85,7 +86,7 @@ export const orchestratorCommands = {
       host: hostName.optional(),
       enable: z.boolean().optional(),
       start: z.boolean().optional(),
-      limits: limits.optional(),
+      limits: limitChanges.optional(), // null: none, whatever create.conf or the original has
       dryRun: z.boolean().optional(),
       wait: z.boolean().optional(),
     }),

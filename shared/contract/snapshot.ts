@@ -7,6 +7,8 @@ import { vserverConfig } from './vserver.ts';
 export const storageInfo = z.object({
   storage: z.enum(['btrfs', 'dir']),
   capabilities: z.object({ snapshot: z.boolean(), send: z.boolean() }),
+  /** How the space of a vserver is limited; `missing`: why it cannot be. */
+  quota: z.object({ how: z.enum(['qgroup', 'project']), missing: z.string().optional() }).optional(),
   total: bytes,
   free: bytes,
   trash: bytes.optional(),
@@ -68,6 +70,16 @@ export const snapshotCommands = {
     'bytes and files of a vserver (du, hard links once)',
     z.strictObject({ name }),
     z.object({ bytes, files: z.int(), nested: z.boolean() }),
+  ),
+  'snapshot.limit': hostCommand(
+    'the disk space that a vserver uses and may use; with bytes the limit is set (null: none). exact: also what is not written to the disk yet. ready: only what takes a while before a first limit, for a tree that may not be here yet. used is absent where nothing counts it',
+    z.strictObject({
+      name,
+      bytes: bytes.nullable().optional(),
+      exact: z.boolean().optional(),
+      ready: z.boolean().optional(),
+    }),
+    z.object({ used: bytes.optional(), limit: bytes.optional(), missing: z.string().optional() }),
   ),
   'snapshot.allocate': hostCommand(
     'staging of a saga; with tree: an empty tree in it. Refuses when bytes (+5 %) do not fit; empties the trash, oldest first, if that makes them fit',

@@ -1,15 +1,8 @@
 import { z } from 'zod';
 import { certificateInfo, certificatePem, certificateRequest } from './authority.ts';
 import { type CommandSpec, hostCommand } from './command.ts';
+import { limitChanges, limitReport, limits } from './limits.ts';
 import { bytes, empty, epoch, hostName, id, ipv4, ipv6, mac, name, ts, label } from './names.ts';
-
-/** Limits; an absent one is unlimited. cpu is in cores (0.8 = 80 % of one). */
-export const limits = z.strictObject({
-  memory_bytes: bytes.optional(),
-  procs: z.int().min(1).optional(),
-  cpu: z.number().positive().optional(),
-});
-export type Limits = z.infer<typeof limits>;
 
 /** `vserver.json`, which travels with the vserver. Tolerant of new keys, so that an older agent can hold it. */
 export const vserverConfig = z.looseObject({
@@ -147,6 +140,11 @@ export const hostAgentCommands = {
     'do not start it at boot',
     z.strictObject({ name, saga: id.optional() }),
     vserverState,
+  ),
+  'host-agent.limit': hostCommand(
+    'limits of a vserver: changes them at once and for good, all or none (null: no limit; force: also below what is in use or above what the host has), then answers use, limit and hits of each resource',
+    z.strictObject({ name, changes: limitChanges.optional(), force: z.boolean().optional() }),
+    limitReport,
   ),
   'host-agent.exec': hostCommand(
     'run a command inside; progress {stream: stdout|stderr, data: base64}',

@@ -27,6 +27,8 @@ const parts: Record<string, string> = {
   'shared/seal.ts': 'parts/seal.ts',
   'services/host-agent/lxc.ts': 'parts/lxc.ts',
   'services/host-agent/busybox.ts': 'parts/busybox.ts',
+  'services/host-agent/limits/limits.ts': 'parts/limits.ts',
+  'services/snapshot/quota.ts': 'parts/quota.ts',
   'services/host-agent/certificate.ts': 'parts/certificate.ts',
   'services/orchestrator/archive.ts': 'parts/archive.ts',
   'services/orchestrator/history.ts': 'parts/nothing.ts',

@@ -51,6 +51,22 @@ test.each([
   ['# inside a word', 'TEMPLATE=/a#b.tar # c\n', { source: '/a#b.tar', limits: {} }],
   ['nothing is run', 'TEMPLATE=$(touch /tmp/x)\n', { source: '$(touch /tmp/x)', limits: {} }],
   ['sizes', 'MEMORY=1.5G\n', { limits: { memory_bytes: 1.5 * 1024 ** 3 } }],
+  [
+    'every limit',
+    'SWAP=0\nDISK=2G\nTMP=64M\nCPU_WEIGHT=200\nIO_READ=10M\nIO_WRITE=8M/s\nNET_IN=100mbit\nNET_OUT=1.5M\n',
+    {
+      limits: {
+        swap_bytes: 0,
+        disk_bytes: 2 * 1024 ** 3,
+        tmp_bytes: 64 * 1024 ** 2,
+        cpu_weight: 200,
+        io_read_rate: 10 * 1024 ** 2,
+        io_write_rate: 8 * 1024 ** 2,
+        net_in_rate: 12_500_000,
+        net_out_rate: 1.5 * 1024 ** 2,
+      },
+    },
+  ],
   ['sizes with a unit in words', 'MEMORY=2GiB\n', { limits: { memory_bytes: 2 * 1024 ** 3 } }],
 ])('%s', (_, text, expected) => {
   expect(parseCreate(text, 'create.conf')).toEqual(expected);
@@ -80,7 +96,7 @@ DOMAIN="open
     'create.conf:6: expected KEY=value, found "export CPU=1"',
     'create.conf:7: expected KEY=value, found "just words"',
     'create.conf:8: expected KEY=value, found "=value"',
-    'create.conf:9: unknown key VLAN; known are TEMPLATE, HOST, DOMAIN, NAMESERVER, MEMORY, PROCS, CPU, ENABLE, START',
+    'create.conf:9: unknown key VLAN; known are TEMPLATE, HOST, DOMAIN, NAMESERVER, MEMORY, SWAP, DISK, TMP, PROCS, CPU, CPU_WEIGHT, IO_READ, IO_WRITE, NET_IN, NET_OUT, ENABLE, START',
     'create.conf:10: MEMORY: expected a size such as 512M or 2G, found "much"',
     'create.conf:11: CPU: expected cores such as 0.8 or 8/10, found "none"',
     'create.conf:12: ENABLE: expected yes or no, found "maybe"',

@@ -4,8 +4,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { type Init, lxcConfig } from '../../services/host-agent/lxc-config.ts';
+import type { Layout } from '../../services/host-agent/limits/plan.ts';
 import type { Attachment } from '../../shared/contract/network.ts';
-import type { Limits, VserverConfig } from '../../shared/contract/vserver.ts';
+import type { Limits } from '../../shared/contract/limits.ts';
+import type { VserverConfig } from '../../shared/contract/vserver.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'vslab-lxc-config-'));
 afterAll(() => rmSync(directory, { recursive: true }));
@@ -33,18 +35,26 @@ const net: Attachment = {
   mtu: 1500,
   hook: '/var/lib/vs-tools/rules/web1/start-host',
 };
+const layoutOf = (version: 1 | 2): Layout => ({
+  version: { memory: version, cpu: version, pids: version, io: version },
+  swap: true,
+  quota: true,
+  throttle: true,
+});
 const paths = {
   rootfs: '/var/lib/vservers/web1/rootfs',
   mount: '/run/vs/web1',
   ownership: '/var/lib/vs-tools/owned/web1.json',
   console: '/var/lib/vs-tools/log/web1.console',
   preStart: '/opt/vs/hooks/pre-start',
+  seccomp: new URL('../../services/host-agent/no-subvolumes.seccomp', import.meta.url).pathname,
 };
 const make = (
   given: { limits?: Limits; net?: Partial<Attachment>; cgroup2?: boolean; init?: Init; config?: object } = {},
 ) =>
   lxcConfig({ ...web1, ...given.config, limits: given.limits ?? {} }, { ...net, ...given.net }, paths, {
-    cgroup2: given.cgroup2 ?? true,
+    layout: layoutOf(given.cgroup2 === false ? 1 : 2),
+    disks: ['7:3'],
     init: given.init ?? 'systemd',
   });
 /** The values of a key, in order. Every line is `key = value`, which is all that lxc.container.conf(5) knows. */
@@ -81,6 +91,35 @@ describe('limits', () => {
       const lines = keys(make({ limits: { [key]: value }, cgroup2 }), 'lxc.cgroup');
       expect([key, lines.length]).toEqual([key, key === 'cpu' && !cgroup2 ? 2 : 1]);
     }
+  });
+
+  const more: Limits = {
+    swap_bytes: 0,
+    disk_bytes: 1_073_741_824,
+    tmp_bytes: 67_108_864,
+    cpu_weight: 50,
+    io_read_rate: 1_000_000,
+    net_in_rate: 1_000_000,
+  };
+  test('the others: swap, weight, transfers of the disk, /tmp; those of disk and network are not for the runtime', () => {
+    const limits = { memory_bytes: 536_870_912, ...more };
+    expect(keys(make({ limits }), 'lxc.cgroup')).toEqual([
+      'lxc.cgroup2.memory.max = 536870912',
+      'lxc.cgroup2.memory.swap.max = 0',
+      'lxc.cgroup2.cpu.weight = 50',
+      'lxc.cgroup2.io.max = 7:3 rbps=1000000 wbps=max',
+    ]);
+    expect(keys(make({ limits, cgroup2: false }), 'lxc.cgroup')).toEqual([
+      'lxc.cgroup.memory.limit_in_bytes = 536870912',
+      'lxc.cgroup.memory.memsw.limit_in_bytes = 536870912',
+      'lxc.cgroup.cpu.shares = 512',
+      'lxc.cgroup.blkio.throttle.read_bps_device = 7:3 1000000',
+    ]);
+    expect(values(make({ limits }), 'lxc.mount.entry')).toEqual([
+      'tmpfs tmp tmpfs rw,nosuid,nodev,mode=1777,size=67108864,create=dir 0 0',
+    ]);
+    expect(values(make({ limits }), 'lxc.seccomp.profile')).toEqual([paths.seccomp]);
+    expect(make()).not.toMatch(/seccomp|mount\.entry/);
   });
 
   test.each([
@@ -192,7 +231,13 @@ test.skipIf(!lxc).each([true, false])(
   (cgroup2) => {
     const text = make({
       cgroup2,
-      limits: { memory_bytes: 536_870_912, procs: 200, cpu: 0.8 },
+      limits: {
+        memory_bytes: 536_870_912,
+        procs: 200,
+        cpu: 0.8,
+        tmp_bytes: 1_048_576,
+        disk_bytes: 1_073_741_824,
+      },
       net: { address6: 'fd60:10::5/64', gateway6: 'fd60:10::1' },
     });
     mkdirSync(join(directory, 'web1'), { recursive: true });

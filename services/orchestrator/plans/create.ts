@@ -2,9 +2,11 @@ import { randomUUID } from 'node:crypto';
 import { loadCreate } from '../../../config/create.ts';
 import type { Args } from '../../../shared/contract/commands.ts';
 import { VsError } from '../../../shared/errors.ts';
+import { withChanges } from '../../../shared/limits.ts';
 import { randomMac } from '../sagas/create.ts';
 import { checkAddresses, placeIn, requireFree } from './address.ts';
 import { candidates } from './choose.ts';
+import { requireLimits } from './limits.ts';
 import { cloneTo, originalOf } from './original.ts';
 import type { Deciding, Planned } from './planned.ts';
 
@@ -19,6 +21,7 @@ export async function planCreate(deciding: Deciding, args: Args<'orchestrator.cr
   const host = args.host ?? defaults.host ?? original?.clone.host ?? (await candidates(deciding))[0];
   if (!host) throw new VsError('unavailable', 'no host is online', { retryable: true });
   const info = pool.requireHost(host);
+  requireLimits(info, args.limits ?? {});
   const { network } = await context.bus.request(host, 'network.match', { address: args.address });
   const address6 = checkAddresses(pool, network, args);
   const config = {
@@ -30,7 +33,7 @@ export async function planCreate(deciding: Deciding, args: Args<'orchestrator.cr
     domain: args.domain ?? defaults.domain ?? network.domain,
     nameserver: args.nameserver ?? defaults.nameserver ?? network.nameserver,
     enabled: args.enable ?? defaults.enable ?? false,
-    limits: { ...(original?.vserver.limits ?? defaults.limits), ...args.limits },
+    limits: withChanges(original?.vserver.limits ?? defaults.limits, args.limits ?? {}),
     idmap: 100_000,
     source,
     created: Date.now(),
