@@ -1,5 +1,6 @@
 import type { Attachment } from '../../shared/contract/network.ts';
 import type { Limits, VserverConfig } from '../../shared/contract/vserver.ts';
+import { CONSOLE_SIZE } from './console.ts';
 
 export interface RuntimePaths {
   rootfs: string;
@@ -53,6 +54,9 @@ export function lxcConfig(
     `lxc.signal.halt = ${halt[host.init]}`,
     'lxc.tty.max = 0',
     `lxc.console.logfile = ${paths.console}`,
+    // a guest that writes for ever does not fill the disk of its host
+    `lxc.console.size = ${CONSOLE_SIZE}`,
+    'lxc.console.rotate = 1',
     'lxc.net.0.type = veth',
     'lxc.net.0.flags = up',
     'lxc.net.0.name = eth0',

@@ -1,6 +1,7 @@
 import type { z } from 'zod';
 import { auditCommands } from './audit.ts';
 import { authorityCommands } from './authority.ts';
+import { controlCommands } from './control.ts';
 import { firewallCommands } from './firewall.ts';
 import { monitorCommands } from './monitor.ts';
 import { networkCommands } from './network.ts';
@@ -13,6 +14,7 @@ import { hostAgentCommands } from './vserver.ts';
 /** Every command of every service: `service.command` -> its schemas. */
 export const commands = {
   ...hostAgentCommands,
+  ...controlCommands,
   ...networkCommands,
   ...firewallCommands,
   ...monitorCommands,

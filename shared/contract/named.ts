@@ -11,6 +11,7 @@ import { copyInfo, copyKind, copyRecord, storageInfo } from './snapshot.ts';
 import { template, templateName } from './template.ts';
 import { copyProgress, transport } from './transfer.ts';
 import {
+  bootPlan,
   installSource,
   limits,
   ownership,
@@ -69,6 +70,10 @@ export const named: Record<string, Named> = {
   Alert: { schema: alert, description: 'what is wrong' },
   RunState: { schema: runState, description: 'whether a vserver runs' },
   Limits: { schema: limits, description: 'limits of a vserver; an absent one is unlimited; cpu in cores' },
+  BootPlan: {
+    schema: bootPlan,
+    description: 'when a vserver starts and stops with the others of its host; delay and stopTimeout in s',
+  },
   RemovedVserver: {
     schema: removedVserver,
     description: 'a vserver that was removed: its last owner, and its epoch',
