@@ -122,12 +122,15 @@ async function openAgent(path: string, base: string, why: string): Promise<Clien
     const { vservers } = (await ask('host-agent.list', {})) as { vservers: VserverState[] };
     const found = vservers.filter((one) => wanted.name === undefined || one.name === wanted.name);
     if (name === 'orchestrator.scan') {
-      if (wanted.host !== undefined && wanted.host !== hello.host) throw alone(`${wanted.host} is another host`);
+      if (wanted.host !== undefined && wanted.host !== hello.host)
+        throw alone(`${wanted.host} is another host`);
       return { rows: found.map(rowOf), hosts: [{ host: hello.host, state: 'online' }] };
     }
     const [state] = found;
     if (state) return { host: hello.host, state, online: true };
-    throw alone(`${hello.host} has no vserver ${wanted.name ?? ''}; who else has one is a matter of the master`);
+    throw alone(
+      `${hello.host} has no vserver ${wanted.name ?? ''}; who else has one is a matter of the master`,
+    );
   }
   function call(target: string, name: string, args: object, options?: RequestOptions): Promise<unknown> {
     if (target === 'master') return asMaster(name, args);

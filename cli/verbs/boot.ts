@@ -65,7 +65,10 @@ export function register(program: Command): void {
     .argument('[name...]', 'names of vservers; all of them without one')
     .option('--order <number>', 'lower ones start first and stop last, those without one start last; none')
     .option('--delay <seconds>', 'so long after its start the next waits; none')
-    .option('--stop-timeout <seconds>', 'how long it may take to stop in order; none: STOP_TIMEOUT of its host')
+    .option(
+      '--stop-timeout <seconds>',
+      'how long it may take to stop in order; none: STOP_TIMEOUT of its host',
+    )
     .option('--enable', 'start it at boot')
     .option('--disable', 'do not start it at boot')
     .option('--host <host>', 'on this host, without asking the master')

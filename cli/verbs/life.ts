@@ -41,12 +41,18 @@ interface Told {
 
 /** Hosts that own vservers, as the master knows them; here only this one when there is no master. */
 async function hostsOf(client: Client): Promise<string[]> {
-  const { rows: all } = await client.request('master', 'orchestrator.scan', {});
-  const owning = all.filter((row) => row.vserver && row.state !== 'unknown' && (row.epoch ?? 0) > 0);
+  const { rows: found } = await client.request('master', 'orchestrator.scan', {});
+  const owning = found.filter((row) => row.vserver && row.state !== 'unknown' && (row.epoch ?? 0) > 0);
   return [...new Set(owning.map((row) => row.host))];
 }
 
-async function all(client: Client, verb: EveryVerb, options: Options, timeout: number | undefined, tell: Told) {
+async function all(
+  client: Client,
+  verb: EveryVerb,
+  options: Options,
+  timeout: number | undefined,
+  tell: Told,
+) {
   const signal = interrupted();
   const args = { verb, ...(timeout === undefined ? {} : { timeout }) };
   const hosts = options.host === undefined ? await hostsOf(client) : [options.host];
@@ -70,7 +76,14 @@ function interrupted(): AbortSignal {
   return given.signal;
 }
 
-async function named(client: Client, verb: EveryVerb, names: string[], host: string | undefined, timeout: number | undefined, tell: Told) {
+async function named(
+  client: Client,
+  verb: EveryVerb,
+  names: string[],
+  host: string | undefined,
+  timeout: number | undefined,
+  tell: Told,
+) {
   await Promise.all(
     [...new Set(names)].map(async (name) => {
       try {

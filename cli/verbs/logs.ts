@@ -23,7 +23,7 @@ export function harmless(text: string, colours: boolean): string {
   const kept = text.replace(
     // eslint-disable-next-line no-control-regex
     /\u001b\[[0-9;]*m|\u001b(?:\[[0-?]*[ -/]*[@-~]?|\][^\u0007\u001b]*(?:\u0007|\u001b\\)?|.?)|[\u0000-\u0008\u000b-\u001a\u001c-\u001f\u007f-\u009f]/gs,
-    (found) => (/^\u001b\[[0-9;]*m$/.test(found) && colours ? found : ''),
+    (found) => (colours && /^.\[[0-9;]*m$/.test(found) ? found : ''),
   );
   return kept;
 }
@@ -61,7 +61,9 @@ async function show(client: Client, name: string, options: Options, lines: numbe
   const onProgress = ({ data, left }: Record<string, unknown>) => {
     if (typeof data === 'string') print.take(Buffer.from(data, 'base64'));
     else if (typeof left === 'number')
-      process.stderr.write(`vs: ${left} bytes were left out: ${name} writes faster than they can be shown.\n`);
+      process.stderr.write(
+        `vs: ${left} bytes were left out: ${name} writes faster than they can be shown.\n`,
+      );
   };
   const first = { name, lines, ...(options.boot ? { boot: true } : {}) };
   const wait = options.follow ? { wait: ROUND_MS } : {};

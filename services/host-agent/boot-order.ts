@@ -38,7 +38,8 @@ export async function inGroups<T>(
         if (signal.aborted) return;
         left--;
         const seconds = await work(item);
-        if (seconds > 0 && left > 0) await pause(seconds * 1000, undefined, { signal }).catch(() => undefined);
+        if (seconds > 0 && left > 0)
+          await pause(seconds * 1000, undefined, { signal }).catch(() => undefined);
       }
     };
     await Promise.all(Array.from({ length: Math.min(parallel, group.length) }, lane));

@@ -4,8 +4,8 @@ import type { Args, Data } from '../../shared/contract/commands.ts';
 import type { ConsolePlace } from '../../shared/contract/control.ts';
 import type { Call } from '../../shared/service.ts';
 
-/** LXC puts a console aside at this size as .1, and the one before it goes (lxc.container.conf(5): a power of 2). */
-export const CONSOLE_SIZE = '512KB';
+/** LXC puts a console aside at this size (bytes) as .1, and the one before it goes (lxc.container.conf(5): a power of 2). */
+export const CONSOLE_SIZE = 524_288;
 
 /** As much of one file is shown at most (bytes); one that an earlier version let grow may be larger than CONSOLE_SIZE. */
 const MOST_SHOWN = 1024 * 1024;
@@ -60,7 +60,8 @@ async function readFrom(
     const start = startOf({ file, size });
     const from = Math.max(start, size - most);
     const bytes = Buffer.alloc(Math.max(0, size - from));
-    const { bytesRead } = bytes.length > 0 ? await handle.read(bytes, 0, bytes.length, from) : { bytesRead: 0 };
+    const { bytesRead } =
+      bytes.length > 0 ? await handle.read(bytes, 0, bytes.length, from) : { bytesRead: 0 };
     return { bytes: bytes.subarray(0, bytesRead), left: from - start, place: { file, at: from + bytesRead } };
   } finally {
     await handle.close();

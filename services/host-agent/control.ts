@@ -42,7 +42,10 @@ export function createControl(parts: Parts) {
     const config = await loadVserver(paths, host, name);
     const own = await requireOwner(settings, host, name);
     if (own.uuid !== config.uuid)
-      throw new VsError('refused', `${host} owns another ${name} (${own.uuid}) than the one whose files lie here`);
+      throw new VsError(
+        'refused',
+        `${host} owns another ${name} (${own.uuid}) than the one whose files lie here`,
+      );
     return config;
   }
   return {

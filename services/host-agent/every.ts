@@ -61,18 +61,22 @@ export function createEvery({ context, states, commands, control }: Parts) {
     const groups = ['stop', 'kill'].includes(verb) ? stopOrder(meant) : bootOrder(meant);
     const inOrder = ['start', 'stop', 'restart'].includes(verb);
     const parallel = inOrder ? settings.BOOT_PARALLEL : meant.length;
-    await inGroups(inOrder ? groups : [meant], { parallel, signal: call.signal }, async ({ name, boot, state }) => {
-      try {
-        const now = await works[verb](name, timeout);
-        done.push(now);
-        call.progress({ name, state: now });
-      } catch (error) {
-        fail(name, error);
-        return 0;
-      }
-      const begins = verb === 'restart' || (verb === 'start' && state !== 'running');
-      return begins ? (boot?.delay ?? 0) : 0;
-    });
+    await inGroups(
+      inOrder ? groups : [meant],
+      { parallel, signal: call.signal },
+      async ({ name, boot, state }) => {
+        try {
+          const now = await works[verb](name, timeout);
+          done.push(now);
+          call.progress({ name, state: now });
+        } catch (error) {
+          fail(name, error);
+          return 0;
+        }
+        const begins = verb === 'restart' || (verb === 'start' && state !== 'running');
+        return begins ? (boot?.delay ?? 0) : 0;
+      },
+    );
     if (call.signal.aborted) throw call.signal.reason as Error;
     return { states: done, failed };
   };

@@ -36,7 +36,7 @@ export function freezerOf(cgroups: string, payload: string, root = '/sys/fs/cgro
 }
 
 /** Is the vserver of this process frozen, as the kernel says? Undefined when the process has ended. */
-export function isFrozen(pid: number): boolean | undefined {
+export function standsStill(pid: number): boolean | undefined {
   const cgroups = readNow(`/proc/${pid}/cgroup`);
   const payload = payloadOf(cgroups);
   if (payload === undefined) return undefined;

@@ -3,7 +3,7 @@ import { readOwnership } from '../../shared/ownership.ts';
 import type { Paths } from '../../shared/paths.ts';
 import type { Context } from '../../shared/service.ts';
 import { loadVserver, vserverNames } from './files.ts';
-import { isFrozen } from './freezer.ts';
+import { standsStill } from './freezer.ts';
 import type { Locks } from './locks.ts';
 import type { Lxc } from './lxc.ts';
 
@@ -47,13 +47,13 @@ export function createStates(
       return;
     }
     if (before?.pid !== undefined && now - before.asked < ASK_AGAIN_MS) {
-      const frozen = isFrozen(before.pid);
+      const frozen = standsStill(before.pid);
       if (frozen !== undefined && before.state === (frozen ? 'frozen' : 'running')) return;
     }
     const info = await lxc.info(name);
     // the runtime knows nothing of a freeze that was not its own
     if (info.pid !== undefined && ['running', 'frozen'].includes(info.state))
-      info.state = isFrozen(info.pid) ? 'frozen' : 'running';
+      info.state = standsStill(info.pid) ? 'frozen' : 'running';
     const changed = before?.state !== info.state || before.pid !== info.pid;
     seen.set(name, { ...info, since: changed ? now : before.since, asked: now });
     if (changed && before?.pid !== undefined && info.pid !== undefined && before.pid !== info.pid) {

@@ -3,7 +3,10 @@ import type { Args } from '../../shared/contract/commands.ts';
 import type { PastEvent } from '../../shared/contract/host.ts';
 
 /** What root commanded by the sockets of hosts, past the broker: the hosts tell it as events, once they reach the broker. */
-export function localAudit(events: PastEvent[], { user, target, command }: Args<'orchestrator.audit'>): AuditEntry[] {
+export function localAudit(
+  events: PastEvent[],
+  { user, target, command }: Args<'orchestrator.audit'>,
+): AuditEntry[] {
   return events.flatMap((one) => {
     if (one.event !== 'commanded' || one.service !== 'host-agent') return [];
     const entry = auditEntry.safeParse({

@@ -23,7 +23,10 @@ const answers = (path: string): Promise<boolean> =>
  */
 export async function clearPlace(path: string): Promise<void> {
   if (Buffer.byteLength(path) > LONGEST)
-    throw new VsError('usage', `${path} (AGENT_SOCKET) is longer than the ${LONGEST} bytes of a socket's path`);
+    throw new VsError(
+      'usage',
+      `${path} (AGENT_SOCKET) is longer than the ${LONGEST} bytes of a socket's path`,
+    );
   const directory = dirname(path);
   await mkdir(directory, { recursive: true, mode: 0o700 });
   const found = await lstat(directory);

@@ -40,14 +40,19 @@ export async function openLocal(parts: {
   function tell(command: string, id: string, args: unknown, result: Reply): void {
     if (LOOKS.test(command) || !('ok' in result)) return;
     const how = result.ok ? 'ok' : result.error.code;
-    bus.event('host-agent', 'commanded', `${ISSUER} asked ${command} of ${bus.target} by its socket: ${how}`, {
-      id,
-      issuer: ISSUER,
-      command,
-      args: argsForAudit(args),
-      result: how,
-      ...(result.ok ? {} : { error: result.error.message.slice(0, 300) }),
-    });
+    bus.event(
+      'host-agent',
+      'commanded',
+      `${ISSUER} asked ${command} of ${bus.target} by its socket: ${how}`,
+      {
+        id,
+        issuer: ISSUER,
+        command,
+        args: argsForAudit(args),
+        result: how,
+        ...(result.ok ? {} : { error: result.error.message.slice(0, 300) }),
+      },
+    );
   }
 
   function serve(socket: Socket): void {
@@ -90,8 +95,7 @@ export async function openLocal(parts: {
       }
       const isCancel = (body as { cancel?: unknown } | null)?.cancel !== undefined;
       const parsed = (isCancel ? localCancel : localCommand).safeParse(body);
-      if (!parsed.success)
-        return end(`a line is no command: ${z.prettifyError(parsed.error).slice(0, 500)}`);
+      if (!parsed.success) return end(`a line is no command: ${z.prettifyError(parsed.error).slice(0, 500)}`);
       if (!('cancel' in parsed.data)) return void carryOut(parsed.data);
       const { command, id } = parsed.data;
       try {

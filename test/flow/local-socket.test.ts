@@ -156,7 +156,9 @@ describe('the socket of an agent', () => {
     one.say({ command: 'host-agent.exec', id: 'g', deadline: 1, args: exec('g', ['true']).args });
     one.say({ command: 'host-agent.renew', id: 'h', args: {} });
     await until(() => ['e', 'f', 'g', 'h'].every((id) => one.answer(id)), 'all answers');
-    const codes = ['e', 'f', 'g', 'h'].map((id) => (one.answer(id)?.['error'] as { code: string }).code);
+    const codes = ['e', 'f', 'g', 'h'].map(
+      (id) => (one.answer(id)?.['error'] as { code?: string } | undefined)?.code,
+    );
     expect(codes).toEqual(['usage', 'usage', 'deadline', 'refused']);
     expect(one.isClosed()).toBe(false);
     one.socket.destroy();
@@ -192,14 +194,23 @@ describe('the socket of an agent', () => {
     await expect(open()).rejects.toThrow('another process answers');
     await local.close();
     expect(existsSync(path)).toBe(false);
-    const dead = spawnSync('perl', ['-e', `use IO::Socket::UNIX; IO::Socket::UNIX->new(Local => '${path}', Listen => 1)`]);
+    const dead = spawnSync('perl', [
+      '-e',
+      `use IO::Socket::UNIX; IO::Socket::UNIX->new(Local => '${path}', Listen => 1)`,
+    ]);
     expect([dead.status, existsSync(path)]).toEqual([0, true]);
     local = await open();
     expect((await speak(path)).heard).toHaveLength(1);
   });
 
   test('the command line gives up: its signal, and its time, end the work there', async () => {
-    const settings = { url: 'mqtt://127.0.0.1:1', user: '', password: '', base: 'vs/1', agent: { path, only: true } };
+    const settings = {
+      url: 'mqtt://127.0.0.1:1',
+      user: '',
+      password: '',
+      base: 'vs/1',
+      agent: { path, only: true },
+    };
     const client = await connectNear(settings, () => Promise.reject(new Error('not asked')));
     const given = new AbortController();
     const from = signals.length;
@@ -209,7 +220,9 @@ describe('the socket of an agent', () => {
     given.abort();
     await expect(one).rejects.toThrow('was given up');
     await until(() => signals[from]?.aborted === true, 'it is told');
-    await expect(client.request('host1', 'host-agent.exec', args, { timeoutMs: 20 })).rejects.toThrow('within 0.02 s');
+    await expect(client.request('host1', 'host-agent.exec', args, { timeoutMs: 20 })).rejects.toThrow(
+      'within 0.02 s',
+    );
     await until(() => signals[from + 1]?.aborted === true, 'it is told');
     await expect(client.request('master', 'orchestrator.sagas', {})).rejects.toMatchObject({
       code: 'unavailable',
@@ -229,19 +242,42 @@ describe('a host whose broker is away', () => {
   const at = (name: string) => join(directory, name);
   const uuid = '9b2f6a52-6f43-4f0f-9d51-7a2d0f7c9a11';
   const address = '10.60.10.5';
-  const config = { version: 1, uuid, name: 'web1', network: 'blue', address, prefix: 24, mac: '02:00:0a:3c:0a:05' };
+  const config = {
+    version: 1,
+    uuid,
+    name: 'alone1',
+    network: 'blue',
+    address,
+    prefix: 24,
+    mac: '02:00:0a:3c:0a:05',
+  };
   let environment: NodeJS.ProcessEnv;
 
   beforeAll(async () => {
     broker = await realBroker();
-    for (const name of ['vservers/web1', 'state/owned', 'run', 'etc'])
+    for (const name of ['vservers/alone1', 'state/owned', 'run', 'etc'])
       mkdirSync(at(name), { recursive: true, mode: 0o700 });
-    writeFileSync(at('vservers/web1/vserver.json'), JSON.stringify({ ...config, enabled: false, created: 1 }));
-    const owned = { version: 1, name: 'web1', uuid, owner: true, epoch: 3, ts: 1 };
-    writeFileSync(at('state/owned/web1.json'), JSON.stringify(owned));
-    const { VS_BROKER_URL: url = '', VS_CONFIG_DIR: _none, ...own } = broker.environment('host1');
-    const lines = { HOST: 'host1', BROKER_URL: url, VSERVER_DIR: at('vservers'), STATE_DIR: at('state'), RUN_DIR: at('run') };
-    writeFileSync(at('etc/vs-tools.conf'), Object.entries(lines).map(([key, value]) => `${key}=${value}\n`).join(''));
+    writeFileSync(
+      at('vservers/alone1/vserver.json'),
+      JSON.stringify({ ...config, enabled: false, created: 1 }),
+    );
+    const owned = { version: 1, name: 'alone1', uuid, owner: true, epoch: 3, ts: 1 };
+    writeFileSync(at('state/owned/alone1.json'), JSON.stringify(owned));
+    const { VS_BROKER_URL: url, VS_CONFIG_DIR: _none, ...own } = broker.environment('host1');
+    const lines = {
+      HOST: 'host1',
+      BOOT_POOL_WAIT: '0',
+      BROKER_URL: url,
+      VSERVER_DIR: at('vservers'),
+      STATE_DIR: at('state'),
+      RUN_DIR: at('run'),
+    };
+    writeFileSync(
+      at('etc/vs-tools.conf'),
+      Object.entries(lines)
+        .map(([key, value]) => `${key}=${value}\n`)
+        .join(''),
+    );
     environment = { ...own, VS_CONFIG_DIR: at('etc') };
     await broker.kill();
     const agent = startVs(['service', 'host-agent', 'network'], { environment });
@@ -260,37 +296,47 @@ describe('a host whose broker is away', () => {
   }
 
   test('its own verbs work, those of the master say so', async () => {
-    expect(await vs('enable', 'web1')).toEqual({ code: 0, text: 'web1 on host1: enabled\n' });
-    expect(await vs('boot', 'web1', '--order', '7', '--delay', '2')).toMatchObject({ code: 0 });
-    expect(JSON.parse(readFileSync(at('vservers/web1/vserver.json'), 'utf8'))).toMatchObject({
+    expect(await vs('enable', 'alone1')).toEqual({ code: 0, text: 'alone1 on host1: enabled\n' });
+    expect(await vs('boot', 'alone1', '--order', '7', '--delay', '2')).toMatchObject({ code: 0 });
+    expect(JSON.parse(readFileSync(at('vservers/alone1/vserver.json'), 'utf8'))).toMatchObject({
       enabled: true,
       boot: { order: 7, delay: 2 },
     });
     const { text } = await vs('scan', '--json');
-    expect(JSON.parse(text) as ScanRow[]).toMatchObject([{ host: 'host1', vserver: 'web1', state: 'stopped', epoch: 3 }]);
-    expect((await vs('show', 'web1')).text).toContain('epoch      3');
+    expect(JSON.parse(text) as ScanRow[]).toMatchObject([
+      { host: 'host1', vserver: 'alone1', state: 'stopped', epoch: 3 },
+    ]);
+    expect((await vs('show', 'alone1')).text).toContain('epoch      3');
     const other = await vs('start', 'web2');
     expect(other.code).toBe(4);
     expect(other.text).toContain('host1 has no vserver web2');
-    const move = await vs('move', 'web1', 'host2');
+    const move = await vs('move', 'alone1', 'host2');
     expect(move.code).toBe(4);
     expect(move.text).toContain('orchestrator.move is a matter of the master');
-    expect((await vs('pause', 'web1')).text).toContain('web1 is stopped on host1, so it cannot be paused');
+    expect((await vs('pause', 'alone1')).text).toContain(
+      'alone1 is stopped on host1, so it cannot be paused',
+    );
     expect((await vs('stop', '--all', '--local', '--json')).code).toBe(0);
-    expect(await vs('logs', 'web1')).toEqual({ code: 0, text: '' });
+    expect(await vs('logs', 'alone1')).toEqual({ code: 0, text: '' });
   }, 60_000);
 
   test('what was done is in the state, and told, once the broker is back', async () => {
+    started[0]?.kill('SIGSTOP'); // it must not be there first
     await broker.start();
     const operator = await broker.raw('operator-1', ['vs/1/hosts/host1/#']);
-    const state = () => operator.on('vs/1/hosts/host1/vservers/web1/state').at(-1)?.body;
+    started[0]?.kill('SIGCONT');
+    const state = () => operator.on('vs/1/hosts/host1/vservers/alone1/state').at(-1)?.body;
     const told = () =>
       operator.on('vs/1/hosts/host1/events/host-agent').filter((one) => one.body['event'] === 'commanded');
-    await until(() => state() !== undefined && told().length > 1, 'state and events', 40_000);
+    await until(
+      () => state() !== undefined && told().some((one) => one.body['command'] === 'host-agent.every'),
+      'state and events',
+      40_000,
+    );
     expect(state()).toMatchObject({ enabled: true, boot: { order: 7, delay: 2 }, epoch: 3 });
     expect(told().map((one) => one.body['command'])).toEqual(
       expect.arrayContaining(['host-agent.enable', 'host-agent.boot', 'host-agent.every']),
     );
-    expect(told()[0]?.body).toMatchObject({ issuer: 'root', args: { name: 'web1' }, result: 'ok' });
+    expect(told()[0]?.body).toMatchObject({ issuer: 'root', args: { name: 'alone1' }, result: 'ok' });
   }, 60_000);
 });

@@ -95,7 +95,10 @@ describe('control of vservers', () => {
     const last = tick();
     lab.on('host1', `cp ${owned} /tmp/vslab-control.json; sed -i 's/"owner": true/"owner": false/' ${owned}`);
     expect(lab.vs(['resume', 'web1', '--host', 'host1'], 1).stderr).toContain('does not own web1');
-    await until(() => lab.on('host1', 'lxc-info -P /var/lib/vservers -n web1 -s').includes('STOPPED'), 'its end');
+    await until(
+      () => lab.on('host1', 'lxc-info -P /var/lib/vservers -n web1 -s').includes('STOPPED'),
+      'its end',
+    );
     expect(tick()).toBe(last);
     lab.on('host1', `mv /tmp/vslab-control.json ${owned}`);
     lab.vs(['start', 'web1']);
@@ -104,7 +107,10 @@ describe('control of vservers', () => {
   test('boot order and delay: at the boot of the host, in start --all, and reversed in stop --all', async () => {
     lab.vs(['boot', 'web2', '--order', '2']);
     lab.vs(['boot', 'db1', '--order', '1', '--delay', '1']);
-    const shown = lab.vs(['boot']).stdout.split('\n').map((line) => line.split(/\s+/).slice(1, 4).join(' '));
+    const shown = lab
+      .vs(['boot'])
+      .stdout.split('\n')
+      .map((line) => line.split(/\s+/).slice(1, 4).join(' '));
     expect(shown.slice(1)).toEqual(['db1 starts 1', 'web2 starts 2', 'web1 starts -']);
     node('kill', 'host1');
     const booted = Date.now();
@@ -128,7 +134,10 @@ describe('control of vservers', () => {
 
   test('the deadline of a stop: of the command, else its own', async () => {
     // an init that does not listen
-    lab.on('host1', `printf '#!/bin/sh\\ntrap "" USR2 TERM PWR INT\\nwhile :; do sleep 1; done\\n' > ${rootfs('web2')}/sbin/init`);
+    lab.on(
+      'host1',
+      `printf '#!/bin/sh\\ntrap "" USR2 TERM PWR INT\\nwhile :; do sleep 1; done\\n' > ${rootfs('web2')}/sbin/init`,
+    );
     lab.vs(['kill', 'web2']);
     lab.vs(['start', 'web2']);
     lab.vs(['boot', 'web2', '--stop-timeout', '1']);
@@ -159,13 +168,13 @@ describe('control of vservers', () => {
     const cancelled = Date.now();
     follower.kill('SIGINT');
     expect(await ended).toBe(130);
-    await until(() => events().some((one) => one.event === 'cancelled' && one.ts >= cancelled), 'it ends there, too');
+    await until(
+      () => events().some((one) => one.event === 'cancelled' && one.ts >= cancelled),
+      'it ends there, too',
+    );
 
     const sizes = () =>
-      lab
-        .on('host1', 'stat -c %s /var/lib/vs-tools/log/web1.console*')
-        .split('\n')
-        .map(Number);
+      lab.on('host1', 'stat -c %s /var/lib/vs-tools/log/web1.console*').split('\n').map(Number);
     expect(Math.max(...sizes())).toBeLessThanOrEqual(524_288);
     lab.vs(['restart', 'web1']);
     write('yes 0123456789 | head -c 3000000');
@@ -189,11 +198,16 @@ describe('control of vservers', () => {
     const move = onHost(['move', 'web1', 'host2'], 4);
     expect(move.stderr).toContain('orchestrator.move is a matter of the master');
     expect(onHost(['start', 'web9'], 4).stderr).toContain('host1 has no vserver web9');
-    expect(lab.on('host1', 'stat -c %a /run/vs/.agent /run/vs/.agent/socket').split('\n').slice(0, 2)).toEqual(['700', '600']);
+    expect(
+      lab.on('host1', 'stat -c %a /run/vs/.agent /run/vs/.agent/socket').split('\n').slice(0, 2),
+    ).toEqual(['700', '600']);
 
     node('boot', 'master');
     await until(() => lab.vs(['scan', '--json'], null).code === 0 && inScan('db1') === 'frozen', 'the pool');
-    expect(lab.rows().find((row) => row.vserver === 'web1')).toMatchObject({ state: 'stopped', enabled: false });
+    expect(lab.rows().find((row) => row.vserver === 'web1')).toMatchObject({
+      state: 'stopped',
+      enabled: false,
+    });
     const audit = () =>
       lab
         .vs(['audit', '--user', 'root', '--json'])
@@ -202,9 +216,16 @@ describe('control of vservers', () => {
         .map((line) => JSON.parse(line) as { command: string; target: string; ts: number; result: string });
     await until(() => audit().length >= 4, 'the audit');
     expect(audit().map((one) => one.command)).toEqual(
-      expect.arrayContaining(['host-agent.stop', 'host-agent.exec', 'host-agent.pause', 'host-agent.disable']),
+      expect.arrayContaining([
+        'host-agent.stop',
+        'host-agent.exec',
+        'host-agent.pause',
+        'host-agent.disable',
+      ]),
     );
-    expect(audit().every((one) => one.target === 'host1' && one.ts >= away && one.result === 'ok')).toBe(true);
+    expect(audit().every((one) => one.target === 'host1' && one.ts >= away && one.result === 'ok')).toBe(
+      true,
+    );
     // what a unit of the host does at its shutdown
     const down = Date.now();
     onHost(['stop', '--all', '--local']);

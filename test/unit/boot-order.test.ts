@@ -3,7 +3,8 @@ import { bootOrder, changedPlan, inGroups, stopOrder } from '../../services/host
 import { vserverConfig } from '../../shared/contract/vserver.ts';
 
 const at = (name: string, order?: number) => ({ name, ...(order === undefined ? {} : { boot: { order } }) });
-const names = (groups: { name: string }[][]) => groups.map((group) => group.map(({ name }) => name).join(' '));
+const names = (groups: { name: string }[][]) =>
+  groups.map((group) => group.map(({ name }) => name).join(' '));
 const all = [at('web2'), at('db1', 10), at('web1'), at('dns1', 0), at('db2', 10)];
 
 test('lower orders first, those without one last, by name within one; the stop is the exact reverse', () => {
