@@ -20,12 +20,11 @@ const ROUND_MS = 30_000;
  * writes into the keyboard. With NO_COLOR no colours either.
  */
 export function harmless(text: string, colours: boolean): string {
-  const kept = text.replace(
+  return text.replace(
     // eslint-disable-next-line no-control-regex
     /\u001b\[[0-9;]*m|\u001b(?:\[[0-?]*[ -/]*[@-~]?|\][^\u0007\u001b]*(?:\u0007|\u001b\\)?|.?)|[\u0000-\u0008\u000b-\u001a\u001c-\u001f\u007f-\u009f]/gs,
     (found) => (colours && /^.\[[0-9;]*m$/.test(found) ? found : ''),
   );
-  return kept;
 }
 
 /** Prints what comes in pieces: whole lines, so that nothing is cut in the middle of a character or a sequence. */
@@ -34,13 +33,14 @@ function printer(name: string, json: boolean | undefined) {
   const raw = !json && !process.stdout.isTTY;
   const colours = !process.env['NO_COLOR'];
   const line = (bytes: Buffer) => {
-    const text = bytes.toString().replace(/\r?\n$/, '');
+    const whole = bytes.at(-1) === 13 ? bytes.subarray(0, -1) : bytes; // a console ends its lines by CR and LF
+    if (raw) return void process.stdout.write(Buffer.concat([whole, Buffer.from('\n')]));
+    const text = whole.toString();
     if (json) console.log(JSON.stringify({ vserver: name, line: text }));
     else console.log(harmless(text, colours));
   };
   return {
     take(bytes: Buffer): void {
-      if (raw) return void process.stdout.write(bytes);
       rest = Buffer.concat([rest, bytes]);
       for (let end = rest.indexOf(10); end >= 0; end = rest.indexOf(10)) {
         line(rest.subarray(0, end));
