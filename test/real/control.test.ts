@@ -141,7 +141,13 @@ describe('control of vservers', () => {
     lab.vs(['kill', 'web2']);
     lab.vs(['start', 'web2']);
     lab.vs(['boot', 'web2', '--stop-timeout', '1']);
-    expect(lab.vs(['stop', 'web2']).stdout).toContain('stopped'); // STOP_TIMEOUT would be 30 s
+    // longer than this test waits for any command
+    lab.on('host1', 'echo STOP_TIMEOUT=600 >> /etc/vs-tools/vs-tools.conf');
+    process.kill(lab.pidOf('host1', 'agent'), 'SIGKILL');
+    await until(
+      () => lab.vs(['stop', 'web2'], null).stdout.includes('stopped'),
+      'the agent is back, and stops it',
+    );
     lab.vs(['boot', 'web2', '--stop-timeout', '600']);
     lab.vs(['start', 'web2']);
     expect(lab.vs(['stop', 'web2', '--timeout', '1']).stdout).toContain('stopped');
