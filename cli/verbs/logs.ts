@@ -34,10 +34,9 @@ function printer(name: string, json: boolean | undefined) {
   const colours = !process.env['NO_COLOR'];
   const line = (bytes: Buffer) => {
     const whole = bytes.at(-1) === 13 ? bytes.subarray(0, -1) : bytes; // a console ends its lines by CR and LF
-    if (raw) return void process.stdout.write(Buffer.concat([whole, Buffer.from('\n')]));
-    const text = whole.toString();
-    if (json) console.log(JSON.stringify({ vserver: name, line: text }));
-    else console.log(harmless(text, colours));
+    if (json) console.log(JSON.stringify({ vserver: name, line: whole.toString() }));
+    else if (raw) process.stdout.write(Buffer.concat([whole, Buffer.from('\n')]));
+    else console.log(harmless(whole.toString(), colours));
   };
   return {
     take(bytes: Buffer): void {
