@@ -5,6 +5,7 @@ import { type Topics, topicsFor } from '../shared/contract/topics.ts';
 import { VsError } from '../shared/errors.ts';
 import { type OnMessage, openConnection } from './connection.ts';
 import { type ClientSettings, clientSettings } from './settings.ts';
+import { uniqueId } from './unique.ts';
 
 /** A client for the life of one command. */
 export interface Client {
@@ -24,10 +25,6 @@ export interface Client {
   close(): void;
 }
 
-/** Unique, no secret: node:crypto would cost the 70 ms in which OpenSSL starts. */
-const uniqueId = (): string =>
-  `${Date.now().toString(36)}${process.pid.toString(36)}${Math.random().toString(36).slice(2, 12)}`;
-
 interface Pending {
   progress: ((progress: Record<string, unknown>) => void) | undefined;
   resolve(data: unknown): void;
@@ -40,9 +37,22 @@ const CLOCK_TRIES = 5;
 /** How long one node of a cluster may take before the next is tried. */
 const NODE_MS = 3000;
 
-/** Connects by the settings; returns at once, what fails shows in the requests. Of a cluster: the first node that answers. */
+/** A client of a broker; `ready` once it is let in. */
+export interface FarClient extends Client {
+  ready: Promise<void>;
+}
+
+/** Connects by the settings: to the broker, or to the agent of this host when the broker does not answer here (local.ts). */
 export async function connect(given?: ClientSettings): Promise<Client> {
   const settings = given ?? (await clientSettings());
+  const { agent } = settings;
+  if (!agent) return connectFar(settings);
+  const { connectNear } = await import('./local.ts');
+  return connectNear({ ...settings, agent }, () => connectFar(settings));
+}
+
+/** Connects to the broker; returns at once, what fails shows in the requests. Of a cluster: the first node that answers. */
+async function connectFar(settings: ClientSettings): Promise<FarClient> {
   const urls = brokerUrls(settings.url);
   const last = urls.pop() ?? settings.url;
   for (const url of urls) {
@@ -63,7 +73,7 @@ export async function connect(given?: ClientSettings): Promise<Client> {
   return connectOne({ ...settings, url: last });
 }
 
-async function connectOne(settings: ClientSettings): Promise<Client & { ready: Promise<void> }> {
+async function connectOne(settings: ClientSettings): Promise<FarClient> {
   const topics = topicsFor(settings.base);
   const who = settings.user || 'operator';
   const clientId = `${who}-${uniqueId()}`;

@@ -20,6 +20,11 @@ const verbs: Record<string, Verb> = {
   restart: { summary: 'stop and start vservers', load: life },
   enable: { summary: 'start vservers at boot', load: life },
   disable: { summary: 'do not start vservers at boot', load: life },
+  pause: { summary: 'freeze vservers where they are', load: life },
+  resume: { summary: 'let paused vservers run on', load: life },
+  kill: { summary: 'end vservers at once, by force', load: life },
+  boot: { summary: 'in which order vservers start and stop', load: () => import('./verbs/boot.ts') },
+  logs: { summary: 'the console of a vserver', load: () => import('./verbs/logs.ts') },
   exec: { summary: 'run a command in a vserver', load: () => import('./verbs/exec.ts') },
   limit: { summary: 'limits of a vserver: show or change', load: () => import('./verbs/limit.ts') },
   move: { summary: 'move a vserver to another host', load: () => import('./verbs/move.ts') },
@@ -67,8 +72,18 @@ const verbs: Record<string, Verb> = {
   version: { summary: 'the version of vs-tools', load: () => import('./verbs/version.ts') },
 };
 
+/** `--local` stands anywhere before `--`: it is of every verb that asks a host. */
+function withoutLocal(argv: string[]): string[] {
+  const end = argv.indexOf('--');
+  const at = argv.indexOf('--local');
+  if (at < 0 || (end >= 0 && end < at)) return argv;
+  process.env['VS_LOCAL'] = '1';
+  return argv.toSpliced(at, 1);
+}
+
 /** Runs one command line; returns its exit code. */
-export async function main(argv: string[]): Promise<number> {
+export async function main(given: string[]): Promise<number> {
+  const argv = withoutLocal(given);
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code === 'EPIPE') process.exit(0); // vs scan | head
   });
@@ -85,6 +100,7 @@ Examples:
   vs create web1 10.60.10.5 bookworm --host host1 --enable --start
   vs move web1 host2
   vs VERB --help
+  vs stop web1 --local      on its host, without broker and master
 
 Exit codes: 0 done, 1 failed, 2 usage, 3 stuck, 4 nothing answered`,
     );

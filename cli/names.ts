@@ -45,3 +45,10 @@ export function parseAddress(text: string): { address: string; prefix?: number; 
     ...(second === undefined ? {} : { address6: second }),
   };
 }
+
+/** Whole seconds of an option. */
+export function secondsOf(text: string, option: string, least: number, most: number): number {
+  const value = Number(text);
+  if (/^\d+$/.test(text) && value >= least && value <= most) return value;
+  throw new VsError('usage', `${option} is a whole number from ${least} to ${most}, not ${quoted(text)}.`);
+}

@@ -2,6 +2,7 @@ import { accessSync, constants, existsSync, readFileSync } from 'node:fs';
 import { brokerUrl } from '../shared/bus/wire.ts';
 import { emptyCore } from '../shared/core-files.ts';
 import { VsError } from '../shared/errors.ts';
+import { agentSocket } from '../shared/local/lines.ts';
 
 /** What the command line needs of the settings. Read without zod, which would double the time of `vs scan`. */
 export interface ClientSettings {
@@ -15,6 +16,8 @@ export interface ClientSettings {
   user: string;
   password: string;
   base: string;
+  /** The socket of the agent of this host; `only`: the broker is not even asked (--local). */
+  agent?: { path: string; only: boolean };
 }
 
 /** vs-tools.conf and, over it, VS_KEY of the environment. A file with a bad line gets the whole check of config/settings.ts. */
@@ -40,6 +43,10 @@ export async function clientSettings(env: NodeJS.ProcessEnv = process.env): Prom
   const isOperator = !get('BROKER_USER', '') && !get('BROKER_PASSWORD_FILE', '') && !get('BROKER_CERT', '');
   const operator = isOperator && mayUse(own);
   const base = get('BASE_TOPIC', 'vs/1');
+  const path = get('AGENT_SOCKET', '') || agentSocket(get('RUN_DIR', '/run/vs'));
+  const only = env['VS_LOCAL'] === '1';
+  // who names a broker in the environment means another pool than that of this machine, such as a lab
+  const here = env['VS_BROKER_URL'] === undefined && get('ROLE', 'host') === 'host' && mayUse(path);
   if (doubtful || !brokerUrl.test(url) || !/^[A-Za-z0-9_/-]+$/.test(base)) {
     (await import('../config/settings.ts')).loadSettings({ env }); // names every fault by file and line
   }
@@ -52,6 +59,7 @@ export async function clientSettings(env: NodeJS.ProcessEnv = process.env): Prom
     key: get('BROKER_KEY', ''),
     user: operator ? 'operator' : get('BROKER_USER', ''),
     password: passwordFrom(operator ? own : get('BROKER_PASSWORD_FILE', '')),
+    ...(only || here ? { agent: { path, only } } : {}),
   };
 }
 

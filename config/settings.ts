@@ -2,6 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { hostname, networkInterfaces } from 'node:os';
 import { z } from 'zod';
 import { brokerUrl } from '../shared/bus/wire.ts';
+import { agentSocket } from '../shared/local/lines.ts';
 import { VsError } from '../shared/errors.ts';
 
 const seconds = (value: number) => z.coerce.number().min(0).max(86_400).default(value);
@@ -41,12 +42,14 @@ const schema = z.strictObject({
   VSERVER_DIR: path('/var/lib/vservers'),
   STATE_DIR: path('/var/lib/vs-tools'),
   RUN_DIR: path('/run/vs'),
+  AGENT_SOCKET: z.union([z.literal(''), absolute]).default(''),
   CONFIG_DIR: path('/etc/vs-tools'),
   TLS_DIR: z.string().default(''),
   MANAGEMENT_ADDRESS: z.string().default(ownAddress),
   STOP_TIMEOUT: seconds(30),
   SAGAS_PER_HOST: z.coerce.number().int().min(1).max(100).default(2),
   COPY_DIR: z.union([z.literal(''), absolute]).default(''),
+  BOOT_PARALLEL: z.coerce.number().int().min(1).max(100).default(4),
   BOOT_POOL_WAIT: z.coerce.number().min(0).max(600).default(10),
   SAGAS_KEPT: z.coerce.number().int().min(1).max(100_000).default(1000),
   SAGAS_KEPT_DAYS: z.coerce.number().min(1).max(36_500).default(365),
@@ -182,6 +185,7 @@ export function loadSettings(options: { file?: string; env?: NodeJS.ProcessEnv }
   const settings = parsed.data;
   settings.TEMPLATE_DIR ||= `${settings.STATE_DIR}/templates`;
   settings.TLS_DIR ||= `${settings.STATE_DIR}/tls`;
+  settings.AGENT_SOCKET ||= agentSocket(settings.RUN_DIR);
   settings.COPY_DIR ||= `${settings.STATE_DIR}/copies`;
   useOwnCertificate(settings, (key) => values.has(key));
   settings.BROKER_USERS ||= `${settings.CONFIG_DIR}/broker-users.json`;

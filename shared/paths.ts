@@ -24,6 +24,8 @@ export function pathsFor(settings: Pick<Settings, 'VSERVER_DIR' | 'STATE_DIR' | 
     mount: (name: string) => join(RUN_DIR, name),
     /** Rule files that the start hook loads before any process of the vserver. */
     rules: (name: string) => join(STATE_DIR, 'rules', name),
+    /** What it writes to its console (services/host-agent/console.ts). */
+    console: (name: string) => join(STATE_DIR, 'log', `${name}.console`),
     ownership: (name: string) => join(STATE_DIR, 'owned', `${name}.json`),
   };
 }

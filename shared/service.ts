@@ -1,8 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { type Settings, copySettings } from '../config/settings.ts';
 import { type Bus, connectBus } from './bus.ts';
-import { type Handlers, createDispatcher } from './dispatch.ts';
+import { type Dispatcher, type Handlers, createDispatcher } from './dispatch.ts';
 import { VsError } from './errors.ts';
+import { openLocal } from './local/serve.ts';
 import { type Log, createLog } from './log.ts';
 
 export type { Call, Handlers } from './dispatch.ts';
@@ -79,6 +80,23 @@ function scopeOf(names: string[]): 'host' | 'master' {
 /** The handler of a command whose service could not start. */
 const refuse = (message: string) => (): Promise<never> => Promise.reject(new VsError('unavailable', message));
 
+/** The agent's own socket, for root of this host. A host without it works all the same. */
+function openSocket({ settings, bus, log, version: of }: Context, dispatcher: Dispatcher) {
+  const path = settings.AGENT_SOCKET;
+  return openLocal({ path, dispatcher, bus, version: of, log }).then(
+    (opened) => {
+      bus.alert('host-agent', 'socket', null);
+      return opened;
+    },
+    (error: unknown) => {
+      const message = `the socket ${path} of the agent could not be opened: ${error instanceof Error ? error.message : String(error)}`;
+      log.error(message);
+      bus.alert('host-agent', 'socket', { ts: Date.now(), severity: 'warning', message });
+      return undefined;
+    },
+  );
+}
+
 /** Runs services in this process until SIGTERM or SIGINT. Starts them also while the broker is away. */
 export async function runServices(names: string[], settings: Settings): Promise<void> {
   const host = scopeOf(names) === 'master' ? 'master' : settings.HOST;
@@ -132,6 +150,7 @@ export async function runServices(names: string[], settings: Settings): Promise<
       if (own.length === 0) Object.assign(inner, Object.fromEntries(refusing));
     });
   }
+  const local = names.includes('host-agent') ? await openSocket(context, dispatcher) : undefined;
   log.info({ services: names }, 'running');
   await stopped;
   dispatcher.abortAll();
@@ -139,6 +158,7 @@ export async function runServices(names: string[], settings: Settings): Promise<
     await service
       .stop?.()
       .catch((error: unknown) => log.error({ service: service.name, err: error }, 'stop'));
+  await local?.close();
   await bus.close();
   process.exit(0);
 }

@@ -59,7 +59,7 @@ export function lookVerbs(lab: Command): void {
       const { entering, foreground } = await load.enter();
       const { requireLab } = await load.model();
       const found = await requireLab(options.name);
-      process.exitCode = await foreground([...(await entering(found, node)), ...command]);
+      process.exitCode = await foreground([...(await entering(found, node, process.cwd())), ...command]);
     });
   verb(
     'probe',

@@ -3,8 +3,14 @@ import { VsError } from '../../shared/errors.ts';
 import { type Lab, namespaceFile, nodeOf } from './model.ts';
 import { initOf } from './processes.ts';
 
-/** The words in front of a command that carry it into a node, or into `switch`, `router` or `prober`. */
-export async function entering(lab: Lab, part: string): Promise<string[]> {
+/** What is another place in a node than on the machine (init.pl). */
+const OTHERS = /^\/(proc|sys|run|etc|var\/lib)(\/|$)/;
+
+/**
+ * The words in front of a command that carry it into a node, or into `switch`, `router` or `prober`; in a node it begins in
+ * this directory, where that is the same there.
+ */
+export async function entering(lab: Lab, part: string, directory = '/'): Promise<string[]> {
   if (['switch', 'router', 'prober'].includes(part)) {
     return ['nsenter', `--net=${namespaceFile(lab.name, part)}`, '--'];
   }
@@ -16,7 +22,8 @@ export async function entering(lab: Lab, part: string): Promise<string[]> {
       `${part} of lab ${lab.name} is off. Boot it: vs lab boot ${part} --name ${lab.name}`,
     );
   }
-  return ['nsenter', '-t', String(init), '-m', '-n', '-p', '-u', '-i', '--'];
+  const place = OTHERS.test(directory) ? '/' : directory;
+  return ['nsenter', '-t', String(init), '-m', '-n', '-p', '-u', '-i', `--wdns=${place}`, '--'];
 }
 
 /** The environment inside: that of the caller without what points the command line at a lab. */

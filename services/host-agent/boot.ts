@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { isOwner } from '../../shared/ownership.ts';
 import type { Paths } from '../../shared/paths.ts';
 import type { Context } from '../../shared/service.ts';
+import { type Planned, bootOrder, inGroups } from './boot-order.ts';
 import type { Commands } from './commands.ts';
 import { loadVserver, vserverNames } from './files.ts';
 import type { Locks } from './locks.ts';
@@ -16,9 +17,10 @@ export async function waitingAtBoot({ settings }: Pick<Context, 'settings'>): Pr
 }
 
 /**
- * Starts what is enabled and owned once after the host's boot, with no master and no broker. Before that it waits a short time
- * (BOOT_POOL_WAIT) for what the pool says, so that what was taken over elsewhere meanwhile does not start at all. What a saga
- * holds waits for it. A restart of the agent alone starts nothing: what a person stopped since the boot stays stopped.
+ * Starts what is enabled and owned once after the host's boot, in boot order, with no master and no broker. Before that it
+ * waits a short time (BOOT_POOL_WAIT) for what the pool says, so that what was taken over elsewhere meanwhile does not start
+ * at all. What a saga holds waits for it, and keeps nobody else waiting. A restart of the agent alone starts nothing: what a
+ * person stopped since the boot stays stopped.
  */
 export async function autostart(
   context: Context,
@@ -34,21 +36,32 @@ export async function autostart(
   if (await stat(mark).catch(() => undefined)) return;
   if (waiting.size > 0 && !(await compared(settings.BOOT_POOL_WAIT * 1000, signal)))
     log.warn(`the pool was not heard within ${settings.BOOT_POOL_WAIT} s; vservers start without it`);
-  while (waiting.size > 0 && !signal.aborted) {
-    for (const name of waiting) {
-      try {
-        if (await locks.holder(name)) continue;
-        waiting.delete(name);
-        const config = await loadVserver(paths, host, name);
-        if (!config.enabled || !(await isOwner(settings, name))) continue;
-        await commands.start(name);
-      } catch (error) {
-        waiting.delete(name);
-        const message = `${name} did not start at boot: ${error instanceof Error ? error.message : String(error)}`;
-        bus.event('host-agent', 'failed', message, { vserver: name });
-        log.warn({ vserver: name }, message);
-      }
+
+  /** One whose file is damaged comes last, and says so in its turn. */
+  const planOf = async (name: string): Promise<Planned> => ({
+    name,
+    boot: (await loadVserver(paths, host, name).catch(() => undefined))?.boot,
+  });
+  /** Answers how long (s) the next shall wait after it. */
+  async function begin({ name }: Planned): Promise<number> {
+    try {
+      if (!waiting.has(name) || (await locks.holder(name))) return 0;
+      waiting.delete(name);
+      const config = await loadVserver(paths, host, name);
+      if (!config.enabled || !(await isOwner(settings, name))) return 0;
+      await commands.start(name);
+      return config.boot?.delay ?? 0;
+    } catch (error) {
+      waiting.delete(name);
+      const message = `${name} did not start at boot: ${error instanceof Error ? error.message : String(error)}`;
+      bus.event('host-agent', 'failed', message, { vserver: name });
+      log.warn({ vserver: name }, message);
+      return 0;
     }
+  }
+  while (waiting.size > 0 && !signal.aborted) {
+    const groups = bootOrder(await Promise.all([...waiting].map(planOf)));
+    await inGroups(groups, { parallel: settings.BOOT_PARALLEL, signal }, begin);
     if (waiting.size > 0) await new Promise((resolve) => setTimeout(resolve, 2000));
   }
   if (signal.aborted) return;

@@ -6,7 +6,8 @@ import { readOwnership } from '../../shared/ownership.ts';
 import type { VserverState } from '../../shared/contract/vserver.ts';
 import type { Paths } from '../../shared/paths.ts';
 import type { Context } from '../../shared/service.ts';
-import { createTurns } from '../../shared/turns.ts';
+import type { Turns } from '../../shared/turns.ts';
+import { runOn } from './control.ts';
 import { loadVserver, saveVserver } from './files.ts';
 import type { Locks } from './locks.ts';
 import type { LimitsOfHost } from './limits/limits.ts';
@@ -23,6 +24,7 @@ interface Parts {
   limits: LimitsOfHost;
   runtime: Runtime;
   states: States;
+  inTurn: Turns;
   /** Names that the autostart of this boot has not come to yet. */
   booting: Set<string>;
 }
@@ -31,11 +33,13 @@ interface Parts {
 const STARTS_WITHIN = 3000;
 /** So long what is just ending may take to be gone (ms): its monitor clears away after its last process. */
 const ENDS_WITHIN = 10_000;
+/** A saga asks again after two minutes: what it stops must be down before that (s). */
+const SAGA_WAITS = 100;
 
 /** What may be done with a vserver of this host, and in which order: one command at a time for each. */
-export function createCommands({ context, paths, lxc, locks, limits, runtime, states, booting }: Parts) {
+export function createCommands(parts: Parts) {
+  const { context, paths, lxc, locks, limits, runtime, states, inTurn, booting } = parts;
   const { settings, bus, host } = context;
-  const inTurn = createTurns(); // commands that change one vserver run one after the other
 
   async function start(name: string, saga?: string, epoch?: number): Promise<VserverState> {
     await locks.require(name, saga);
@@ -47,7 +51,9 @@ export function createCommands({ context, paths, lxc, locks, limits, runtime, st
         `${host} owns another ${name} (${own.uuid}) than the one whose files lie here`,
       );
     const now = await states.of(name);
-    if (now.state === 'running' || now.state === 'frozen') return now;
+    if (now.state === 'running') return now;
+    // who starts what is paused wants it to run; a saga that froze it thaws it itself
+    if (now.state === 'frozen') return saga ? now : runOn({ context, runtime, states }, config);
     await runtime.requireStopped(name, ENDS_WITHIN);
     if (!saga) {
       // a saga has asked before it took the vserver away from its source, where the answer no longer means anything
@@ -75,8 +81,16 @@ export function createCommands({ context, paths, lxc, locks, limits, runtime, st
     return states.of(name);
   }
 
-  async function stop(name: string, seconds: number, saga?: string, early?: boolean): Promise<VserverState> {
+  /** `asked`: the time (s) that it gets to stop in order, in place of its own. */
+  async function stop(name: string, asked?: number, saga?: string, early?: boolean): Promise<VserverState> {
     const before = await states.of(name);
+    const own = before.boot?.stopTimeout ?? settings.STOP_TIMEOUT;
+    let seconds = asked ?? (saga ? Math.min(own, SAGA_WAITS) : own);
+    // no signal reaches what is paused; what this host does not own is ended as it stands
+    if (before.state === 'frozen' && seconds > 0) {
+      if (before.epoch > 0) await runtime.thaw(await loadVserver(paths, host, name));
+      else seconds = 0;
+    }
     if (before.state !== 'stopped') await states.mark(name, 'stopping');
     const stopped = () => {
       if (before.state !== 'stopped')
@@ -104,7 +118,7 @@ export function createCommands({ context, paths, lxc, locks, limits, runtime, st
   }
 
   const seconds = (timeout: number | undefined, force?: boolean) =>
-    force ? 0 : timeout === undefined ? settings.STOP_TIMEOUT : Math.ceil(timeout / 1000);
+    force ? 0 : timeout === undefined ? undefined : Math.ceil(timeout / 1000);
 
   return {
     start: (name: string, saga?: string, epoch?: number) => inTurn(name, () => start(name, saga, epoch)),

@@ -35,6 +35,15 @@ export function freezerOf(cgroups: string, payload: string, root = '/sys/fs/cgro
   return { look: `${root}${v2}/cgroup.events`, isFrozen, write: `${root}${v2}/cgroup.freeze`, thaw: '0' };
 }
 
+/** Is the vserver of this process frozen, as the kernel says? Undefined when the process has ended. */
+export function standsStill(pid: number): boolean | undefined {
+  const cgroups = readNow(`/proc/${pid}/cgroup`);
+  const payload = payloadOf(cgroups);
+  if (payload === undefined) return undefined;
+  const freezer = freezerOf(cgroups, payload);
+  return freezer?.isFrozen(readNow(freezer.look)) ?? false;
+}
+
 /** The processes of a vserver that have not ended, with their cgroups. */
 function processesOf(name: string): { pid: number; cgroups: string; payload: string }[] {
   return readdirSync('/proc').flatMap((entry) => {

@@ -3,6 +3,7 @@ import type { Limits } from '../../shared/contract/limits.ts';
 import type { VserverConfig } from '../../shared/contract/vserver.ts';
 import { type HostLimits, limitWrites } from './limits/plan.ts';
 import { tmpEntry } from './limits/tmp-entry.ts';
+import { CONSOLE_SIZE } from './console.ts';
 
 export interface RuntimePaths {
   rootfs: string;
@@ -48,6 +49,9 @@ export function lxcConfig(
     `lxc.signal.halt = ${halt[host.init]}`,
     'lxc.tty.max = 0',
     `lxc.console.logfile = ${paths.console}`,
+    // a guest that writes for ever does not fill the disk of its host
+    `lxc.console.size = ${CONSOLE_SIZE}`,
+    'lxc.console.rotate = 1',
     'lxc.net.0.type = veth',
     'lxc.net.0.flags = up',
     'lxc.net.0.name = eth0',

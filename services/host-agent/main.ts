@@ -5,9 +5,13 @@ import { ownershipsOf, readOwnership } from '../../shared/ownership.ts';
 import { pathsFor } from '../../shared/paths.ts';
 import type { Context, Service } from '../../shared/service.ts';
 import { clearTemporaries } from '../../shared/store.ts';
+import { createTurns } from '../../shared/turns.ts';
 import { autostart, waitingAtBoot } from './boot.ts';
 import { ownCertificate } from './certificate.ts';
 import { createCommands } from './commands.ts';
+import { showConsole } from './console.ts';
+import { createControl } from './control.ts';
+import { createEvery } from './every.ts';
 import { exec } from './exec.ts';
 import { loadVserver, saveVserver, vserverNames } from './files.ts';
 import { publishInfo } from './host-info.ts';
@@ -45,7 +49,10 @@ export function service(context: Context): Service {
         .endGivenUp(name)
         .catch((error: unknown) => log.error({ err: error, vserver: name }, 'what was given up lives on')),
   });
-  const commands = createCommands({ context, paths, lxc, locks, limits, runtime, states, booting });
+  const inTurn = createTurns(); // commands that change one vserver run one after the other
+  const commands = createCommands({ context, paths, lxc, locks, limits, runtime, states, inTurn, booting });
+  const control = createControl({ context, paths, locks, runtime, states, inTurn });
+  const every = createEvery({ context, states, commands, control });
   const certificates = ownCertificate(context, () => info?.now());
   const ended = new AbortController();
   let info: ReturnType<typeof publishInfo> | undefined;
@@ -57,11 +64,12 @@ export function service(context: Context): Service {
   return {
     name: 'host-agent',
     handlers: {
-      'host-agent.list': async () => ({
-        vservers: await Promise.all(
-          (await vserverNames(settings.VSERVER_DIR)).map((name) => states.of(name)),
-        ),
-      }),
+      'host-agent.list': async () => {
+        const names = await vserverNames(settings.VSERVER_DIR);
+        // one whose vserver.json is damaged has an alert, and does not hide the others
+        const all = await Promise.all(names.map((name) => states.of(name).catch(() => undefined)));
+        return { vservers: all.filter((one) => one !== undefined) };
+      },
       'host-agent.show': async ({ name }) => ({
         state: await states.of(name),
         config: await loadVserver(paths, host, name),
@@ -75,8 +83,21 @@ export function service(context: Context): Service {
       'host-agent.enable': ({ name, saga }) => commands.enable(name, true, saga),
       'host-agent.disable': ({ name, saga }) => commands.enable(name, false, saga),
       'host-agent.limit': (args) => commands.limit(args),
+      'host-agent.pause': ({ name }) => control.pause(name),
+      'host-agent.resume': ({ name }) => control.resume(name),
+      'host-agent.boot': (args) => control.boot(args),
+      'host-agent.every': every,
+      'host-agent.logs': async ({ name, ...args }, call) => {
+        await loadVserver(paths, host, name);
+        return showConsole(paths.console(name), args, call, () => loadVserver(paths, host, name));
+      },
       'host-agent.exec': async (args, call) => {
-        await loadVserver(paths, host, args.name);
+        const { state } = await states.of(args.name);
+        if (state === 'frozen')
+          throw new VsError(
+            'refused',
+            `${args.name} is paused on ${host}; let it run on with: vs resume ${args.name}`,
+          );
         if (!(await lxc.alive()).has(args.name))
           throw new VsError(
             'refused',

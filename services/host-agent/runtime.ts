@@ -9,6 +9,7 @@ import { run } from '../../shared/run.ts';
 import { keepSpares } from '../../shared/spare.ts';
 import type { Context } from '../../shared/service.ts';
 import { readJson, writeFileIfChanged } from '../../shared/store.ts';
+import { beginConsole, forgetConsole } from './console.ts';
 import { doom, freezeNow, notFrozen, thawDoomed, thawNow } from './freezer.ts';
 import type { LimitsOfHost } from './limits/limits.ts';
 import type { Lxc } from './lxc.ts';
@@ -84,7 +85,7 @@ export function createRuntime(context: Context, paths: Paths, lxc: Lxc, limits: 
         rootfs,
         mount: paths.mount(name),
         ownership: paths.ownership(name),
-        console: join(logs, `${name}.console`),
+        console: paths.console(name),
         preStart: join(hooks, 'pre-start'),
         seccomp: fileURLToPath(new URL('./no-subvolumes.seccomp', import.meta.url)),
       },
@@ -184,6 +185,7 @@ export function createRuntime(context: Context, paths: Paths, lxc: Lxc, limits: 
       if (!made || made.saga !== saga || Date.now() - made.at > READY_MS) await prepare(config);
       const log = join(logs, `${name}.log`);
       await rm(log, { force: true });
+      await beginConsole(paths.console(name));
       await lxc.start(name, log);
       const info = await lxc.info(name);
       if (info.pid) this.announce(config, info.pid);
@@ -245,6 +247,11 @@ export function createRuntime(context: Context, paths: Paths, lxc: Lxc, limits: 
       await Promise.all([freezeNow(name), bus.request(host, 'network.link', { name, up: false })]);
       this.requireFrozen(name);
     },
+    /** Freezes it where it is, on its network. Answers with proof. */
+    async pause(name: string): Promise<void> {
+      await freezeNow(name);
+      this.requireFrozen(name);
+    },
     /** All of it is frozen, or nothing of it lives; else 'refused'. */
     requireFrozen(name: string): void {
       const left = notFrozen(name);
@@ -260,7 +267,7 @@ export function createRuntime(context: Context, paths: Paths, lxc: Lxc, limits: 
     },
     /** Seals the end of what is frozen and given up: whoever thaws it now, nothing of it runs again. */
     doom,
-    /** Removes mount, generated configuration and rule files of a stopped vserver. */
+    /** Removes mount, generated configuration, console and rule files of a stopped vserver. */
     async detach(name: string): Promise<void> {
       await this.requireStopped(name);
       ready.delete(name);
@@ -270,6 +277,7 @@ export function createRuntime(context: Context, paths: Paths, lxc: Lxc, limits: 
       await rmdir(mount).catch(() => undefined);
       await rm(paths.lxcConfig(name), { force: true });
       limits.forget(name);
+      await forgetConsole(paths.console(name));
       await bus.request(host, 'network.detach', { name });
     },
   };

@@ -1,9 +1,9 @@
-import { stat } from 'node:fs/promises';
 import type { VserverConfig, VserverState } from '../../shared/contract/vserver.ts';
 import { readOwnership } from '../../shared/ownership.ts';
 import type { Paths } from '../../shared/paths.ts';
 import type { Context } from '../../shared/service.ts';
 import { loadVserver, vserverNames } from './files.ts';
+import { standsStill } from './freezer.ts';
 import type { Locks } from './locks.ts';
 import type { Lxc } from './lxc.ts';
 
@@ -52,12 +52,14 @@ export function createStates(
       if (before?.state !== 'stopped') seen.set(name, { state: 'stopped', since: now, asked: now });
       return;
     }
-    const same =
-      before?.state === 'running' && before.pid !== undefined && now - before.asked < ASK_AGAIN_MS
-        ? await stat(`/proc/${before.pid}`).catch(() => undefined)
-        : undefined;
-    if (same) return;
+    if (before?.pid !== undefined && now - before.asked < ASK_AGAIN_MS) {
+      const frozen = standsStill(before.pid);
+      if (frozen !== undefined && before.state === (frozen ? 'frozen' : 'running')) return;
+    }
     const info = await lxc.info(name);
+    // the runtime knows nothing of a freeze that was not its own
+    if (info.pid !== undefined && ['running', 'frozen'].includes(info.state))
+      info.state = standsStill(info.pid) ? 'frozen' : 'running';
     const changed = before?.state !== info.state || before.pid !== info.pid;
     if (info.pid !== undefined && info.pid !== before?.pid) on.found(name, info.pid);
     seen.set(name, { ...info, since: changed ? now : before.since, asked: now });
@@ -92,6 +94,7 @@ export function createStates(
       epoch: isOwned ? own.epoch : 0,
       uuid: config.uuid,
       limits: config.limits,
+      ...(config.boot ? { boot: config.boot } : {}),
       ...(now?.pid ? { pid: now.pid } : {}),
       ...(now ? { since: now.since } : {}),
       ...(saga ? { saga } : {}),

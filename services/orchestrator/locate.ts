@@ -15,7 +15,7 @@ export function locate(name: string, known: VserverState[], noselect: ReadonlySe
   const have = selected.length > 0 ? selected : current;
   const owned = have.filter((one) => one.epoch > 0);
   for (const some of [
-    have.filter((one) => one.state === 'running'),
+    have.filter((one) => one.state === 'running' || one.state === 'frozen'),
     owned.filter((one) => one.enabled),
     owned,
     have,

@@ -6,6 +6,7 @@ import { readAudit } from './audit.ts';
 import { openEpochs } from './epochs.ts';
 import { openHeardAudit } from './heard-audit.ts';
 import { openHistory } from './history.ts';
+import { localAudit, mergedAudit } from './local-audit.ts';
 import { makeWay } from './make-way.ts';
 import { openOwed } from './owed.ts';
 import { planners } from './planner.ts';
@@ -136,7 +137,11 @@ export function service(context: Context): Service {
       'orchestrator.evacuate': begin('evacuate'),
       'orchestrator.restore-host': begin('restore-host'),
       'orchestrator.events': async ({ limit }) => ({ events: history.list(limit ?? 50) }),
-      'orchestrator.audit': async (args) => ({ entries: await readAudit(context.settings.STATE_DIR, args) }),
+      'orchestrator.audit': async (args) => {
+        const atBroker = await readAudit(context.settings.STATE_DIR, args);
+        const atHosts = localAudit(history.list(Number.MAX_SAFE_INTEGER), args);
+        return { entries: mergedAudit(atBroker, atHosts, args.limit ?? 50) };
+      },
       'orchestrator.sagas': async (args) => {
         await resumed.promise;
         return { sagas: sagas.list({ ...args, limit: args.limit ?? 50 }), damaged: sagas.damaged() };

@@ -2,6 +2,7 @@ import type { z } from 'zod';
 import { auditCommands } from './audit.ts';
 import { authorityCommands } from './authority.ts';
 import { doctorCommands } from './doctor.ts';
+import { controlCommands } from './control.ts';
 import { firewallCommands } from './firewall.ts';
 import { monitorCommands } from './monitor.ts';
 import { networkCommands } from './network.ts';
@@ -15,6 +16,7 @@ import { hostAgentCommands } from './vserver.ts';
 /** Every command of every service: `service.command` -> its schemas. */
 export const commands = {
   ...hostAgentCommands,
+  ...controlCommands,
   ...networkCommands,
   ...firewallCommands,
   ...monitorCommands,

@@ -25,6 +25,11 @@ export const examples: { [K in CommandName]: z.input<(typeof commands)[K]['args'
   'host-agent.limit': { name, changes: { memory_bytes: 536_870_912, swap_bytes: null } },
   'host-agent.exec': { name, command: ['uname', '-a'] },
   'host-agent.note': { name, upgrades: 12, security: 3 },
+  'host-agent.pause': { name },
+  'host-agent.resume': { name },
+  'host-agent.boot': { name, order: 10, delay: 5, stopTimeout: null },
+  'host-agent.every': { verb: 'stop', timeout: 10_000 },
+  'host-agent.logs': { name, lines: 20 },
   'host-agent.lock': { name, saga, ttl: 60_000 },
   'host-agent.unlock': { name, saga },
   'host-agent.install': {

@@ -12,6 +12,7 @@ import { copyInfo, copyKind, copyRecord, storageInfo } from './snapshot.ts';
 import { template, templateName } from './template.ts';
 import { copyProgress, transport } from './transfer.ts';
 import {
+  bootPlan,
   installSource,
   ownership,
   removedVserver,
@@ -75,6 +76,10 @@ export const named: Record<string, Named> = {
   LimitChanges: { schema: limitChanges, description: 'new limits of a vserver; null takes one away' },
   LimitRow: { schema: limitRow, description: 'use, limit and hits of one resource of a vserver' },
   LimitReport: { schema: limitReport, description: 'the resources of a vserver' },
+  BootPlan: {
+    schema: bootPlan,
+    description: 'when a vserver starts and stops with the others of its host; delay and stopTimeout in s',
+  },
   RemovedVserver: {
     schema: removedVserver,
     description: 'a vserver that was removed: its last owner, and its epoch',

@@ -4,6 +4,17 @@ import { type CommandSpec, hostCommand } from './command.ts';
 import { limitChanges, limitReport, limits } from './limits.ts';
 import { bytes, empty, epoch, hostName, id, ipv4, ipv6, mac, name, ts, label } from './names.ts';
 
+/**
+ * When it starts and stops with the others of its host: lower orders start first and stop last, those without one start last.
+ * After its start the next wait `delay` (s); `stopTimeout` (s): how long it may take to stop in order.
+ */
+export const bootPlan = z.looseObject({
+  order: z.int().min(0).max(9999).optional(),
+  delay: z.int().min(0).max(3600).optional(),
+  stopTimeout: z.int().min(1).max(600).optional(),
+});
+export type BootPlan = z.infer<typeof bootPlan>;
+
 /** `vserver.json`, which travels with the vserver. Tolerant of new keys, so that an older agent can hold it. */
 export const vserverConfig = z.looseObject({
   version: z.literal(1),
@@ -18,6 +29,7 @@ export const vserverConfig = z.looseObject({
   domain: z.string().optional(),
   nameserver: z.string().optional(),
   enabled: z.boolean(),
+  boot: bootPlan.optional(),
   limits: limits.default({}),
   /** The start of this vserver's range of user ids on the host, 65536 long. */
   idmap: z.int().default(100000),
@@ -43,6 +55,7 @@ export const vserverState = z.looseObject({
   epoch: z.int().min(0),
   uuid: z.uuid(),
   limits,
+  boot: bootPlan.optional(),
   pid: z.int().optional(), // of its init, as the host sees it
   since: ts.optional(),
   saga: id.optional(), // that has it locked

@@ -68,7 +68,7 @@ export const mutations: Mutation[] = [
     'autostart-does-not-wait-for-the-saga',
     'move',
     'services/host-agent/boot.ts',
-    'if (await locks.holder(name)) continue;',
+    'if (!waiting.has(name) || (await locks.holder(name))) return 0;',
     '',
   ),
   one(

@@ -21,6 +21,11 @@ function checkMove(vserver: VserverState, target: HostInfo, there: VserverState 
       `${vserver.name} is ${vserver.state} on ${vserver.host}; move it when that is over`,
       { retryable: true },
     );
+  if (vserver.state === 'frozen')
+    throw new VsError(
+      'refused',
+      `${vserver.name} is paused on ${vserver.host}; let it run on first (vs resume ${vserver.name}), or stop it`,
+    );
   if (there)
     throw new VsError(
       'conflict',
