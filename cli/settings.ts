@@ -15,6 +15,10 @@ export interface ClientSettings {
   user: string;
   password: string;
   base: string;
+  /** The certificate of the pool's authority, by which sessions know a host. */
+  authority?: string;
+  /** STREAM_VIA: a command that carries connections to hosts which cannot be reached from here. */
+  via?: string;
 }
 
 /** vs-tools.conf and, over it, VS_KEY of the environment. A file with a bad line gets the whole check of config/settings.ts. */
@@ -51,6 +55,8 @@ export async function clientSettings(env: NodeJS.ProcessEnv = process.env): Prom
     cert: get('BROKER_CERT', ''),
     key: get('BROKER_KEY', ''),
     user: operator ? 'operator' : get('BROKER_USER', ''),
+    authority: get('BROKER_CA', `${tls}/ca.pem`) || `${tls}/ca.pem`,
+    via: get('STREAM_VIA', ''),
     password: passwordFrom(operator ? own : get('BROKER_PASSWORD_FILE', '')),
   };
 }

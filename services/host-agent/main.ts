@@ -16,6 +16,7 @@ import { openLocks } from './locks.ts';
 import { lxcDriver } from './lxc.ts';
 import { createRuntime } from './runtime.ts';
 import { clearStale } from './stale.ts';
+import { openSessions } from './session/open.ts';
 import { createStates } from './state.ts';
 import { watchOwners } from './yield.ts';
 
@@ -37,6 +38,15 @@ export function service(context: Context): Service {
         .catch((error: unknown) => log.error({ err: error, vserver: name }, 'what was given up lives on')),
   });
   const commands = createCommands({ context, paths, lxc, locks, runtime, states, booting });
+  const sessions = openSessions({
+    context,
+    paths,
+    lxc,
+    look: async (name) => {
+      await loadVserver(paths, host, name);
+      return states.of(name);
+    },
+  });
   const certificates = ownCertificate(context, () => info?.now());
   const ended = new AbortController();
   let info: ReturnType<typeof publishInfo> | undefined;
@@ -74,6 +84,7 @@ export function service(context: Context): Service {
           );
         return exec(lxc, args, call);
       },
+      'host-agent.session': (args, call) => sessions.open(args, call),
       'host-agent.lock': async ({ name, saga, ttl }) => {
         const now = await commands.lock(name, saga, ttl);
         return {
@@ -121,6 +132,7 @@ export function service(context: Context): Service {
     },
     async stop() {
       ended.abort();
+      sessions.endAll();
       info?.stop();
       states.stop();
     },

@@ -5,6 +5,7 @@ import { firewallCommands } from './firewall.ts';
 import { monitorCommands } from './monitor.ts';
 import { networkCommands } from './network.ts';
 import { orchestratorCommands } from './orchestrator.ts';
+import { sessionCommands } from './session.ts';
 import { snapshotCommands } from './snapshot.ts';
 import { templateCommands } from './template.ts';
 import { transferCommands } from './transfer.ts';
@@ -13,6 +14,7 @@ import { hostAgentCommands } from './vserver.ts';
 /** Every command of every service: `service.command` -> its schemas. */
 export const commands = {
   ...hostAgentCommands,
+  ...sessionCommands,
   ...networkCommands,
   ...firewallCommands,
   ...monitorCommands,

@@ -23,6 +23,11 @@ export const examples: { [K in CommandName]: z.input<(typeof commands)[K]['args'
   'host-agent.enable': { name },
   'host-agent.disable': { name },
   'host-agent.exec': { name, command: ['uname', '-a'] },
+  'host-agent.session': {
+    name,
+    reader: 'hSDwCYkwp1R0i33ctD73Wg2_Og0mOBr066SpjqqbTmo',
+    work: { kind: 'run', terminal: { term: 'xterm-256color', rows: 24, columns: 80 } },
+  },
   'host-agent.lock': { name, saga, ttl: 60_000 },
   'host-agent.unlock': { name, saga },
   'host-agent.install': {
