@@ -8,7 +8,7 @@ import { fileEndings } from '../../shared/frames.ts';
 import { withClient } from '../client.ts';
 import type { GuestPlace } from '../guest-path.ts';
 import { hostOf } from '../locate.ts';
-import { type Overrides, extract } from '../tar/extract.ts';
+import { type Overrides, extract, shown } from '../tar/extract.ts';
 import { putInPlace } from '../tar/place.ts';
 import { type Coming, readTar } from '../tar/read.ts';
 import { sendTar } from '../tar/write.ts';
@@ -86,7 +86,7 @@ async function receive<T>(
   const complaints = openComplaints();
   const stream = new PassThrough({ highWaterMark: 1024 * 1024 });
   const session = await begin(from, { kind: 'pull', from: from.path, tree }, options, { output: stream, complaints: complaints.stream });
-  const leftOut = (path: string) => warn(`${JSON.stringify(path.slice(0, 200))} is left out: it is no file, directory or link.`);
+  const leftOut = (path: string) => warn(`${shown(path)} is left out: it is no file, directory or link.`);
   const taken = take(readTar(stream, leftOut)).then(
     (value) => ({ value }),
     (error: unknown) => ({ error }),

@@ -87,14 +87,20 @@ export async function enterPlace(place: Place, settings: ClientSettings): Promis
   return wire;
 }
 
-/** Has a host open a session in a vserver, and connects to it. */
-export async function openSession(client: Client, host: string, name: string, work: SessionWork): Promise<Duplex> {
+/** Has a host open a session in a vserver, and connects to it; `endpoint` "socket" when this is the host itself. */
+export async function openSession(
+  client: Pick<Client, 'request'>,
+  host: string,
+  name: string,
+  work: SessionWork,
+  endpoint: 'tls' | 'socket' = 'tls',
+): Promise<Duplex> {
   const settings = await clientSettings();
   const mine = oneTimeSeal();
   const answer = await client.request(
     host,
     'host-agent.session',
-    { name, reader: mine.key, work },
+    { name, reader: mine.key, work, ...(endpoint === 'socket' ? { endpoint } : {}) },
     { timeoutMs: ANSWER_MS },
   );
   return enterPlace({ ...answer, host, secret: mine.open(answer.secret) }, settings);

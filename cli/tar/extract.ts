@@ -15,8 +15,12 @@ export interface Overrides {
 const MOST_MEMBERS = 2_000_000;
 const MOST_LEVELS = 256;
 
+/** A name that a vserver chose, for people: nothing in it that a terminal would obey. */
+export const shown = (path: string): string =>
+  JSON.stringify(path.slice(0, 200)).replace(/[\u007f-\u009f]/g, '?');
+
 const bad = (path: string, why: string) =>
-  new VsError('refused', `the vserver sent ${JSON.stringify(path.slice(0, 200))}, which ${why}: nothing was put in place`);
+  new VsError('refused', `the vserver sent ${shown(path)}, which ${why}: nothing was put in place`);
 
 /** A path of a stream, as its parts below the target; none for the target itself. Throws VsError 'refused' at what leads elsewhere. */
 export function partsOf(path: string): string[] {

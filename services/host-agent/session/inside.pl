@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 # inside.pl ROOTFS PLACE PATH ro|rw TOOL ARGS...: runs a tool of this host where it sees a directory of a guest's tree, as /tree, and
 # /usr, which it cannot change. PATH is looked up as the guest would (openat2(2), RESOLVE_IN_ROOT): no symbolic link of it leads out of
-# ROOTFS. /tree is PATH when that is a directory, else the nearest directory above it; an argument {} becomes PATH as the tool sees it.
+# ROOTFS. /tree is PATH when that is a directory, else the nearest directory above it; the first argument {} becomes PATH as the tool sees it.
 # PLACE is any directory: what is mounted there is seen by the tool alone. Numbers of system calls: unshare(2), mount(2).
 use strict;
 use warnings;
@@ -68,6 +68,6 @@ shown($source, "$place/tree", $NOSUID | $NODEV | $NOEXEC | ($how eq 'ro' ? $RDON
 mounted('none', $place, '', $REMOUNT | $RDONLY | $NOSUID | $NODEV, 'mode=700,size=1m');
 chroot $place or die "chroot: $!\n";
 chdir '/' or die "chdir: $!\n";
-$_ eq '{}' and $_ = "/tree$rest" for @argv;
+for (@argv) { if ($_ eq '{}') { $_ = "/tree$rest"; last } }
 %ENV = (PATH => '/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL => 'C');
 exec { $argv[0] } @argv or die "$argv[0]: $!\n";

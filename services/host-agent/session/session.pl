@@ -107,11 +107,11 @@ sub family {
 }
 sub getsid { open(my $file, '<', '/proc/self/stat') or return 0; my $text = <$file>; return (split / /, substr($text, rindex($text, ')') + 2))[3] }
 
-# Asks all of it to end, and sees to it a moment later. The tool itself hears nothing yet: it tells how the program ended.
+# Asks all of it to end, and sees to it a moment later. lxc-attach hears nothing yet: it tells how the program inside ended.
 sub end_all {
     my ($signal) = @_;
     my @members = family();
-    kill $signal, grep { $lost || $_ != $child } @members;
+    kill $signal, grep { $lost || $_ != $child || $argv[0] ne 'lxc-attach' } @members;
     kill 'CONT', @members if $signal != 2;
     $kill_at //= now() + GRACE;
     return;
