@@ -28,6 +28,7 @@ const parts: Record<string, string> = {
   'services/host-agent/lxc.ts': 'parts/lxc.ts',
   'services/host-agent/busybox.ts': 'parts/busybox.ts',
   'services/host-agent/certificate.ts': 'parts/certificate.ts',
+  'services/host-agent/session/open.ts': 'parts/nothing.ts',
   'services/orchestrator/archive.ts': 'parts/archive.ts',
   'services/orchestrator/history.ts': 'parts/nothing.ts',
   'services/orchestrator/heard-audit.ts': 'parts/nothing.ts',
