@@ -55,7 +55,9 @@ export async function clientSettings(env: NodeJS.ProcessEnv = process.env): Prom
     cert: get('BROKER_CERT', ''),
     key: get('BROKER_KEY', ''),
     user: operator ? 'operator' : get('BROKER_USER', ''),
-    authority: get('BROKER_CA', `${tls}/ca.pem`) || `${tls}/ca.pem`,
+    // that of this pool before that of a broker, which may be another
+    authority:
+      (env['VS_BROKER_CA'] ?? (mayUse(`${tls}/ca.pem`) ? '' : get('BROKER_CA', ''))) || `${tls}/ca.pem`,
     via: get('STREAM_VIA', ''),
     password: passwordFrom(operator ? own : get('BROKER_PASSWORD_FILE', '')),
   };

@@ -44,6 +44,7 @@ async function overTls(carrier: Duplex, host: string, ca: Buffer): Promise<TLSSo
         ? undefined
         : new VsError('refused', `What answers where ${host} was expected shows the certificate of ${JSON.stringify(subject.CN)}: nothing was sent to it.`),
   });
+  wire.once('close', () => carrier.destroy());
   let broken: Error | undefined;
   carrier.once('error', (error) => (broken ??= error));
   await new Promise<void>((resolve, reject) => {
