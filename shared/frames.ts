@@ -50,21 +50,29 @@ export const sizeFrame = (rows: number, columns: number): Buffer => {
 
 /** Takes frames apart as they come, in whatever pieces. Throws VsError 'failed' at what is none. */
 export function openFrames(): (chunk: Buffer) => Frame[] {
-  let rest: Buffer = nothing;
+  let parts: Buffer[] = [];
+  let have = 0;
+  /** So many bytes make the next frame whole, as far as is known. */
+  let need = 5;
   return (chunk) => {
-    rest = rest.length === 0 ? chunk : Buffer.concat([rest, chunk]);
+    parts.push(chunk);
+    have += chunk.length;
+    if (have < need) return [];
+    const all = parts.length === 1 ? chunk : Buffer.concat(parts);
     const frames: Frame[] = [];
     let at = 0;
-    while (rest.length - at >= 5) {
-      const type = types.get(rest[at] ?? 0);
-      const length = rest.readUInt32BE(at + 1);
+    for (need = 5; all.length - at >= 5; need = 5) {
+      const type = types.get(all[at] ?? 0);
+      const length = all.readUInt32BE(at + 1);
       if (!type || length > FRAME_MOST)
         throw new VsError('failed', 'what the host sent in the session is none of its frames');
-      if (rest.length - at - 5 < length) break;
-      frames.push({ type, data: rest.subarray(at + 5, at + 5 + length) });
-      at += 5 + length;
+      need = 5 + length;
+      if (all.length - at < need) break;
+      frames.push({ type, data: all.subarray(at + 5, at + need) });
+      at += need;
     }
-    rest = at === 0 ? rest : Buffer.from(rest.subarray(at)); // a copy: it must not hold the chunk
+    have = all.length - at;
+    parts = have === 0 ? [] : [Buffer.from(all.subarray(at))]; // a copy: it must not hold the rest
     return frames;
   };
 }

@@ -265,7 +265,7 @@ describe('what runs', () => {
     await expect.poll(() => alive(word).length).toBeGreaterThanOrEqual(3);
     act(wire);
     await gone(word);
-    await expect.poll(() => existsSync(`/proc/${pids[0]}/cmdline`) && readFileSync(`/proc/${pids[0]}/cmdline`, 'latin1').includes('session.pl')).toBe(false);
+    await expect.poll(() => existsSync(`/proc/${pids[0]}/cmdline`) && readFileSync(`/proc/${pids[0]}/cmdline`, 'latin1').includes('session.pl'), { timeout: 15_000 }).toBe(false);
   });
 
   test('the agent is gone: session.pl ends what it had begun', async () => {

@@ -1,4 +1,4 @@
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import {
   chmodSync,
   existsSync,
@@ -100,7 +100,7 @@ describe('what is sent', () => {
   test('8 GB and more have a size that tar understands', () => {
     const head = writeHeader({ ...plain, type: 'file', path: 'big', size: 20e9 });
     expect(readHeader(head)?.size).toBe(20e9);
-    const listed = execFileSync('tar', ['-tvf', '-'], { input: head, stdio: ['pipe', 'pipe', 'ignore'], encoding: 'utf8', timeout: 5000, killSignal: 'SIGKILL' , env: { LC_ALL: 'C', PATH: process.env['PATH'] } } as never) as unknown as string;
+    const listed = spawnSync('tar', ['-tvf', '-'], { input: head, encoding: 'utf8' }).stdout; // it is cut off, which tar says
     expect(listed).toContain('20000000000');
   });
 

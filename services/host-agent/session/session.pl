@@ -43,14 +43,17 @@ sub become {
 
 sub on_terminal {
     sysopen($pty, '/dev/ptmx', O_RDWR | O_NOCTTY) or die "/dev/ptmx: $!\n";
-    ioctl($pty, TIOCSPTLCK, pack('i', 0)) or die "unlock a terminal: $!\n";
-    my $number = ioctl($pty, TIOCGPTPEER, 0 + (O_RDWR | O_NOCTTY)) or die "the other side of a terminal: $!\n";
+    my $unlocked = pack 'i', 0;
+    ioctl($pty, TIOCSPTLCK, $unlocked) or die "unlock a terminal: $!\n";
+    my $flags = O_RDWR | O_NOCTTY;
+    my $number = ioctl($pty, TIOCGPTPEER, $flags) or die "the other side of a terminal: $!\n";
     open(my $slave, '+<&=', 0 + $number) or die "the other side of a terminal: $!\n";
     resize($rows, $columns);
     my $pid = fork // die "fork: $!\n";
     if ($pid == 0) {
         POSIX::setsid();
-        ioctl($slave, TIOCSCTTY, 0) or die "a controlling terminal: $!\n";
+        my $steal = 0;
+        ioctl($slave, TIOCSCTTY, $steal) or die "a controlling terminal: $!\n";
         POSIX::dup2(fileno $slave, $_) for 0 .. 2;
         POSIX::close(fileno $slave) if fileno $slave > 2;
         POSIX::close(fileno $pty);
@@ -76,7 +79,8 @@ sub on_pipes {
 
 sub resize {
     my ($high, $wide) = @_;
-    return ioctl($pty, TIOCSWINSZ, pack('S4', $high, $wide, 0, 0));
+    my $size = pack 'S4', $high, $wide, 0, 0;
+    return ioctl($pty, TIOCSWINSZ, $size);
 }
 
 sub say_frame {
@@ -92,7 +96,8 @@ sub family {
     for my $pid (grep { /^\d+$/ } readdir $proc) {
         open(my $file, '<', "/proc/$pid/stat") or next;
         my $text = <$file> // next;
-        my (undef, $above, undef, $sid) = split / /, substr($text, rindex($text, ')') + 2);
+        my ($state, $above, undef, $sid) = split / /, substr($text, rindex($text, ')') + 2);
+        next if $state eq 'Z' && $pid != $child;    # it has ended, whoever looks after it
         ($parent{$pid}, $session{$pid}) = ($above, $sid);
     }
     my %below = defined $status ? () : ($child => 1);    # once it has ended the number may be somebody else's
