@@ -11,6 +11,8 @@ import { same } from '../../../shared/same.ts';
 /** The secret of a session: 32 bytes, 43 characters. */
 export const newSecret = (): string => randomBytes(32).toString('base64url');
 const SECRET_LINE = 44;
+/** So many bytes of a session may be under way in this process: each pause between two processes costs time. */
+const UNDER_WAY = 1024 * 1024;
 /** How long a connection may take to show the secret (ms). */
 const HELLO_MS = 10_000;
 /** So many connections may be about to show it. */
@@ -99,10 +101,11 @@ export async function openEndpoint(options: {
           secureOptions: constants.SSL_OP_NO_TICKET | constants.SSL_OP_NO_RENEGOTIATION,
           handshakeTimeout: HELLO_MS,
           noDelay: true,
+          highWaterMark: UNDER_WAY,
           keepAlive: true,
           keepAliveInitialDelay: 15_000,
         })
-      : createServer();
+      : createServer({ highWaterMark: UNDER_WAY });
   const event = 'identity' in at ? 'secureConnection' : 'connection';
   server.on(event, (wire: Socket) => void admit(wire, wire.remoteAddress ?? 'this host'));
   server.on('tlsClientError', (error: Error) => options.onRefused('a client', error.message));
