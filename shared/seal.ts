@@ -79,11 +79,7 @@ function openWith(privateKey: KeyObject, sealed: string, otherwise: string): str
     const ephemeral = all.subarray(0, 32);
     const iv = all.subarray(32, 32 + IV);
     const tag = all.subarray(32 + IV, 32 + IV + TAG);
-    const decipher = createDecipheriv(
-      'aes-256-gcm',
-      keyOf(privateKey, publicOf(ephemeral), ephemeral),
-      iv,
-    );
+    const decipher = createDecipheriv('aes-256-gcm', keyOf(privateKey, publicOf(ephemeral), ephemeral), iv);
     decipher.setAuthTag(tag);
     return decipher.update(all.subarray(32 + IV + TAG), undefined, 'utf8') + decipher.final('utf8');
   } catch (error) {

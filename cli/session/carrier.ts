@@ -15,13 +15,21 @@ const unreachable = (host: string, where: string, why: string, cause?: unknown) 
   );
 
 /** A connection to an address of a host, or to a socket of this one. */
-export function openDirect(host: string, to: { address: string; port: number } | { path: string }): Promise<Socket> {
+export function openDirect(
+  host: string,
+  to: { address: string; port: number } | { path: string },
+): Promise<Socket> {
   const where = 'path' in to ? to.path : to.address;
   return new Promise((resolve, reject) => {
     const socket = connect({
-      ...('path' in to ? to : { host: to.address, port: to.port, noDelay: true, keepAlive: true, keepAliveInitialDelay: 15_000 }),
+      ...('path' in to
+        ? to
+        : { host: to.address, port: to.port, noDelay: true, keepAlive: true, keepAliveInitialDelay: 15_000 }),
     });
-    const late = setTimeout(() => socket.destroy(new Error(`no answer within ${CONNECT_MS / 1000} s`)), CONNECT_MS);
+    const late = setTimeout(
+      () => socket.destroy(new Error(`no answer within ${CONNECT_MS / 1000} s`)),
+      CONNECT_MS,
+    );
     socket.once('connect', () => {
       clearTimeout(late);
       socket.removeAllListeners('error');
@@ -52,7 +60,8 @@ export function openVia(host: string, via: string, address: string, port: number
   const wire = new Duplex({
     allowHalfOpen: false,
     read: () => void stdout.resume(),
-    write: (chunk: Buffer, _encoding, done) => void (stdin.write(chunk) ? done() : stdin.once('drain', () => done())),
+    write: (chunk: Buffer, _encoding, done) =>
+      void (stdin.write(chunk) ? done() : stdin.once('drain', () => done())),
     final: (done) => void stdin.end(done),
     destroy(error, done) {
       child.kill();
@@ -60,10 +69,15 @@ export function openVia(host: string, via: string, address: string, port: number
     },
   });
   stdout.on('data', (chunk: Buffer) => wire.push(chunk) || stdout.pause());
-  child.once('error', (error) => wire.destroy(unreachable(host, `${address} by STREAM_VIA`, error.message, error)));
+  child.once('error', (error) =>
+    wire.destroy(unreachable(host, `${address} by STREAM_VIA`, error.message, error)),
+  );
   child.once('close', (code) => {
     if (code === 0 || child.killed) wire.push(null);
-    else wire.destroy(unreachable(host, `${address} by STREAM_VIA`, said.trim() || `${file} ended with ${code}`));
+    else
+      wire.destroy(
+        unreachable(host, `${address} by STREAM_VIA`, said.trim() || `${file} ended with ${code}`),
+      );
   });
   return wire;
 }

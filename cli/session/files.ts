@@ -34,12 +34,18 @@ function openComplaints(): { stream: Writable; text: () => string } {
 
 /** Files that change while they are read are no fault: what was read is whole, if not of one instant. */
 const isHarmless = (said: string): boolean =>
-  said !== '' && said.split('\n').every((line) => /changed as we read it|removed before we read it|socket ignored/.test(line));
+  said !== '' &&
+  said
+    .split('\n')
+    .every((line) => /changed as we read it|removed before we read it|socket ignored/.test(line));
 
 function fail(place: GuestPlace, code: number, said: string): VsError {
   const why = fileEndings[code] ?? `tar ended with exit code ${code}`;
   const more = said.split('\n').filter(Boolean).slice(-3).join('; ').slice(0, 400);
-  return new VsError(code === 120 || code === 122 ? 'not-found' : 'failed', `${place.name}:${place.path}: ${why}${more ? ` (${more})` : ''}.`);
+  return new VsError(
+    code === 120 || code === 122 ? 'not-found' : 'failed',
+    `${place.name}:${place.path}: ${why}${more ? ` (${more})` : ''}.`,
+  );
 }
 
 async function begin(
@@ -71,8 +77,15 @@ export async function pushOne(
 ): Promise<void> {
   const complaints = openComplaints();
   const nothing = new PassThrough().resume();
-  const input = sendTar(source, options, { bytes: meter.bytes, leftOut: (path) => warn(`${path} is left out: it is no file, directory or link.`) });
-  const session = await begin(to, { kind: 'push', to: to.path, ...how }, options, { input, output: nothing, complaints: complaints.stream });
+  const input = sendTar(source, options, {
+    bytes: meter.bytes,
+    leftOut: (path) => warn(`${path} is left out: it is no file, directory or link.`),
+  });
+  const session = await begin(to, { kind: 'push', to: to.path, ...how }, options, {
+    input,
+    output: nothing,
+    complaints: complaints.stream,
+  });
   const code = await session.ended;
   if (code !== 0) throw fail(to, code, complaints.text());
 }
@@ -85,7 +98,10 @@ async function receive<T>(
 ): Promise<T> {
   const complaints = openComplaints();
   const stream = new PassThrough({ highWaterMark: 1024 * 1024 });
-  const session = await begin(from, { kind: 'pull', from: from.path, tree }, options, { output: stream, complaints: complaints.stream });
+  const session = await begin(from, { kind: 'pull', from: from.path, tree }, options, {
+    output: stream,
+    complaints: complaints.stream,
+  });
   const leftOut = (path: string) => warn(`${shown(path)} is left out: it is no file, directory or link.`);
   const taken = take(readTar(stream, leftOut)).then(
     (value) => ({ value }),
@@ -112,11 +128,19 @@ async function receive<T>(
 }
 
 /** Brings a file, or a directory, out of a vserver: first beside its place, where nobody else can look; then there by rename. Throws VsError. */
-export async function pullOne(from: GuestPlace, target: string, tree: boolean, options: FilesOptions, meter: Meter): Promise<void> {
+export async function pullOne(
+  from: GuestPlace,
+  target: string,
+  tree: boolean,
+  options: FilesOptions,
+  meter: Meter,
+): Promise<void> {
   const beside = join(dirname(target), `.vs-pull-${randomBytes(6).toString('hex')}`);
   await mkdir(beside, { mode: 0o700 });
   try {
-    await receive(from, tree, options, (members) => extract(counted(members, meter), beside, options, meter.bytes));
+    await receive(from, tree, options, (members) =>
+      extract(counted(members, meter), beside, options, meter.bytes),
+    );
     await putInPlace(Buffer.from(`${beside}/data`), Buffer.from(target));
   } finally {
     await rm(beside, { recursive: true, force: true });
@@ -124,12 +148,18 @@ export async function pullOne(from: GuestPlace, target: string, tree: boolean, o
 }
 
 /** The content of one file of a vserver, to a stream. */
-export async function pullTo(from: GuestPlace, out: NodeJS.WritableStream, options: FilesOptions): Promise<void> {
+export async function pullTo(
+  from: GuestPlace,
+  out: NodeJS.WritableStream,
+  options: FilesOptions,
+): Promise<void> {
   await receive(from, false, options, async (members) => {
     let count = 0;
     for await (const { type, content } of members) {
-      if (type !== 'file' || count++ > 0) throw new VsError('refused', `${from.name} sent something else than one file.`);
-      for await (const piece of content) if (!out.write(piece)) await new Promise((resolve) => out.once('drain', resolve));
+      if (type !== 'file' || count++ > 0)
+        throw new VsError('refused', `${from.name} sent something else than one file.`);
+      for await (const piece of content)
+        if (!out.write(piece)) await new Promise((resolve) => out.once('drain', resolve));
     }
   });
 }

@@ -18,7 +18,14 @@ export function openMeter(label: string, total?: number) {
     const rate = (bytes * 1000) / ms;
     const eta = total !== undefined && rate > 0 ? ((total - bytes) / rate) * 1000 : undefined;
     const step = { step: label.slice(0, 10), state: 'running' as const };
-    const progress = { id: '', step: step.step, bytes, rate, ...(total ? { total } : {}), ...(eta === undefined ? {} : { eta }) };
+    const progress = {
+      id: '',
+      step: step.step,
+      bytes,
+      rate,
+      ...(total ? { total } : {}),
+      ...(eta === undefined ? {} : { eta }),
+    };
     out.write(`\r${stepLine(step, progress, Math.min(out.columns ?? 80, 80) - 1)}\u001b[K`);
     drawn = true;
   };

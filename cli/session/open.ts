@@ -42,7 +42,10 @@ async function overTls(carrier: Duplex, host: string, ca: Buffer): Promise<TLSSo
     checkServerIdentity: (_name, { subject }) =>
       subject.CN === host && Object.keys(subject).length === 1
         ? undefined
-        : new VsError('refused', `What answers where ${host} was expected shows the certificate of ${JSON.stringify(subject.CN)}: nothing was sent to it.`),
+        : new VsError(
+            'refused',
+            `What answers where ${host} was expected shows the certificate of ${JSON.stringify(subject.CN)}: nothing was sent to it.`,
+          ),
   });
   wire.once('close', () => carrier.destroy());
   let broken: Error | undefined;
@@ -56,9 +59,16 @@ async function overTls(carrier: Duplex, host: string, ca: Buffer): Promise<TLSSo
       if (why instanceof VsError) return reject(why);
       if (/CERT|ISSUER|SIGNED|VERIFY/.test(error.code ?? ''))
         return reject(
-          new VsError('refused', `What answers where ${host} was expected shows a certificate that is not of this pool (${error.code}): nothing was sent to it.`),
+          new VsError(
+            'refused',
+            `What answers where ${host} was expected shows a certificate that is not of this pool (${error.code}): nothing was sent to it.`,
+          ),
         );
-      reject(new VsError('unavailable', `No private connection to ${host} came about: ${why.message}.`, { cause: error }));
+      reject(
+        new VsError('unavailable', `No private connection to ${host} came about: ${why.message}.`, {
+          cause: error,
+        }),
+      );
     };
     wire.once('secureConnect', () => {
       clearTimeout(late);
@@ -80,7 +90,9 @@ export async function enterPlace(place: Place, settings: ClientSettings): Promis
   else if (!address || !port) throw new VsError('failed', `${host} did not say where the session waits.`);
   else {
     const ca = authority(settings);
-    const carrier = settings.via ? openVia(host, settings.via, address, port) : await openDirect(host, { address, port });
+    const carrier = settings.via
+      ? openVia(host, settings.via, address, port)
+      : await openDirect(host, { address, port });
     wire = await overTls(carrier, host, ca);
   }
   wire.on('error', () => undefined); // its end is what counts

@@ -23,7 +23,19 @@ export interface Talk {
  */
 export function talk(
   wire: Duplex,
-  { host, name, input, output, complaints }: { host: string; name: string; input?: AsyncIterable<Buffer> | undefined; output: Writable; complaints: Writable },
+  {
+    host,
+    name,
+    input,
+    output,
+    complaints,
+  }: {
+    host: string;
+    name: string;
+    input?: AsyncIterable<Buffer> | undefined;
+    output: Writable;
+    complaints: Writable;
+  },
 ): Talk {
   const frames = openFrames();
   const { promise: ended, resolve, reject } = Promise.withResolvers<number>();
@@ -52,9 +64,13 @@ export function talk(
   const broke = (why: string) =>
     finish(() =>
       reject(
-        new VsError('unavailable', `The connection to ${host} broke (${why}): what ran in ${name} is ended there.`, {
-          retryable: true,
-        }),
+        new VsError(
+          'unavailable',
+          `The connection to ${host} broke (${why}): what ran in ${name} is ended there.`,
+          {
+            retryable: true,
+          },
+        ),
       ),
     );
 
@@ -86,7 +102,9 @@ export function talk(
       } else if (type === 'exit' && data.length === 2) {
         const [code = 1, why] = data;
         if (why === 1)
-          finish(() => reject(new VsError('deadline', `What ran in ${name} did not end in its time: it was ended.`)));
+          finish(() =>
+            reject(new VsError('deadline', `What ran in ${name} did not end in its time: it was ended.`)),
+          );
         else finish(() => resolve(code));
       }
     }
@@ -96,18 +114,20 @@ export function talk(
   wire.once('end', () => broke('it was closed there'));
   wire.once('close', () => broke('it was closed'));
 
+  /** How much input may go now, once it is some; 0 when all is over. */
+  async function room(): Promise<number> {
+    if (credit === 0 && !over) await new Promise<void>((go) => (more = go));
+    return over ? 0 : Math.min(FRAME_MOST, credit);
+  }
   async function give(from: AsyncIterable<Buffer>): Promise<void> {
-    for await (const chunk of from) {
-      for (let at = 0; at < chunk.length && !over; ) {
-        while (credit === 0 && !over) await new Promise<void>((go) => (more = go));
-        const part = chunk.subarray(at, at + Math.min(FRAME_MOST, credit));
-        if (over || part.length === 0) continue;
+    for await (const chunk of from)
+      for (let at = 0; at < chunk.length;) {
+        const part = chunk.subarray(at, at + (await room()));
+        if (part.length === 0) return;
         at += part.length;
         credit -= part.length;
         say(frame('input', part));
       }
-      if (over) return;
-    }
     say(frame('end'));
   }
   if (input) give(input).catch((error: unknown) => finish(() => reject(error)));

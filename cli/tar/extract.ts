@@ -26,7 +26,10 @@ const bad = (path: string, why: string) =>
 export function partsOf(path: string): string[] {
   if (path.length > 4096 || path.includes('\0')) throw bad(path, 'is no path');
   if (path.startsWith('/')) throw bad(path, 'does not lie below what was asked for');
-  const parts = path.replace(/^\.(\/+|$)/, '').replace(/\/+$/, '').split('/');
+  const parts = path
+    .replace(/^\.(\/+|$)/, '')
+    .replace(/\/+$/, '')
+    .split('/');
   if (parts.length === 1 && parts[0] === '') return [];
   if (parts.length > MOST_LEVELS || parts.some((part) => part.length > 255)) throw bad(path, 'is too long');
   if (parts.some((part) => part === '' || part === '.' || part === '..'))
@@ -60,7 +63,8 @@ export async function extract(
     const parts = partsOf(member.path);
     const key = parts.join('/');
     if (kind === 'tree' && parts.length > 0) {
-      if (made.get(parts.slice(0, -1).join('/')) !== 'directory') throw bad(member.path, 'lies in no directory that came before it');
+      if (made.get(parts.slice(0, -1).join('/')) !== 'directory')
+        throw bad(member.path, 'lies in no directory that came before it');
     } else if (kind !== undefined) throw bad(member.path, 'came besides what was asked for');
     if (made.has(key)) throw bad(member.path, 'came twice');
     if (made.size >= MOST_MEMBERS) throw bad(member.path, `is one of more than ${MOST_MEMBERS} files`);
@@ -77,7 +81,10 @@ export async function extract(
         onBytes(piece.length);
       }
       if (overrides.uid !== undefined || overrides.gid !== undefined)
-        await handle.chown(overrides.uid ?? process.getuid?.() ?? 0, overrides.gid ?? process.getgid?.() ?? 0);
+        await handle.chown(
+          overrides.uid ?? process.getuid?.() ?? 0,
+          overrides.gid ?? process.getgid?.() ?? 0,
+        );
       await handle.chmod(modeOf(member, overrides));
       await handle.utimes(member.mtime, member.mtime);
       if (kind === 'file') await handle.sync();
@@ -96,7 +103,8 @@ export async function extract(
       continue;
     }
     if (kind === undefined) {
-      if (member.type !== 'directory' || parts.length !== 0) throw bad(member.path, 'is not what was asked for');
+      if (member.type !== 'directory' || parts.length !== 0)
+        throw bad(member.path, 'is not what was asked for');
       await mkdir(bytesOf(root), 0o700);
       kind = 'tree';
       made.set('', 'directory');
@@ -134,4 +142,3 @@ export async function extract(
   }
   return kind;
 }
-

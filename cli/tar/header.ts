@@ -71,7 +71,8 @@ export function writeHeader(member: Member): Buffer {
   ]);
 }
 
-const wrong = (why: string) => new VsError('failed', `what came from the vserver is no good tar stream: ${why}`);
+const wrong = (why: string) =>
+  new VsError('failed', `what came from the vserver is no good tar stream: ${why}`);
 
 function number(head: Buffer, at: number, length: number): number {
   const first = head[at] ?? 0;

@@ -19,7 +19,9 @@ export async function targetOf(to: string, name: string, many: boolean): Promise
   await access(parent, constants.W_OK).catch((error: NodeJS.ErrnoException) => {
     throw new VsError(
       error.code === 'ENOENT' ? 'not-found' : 'refused',
-      error.code === 'ENOENT' ? `There is no directory ${parent} here; make it first.` : `${parent} cannot be written: ${error.message}`,
+      error.code === 'ENOENT'
+        ? `There is no directory ${parent} here; make it first.`
+        : `${parent} cannot be written: ${error.message}`,
       { cause: error },
     );
   });
@@ -27,7 +29,10 @@ export async function targetOf(to: string, name: string, many: boolean): Promise
 }
 
 const clash = (path: string | Buffer, what: string) =>
-  new VsError('conflict', `${path.toString()} ${what}: it stays as it is. What came before it is in place; move it away, then pull again.`);
+  new VsError(
+    'conflict',
+    `${path.toString()} ${what}: it stays as it is. What came before it is in place; move it away, then pull again.`,
+  );
 
 /**
  * Puts what was unpacked in its place: a file or link over what has its name, by one rename; a directory that is there
@@ -40,10 +45,10 @@ export async function putInPlace(from: Buffer, to: Buffer): Promise<void> {
     if (old.isDirectory()) throw clash(to, 'is a directory, and a file came');
     return rename(from, to);
   }
-  if (!old.isDirectory()) throw clash(to, `is ${old.isSymbolicLink() ? 'a symbolic link' : 'a file'}, and a directory came`);
+  if (!old.isDirectory())
+    throw clash(to, `is ${old.isSymbolicLink() ? 'a symbolic link' : 'a file'}, and a directory came`);
   for (const name of await readdir(from, { encoding: 'buffer' })) {
     const below = (directory: Buffer) => Buffer.concat([directory, Buffer.from('/'), name]);
     await putInPlace(below(from), below(to));
   }
 }
-

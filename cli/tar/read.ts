@@ -8,9 +8,16 @@ export interface Coming extends Member {
 
 /** A name that is longer than this is none; nor is a block of attributes (bytes). */
 const LONGEST = 64 * 1024;
-const types: Record<string, Member['type']> = { '0': 'file', '7': 'file', '1': 'link', '2': 'symlink', '5': 'directory' };
+const types: Record<string, Member['type']> = {
+  '0': 'file',
+  '7': 'file',
+  '1': 'link',
+  '2': 'symlink',
+  '5': 'directory',
+};
 
-const broken = (why: string) => new VsError('failed', `what came from the vserver is no good tar stream: ${why}`);
+const broken = (why: string) =>
+  new VsError('failed', `what came from the vserver is no good tar stream: ${why}`);
 
 /** Takes bytes from a stream, in the pieces that are wanted. */
 function taking(source: AsyncIterable<Buffer>) {
@@ -55,10 +62,11 @@ function taking(source: AsyncIterable<Buffer>) {
 /** The records of a block of attributes (pax(1)) that count here: `LENGTH KEY=VALUE\n`. */
 export function attributesIn(data: Buffer): Map<string, string> {
   const found = new Map<string, string>();
-  for (let at = 0; at < data.length; ) {
+  for (let at = 0; at < data.length;) {
     const space = data.indexOf(32, at);
     const length = space < 0 || space - at > 8 ? NaN : Number(data.toString('latin1', at, space));
-    if (!Number.isInteger(length) || length < 5 || at + length > data.length) throw broken('attributes that are none');
+    if (!Number.isInteger(length) || length < 5 || at + length > data.length)
+      throw broken('attributes that are none');
     const record = data.toString('latin1', space + 1, at + length - 1);
     const equals = record.indexOf('=');
     if (equals < 1) throw broken('attributes that are none');
@@ -70,7 +78,8 @@ export function attributesIn(data: Buffer): Map<string, string> {
 
 const whole = (text: string): number => {
   const value = Number(text);
-  if (!/^\d{1,16}(\.\d+)?$/.test(text) || !Number.isSafeInteger(Math.floor(value))) throw broken('an attribute that is no number');
+  if (!/^\d{1,16}(\.\d+)?$/.test(text) || !Number.isSafeInteger(Math.floor(value)))
+    throw broken('an attribute that is no number');
   return Math.floor(value);
 };
 
@@ -78,7 +87,10 @@ const whole = (text: string): number => {
  * The members of a tar stream, one after another. What is none of file, directory and link (devices, pipes) is told to
  * `onLeftOut` and left out. Throws VsError 'failed' at anything that is not well formed.
  */
-export async function* readTar(source: AsyncIterable<Buffer>, onLeftOut: (path: string) => void): AsyncGenerator<Coming> {
+export async function* readTar(
+  source: AsyncIterable<Buffer>,
+  onLeftOut: (path: string) => void,
+): AsyncGenerator<Coming> {
   const bytes = taking(source);
   let name: string | undefined;
   let target: string | undefined;
@@ -119,7 +131,8 @@ export async function* readTar(source: AsyncIterable<Buffer>, onLeftOut: (path: 
     else if ('346S'.includes(said.type)) onLeftOut(path);
     else throw broken(`a member of kind ${JSON.stringify(said.type)}`);
     for await (const _ of content); // what nobody wanted
-    if (length > 0 && padding(length) > 0 && !(await bytes.all(padding(length)))) throw broken('it was cut off');
+    if (length > 0 && padding(length) > 0 && !(await bytes.all(padding(length))))
+      throw broken('it was cut off');
     [name, target, attributes] = [undefined, undefined, new Map()];
   }
   for (let left = 2048; await bytes.all(BLOCK); left--) if (left === 0) throw broken('it does not end'); // the zeros at its end

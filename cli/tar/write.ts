@@ -31,7 +31,10 @@ function memberOf(path: string, stats: Stats, overrides: Overrides): Member {
 }
 
 /** Everything below a path, itself first: its name in the stream, where it is here, what it is. */
-async function* walk(path: Buffer, name: string): AsyncGenerator<{ name: string; path: Buffer; stats: Stats }> {
+async function* walk(
+  path: Buffer,
+  name: string,
+): AsyncGenerator<{ name: string; path: Buffer; stats: Stats }> {
   const stats = await lstat(path);
   yield { name, path, stats };
   if (!stats.isDirectory()) return;
@@ -51,9 +54,18 @@ export async function measure(source: string): Promise<Measured> {
 }
 
 async function* contentOf(handle: FileHandle, path: Buffer, size: number): AsyncGenerator<Buffer> {
-  for (let at = 0; at < size; ) {
-    const { bytesRead, buffer } = await handle.read(Buffer.allocUnsafe(Math.min(CHUNK, size - at)), 0, undefined, at);
-    if (bytesRead === 0) throw new VsError('failed', `${path.toString()} became shorter while it was sent: nothing of it is in place.`);
+  for (let at = 0; at < size;) {
+    const { bytesRead, buffer } = await handle.read(
+      Buffer.allocUnsafe(Math.min(CHUNK, size - at)),
+      0,
+      undefined,
+      at,
+    );
+    if (bytesRead === 0)
+      throw new VsError(
+        'failed',
+        `${path.toString()} became shorter while it was sent: nothing of it is in place.`,
+      );
     at += bytesRead;
     yield buffer.subarray(0, bytesRead);
   }

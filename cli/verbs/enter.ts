@@ -42,8 +42,8 @@ export async function atTerminal(
 ): Promise<number> {
   const terminal = terminalHere();
   const { wire, host } = await withClient(async (client) => {
-    const host = await hostOf(client, name, given);
-    return { host, wire: await openSession(client, host, name, { kind: 'run', terminal, ...what }) };
+    const there = await hostOf(client, name, given);
+    return { host: there, wire: await openSession(client, there, name, { kind: 'run', terminal, ...what }) };
   });
   const { stdout, stderr } = process;
   let resize: (rows: number, columns: number) => void = () => undefined;

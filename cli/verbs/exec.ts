@@ -121,5 +121,7 @@ async function withoutTerminal(name: string, options: Options, what: What): Prom
 /** There the host is not reached from here, has no certificate, or is of an older version. */
 function isWithoutSessions(error: unknown): boolean {
   if (!(error instanceof VsError)) return false;
-  return error.details?.['session'] === 'none' || /there is no command host-agent\.session/.test(error.message);
+  return (
+    error.details?.['session'] === 'none' || /there is no command host-agent\.session/.test(error.message)
+  );
 }

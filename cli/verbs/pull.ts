@@ -46,7 +46,8 @@ export function register(program: Command): void {
         const given = { ...overrides, host: options.host, signal };
         for (const source of sources)
           if (to === '-') await pullTo(source, process.stdout, given);
-          else await toFile(source, await targetOf(to, basename(source.path), sources.length > 1), tree, given);
+          else
+            await toFile(source, await targetOf(to, basename(source.path), sources.length > 1), tree, given);
       });
     });
 }

@@ -51,7 +51,13 @@ export function register(program: Command): void {
           const meter = openMeter(to.name, bytes);
           const as = basename(resolve(source));
           try {
-            await pushOne(source, place, { as, tree, parents }, { ...overrides, host: options.host, signal }, meter);
+            await pushOne(
+              source,
+              place,
+              { as, tree, parents },
+              { ...overrides, host: options.host, signal },
+              meter,
+            );
           } finally {
             meter.stop();
           }

@@ -52,6 +52,7 @@ export function lxcConfig(
     'lxc.apparmor.profile = unconfined',
     `lxc.signal.halt = ${halt[host.init]}`,
     'lxc.tty.max = 0',
+    'lxc.pty.max = 1024', // a devpts of its own, in which lxc-attach opens terminals
     `lxc.console.logfile = ${paths.console}`,
     'lxc.net.0.type = veth',
     'lxc.net.0.flags = up',

@@ -24,7 +24,10 @@ const foreign = authority(directory, 'foreign');
 function identityOf(name: string, from = own) {
   const at = join(directory, `tls-${name}-${Math.random().toString(36).slice(2)}`);
   mkdirSync(at);
-  const { cert, key } = from.issue(`${name}-${Math.random().toString(36).slice(2)}`, { cn: name, usage: 'serverAuth,clientAuth' });
+  const { cert, key } = from.issue(`${name}-${Math.random().toString(36).slice(2)}`, {
+    cn: name,
+    usage: 'serverAuth,clientAuth',
+  });
   for (const [source, target] of [
     [own.ca, 'ca.pem'],
     [cert, 'host.pem'],
@@ -36,7 +39,13 @@ function identityOf(name: string, from = own) {
   return identity;
 }
 const host1 = identityOf('host1');
-const settings = { url: '', user: '', password: '', base: 'vs/1', authority: own.ca } satisfies ClientSettings;
+const settings = {
+  url: '',
+  user: '',
+  password: '',
+  base: 'vs/1',
+  authority: own.ca,
+} satisfies ClientSettings;
 const open: { destroy(): unknown }[] = [];
 afterEach(() => {
   for (const one of open.splice(0)) one.destroy();
@@ -45,7 +54,10 @@ afterAll(() => rmSync(directory, { recursive: true }));
 
 type Run = Extract<SessionWork, { kind: 'run' }>;
 /** An endpoint in which `argv` waits for its client. */
-async function offer(argv: string[], more: Partial<Run> & { ttl?: number; identity?: typeof host1; socket?: boolean } = {}) {
+async function offer(
+  argv: string[],
+  more: Partial<Run> & { ttl?: number; identity?: typeof host1; socket?: boolean } = {},
+) {
   const secret = newSecret();
   const refused: string[] = [];
   let closed = 0;
@@ -63,19 +75,33 @@ async function offer(argv: string[], more: Partial<Run> & { ttl?: number; identi
   });
   open.push({ destroy: () => endpoint.close() });
   const { address, port, path } = endpoint;
-  return { place: { host: 'host1', address, port, path, secret }, refused, pids, closed: () => closed, port: port ?? 0 };
+  return {
+    place: { host: 'host1', address, port, path, secret },
+    refused,
+    pids,
+    closed: () => closed,
+    port: port ?? 0,
+  };
 }
 function collect(): { stream: Writable; text: () => string } {
   let text = '';
   return {
-    stream: new Writable({ write: (chunk: Buffer, _encoding, done) => ((text += chunk.toString('latin1')), done()) }),
+    stream: new Writable({
+      write: (chunk: Buffer, _encoding, done) => ((text += chunk.toString('latin1')), done()),
+    }),
     text: () => text,
   };
 }
 function near(wire: Duplex, input?: AsyncIterable<Buffer>) {
   open.push(wire);
   const [output, complaints] = [collect(), collect()];
-  const session = talk(wire, { host: 'host1', name: 'web1', input, output: output.stream, complaints: complaints.stream });
+  const session = talk(wire, {
+    host: 'host1',
+    name: 'web1',
+    input,
+    output: output.stream,
+    complaints: complaints.stream,
+  });
   session.ended.catch(() => undefined);
   return { ...session, out: output.text, err: complaints.text };
 }
@@ -106,7 +132,10 @@ describe('who is let in', () => {
     const first = near(await enterPlace(place, settings));
     expect(await first.ended).toBe(0);
     expect(closed()).toBe(1);
-    await expect(enterPlace(place, settings)).rejects.toMatchObject({ code: 'unavailable', details: { session: 'none' } });
+    await expect(enterPlace(place, settings)).rejects.toMatchObject({
+      code: 'unavailable',
+      details: { session: 'none' },
+    });
     expect(port).toBeGreaterThan(0);
   });
 
@@ -116,9 +145,9 @@ describe('who is let in', () => {
     open.push(second);
     second.on('error', () => undefined);
     await new Promise((resolve) => second.once('secureConnect', resolve));
-    const ended = new Promise((resolve) => second.once('close', resolve));
+    const ended = new Promise((resolve) => second.once('close', () => resolve('ended')));
     near(await enterPlace(place, settings));
-    await ended;
+    expect(await ended).toBe('ended');
   });
 
   test.each([
@@ -169,7 +198,10 @@ describe('who is let in', () => {
     ['of another host', () => identityOf('host2'), /certificate of "host2"/],
   ])('a host with a certificate %s is not told the secret', async (_, make, says) => {
     const { place, refused, pids } = await offer(['true'], { identity: make() });
-    await expect(enterPlace(place, settings)).rejects.toMatchObject({ code: 'refused', message: expect.stringMatching(says) as unknown });
+    await expect(enterPlace(place, settings)).rejects.toMatchObject({
+      code: 'refused',
+      message: expect.stringMatching(says) as unknown,
+    });
     expect([pids, refused.filter((reason) => /wrong secret/.test(reason))]).toEqual([[], []]);
   });
 
@@ -256,7 +288,11 @@ describe('what runs', () => {
     ['is cut off', (wire: Duplex) => wire.destroy()],
     ['sends what is no frame', (wire: Duplex) => void wire.write('z\0\0\0\0')],
     ['sends a frame that is too long', (wire: Duplex) => void wire.write(Buffer.from([105, 255, 0, 0, 0]))],
-    ['sends more than it was asked for', (wire: Duplex) => void wire.write(Buffer.concat(Array.from({ length: 8 }, () => frame('input', Buffer.alloc(60_000)))))],
+    [
+      'sends more than it was asked for',
+      (wire: Duplex) =>
+        void wire.write(Buffer.concat(Array.from({ length: 8 }, () => frame('input', Buffer.alloc(60_000))))),
+    ],
   ])('a client that %s: what ran is ended, with all that it began', async (_, act) => {
     const word = aSleep();
     const { place, pids } = await offer(['sh', '-c', `setsid sleep ${word} & sleep ${word} & sleep ${word}`]);
@@ -265,7 +301,14 @@ describe('what runs', () => {
     await expect.poll(() => alive(word).length).toBeGreaterThanOrEqual(3);
     act(wire);
     await gone(word);
-    await expect.poll(() => existsSync(`/proc/${pids[0]}/cmdline`) && readFileSync(`/proc/${pids[0]}/cmdline`, 'latin1').includes('session.pl'), { timeout: 15_000 }).toBe(false);
+    await expect
+      .poll(
+        () =>
+          existsSync(`/proc/${pids[0]}/cmdline`) &&
+          readFileSync(`/proc/${pids[0]}/cmdline`, 'latin1').includes('session.pl'),
+        { timeout: 15_000 },
+      )
+      .toBe(false);
   });
 
   test('the agent is gone: session.pl ends what it had begun', async () => {
@@ -279,7 +322,8 @@ describe('what runs', () => {
 });
 
 describe('a large output', () => {
-  const kilobytes = (pid: number, key: string) => Number(new RegExp(`^${key}:\\s+(\\d+)`, 'm').exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]);
+  const kilobytes = (pid: number, key: string) =>
+    Number(new RegExp(`^${key}:\\s+(\\d+)`, 'm').exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]);
 
   test('a slow reader makes neither the agent nor session.pl grow; all of 600 MB arrives', async () => {
     const { place, pids } = await offer(['sh', '-c', 'head -c 600000000 /dev/zero; echo err >&2']);
@@ -295,7 +339,12 @@ describe('a large output', () => {
     const wire = await enterPlace(place, settings);
     open.push(wire);
     const before = process.memoryUsage.rss();
-    const { ended } = talk(wire, { host: 'host1', name: 'web1', output: slow, complaints: new PassThrough().resume() });
+    const { ended } = talk(wire, {
+      host: 'host1',
+      name: 'web1',
+      output: slow,
+      complaints: new PassThrough().resume(),
+    });
     let helper = 0;
     let most = 0;
     const watch = setInterval(() => {
@@ -325,7 +374,11 @@ describe('a terminal', () => {
 
   test('is one: its size, also when it changes', async () => {
     const { input, press } = keys();
-    const session = await run(['sh', '-c', 'stty -echo; tty; stty size; read x; stty size'], { terminal }, input);
+    const session = await run(
+      ['sh', '-c', 'stty -echo; tty; stty size; read x; stty size'],
+      { terminal },
+      input,
+    );
     await expect.poll(session.out).toMatch(/^\/dev\/pts\/\d+\r\n31 97\r\n$/);
     session.resize(40, 120);
     press('\r');

@@ -22,7 +22,8 @@ import { realLab } from './lab-kit.ts';
 const lab = realLab('enter');
 const directory = mkdtempSync(join(tmpdir(), 'vslab-enter-'));
 const at = (...parts: string[]) => join(directory, ...parts);
-const inside = (script: string, expected: number | null = 0) => lab.vs(['exec', 'web1', '--', 'sh', '-c', script], expected).stdout;
+const inside = (script: string, expected: number | null = 0) =>
+  lab.vs(['exec', 'web1', '--', 'sh', '-c', script], expected).stdout;
 const rootfs = '/var/lib/vservers/web1/rootfs';
 /** Processes of the host that a session has. */
 const sessions = () => lab.on('host1', 'ps -eo args | grep -c "[s]ession.pl" || true').trim();
@@ -46,53 +47,96 @@ const tmux = (...words: string[]) =>
   }).stdout;
 const screen = (...flags: string[]) => tmux('capture-pane', '-p', '-t', 't', ...flags);
 const type = (...keys: string[]) => tmux('send-keys', '-t', 't', ...keys);
-const shows = (what: RegExp | string, ...flags: string[]) => expect.poll(() => screen(...flags), { timeout: 15_000, interval: 100 }).toMatch(what);
+const expectShown = (what: RegExp | string, ...flags: string[]) =>
+  expect.poll(() => screen(...flags), { timeout: 15_000, interval: 100 }).toMatch(what);
 function terminal(...words: string[]): void {
   tmux('kill-server');
   tmux('new-session', '-d', '-s', 't', '-x', '90', '-y', '25', 'bash', '--norc', '--noprofile');
-  tmux('send-keys', '-t', 't', `PS1='near> '; clear; stty -a | md5sum > ${at('before')}; ${lab.cli} ${words.join(' ')}; echo "it was $?"; stty -a | md5sum > ${at('after')}`, 'Enter');
+  tmux(
+    'send-keys',
+    '-t',
+    't',
+    `PS1='near> '; clear; stty -g > ${at('before')}; ${lab.cli} ${words.join(' ')}; echo "it was $?"; stty -g > ${at('after')}`,
+    'Enter',
+  );
 }
-const restored = () => expect.poll(() => existsSync(at('after')) && readFileSync(at('after'), 'utf8'), { timeout: 10_000 }).toBe(readFileSync(at('before'), 'utf8'));
+const expectRestored = () =>
+  expect
+    .poll(() => existsSync(at('after')) && readFileSync(at('after'), 'utf8'), { timeout: 10_000 })
+    .toBe(readFileSync(at('before'), 'utf8'));
 
 describe('vs enter', () => {
   test('a shell at a real terminal: size, resize, colours, ctrl-C, ctrl-D and its exit code', async () => {
     terminal('enter', 'web1');
-    await shows(/^~ #$/m);
+    await expectShown(/^~ #$/m);
     type('tty; stty size; echo "$TERM in $(hostname) at $(pwd)"', 'Enter');
-    await shows(/^\/dev\/pts\/\d+\n25 90\nxterm-256color in web1 at \/root$/m);
+    await expectShown(/^\/dev\/pts\/\d+\n25 90\nxterm-256color in web1 at \/root$/m);
     tmux('resize-window', '-t', 't', '-x', '110', '-y', '33');
     type('stty size', 'Enter');
-    await shows(/^33 110$/m);
+    await expectShown(/^33 110$/m);
     type(String.raw`printf '\033[31mred\033[0m plain\n'`, 'Enter');
-    await shows(/\u001b\[31mred/, '-e');
+    await expect.poll(() => screen('-e'), { timeout: 15_000 }).toContain('\u001b[31mred');
     type('sleep 7654321', 'Enter');
-    await expect.poll(() => lab.on('host1', 'pgrep -fc "sleep 765432[1]" || true').trim()).toBe('1');
+    await expect
+      .poll(() => lab.on('host1', 'pgrep -fc "sleep 765432[1]" || true').trim(), { timeout: 15_000 })
+      .toBe('1');
     type('C-c');
-    await expect.poll(() => lab.on('host1', 'pgrep -fc "sleep 765432[1]" || true').trim()).toBe('0');
+    await expect
+      .poll(() => lab.on('host1', 'pgrep -fc "sleep 765432[1]" || true').trim(), { timeout: 15_000 })
+      .toBe('0');
     type('sh -c "exit 7"', 'Enter', 'C-d');
-    await shows(/it was 7/);
-    await restored();
+    await expectShown(/it was 7/);
+    await expectRestored();
     expect(sessions()).toBe('0');
   });
 
   test('from the host itself, as another user, a program of its own', async () => {
-    const operator = ['VS_BROKER_URL=mqtts://10.98.0.1:8883', 'VS_BROKER_USER=operator', `VS_BROKER_PASSWORD_FILE=/var/lib/vslab-${lab.name}/secrets/operator`];
-    terminal('lab', 'exec', '--name', lab.name, 'host1', '--', 'env', ...operator, lab.cli, 'enter', '--user', '1234', 'web1', '--', 'sh', '-c', `'id -u; exit 3'`);
-    await shows(/^1234\s+it was 3/m);
+    const operator = [
+      'VS_BROKER_URL=mqtts://10.98.0.1:8883',
+      'VS_BROKER_USER=operator',
+      `VS_BROKER_PASSWORD_FILE=/var/lib/vslab-${lab.name}/secrets/operator`,
+    ];
+    terminal(
+      'lab',
+      'exec',
+      '--name',
+      lab.name,
+      'host1',
+      '--',
+      'env',
+      ...operator,
+      lab.cli,
+      'enter',
+      '--user',
+      '1234',
+      'web1',
+      '--',
+      'sh',
+      '-c',
+      `'id -u; exit 3'`,
+    );
+    await expectShown(/^1234\s+it was 3/m);
   });
 
   test('the connection breaks: it says so, the terminal is as it was, and nothing is left on the host', async () => {
     rmSync(at('after'), { force: true });
     terminal('enter', 'web1');
-    await shows(/^~ #$/m);
+    await expectShown(/^~ #$/m);
     type('sleep 7654322', 'Enter');
-    await expect.poll(() => lab.on('host1', 'pgrep -fc "sleep 765432[2]" || true').trim()).toBe('1');
-    const [pid] = spawnSync('pgrep', ['-f', 'through.pl 10.98.0.11'], { encoding: 'utf8' }).stdout.trim().split('\n').map(Number);
+    await expect
+      .poll(() => lab.on('host1', 'pgrep -fc "sleep 765432[2]" || true').trim(), { timeout: 15_000 })
+      .toBe('1');
+    const [pid] = spawnSync('pgrep', ['-f', 'through.pl 10.98.0.11'], { encoding: 'utf8' })
+      .stdout.trim()
+      .split('\n')
+      .map(Number);
     process.kill(pid ?? 0);
-    await shows(/connection to host1 broke.*is ended there/s);
-    await shows(/it was 4/);
-    await restored();
-    await expect.poll(() => lab.on('host1', 'pgrep -fc "sleep 765432[2]" || true').trim(), { timeout: 15_000 }).toBe('0');
+    await expectShown(/connection to host1 broke.*is ended there/s);
+    await expectShown(/it was 4/);
+    await expectRestored();
+    await expect
+      .poll(() => lab.on('host1', 'pgrep -fc "sleep 765432[2]" || true').trim(), { timeout: 15_000 })
+      .toBe('0');
     await expect.poll(sessions, { timeout: 15_000 }).toBe('0');
   });
 
@@ -104,22 +148,38 @@ describe('vs enter', () => {
 describe('vs exec', () => {
   test('50 MB of input, and 50 MB back', () => {
     const data = randomBytes(50_000_000);
-    const { status, stdout } = spawnSync(lab.cli, ['exec', '-i', 'web1', '--', 'cat'], { input: data, env: lab.environment, maxBuffer: 64e6 });
-    expect([status, createHash('sha256').update(stdout).digest('hex')]).toEqual([0, createHash('sha256').update(data).digest('hex')]);
+    const { status, stdout } = spawnSync(lab.cli, ['exec', '-i', 'web1', '--', 'cat'], {
+      input: data,
+      env: lab.environment,
+      maxBuffer: 64e6,
+    });
+    expect([status, createHash('sha256').update(stdout).digest('hex')]).toEqual([
+      0,
+      createHash('sha256').update(data).digest('hex'),
+    ]);
   });
 
   test('-t gives it a terminal, --user another user, with the home that he has', () => {
-    expect(lab.vs(['exec', '-t', 'web1', '--', 'sh', '-c', 'tty'], 0).stdout).toMatch(/^\/dev\/pts\/\d+\r\n$/);
+    expect(
+      lab.vs(['exec', '-t', 'web1', '--', 'sh', '-c', 'sleep 1; tty; echo mine > $(tty)'], 0).stdout,
+    ).toMatch(/^\/dev\/pts\/\d+\r\nmine\r\n$/);
     inside('grep -q ^www: /etc/passwd || echo "www:x:1033:1034::/srv/www:/bin/sh" >> /etc/passwd');
-    expect(lab.vs(['exec', '--user', 'www', 'web1', '--', 'sh', '-c', 'echo $(id -u) $(id -g) $HOME']).stdout).toBe('1033 1034 /srv/www\n');
+    expect(
+      lab.vs(['exec', '--user', 'www', 'web1', '--', 'sh', '-c', 'echo $(id -u) $(id -g) $HOME']).stdout,
+    ).toBe('1033 1034 /srv/www\n');
     expect(lab.vs(['exec', '--user', 'nobody9', 'web1', '--', 'true'], 1).stderr).toMatch(/no user nobody9/);
   });
 
   test('its time is over, or ctrl-C: nothing of it goes on', async () => {
-    expect(lab.vs(['exec', '--timeout', '0.5', 'web1', '--', 'sh', '-c', 'sleep 7654323 & sleep 7654323'], 4).stderr).toMatch(/did not end in its time/);
-    const child = spawn(lab.cli, ['exec', 'web1', '--', 'sh', '-c', 'sleep 7654323 & sleep 7654323'], { env: lab.environment });
+    expect(
+      lab.vs(['exec', '--timeout', '0.5', 'web1', '--', 'sh', '-c', 'sleep 7654323 & sleep 7654323'], 4)
+        .stderr,
+    ).toMatch(/did not end in its time/);
+    const child = spawn(lab.cli, ['exec', 'web1', '--', 'sh', '-c', 'sleep 7654323 & sleep 7654323'], {
+      env: lab.environment,
+    });
     const left = () => lab.on('host1', 'pgrep -fc "sleep 765432[3]" || true').trim();
-    await expect.poll(left).not.toBe('0');
+    await expect.poll(left, { timeout: 15_000 }).not.toBe('0');
     child.kill('SIGINT');
     expect(await new Promise((resolve) => child.once('close', resolve))).toBe(130);
     expect(left()).toBe('0');
@@ -136,7 +196,9 @@ describe('vs exec', () => {
     const seen = lab.on('master', 'grep -h host-agent.session /var/lib/vs-tools/audit.jsonl | tail -n 5');
     expect(seen).toContain('"kind":"run"');
     expect(seen).not.toMatch(/"secret":"[^[]/);
-    expect(readFileSync(`/var/lib/vslab-${lab.name}/host1/log/agent.log`, 'utf8')).toMatch(/a session has begun/);
+    expect(readFileSync(`/var/lib/vslab-${lab.name}/host1/log/agent.log`, 'utf8')).toMatch(
+      /a session has begun/,
+    );
   });
 });
 
@@ -223,13 +285,20 @@ for (const state of ['running', 'stopped'] as const)
       for (const link of ['d/', 'up/', 'proc/']) lab.vs(['push', file, `web1:${root}/${link}`], 1);
       lab.vs(['push', '-p', file, `web1:${root}/d/made/`], null); // wherever that is, it is in the guest
       lab.vs(['push', file, `web1:${root}/f`]); // takes the place of the link
-      expect([readFileSync(join(host, 'file'), 'utf8'), readdirSync(join(host, 'dir'))]).toEqual(['host-secret', []]);
+      expect([readFileSync(join(host, 'file'), 'utf8'), readdirSync(join(host, 'dir'))]).toEqual([
+        'host-secret',
+        [],
+      ]);
       expect(existsSync(at('stolen'))).toBe(false);
     });
 
     test('links of the guest to the guest itself are followed, as it would', () => {
-      lab.on('host1', `cd ${rootfs}${root} && mkdir -p real && echo there > real/file && ln -sfn ${root}/real abs && ln -sfn real rel`);
-      for (const link of ['abs/file', 'rel/file', 'abs']) lab.vs(['pull', '-r', `web1:${root}/${link}`, at(`by-${state}-${link.replace('/', '-')}`)]);
+      lab.on(
+        'host1',
+        `cd ${rootfs}${root} && mkdir -p real && echo there > real/file && ln -sfn ${root}/real abs && ln -sfn real rel`,
+      );
+      for (const link of ['abs/file', 'rel/file', 'abs'])
+        lab.vs(['pull', '-r', `web1:${root}/${link}`, at(`by-${state}-${link.replace('/', '-')}`)]);
       expect(readFileSync(at(`by-${state}-abs-file`), 'utf8')).toBe('there\n');
       expect(readFileSync(at(`by-${state}-abs/file`), 'utf8')).toBe('there\n');
       lab.vs(['push', join(makeTree(), 'file'), `web1:${root}/abs/pushed`]);
@@ -247,22 +316,32 @@ describe('an enemy inside', () => {
     mkdirSync(at('evil/b/out'), { recursive: true });
     symlinkSync(directory, at('evil/a/out'));
     writeFileSync(at('evil/b/out/victim'), 'evil');
-    const made = spawnSync('bash', ['-c', `tar -C ${at('evil/a')} -cf ${at('one.tar')} . && tar -C ${at('evil/b')} -rf ${at('one.tar')} ./out/victim`]);
+    const made = spawnSync('bash', [
+      '-c',
+      `tar -C ${at('evil/a')} -cf ${at('one.tar')} . && tar -C ${at('evil/b')} -rf ${at('one.tar')} ./out/victim`,
+    ]);
     expect(made.status).toBe(0);
     lab.vs(['push', at('one.tar'), 'web1:/evil.tar']);
-    inside(`mkdir -p /usr/local/bin /srv/x; printf '#!/bin/sh\\ncat /evil.tar\\n' > /usr/local/bin/tar; chmod 755 /usr/local/bin/tar`);
+    inside(
+      `mkdir -p /srv/x; printf '#!/bin/busybox sh\\nexec busybox cat /evil.tar\\n' > /bin/evil; chmod 755 /bin/evil; mv /bin/evil /bin/sh`,
+    );
     expect(lab.vs(['pull', '-r', 'web1:/srv/x', at('got')], 1).stderr).toMatch(/nothing was put in place/);
     expect([readFileSync(victim, 'utf8'), existsSync(at('got'))]).toEqual(['untouched', false]);
     expect(lstatSync(directory).isDirectory()).toBe(true);
-    inside('rm /usr/local/bin/tar');
+    lab.vs(['exec', 'web1', '--', 'busybox', 'ln', '-sfn', '/bin/busybox', '/bin/sh']);
   });
 
   test('a push that is broken off leaves the old file, and nothing beside it', async () => {
     writeFileSync(at('large'), Buffer.alloc(200_000_000));
     inside('mkdir -p /srv/y; echo old > /srv/y/large');
-    const child = spawn(lab.cli, ['push', at('large'), 'web1:/srv/y/large'], { env: lab.environment, stdio: 'ignore' });
+    const child = spawn(lab.cli, ['push', at('large'), 'web1:/srv/y/large'], {
+      env: lab.environment,
+      stdio: 'ignore',
+    });
     await expect.poll(() => inside('ls -A /srv/y'), { timeout: 15_000, interval: 20 }).toContain('.vs-push');
     child.kill('SIGKILL');
-    await expect.poll(() => inside('ls -A /srv/y; cat /srv/y/large'), { timeout: 15_000 }).toBe('large\nold\n');
+    await expect
+      .poll(() => inside('ls -A /srv/y; cat /srv/y/large'), { timeout: 15_000 })
+      .toBe('large\nold\n');
   });
 });

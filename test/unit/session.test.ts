@@ -19,7 +19,8 @@ describe('frames', () => {
   test.each([1, 2, 4, 5, 6, 1000, 65_541, 1e6])('come whole in pieces of %i bytes', (piece) => {
     const take = openFrames();
     const frames = [];
-    for (let at = 0; at < sent.length; at += piece) frames.push(...take(Buffer.from(sent.subarray(at, at + piece))));
+    for (let at = 0; at < sent.length; at += piece)
+      frames.push(...take(Buffer.from(sent.subarray(at, at + piece))));
     expect(frames.map(({ type, data }) => [type, data.length])).toEqual([
       ['output', 5],
       ['ping', 0],
@@ -57,10 +58,17 @@ describe('places in a vserver', () => {
     expect(guestPlace('web1:/a:b c\n')).toEqual({ name: 'web1', path: '/a:b c\n' });
     for (const here of ['hosts', './a:b', '/etc/a:b', 'dir/a:/b']) expect(guestPlace(here)).toBeUndefined();
   });
-  test.each(['web1:', 'web1:etc', 'web1:/a/../../etc', 'web1:/..', 'Web:/a', ':/a', '-x:/a', `web1:/${'a'.repeat(4100)}`, 'web1:/a\0'])(
-    '%j is refused',
-    (text) => expect(() => guestPlace(text)).toThrow(VsError),
-  );
+  test.each([
+    'web1:',
+    'web1:etc',
+    'web1:/a/../../etc',
+    'web1:/..',
+    'Web:/a',
+    ':/a',
+    '-x:/a',
+    `web1:/${'a'.repeat(4100)}`,
+    'web1:/a\0',
+  ])('%j is refused', (text) => expect(() => guestPlace(text)).toThrow(VsError));
   test('what must be one says how it looks', () => {
     expect(() => needGuestPlace('hosts', 'vs pull web1:/a b')).toThrow(/NAME:PATH: vs pull web1:\/a b/);
   });
@@ -71,11 +79,13 @@ describe('places in a vserver', () => {
   });
   test('the contract refuses what the command line would', () => {
     const args = (work: object) =>
-      sessionCommands['host-agent.session'].args.safeParse({ name: 'web1', reader: 'a'.repeat(43), work }).success;
+      sessionCommands['host-agent.session'].args.safeParse({ name: 'web1', reader: 'a'.repeat(43), work })
+        .success;
     expect(args({ kind: 'pull', from: '/etc', tree: true })).toBe(true);
     expect(args({ kind: 'pull', from: '/etc/../..', tree: true })).toBe(false);
     expect(args({ kind: 'pull', from: 'etc', tree: true })).toBe(false);
-    for (const as of ['', '.', '..', 'a/b', 'a\0']) expect(args({ kind: 'push', to: '/', as, tree: false })).toBe(false);
+    for (const as of ['', '.', '..', 'a/b', 'a\0'])
+      expect(args({ kind: 'push', to: '/', as, tree: false })).toBe(false);
     expect(args({ kind: 'run', user: '-x' })).toBe(false);
     expect(args({ kind: 'run', terminal: { term: 'x y', rows: 1, columns: 1 } })).toBe(false);
     expect(args({ kind: 'run', command: [] })).toBe(false);
@@ -89,7 +99,13 @@ describe('what runs', () => {
     const pull = filesArgv(lxc, 'web1', { kind: 'pull', from: evil, tree: false });
     expect(pull.slice(-3)).toEqual(['sh', evil, 'file']);
     expect(pull.slice(0, 6)).toEqual(['lxc-attach', '-P', '/var/lib/vservers', '-n', 'web1', '--clear-env']);
-    const push = stoppedArgv('/root', '/run/vs', { kind: 'push', to: `${evil}/`, as: '-x', tree: true, parents: true });
+    const push = stoppedArgv('/root', '/run/vs', {
+      kind: 'push',
+      to: `${evil}/`,
+      as: '-x',
+      tree: true,
+      parents: true,
+    });
     expect(push.slice(2, 8)).toEqual(['/root', '/run/vs', evil, 'rw', 'sh', '-c']);
     expect(push.slice(-6)).toEqual(['sh', '{}', '-x', 'tree', 'parents', 'into']);
   });
@@ -97,7 +113,12 @@ describe('what runs', () => {
     const terminal = { term: 'xterm-256color', rows: 24, columns: 80, colours: 'truecolor' as const };
     const user = { name: 'www-data', uid: 33, gid: 33, home: '/var/www' };
     const argv = runArgv(lxc, 'web1', { kind: 'run', terminal }, user).join(' ');
-    for (const word of ['-v TERM=xterm-256color', '-v COLORTERM=truecolor', '-v HOME=/var/www', '-u 33 -g 33'])
+    for (const word of [
+      '-v TERM=xterm-256color',
+      '-v COLORTERM=truecolor',
+      '-v HOME=/var/www',
+      '-u 33 -g 33',
+    ])
       expect(argv).toContain(word);
     const framed = withFrames(['true'], { terminal, timeout: 5000 });
     expect(framed.slice(2)).toEqual(['24', '80', '5000', 'true']);
@@ -106,7 +127,8 @@ describe('what runs', () => {
 });
 
 test('a user of a passwd file, which may hold anything', () => {
-  const passwd = 'root:x:0:0:root:/root:/bin/sh\nbad\nevil:x:-1:0::/:\nweb:x:33:34:W:/var/www:/bin/sh\nodd:x:5:6::rel\u001b:\n';
+  const passwd =
+    'root:x:0:0:root:/root:/bin/sh\nbad\nevil:x:-1:0::/:\nweb:x:33:34:W:/var/www:/bin/sh\nodd:x:5:6::rel\u001b:\n';
   expect(userIn(passwd, 'web')).toEqual({ name: 'web', uid: 33, gid: 34, home: '/var/www' });
   expect(userIn(passwd, '33')).toMatchObject({ name: 'web', gid: 34 });
   expect(userIn(passwd, '33:7')).toMatchObject({ uid: 33, gid: 7 });
@@ -116,6 +138,11 @@ test('a user of a passwd file, which may hold anything', () => {
 });
 
 test('STREAM_VIA: address and port in their places, or at the end', () => {
-  expect(viaArgv('ssh -W %h:%p root@master', '10.0.0.1', 4000)).toEqual(['ssh', '-W', '10.0.0.1:4000', 'root@master']);
+  expect(viaArgv('ssh -W %h:%p root@master', '10.0.0.1', 4000)).toEqual([
+    'ssh',
+    '-W',
+    '10.0.0.1:4000',
+    'root@master',
+  ]);
   expect(viaArgv('/opt/through', '10.0.0.1', 4000)).toEqual(['/opt/through', '10.0.0.1', '4000']);
 });

@@ -63,7 +63,7 @@ function makeTree(): string {
   mkdirSync(join(tree, 'sub', 'd'.repeat(90)), { recursive: true });
   writeFileSync(join(tree, 'file'), 'content');
   writeFileSync(join(tree, 'empty'), '');
-  writeFileSync(join(tree, 'sub', 'd'.repeat(90), `${'long'.repeat(40)}`), 'x'.repeat(5000));
+  writeFileSync(join(tree, 'sub', 'd'.repeat(90), 'long'.repeat(40)), 'x'.repeat(5000));
   writeFileSync(join(tree, '-dash'), 'dash');
   writeFileSync(join(tree, 'new\nline'), 'newline');
   writeFileSync(Buffer.concat([Buffer.from(`${tree}/latin`), Buffer.from([0xe4, 0xff])]), 'bytes');
@@ -93,7 +93,11 @@ describe('what is sent', () => {
 
   test('owner and mode may be given; what no vserver has becomes its root', async () => {
     writeFileSync(at('one'), 'x');
-    const head = readHeader(await bytesOf(sendTar(at('one'), { uid: 33, gid: 34, mode: 0o600 }, silent)).then((all) => all.subarray(0, 512)));
+    const head = readHeader(
+      await bytesOf(sendTar(at('one'), { uid: 33, gid: 34, mode: 0o600 }, silent)).then((all) =>
+        all.subarray(0, 512),
+      ),
+    );
     expect(head).toMatchObject({ path: 'data', uid: 33, gid: 34, mode: 0o600, size: 1 });
   });
 
@@ -121,7 +125,10 @@ describe('what comes', () => {
       rmSync(join(tree, 'sub'), { recursive: true });
       rmSync(join(tree, 'far'));
     }
-    const stream = execFileSync('tar', [`--format=${format}`, '-cf', '-', '.'], { cwd: tree, maxBuffer: 64e6 });
+    const stream = execFileSync('tar', [`--format=${format}`, '-cf', '-', '.'], {
+      cwd: tree,
+      maxBuffer: 64e6,
+    });
     expect(await unpack(stream)).toBe('tree');
     expect(names(at('into/data'))).toEqual(names(tree));
     expect(readFileSync(at('into/data/file'), 'utf8')).toBe('content');
@@ -156,7 +163,14 @@ describe('what comes', () => {
     const device = writeHeader({ ...plain, type: 'file', path: './null' });
     device.write('3', 156, 'latin1');
     device.fill(' ', 148, 156);
-    device.write(`${device.reduce((all, byte) => all + byte, 0).toString(8).padStart(6, '0')}\0 `, 148, 'latin1');
+    device.write(
+      `${device
+        .reduce((all, byte) => all + byte, 0)
+        .toString(8)
+        .padStart(6, '0')}\0 `,
+      148,
+      'latin1',
+    );
     const leftOut: string[] = [];
     await unpack(Buffer.concat([top, device, member('file', './a', {}, 'a'), end]), 'into', 700, leftOut);
     expect([leftOut, readdirSync(at('into/data'))]).toEqual([['./null'], ['a']]);
@@ -210,8 +224,22 @@ describe('a vserver that is an enemy writes nothing elsewhere', () => {
     const head = writeHeader({ ...plain, type: 'file', path: 'attributes', size: attributes.length });
     head.write('x', 156, 'latin1');
     head.fill(' ', 148, 156);
-    head.write(`${head.reduce((all, byte) => all + byte, 0).toString(8).padStart(6, '0')}\0 `, 148, 'latin1');
-    const stream = Buffer.concat([top, head, Buffer.from(attributes), Buffer.alloc(padding(attributes.length)), file('./a'), end]);
+    head.write(
+      `${head
+        .reduce((all, byte) => all + byte, 0)
+        .toString(8)
+        .padStart(6, '0')}\0 `,
+      148,
+      'latin1',
+    );
+    const stream = Buffer.concat([
+      top,
+      head,
+      Buffer.from(attributes),
+      Buffer.alloc(padding(attributes.length)),
+      file('./a'),
+      end,
+    ]);
     await expect(unpack(stream)).rejects.toMatchObject({ code: 'refused' });
     expect(readFileSync(victim(), 'utf8')).toBe('untouched');
   });
@@ -221,7 +249,11 @@ describe('a vserver that is an enemy writes nothing elsewhere', () => {
     ['cut in a header', (whole) => whole.subarray(0, 700)],
     ['cut in a file', (whole) => whole.subarray(0, 1100)],
     ['without its end', (whole) => whole.subarray(0, 1536)],
-    ['a wrong checksum', (whole) => Buffer.concat([top, whole.subarray(512).map((byte, index) => (index === 3 ? byte ^ 1 : byte))])],
+    [
+      'a wrong checksum',
+      (whole) =>
+        Buffer.concat([top, whole.subarray(512).map((byte, index) => (index === 3 ? byte ^ 1 : byte))]),
+    ],
     ['garbage', () => Buffer.alloc(4096, 'x')],
   ])('%s is no tar stream', async (_, change) => {
     const whole = Buffer.concat([top, member('file', './a', {}, 'content'), end]);
@@ -232,7 +264,14 @@ describe('a vserver that is an enemy writes nothing elsewhere', () => {
     const head = writeHeader({ ...plain, type: 'file', path: 'x', size: 1e9 });
     head.write('L', 156, 'latin1');
     head.fill(' ', 148, 156);
-    head.write(`${head.reduce((all, byte) => all + byte, 0).toString(8).padStart(6, '0')}\0 `, 148, 'latin1');
+    head.write(
+      `${head
+        .reduce((all, byte) => all + byte, 0)
+        .toString(8)
+        .padStart(6, '0')}\0 `,
+      148,
+      'latin1',
+    );
     await expect(unpack(Buffer.concat([top, head, Buffer.alloc(4096)]))).rejects.toThrow(/too long/);
   });
 });

@@ -66,7 +66,8 @@ export async function openEndpoint(options: {
   const waiting = new Set<Duplex>();
   let wrong = 0;
   let closed = false;
-  const path = 'directory' in at ? join(at.directory, `session-${randomBytes(9).toString('hex')}`) : undefined;
+  const path =
+    'directory' in at ? join(at.directory, `session-${randomBytes(9).toString('hex')}`) : undefined;
 
   async function admit(wire: Duplex, from: string): Promise<void> {
     wire.on('error', () => undefined);

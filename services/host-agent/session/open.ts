@@ -106,7 +106,9 @@ export function openSessions({ context, paths, lxc, look }: Parts) {
     /** Opens the endpoint of one session. */
     async open(args: Args<'host-agent.session'>, call: Call): Promise<Data<'host-agent.session'>> {
       if (waiting.size + running.size >= MOST)
-        throw new VsError('refused', `${host} has ${MOST} sessions open already; end some`, { retryable: true });
+        throw new VsError('refused', `${host} has ${MOST} sessions open already; end some`, {
+          retryable: true,
+        });
       const about = { session: call.id, vserver: args.name, kind: args.work.kind, issuer: call.issuer };
       const argv = await argvOf(args);
       const socket = args.endpoint === 'socket';
@@ -128,7 +130,8 @@ export function openSessions({ context, paths, lxc, look }: Parts) {
           log.info(about, 'a session has begun');
           serveSession(wire, argv, (line) => log.warn(about, line));
         },
-        onRefused: (from, reason) => log.warn({ ...about, from, reason }, 'a connection to a session was refused'),
+        onRefused: (from, reason) =>
+          log.warn({ ...about, from, reason }, 'a connection to a session was refused'),
         onClose: () => waiting.delete(endpoint),
       });
       waiting.add(endpoint);

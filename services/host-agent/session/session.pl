@@ -24,6 +24,7 @@ my ($in, $out, $err, $pty);
 my $child = $rows ? on_terminal() : on_pipes();
 my $deadline = $timeout ? now() + $timeout / 1000 : undef;
 my ($received, $pending, $ready, $credit, $ended) = ('', '', '', 0, 0);
+my ($began, $owned) = (now(), !$pty || $argv[0] ne 'lxc-attach');
 my ($status, $died, $kill_at, $why, %sessions) = (undef, undef, undef, 0);
 unblock($_) for grep { defined } \*STDIN, \*STDOUT, $in, $out, $err;
 
@@ -37,6 +38,7 @@ sub unblock {
 
 sub become {
     $SIG{$_} = 'DEFAULT' for 'PIPE', 'CHLD', 'TERM', 'INT', 'HUP';
+    syscall 436, 3, 0xFFFFFFFF, 0;    # close_range(2): nothing of the agent goes along
     { no warnings 'exec'; exec { $argv[0] } @argv }
     syswrite STDERR, "$argv[0]: $!\n";
     POSIX::_exit(127);
@@ -50,6 +52,14 @@ sub on_terminal {
     my $number = ioctl($pty, TIOCGPTPEER, $flags) or die "the other side of a terminal: $!\n";
     open(my $slave, '+<&=', 0 + $number) or die "the other side of a terminal: $!\n";
     resize($rows, $columns);
+    if ($argv[0] eq 'lxc-attach') {    # it has a terminal inside, which does what terminals do: once is enough
+        my $way = POSIX::Termios->new;
+        $way->getattr(fileno $slave);
+        $way->setiflag(0);
+        $way->setoflag(0);
+        $way->setlflag(0);
+        $way->setattr(fileno $slave, POSIX::TCSANOW());
+    }
     my $pid = fork // die "fork: $!\n";
     if ($pid == 0) {
         POSIX::setsid();
@@ -113,6 +123,23 @@ sub family {
     return grep { exists $parent{$_} && ($below{$_} || ($sessions{ $session{$_} } && $session{$_} != $own)) } keys %parent;
 }
 sub getsid { open(my $file, '<', '/proc/self/stat') or return 0; my $text = <$file>; return (split / /, substr($text, rindex($text, ')') + 2))[3] }
+
+# lxc-attach opens the terminal inside as root of the host, so that nobody inside may open it by its name (screen and tmux do). It is given
+# to the user of the program. That is devpts of the guest for sure: the descriptor is held before it is looked at.
+sub own_terminal {
+    my $host = (stat '/dev/pts')[0] // return 1;
+    for my $pid (family()) {
+        my $user = (stat "/proc/$pid")[4] or next;
+        sysopen(my $held, "/proc/$pid/fd/0", 0x200000) or next;    # O_PATH
+        my ($device, $mode, $group, $number) = (stat $held)[0, 2, 5, 6];
+        next if ($mode & 0170000) != 0020000 || $device == $host;
+        my $major = ($number >> 8) & 0xfff;
+        next if $major < 136 || $major > 143;                      # Unix98 slaves
+        chown $user, $group, '/proc/self/fd/' . fileno $held;
+        return 1;
+    }
+    return 0;
+}
 
 # Asks all of it to end, and sees to it a moment later. lxc-attach hears nothing yet: it tells how the program inside ended.
 sub end_all {
@@ -225,7 +252,9 @@ sub step {
     vec($writing, fileno STDOUT, 1) = 1 if length $ready;
     vec($writing, fileno $in, 1) = 1 if defined $in && length $pending;
     if (length $ready < ENOUGH) { vec($reading, fileno $_, 1) = 1 for grep { defined } $out, $err }
-    my $wait = defined $died && length $ready < ENOUGH ? 0.01 : 0.3;
+    $owned ||= own_terminal() || now() > $began + 5 if $pty;
+    my $wait = $owned ? 0.3 : 0.02;
+    $wait = 0.01 if defined $died && length $ready < ENOUGH;
     select $reading, $writing, undef, $wait;
     hear() if vec($reading, fileno STDIN, 1);
     return if $lost;
