@@ -52,14 +52,6 @@ sub on_terminal {
     my $number = ioctl($pty, TIOCGPTPEER, $flags) or die "the other side of a terminal: $!\n";
     open(my $slave, '+<&=', 0 + $number) or die "the other side of a terminal: $!\n";
     resize($rows, $columns);
-    if ($argv[0] eq 'lxc-attach') {    # it has a terminal inside, which does what terminals do: once is enough
-        my $way = POSIX::Termios->new;
-        $way->getattr(fileno $slave);
-        $way->setiflag(0);
-        $way->setoflag(0);
-        $way->setlflag(0);
-        $way->setattr(fileno $slave, POSIX::TCSANOW());
-    }
     my $pid = fork // die "fork: $!\n";
     if ($pid == 0) {
         POSIX::setsid();
@@ -136,6 +128,10 @@ sub own_terminal {
         my $major = ($number >> 8) & 0xfff;
         next if $major < 136 || $major > 143;                      # Unix98 slaves
         chown $user, $group, '/proc/self/fd/' . fileno $held;
+        my $way = POSIX::Termios->new;    # the terminal inside makes its line ends; lxc-attach has this one make them again
+        $way->getattr(fileno $pty);
+        $way->setoflag($way->getoflag & ~POSIX::OPOST());
+        $way->setattr(fileno $pty, POSIX::TCSANOW());
         return 1;
     }
     return 0;
