@@ -18,6 +18,8 @@ import { readIdentity } from '../../shared/identity.ts';
 import { authority } from './tls-kit.ts';
 
 // The endpoint, session.pl and the near end as they are; what runs is a program of this machine instead of lxc-attach.
+/** How long a loaded machine may take. */
+const soon = { timeout: 15_000 };
 const directory = mkdtempSync(join(tmpdir(), 'vslab-session-'));
 const own = authority(directory, 'own');
 const foreign = authority(directory, 'foreign');
@@ -165,7 +167,7 @@ describe('who is let in', () => {
     await expect.poll(() => refused.length, { timeout: 12_000 }).toBe(1);
     expect([pids, alive(word), refused.join()]).toEqual([[], [], expect.not.stringContaining(place.secret)]);
     const right = near(await enterPlace(place, settings));
-    await expect.poll(() => alive(word).length).toBeGreaterThan(0);
+    await expect.poll(() => alive(word).length, soon).toBeGreaterThan(0);
     right.close(new Error('enough'));
     await gone(word);
   });
@@ -174,12 +176,12 @@ describe('who is let in', () => {
     const { place, closed } = await offer(['true']);
     for (let tries = 0; tries < 5; tries++)
       await near(await enterPlace({ ...place, secret: newSecret() }, settings)).ended.catch(() => undefined);
-    await expect.poll(closed).toBe(1);
+    await expect.poll(closed, soon).toBe(1);
   });
 
   test('nobody comes: it closes at its deadline', async () => {
     const { place, closed } = await offer(['true'], { ttl: 200 });
-    await expect.poll(closed).toBe(1);
+    await expect.poll(closed, soon).toBe(1);
     await expect(enterPlace(place, settings)).rejects.toMatchObject({ code: 'unavailable' });
   });
 
@@ -252,7 +254,7 @@ describe('what runs', () => {
     };
     const word = aSleep();
     const session = await run(['sleep', word], {}, input());
-    await expect.poll(() => alive(word).length).toBeGreaterThan(0);
+    await expect.poll(() => alive(word).length, soon).toBeGreaterThan(0);
     await sleep(500);
     expect(given).toBeLessThan(1_000_000);
     session.signal(2);
@@ -270,7 +272,7 @@ describe('what runs', () => {
   test('a signal that is not heeded: the whole of it is ended a moment later', async () => {
     const word = aSleep();
     const session = await run(['sh', '-c', `trap '' INT TERM HUP; sleep ${word}; sleep ${word}`]);
-    await expect.poll(() => alive(word).length).toBeGreaterThan(0);
+    await expect.poll(() => alive(word).length, soon).toBeGreaterThan(0);
     session.signal(2);
     session.signal(2); // twice: now
     expect(await session.ended).toBe(137);
@@ -298,7 +300,7 @@ describe('what runs', () => {
     const { place, pids } = await offer(['sh', '-c', `setsid sleep ${word} & sleep ${word} & sleep ${word}`]);
     const wire = await enterPlace(place, settings);
     open.push(wire);
-    await expect.poll(() => alive(word).length).toBeGreaterThanOrEqual(3);
+    await expect.poll(() => alive(word).length, soon).toBeGreaterThanOrEqual(3);
     act(wire);
     await gone(word);
     await expect
@@ -315,7 +317,7 @@ describe('what runs', () => {
     const word = aSleep();
     const { place, pids } = await offer(['sleep', word]);
     open.push(await enterPlace(place, settings));
-    await expect.poll(() => alive(word).length).toBeGreaterThan(0);
+    await expect.poll(() => alive(word).length, soon).toBeGreaterThan(0);
     process.kill(pids[0] ?? 0, 'SIGTERM'); // as at the end of its unit; a SIGKILL of the agent closes its pipes
     await gone(word);
   });
@@ -379,7 +381,7 @@ describe('a terminal', () => {
       { terminal },
       input,
     );
-    await expect.poll(session.out).toMatch(/^\/dev\/pts\/\d+\r\n31 97\r\n$/);
+    await expect.poll(session.out, soon).toMatch(/^\/dev\/pts\/\d+\r\n31 97\r\n$/);
     session.resize(40, 120);
     press('\r');
     expect(await session.ended).toBe(0);
@@ -391,7 +393,7 @@ describe('a terminal', () => {
     const word = aSleep();
     const session = await run(['sh', '-i'], { terminal }, input);
     press(`sleep ${word}\r`);
-    await expect.poll(() => alive(word).length).toBe(1);
+    await expect.poll(() => alive(word).length, soon).toBe(1);
     press('\u0003');
     await gone(word);
     press('sh -c "exit 9"\r');
@@ -406,7 +408,7 @@ describe('a terminal', () => {
     const session = await run(['sh', '-i'], { terminal }, input);
     press(`nohup sleep ${back} &\r`);
     press(`sleep ${front}\r`);
-    await expect.poll(() => alive(front).length + alive(back).length).toBe(2);
+    await expect.poll(() => alive(front).length + alive(back).length, soon).toBe(2);
     session.close(new Error('gone'));
     await gone(front);
     await gone(back);
