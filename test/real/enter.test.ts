@@ -163,6 +163,18 @@ describe('vs exec', () => {
     expect(
       lab.vs(['exec', '-t', 'web1', '--', 'sh', '-c', 'sleep 1; tty; echo mine > $(tty)'], 0).stdout,
     ).toMatch(/^\/dev\/pts\/\d+\r\nmine\r\n$/);
+    // what is typed before there is a terminal inside waits for it
+    const typed = spawnSync(
+      lab.cli,
+      ['exec', '-t', 'web1', '--', 'sh', '-c', 'read line; echo "<$line>"; exit 4'],
+      {
+        input: 'early\n',
+        encoding: 'utf8',
+        env: lab.environment,
+        timeout: 30_000,
+      },
+    );
+    expect([typed.status, typed.stdout]).toEqual([4, expect.stringContaining('<early>')]);
     inside('grep -q ^www: /etc/passwd || echo "www:x:1033:1034::/srv/www:/bin/sh" >> /etc/passwd');
     expect(
       lab.vs(['exec', '--user', 'www', 'web1', '--', 'sh', '-c', 'echo $(id -u) $(id -g) $HOME']).stdout,

@@ -183,7 +183,7 @@ sub hear {
 }
 
 sub feed {
-    return if !defined $in;
+    return if !defined $in || !$owned;    # lxc-attach throws away what was typed before it has its terminal
     if (length $pending) {
         my $wrote = syswrite $in, $pending, MOST;
         if (defined $wrote) { substr $pending, 0, $wrote, ''; $credit += $wrote }
@@ -246,7 +246,7 @@ sub step {
     my ($reading, $writing) = ('', '');
     vec($reading, fileno STDIN, 1) = 1;
     vec($writing, fileno STDOUT, 1) = 1 if length $ready;
-    vec($writing, fileno $in, 1) = 1 if defined $in && length $pending;
+    vec($writing, fileno $in, 1) = 1 if defined $in && $owned && length $pending;
     if (length $ready < ENOUGH) { vec($reading, fileno $_, 1) = 1 for grep { defined } $out, $err }
     $owned ||= own_terminal() || now() > $began + 5 if $pty;
     my $wait = $owned ? 0.3 : 0.02;
