@@ -40,22 +40,20 @@ afterAll(() => {
 });
 
 /** A terminal of its own, in which a person types. */
+let session = 't0';
 const tmux = (...words: string[]) =>
   spawnSync('tmux', ['-L', 'vslab-enter', '-f', at('tmux.conf'), ...words], {
     encoding: 'utf8',
     env: { ...lab.environment, TERM: 'xterm-256color', LANG: 'C.UTF-8' },
   }).stdout;
-const screen = (...flags: string[]) => tmux('capture-pane', '-p', '-t', 't', ...flags);
-const type = (...keys: string[]) => tmux('send-keys', '-t', 't', ...keys);
+const screen = (...flags: string[]) => tmux('capture-pane', '-p', '-t', session, ...flags);
+const type = (...keys: string[]) => tmux('send-keys', '-t', session, ...keys);
 const expectShown = (what: RegExp | string, ...flags: string[]) =>
   expect.poll(() => screen(...flags), { timeout: 15_000, interval: 100 }).toMatch(what);
 function terminal(...words: string[]): void {
-  tmux('kill-server');
-  tmux('new-session', '-d', '-s', 't', '-x', '90', '-y', '25', 'bash', '--norc', '--noprofile');
-  tmux(
-    'send-keys',
-    '-t',
-    't',
+  session = `t${Number(session.slice(1)) + 1}`; // the server of the one before may just be ending
+  tmux('new-session', '-d', '-s', session, '-x', '90', '-y', '25', 'bash', '--norc', '--noprofile');
+  type(
     `PS1='near> '; clear; stty -g > ${at('before')}; ${lab.cli} ${words.join(' ')}; echo "it was $?"; stty -g > ${at('after')}`,
     'Enter',
   );
@@ -71,7 +69,7 @@ describe('vs enter', () => {
     await expectShown(/^~ #$/m);
     type('tty; stty size; echo "$TERM in $(hostname) at $(pwd)"', 'Enter');
     await expectShown(/^\/dev\/pts\/\d+\n25 90\nxterm-256color in web1 at \/root$/m);
-    tmux('resize-window', '-t', 't', '-x', '110', '-y', '33');
+    tmux('resize-window', '-t', session, '-x', '110', '-y', '33');
     type('stty size', 'Enter');
     await expectShown(/^33 110$/m);
     type(String.raw`printf '\033[31mred\033[0m plain\n'`, 'Enter');
