@@ -18,6 +18,10 @@ export interface ClientSettings {
   base: string;
   /** The socket of the agent of this host; `only`: the broker is not even asked (--local). */
   agent?: { path: string; only: boolean };
+  /** The certificate of the pool's authority, by which sessions know a host. */
+  authority?: string;
+  /** STREAM_VIA: a command that carries connections to hosts which cannot be reached from here. */
+  via?: string;
 }
 
 /** vs-tools.conf and, over it, VS_KEY of the environment. A file with a bad line gets the whole check of config/settings.ts. */
@@ -58,6 +62,10 @@ export async function clientSettings(env: NodeJS.ProcessEnv = process.env): Prom
     cert: get('BROKER_CERT', ''),
     key: get('BROKER_KEY', ''),
     user: operator ? 'operator' : get('BROKER_USER', ''),
+    // that of this pool before that of a broker, which may be another
+    authority:
+      (env['VS_BROKER_CA'] ?? (mayUse(`${tls}/ca.pem`) ? '' : get('BROKER_CA', ''))) || `${tls}/ca.pem`,
+    via: get('STREAM_VIA', ''),
     password: passwordFrom(operator ? own : get('BROKER_PASSWORD_FILE', '')),
     ...(only || here ? { agent: { path, only } } : {}),
   };

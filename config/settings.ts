@@ -46,6 +46,7 @@ const schema = z.strictObject({
   CONFIG_DIR: path('/etc/vs-tools'),
   TLS_DIR: z.string().default(''),
   MANAGEMENT_ADDRESS: z.string().default(ownAddress),
+  STREAM_VIA: z.string().default(''),
   STOP_TIMEOUT: seconds(30),
   SAGAS_PER_HOST: z.coerce.number().int().min(1).max(100).default(2),
   COPY_DIR: z.union([z.literal(''), absolute]).default(''),

@@ -60,23 +60,29 @@ export function seal(secret: string, receiver: string): string {
   return Buffer.concat([ephemeral, iv, cipher.getAuthTag(), text]).toString('base64url');
 }
 
+/** A key for one answer: who is asked seals with it what nobody else on the way may read. */
+export function oneTimeSeal(): { key: string; open(sealed: string): string } {
+  const { publicKey, privateKey } = generateKeyPairSync('x25519');
+  return {
+    key: rawOf(publicKey).toString('base64url'),
+    open: (sealed) => openWith(privateKey, sealed, 'a secret came with an answer that was not sealed for us'),
+  };
+}
+
 /** Opens what was sealed for this host. */
-export function unseal(settings: Pick<Settings, 'STATE_DIR'>, sealed: string): string {
+export const unseal = (settings: Pick<Settings, 'STATE_DIR'>, sealed: string): string =>
+  openWith(ownKey(settings), sealed, 'a secret that came with a command was not sealed for this host');
+
+function openWith(privateKey: KeyObject, sealed: string, otherwise: string): string {
   try {
     const all = Buffer.from(sealed, 'base64url');
     const ephemeral = all.subarray(0, 32);
     const iv = all.subarray(32, 32 + IV);
     const tag = all.subarray(32 + IV, 32 + IV + TAG);
-    const decipher = createDecipheriv(
-      'aes-256-gcm',
-      keyOf(ownKey(settings), publicOf(ephemeral), ephemeral),
-      iv,
-    );
+    const decipher = createDecipheriv('aes-256-gcm', keyOf(privateKey, publicOf(ephemeral), ephemeral), iv);
     decipher.setAuthTag(tag);
     return decipher.update(all.subarray(32 + IV + TAG), undefined, 'utf8') + decipher.final('utf8');
   } catch (error) {
-    throw new VsError('refused', 'a secret that came with a command was not sealed for this host', {
-      cause: error,
-    });
+    throw new VsError('refused', otherwise, { cause: error });
   }
 }

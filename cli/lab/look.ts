@@ -26,9 +26,8 @@ export function lookVerbs(lab: Command): void {
         ...(found.broker === 'nats'
           ? { VS_BROKER_CERT: `${at.secret('operator')}.pem`, VS_BROKER_KEY: `${at.secret('operator')}.key` }
           : { VS_BROKER_PASSWORD_FILE: at.secret('operator') }),
-        ...(found.broker
-          ? { VS_BROKER_CA: (await import('../../deploy/lab/certificates.ts')).authorityFile(found.name) }
-          : {}),
+        VS_BROKER_CA: (await import('../../deploy/lab/certificates.ts')).authorityFile(found.name),
+        VS_STREAM_VIA: new URL('../../deploy/lab/through.pl', import.meta.url).pathname,
         VS_LAB: found.name,
       };
       for (const [key, value] of Object.entries(values)) console.log(`export ${key}=${value}`);

@@ -48,6 +48,7 @@ export function lxcConfig(
     'lxc.apparmor.profile = unconfined',
     `lxc.signal.halt = ${halt[host.init]}`,
     'lxc.tty.max = 0',
+    'lxc.pty.max = 1024', // a devpts of its own, in which lxc-attach opens terminals
     `lxc.console.logfile = ${paths.console}`,
     // a guest that writes for ever does not fill the disk of its host
     `lxc.console.size = ${CONSOLE_SIZE}`,

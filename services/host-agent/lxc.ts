@@ -2,6 +2,8 @@ import { readFile } from 'node:fs/promises';
 import { RunError, run } from '../../shared/run.ts';
 import type { RunState } from '../../shared/contract/vserver.ts';
 
+const INSIDE = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+
 /** The only driver of the lxc-* tools. Everything below one directory (`-P`). */
 export function lxcDriver(directory: string) {
   const at = (tool: string, name: string, ...args: string[]) => [tool, '-P', directory, '-n', name, ...args];
@@ -68,17 +70,20 @@ export function lxcDriver(directory: string) {
       const how = seconds > 0 ? ['-t', String(seconds)] : ['-k'];
       await run(at('lxc-stop', name, ...how), { okCodes: [0, 2], timeoutMs: (seconds + 30) * 1000 });
     },
-    attach: (name: string, command: string[]) =>
+    /** The command line that runs a command inside, with the vserver's capabilities and in its cgroup. */
+    attach: (
+      name: string,
+      command: string[],
+      as: { environment?: Record<string, string>; uid?: number; gid?: number } = {},
+    ) =>
       at(
         'lxc-attach',
         name,
         '--clear-env',
-        '-v',
-        'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
-        '-v',
-        'HOME=/root',
-        '-v',
-        'TERM=dumb',
+        ...Object.entries({ PATH: INSIDE, HOME: '/root', TERM: 'dumb', ...as.environment }).flatMap(
+          ([key, value]) => ['-v', `${key}=${value}`],
+        ),
+        ...(as.uid === undefined ? [] : ['-u', String(as.uid), '-g', String(as.gid ?? as.uid)]),
         '--',
         ...command,
       ),

@@ -21,6 +21,7 @@ import { createLimits } from './limits/limits.ts';
 import { lxcDriver } from './lxc.ts';
 import { createRuntime } from './runtime.ts';
 import { clearStale } from './stale.ts';
+import { openSessions } from './session/open.ts';
 import { createStates } from './state.ts';
 import { watchOwners } from './yield.ts';
 
@@ -53,6 +54,15 @@ export function service(context: Context): Service {
   const commands = createCommands({ context, paths, lxc, locks, limits, runtime, states, inTurn, booting });
   const control = createControl({ context, paths, locks, runtime, states, inTurn });
   const every = createEvery({ context, states, commands, control });
+  const sessions = openSessions({
+    context,
+    paths,
+    lxc,
+    look: async (name) => {
+      await loadVserver(paths, host, name);
+      return states.of(name);
+    },
+  });
   const certificates = ownCertificate(context, () => info?.now());
   const ended = new AbortController();
   let info: ReturnType<typeof publishInfo> | undefined;
@@ -105,6 +115,7 @@ export function service(context: Context): Service {
           );
         return exec(lxc, args, call);
       },
+      'host-agent.session': (args, call) => sessions.open(args, call),
       'host-agent.lock': async ({ name, saga, ttl }) => {
         const now = await commands.lock(name, saga, ttl);
         return {
@@ -153,6 +164,7 @@ export function service(context: Context): Service {
     },
     async stop() {
       ended.abort();
+      sessions.endAll();
       info?.stop();
       states.stop();
     },

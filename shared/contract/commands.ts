@@ -8,6 +8,7 @@ import { monitorCommands } from './monitor.ts';
 import { networkCommands } from './network.ts';
 import { orchestratorCommands } from './orchestrator.ts';
 import { packagesCommands } from './packages.ts';
+import { sessionCommands } from './session.ts';
 import { snapshotCommands } from './snapshot.ts';
 import { templateCommands } from './template.ts';
 import { transferCommands } from './transfer.ts';
@@ -17,6 +18,7 @@ import { hostAgentCommands } from './vserver.ts';
 export const commands = {
   ...hostAgentCommands,
   ...controlCommands,
+  ...sessionCommands,
   ...networkCommands,
   ...firewallCommands,
   ...monitorCommands,

@@ -30,6 +30,11 @@ export const examples: { [K in CommandName]: z.input<(typeof commands)[K]['args'
   'host-agent.boot': { name, order: 10, delay: 5, stopTimeout: null },
   'host-agent.every': { verb: 'stop', timeout: 10_000 },
   'host-agent.logs': { name, lines: 20 },
+  'host-agent.session': {
+    name,
+    reader: 'hSDwCYkwp1R0i33ctD73Wg2_Og0mOBr066SpjqqbTmo',
+    work: { kind: 'run', terminal: { term: 'xterm-256color', rows: 24, columns: 80 } },
+  },
   'host-agent.lock': { name, saga, ttl: 60_000 },
   'host-agent.unlock': { name, saga },
   'host-agent.install': {

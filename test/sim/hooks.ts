@@ -30,6 +30,7 @@ const parts: Record<string, string> = {
   'services/host-agent/limits/limits.ts': 'parts/limits.ts',
   'services/snapshot/quota.ts': 'parts/quota.ts',
   'services/host-agent/certificate.ts': 'parts/certificate.ts',
+  'services/host-agent/session/open.ts': 'parts/nothing.ts',
   'services/orchestrator/archive.ts': 'parts/archive.ts',
   'services/orchestrator/history.ts': 'parts/nothing.ts',
   'services/orchestrator/heard-audit.ts': 'parts/nothing.ts',

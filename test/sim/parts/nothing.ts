@@ -1,4 +1,4 @@
-// The history of events and the audit of the orchestrator: nothing of them is simulated
+// The history of events, the audit of the orchestrator and sessions in vservers: nothing of them is simulated
 export const openHistory = () => ({
   start: async () => undefined,
   stop: async () => undefined,
@@ -6,3 +6,4 @@ export const openHistory = () => ({
 });
 export const openHeardAudit = (): undefined => undefined;
 export const readAudit = async () => [];
+export const openSessions = () => ({ open: async () => ({}), endAll: () => undefined });
