@@ -140,6 +140,9 @@ export function createStates(
 
   return {
     refresh,
+    /** All of them as the last look found them, a second ago at most; nothing is read or asked. */
+    known: (): VserverState[] =>
+      [...published.values()].map((text) => ({ ...(JSON.parse(text) as VserverState), ts: Date.now() })),
     /** The state of one vserver as it is now. */
     async of(name: string): Promise<VserverState> {
       const config = await loadVserver(paths, host, name);

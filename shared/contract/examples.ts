@@ -14,6 +14,7 @@ const pem = `-----BEGIN CERTIFICATE-----\n${'MIIB'.repeat(16)}\n${'AAAA'.repeat(
 /** The arguments of each command once, as docs/topics.md shows them; a command without an example fails the types. */
 export const examples: { [K in CommandName]: z.input<(typeof commands)[K]['args']> } = {
   'host-agent.list': {},
+  'host-agent.states': {},
   'host-agent.show': { name },
   'host-agent.start': { name },
   'host-agent.stop': { name, timeout: 10_000 },
@@ -86,6 +87,8 @@ export const examples: { [K in CommandName]: z.input<(typeof commands)[K]['args'
   'network.announce': { name, pid: 4711, mac },
   'firewall.render': { name },
   'monitor.memory': {},
+  'monitor.stats': { name },
+  'monitor.sockets': { name },
   'snapshot.info': {},
   'snapshot.usage': { name },
   'snapshot.allocate': { name, saga, bytes: 231_000_000, tree: false },

@@ -98,6 +98,11 @@ export const hostAgentCommands = {
     empty,
     z.object({ vservers: z.array(vserverState) }),
   ),
+  'host-agent.states': hostCommand(
+    'the vservers of this host as the last look found them, a second ago at most; costs the host next to nothing',
+    empty,
+    z.object({ vservers: z.array(vserverState) }),
+  ),
   'host-agent.show': hostCommand(
     'one vserver: state, configuration, ownership',
     named,
