@@ -49,6 +49,7 @@ const modules: Record<
   authority: { scope: 'master', load: () => import('../services/authority/main.ts') },
   exporter: { scope: 'master', load: () => import('../services/exporter/main.ts') },
   discovery: { scope: 'master', load: () => import('../services/discovery/main.ts') },
+  history: { scope: 'master', load: () => import('../services/history/main.ts') },
 };
 export const serviceNames = Object.keys(modules);
 

@@ -19,7 +19,7 @@ export function register(program: Command): void {
     .argument('<name...>', 'services of a host, services of the master, or broker alone')
     .addHelpText(
       'after',
-      '\nExamples:\n  vs service host-agent network snapshot transfer firewall monitor\n  vs service orchestrator template authority exporter discovery\n  vs service broker',
+      '\nExamples:\n  vs service host-agent network snapshot transfer firewall monitor\n  vs service orchestrator template authority exporter discovery history\n  vs service broker',
     )
     .action(async (names: string[]) => {
       const { writeNoCore } = await import('../../shared/core-files.ts');

@@ -69,7 +69,7 @@ export function servicesOf(lab: Lab, node: LabNode): Record<string, string[]> {
   if (node.role === 'master')
     return {
       ...(lab.broker ? brokerServices(lab) : { broker: service('broker') }),
-      master: service('orchestrator', 'template', 'authority', 'exporter', 'discovery'),
+      master: service('orchestrator', 'template', 'authority', 'exporter', 'discovery', 'history'),
     };
   return { agent: service('host-agent', 'network', 'snapshot', 'transfer', 'firewall', 'monitor') };
 }

@@ -2,6 +2,7 @@ import type { z } from 'zod';
 import { auditCommands } from './audit.ts';
 import { authorityCommands } from './authority.ts';
 import { firewallCommands } from './firewall.ts';
+import { historyCommands } from './history.ts';
 import { monitorCommands } from './monitor.ts';
 import { networkCommands } from './network.ts';
 import { orchestratorCommands } from './orchestrator.ts';
@@ -22,6 +23,7 @@ export const commands = {
   ...orchestratorCommands,
   ...auditCommands,
   ...authorityCommands,
+  ...historyCommands,
 };
 export type CommandName = keyof typeof commands;
 export type Args<K extends CommandName> = z.infer<(typeof commands)[K]['args']>;

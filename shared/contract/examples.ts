@@ -195,5 +195,14 @@ export const examples: { [K in CommandName]: z.input<(typeof commands)[K]['args'
   'authority.list': {},
   'authority.renew': { host: 'host1' },
   'authority.remove': { host: 'host3' },
+  'history.newest': { subject: name, keys: ['cpu_pct', 'mem_bytes'] },
+  'history.query': {
+    subject: name,
+    since: 1764000000000,
+    until: 1764086400000,
+    step: 600,
+    keys: ['cpu_pct'],
+  },
+  'history.info': {},
   'orchestrator.audit': { user: 'anna', command: 'orchestrator.move' },
 };
