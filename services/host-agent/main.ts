@@ -53,7 +53,7 @@ export function service(context: Context): Service {
           (await vserverNames(settings.VSERVER_DIR)).map((name) => states.of(name)),
         ),
       }),
-      'host-agent.states': async () => ({ vservers: states.known() }),
+      'host-agent.running': async () => states.running(),
       'host-agent.show': async ({ name }) => ({
         state: await states.of(name),
         config: await loadVserver(paths, host, name),

@@ -2,6 +2,7 @@ import { setImmediate as pause } from 'node:timers/promises';
 import { cpus } from 'node:os';
 import type { Data } from '../../shared/contract/commands.ts';
 import type { Metrics } from '../../shared/contract/host.ts';
+import type { RunningVserver } from '../../shared/contract/vserver.ts';
 import { VsError } from '../../shared/errors.ts';
 import type { Context, Service } from '../../shared/service.ts';
 import { cgroupsOf, memoryOf, ownOf, pathIn, perCpu } from './cgroup.ts';
@@ -11,7 +12,7 @@ import { openPasses } from './load.ts';
 import { interfacesOf } from './network.ts';
 import { readKernel } from './read.ts';
 import { socketsOf } from './sockets.ts';
-import { type Running, openMeters } from './vserver.ts';
+import { openMeters } from './vserver.ts';
 
 /** The monitor: figures of this host and of each vserver that runs on it. No process is started for a sample. */
 export function service(context: Context): Service {
@@ -25,18 +26,16 @@ export function service(context: Context): Service {
   let timer: NodeJS.Timeout | undefined;
   let measuring = false;
 
-  const isRunning = (one: object): one is Running => 'pid' in one && one.pid !== undefined;
-  const list = async () => (await bus.request(host, 'host-agent.states', {})).vservers;
+  const list = () => bus.request(host, 'host-agent.running', {});
 
-  async function meter(vserver: Running, pass?: Awaited<ReturnType<typeof passes>>, keep = true) {
+  async function meter(vserver: RunningVserver, pass?: Awaited<ReturnType<typeof passes>>, keep = true) {
     const figures = await meters.of(vserver, pass, keep);
     const bytes = disks.of(vserver.name);
     return figures && { ...figures, ...(bytes === undefined ? {} : { disk_bytes: bytes }) };
   }
 
   async function measure(): Promise<void> {
-    const all = await list();
-    const running = all.filter(isRunning);
+    const { running, hosted } = await list();
     const names = new Set(running.map(({ name }) => name));
     meters.keep(names);
     disks.keep(names);
@@ -49,7 +48,7 @@ export function service(context: Context): Service {
         await bus.publish(bus.topics.vserverMetrics(host, one.name), figures, { qos: 0 });
       await pause(); // others of this process may be moving something
     }
-    newest = await meterHost({ running: running.length, hosted: all.length, processes: pass.all });
+    newest = await meterHost({ running: running.length, hosted, processes: pass.all });
     if (bus.connected) await bus.publish(bus.topics.hostMetrics(host), newest, { qos: 0 });
   }
   /** A sample that takes longer than the time to the next one is not begun twice. */
@@ -61,9 +60,9 @@ export function service(context: Context): Service {
       .finally(() => (measuring = false));
   }
 
-  async function runningOne(name: string): Promise<Running> {
+  async function runningOne(name: string): Promise<RunningVserver> {
     const { state } = await bus.request(host, 'host-agent.show', { name });
-    if (isRunning(state)) return state;
+    if (state.pid !== undefined) return { ...state, pid: state.pid };
     throw new VsError(
       'refused',
       `${name} does not run on ${host}, so it has no figures; it is ${state.state}`,
@@ -86,10 +85,10 @@ export function service(context: Context): Service {
   }
   async function statsOf(name: string): Promise<Data<'monitor.stats'>> {
     const { state, config } = await bus.request(host, 'host-agent.show', { name });
-    const pid = isRunning(state) ? state.pid : undefined;
+    const { pid } = state;
     const { address, address6, mac, network, enabled, uuid, epoch } = state;
     const { prefix, domain, nameserver } = config;
-    const figures = isRunning(state) ? await meter(state, undefined, false) : undefined;
+    const figures = pid === undefined ? undefined : await meter({ ...state, pid }, undefined, false);
     return {
       figures: figures ?? {},
       facts: words({
@@ -115,7 +114,7 @@ export function service(context: Context): Service {
     name: 'monitor',
     handlers: {
       'monitor.memory': async () => ({
-        vservers: (await list()).filter(isRunning).flatMap(({ name, pid }) => {
+        vservers: (await list()).running.flatMap(({ name, pid }) => {
           const bytes = memoryOf(pid);
           return bytes === undefined ? [] : [{ name, mem_bytes: bytes }];
         }),

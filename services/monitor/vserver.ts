@@ -1,6 +1,6 @@
 import { statfs } from 'node:fs/promises';
 import type { Metrics } from '../../shared/contract/host.ts';
-import type { VserverState } from '../../shared/contract/vserver.ts';
+import type { RunningVserver } from '../../shared/contract/vserver.ts';
 import { cgroupsOf, figuresOf, ownOf, pathIn } from './cgroup.ts';
 import { type Pass, loadKeys, nextLoads } from './load.ts';
 import { flowKeys, interfacesOf, namespaceFigures } from './network.ts';
@@ -9,7 +9,6 @@ import { readKernel, round } from './read.ts';
 /** Where /tmp is mounted changes seldom (ms). */
 const MOUNTS_AGAIN_MS = 60_000;
 
-export type Running = VserverState & { pid: number };
 interface Before {
   pid: number;
   at: number;
@@ -39,7 +38,7 @@ export function openMeters() {
 
   return {
     /** Undefined when it has ended meanwhile. `pass`: who was active just now. `keep`: false for a look between two samples. */
-    async of(vserver: Running, pass: Pass | undefined, keep = true): Promise<Metrics | undefined> {
+    async of(vserver: RunningVserver, pass: Pass | undefined, keep = true): Promise<Metrics | undefined> {
       const { name, pid, limits, since } = vserver;
       const text = readKernel(`/proc/${pid}/cgroup`);
       const figures = figuresOf(cgroupsOf(text));

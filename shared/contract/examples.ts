@@ -14,7 +14,7 @@ const pem = `-----BEGIN CERTIFICATE-----\n${'MIIB'.repeat(16)}\n${'AAAA'.repeat(
 /** The arguments of each command once, as docs/topics.md shows them; a command without an example fails the types. */
 export const examples: { [K in CommandName]: z.input<(typeof commands)[K]['args']> } = {
   'host-agent.list': {},
-  'host-agent.states': {},
+  'host-agent.running': {},
   'host-agent.show': { name },
   'host-agent.start': { name },
   'host-agent.stop': { name, timeout: 10_000 },

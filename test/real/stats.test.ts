@@ -11,7 +11,7 @@ beforeAll(async () => {
   process.kill(lab.pidOf('host1', 'agent'), 'SIGKILL'); // it comes back with that
   await sleep(500);
   const end = Date.now() + 30_000;
-  while (lab.vs(['call', 'host1', 'host-agent.states', '{}'], null).code !== 0 && Date.now() < end)
+  while (lab.vs(['call', 'host1', 'host-agent.running', '{}'], null).code !== 0 && Date.now() < end)
     await sleep(300);
   lab.vs(['create', 'web1', '10.60.10.5', 'busybox', '--host', 'host1', '--procs', '100', '--start']);
 });
