@@ -7,18 +7,15 @@ import { pngOf } from '../chart/png.ts';
 import { svgOf } from '../chart/svg.ts';
 import { age } from './figures.ts';
 
-/** Shown only when there was something. */
-const seldom = (key: string) =>
-  keptFigures.find((one) => one.key === key)?.counter === true || key.startsWith('psi_');
-
-/** A panel for each figure that one of the subjects has. */
+/** A panel for each figure of which one of the subjects has more than zeros. */
 export function chartOf(found: Data<'history.query'>[], spanMs: number): Drawing {
   const panels = keptFigures.flatMap(({ key, counter }): Panel[] => {
     const lines = found.flatMap(({ subject, figures }) => {
       const one = figures[key];
       return one ? [{ name: subject, points: one.points, max: one.max }] : [];
     });
-    if (lines.length === 0 || (seldom(key) && lines.every(({ max }) => max === 0))) return [];
+    if (lines.every(({ max }) => max === 0) && key !== 'cpu_pct') return []; // nothing to see
+    if (lines.length === 0) return [];
     return [{ title: `${titleOf(key)}${counter ? ' (per second)' : ''}`, key, lines }];
   });
   const since = Math.min(...found.map((one) => one.since));

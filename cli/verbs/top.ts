@@ -32,6 +32,8 @@ export const ranked = (subjects: NewestFigures[], sort: Sort): NewestFigures[] =
     .filter(({ kind, ts }) => kind === 'vserver' && ts !== undefined)
     .sort((a, b) => weights[sort](b) - weights[sort](a) || a.name.localeCompare(b.name));
 
+const count = (number: number, what: string) => `${number} ${what}${number === 1 ? '' : 's'}`;
+
 /** A line for each host, then the vservers; at most 80 columns. */
 export function topText(subjects: NewestFigures[], sort: Sort, now: Date): string {
   const hosts = subjects.filter(({ kind }) => kind === 'host');
@@ -53,7 +55,7 @@ export function topText(subjects: NewestFigures[], sort: Sort, now: Date): strin
         : `cpu ${figureText('cpu_pct', numberOf(one, 'cpu_pct'))}, memory ${figureText('mem_pct', numberOf(one, 'mem_pct'))}, load ${figureText('load_1', numberOf(one, 'load_1'))}, ${numberOf(one, 'vservers_running') ?? 0} run`;
     return `${one.name}: ${state}`.slice(0, 80);
   });
-  const head = `${now.toTimeString().slice(0, 8)}  ${hosts.length} hosts, ${rows.length} vservers, by ${sort}`;
+  const head = `${now.toTimeString().slice(0, 8)}  ${count(hosts.length, 'host')}, ${count(rows.length, 'vserver')}, by ${sort}`;
   const headings = ['VSERVER', 'HOST', 'CPU', 'MEMORY', 'LIMIT', 'LOAD', 'PROCS', 'IO', 'NET'];
   return [head, ...about.slice(0, 8), '', fitted(headings, rows)].join('\n');
 }

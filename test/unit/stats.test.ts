@@ -1,4 +1,4 @@
-import { inflateSync } from 'node:zlib';
+import { crc32, inflateSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
 import { draw, roundUp } from '../../cli/chart/draw.ts';
 import { pngOf } from '../../cli/chart/png.ts';
@@ -122,7 +122,7 @@ describe('tables fit 80 columns', () => {
     expect(ranked(all, 'mem').map(({ name }) => name)).toEqual(['web1', 'busy']);
     const text = topText([...all, one(long, { host: long })], 'cpu', new Date(0));
     expect(widest(text)).toBeLessThanOrEqual(80);
-    expect(text).toContain('1 hosts, 3 vservers, by cpu');
+    expect(text).toContain('1 host, 3 vservers, by cpu');
   });
 });
 
@@ -186,6 +186,11 @@ describe('charts', () => {
     const png = pngOf(drawing);
     expect(png.subarray(0, 8).toString('hex')).toBe('89504e470d0a1a0a');
     expect([png.readUInt32BE(16), png.readUInt32BE(20)]).toEqual([1600, drawing.height * 2]);
+    for (let part = 8; part < png.length;) {
+      const length = png.readUInt32BE(part);
+      expect(png.readUInt32BE(part + 8 + length)).toBe(crc32(png.subarray(part + 4, part + 8 + length)));
+      part += 12 + length;
+    }
     const at = png.indexOf('IDAT');
     const rows = inflateSync(png.subarray(at + 4, at + 4 + png.readUInt32BE(at - 4)));
     expect(rows).toHaveLength(1601 * drawing.height * 2);
