@@ -11,11 +11,13 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { afterAll, describe, expect, test } from 'vitest';
 import { type Row, decode, encode, merge, samplesOf } from '../../services/history/codec.ts';
 import { asideFiles, closeFile, isDamage, openFile } from '../../services/history/file.ts';
 import { keptOf, ratesOf } from '../../services/history/rates.ts';
 import { type Sample, openStore } from '../../services/history/store.ts';
+import { openThread } from '../../services/history/thread.ts';
 import { planQuery, tiersFor } from '../../services/history/tiers.ts';
 import { isCounter, keptFigures, unitOf } from '../../shared/contract/figures.ts';
 
@@ -308,16 +310,20 @@ describe('the file', () => {
 });
 
 describe('a damaged file', () => {
+  /** Blanks from a place to the end. */
+  function blank(file: string, from: number): void {
+    const opened = openSync(file, 'r+');
+    writeSync(opened, Buffer.alloc(statSync(file).size - from, 0x20), 0, undefined, from);
+    closeSync(opened);
+  }
+
   test.each([
     ['no database at all', (file: string) => writeFileSync(file, 'x'.repeat(20_000))],
     ['cut off', (file: string) => truncateSync(file, 9000)],
+    ['blanks behind the first page', (file: string) => blank(file, 4096)],
     [
-      'blanks in the middle',
-      (file: string) => {
-        const opened = openSync(file, 'r+');
-        writeSync(opened, Buffer.alloc(statSync(file).size - 4096, 0x20), 0, undefined, 4096);
-        closeSync(opened);
-      },
+      'blanks in its last pages, which nobody reads soon',
+      (file: string) => blank(file, statSync(file).size - 12_288),
     ],
   ])('%s: it is put aside, and a new one begins', (_, harm) => {
     const one = open();
@@ -337,6 +343,22 @@ describe('a damaged file', () => {
     expect(asideFiles(one.file)).toHaveLength(1);
     third.close();
     expect(readdirSync(join(one.file, '..')).filter((name) => name.includes('damaged'))).toHaveLength(1);
+  });
+  test('found while it is read: the thread puts it aside, begins anew and goes on', async () => {
+    const file = join(directory, 'thread', 'metrics.sqlite');
+    const told: string[] = [];
+    const thread = openThread({ file, days: 365, limitBytes: 1e9 }, (aside) => void told.push(aside));
+    const query = { subject: 'web1', since: T0, until: T0 + 60, now: T0 + 60 };
+    await thread.add(every10s(T0, T0 + 60));
+    expect((await thread.query(query))?.figures['cpu_pct']?.max).toBe(1);
+    const other = new DatabaseSync(file);
+    other.exec("UPDATE points_10 SET data = x'04ff'");
+    other.close();
+    expect(await thread.query(query)).toBeUndefined(); // the new one knows nothing
+    expect(told).toEqual(asideFiles(file).filter((one) => !/-(wal|shm)$/.test(one)));
+    await thread.add(every10s(T0, T0 + 60, () => 2));
+    expect((await thread.query(query))?.figures['cpu_pct']?.max).toBe(2);
+    await thread.close();
   });
   test('one of a newer version is refused, and stays as it is', () => {
     const one = open();
