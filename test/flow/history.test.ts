@@ -17,7 +17,7 @@ const children: ReturnType<typeof startVs>['child'][] = [];
 beforeAll(async () => {
   broker = await realBroker();
   client = await connect(await broker.settings('operator'));
-});
+}, 60_000);
 afterEach(() => {
   for (const child of children.splice(0)) child.kill('SIGKILL');
 });
@@ -226,4 +226,4 @@ test('as a process that is killed: what was in the file is there again; vs stats
   } finally {
     clearInterval(sending);
   }
-});
+}, 120_000); // a dozen whole processes
