@@ -18,4 +18,5 @@ if [ -z "${NODE_COMPILE_CACHE:-}" ]; then
   [ -d "$NODE_COMPILE_CACHE" ] || (umask 077 && mkdir -p "$NODE_COMPILE_CACHE") 2>/dev/null
   export NODE_COMPILE_CACHE
 fi
+export MALLOC_ARENA_MAX="${MALLOC_ARENA_MAX:-2}" # several MB of every service
 exec "$node" "$root/cli/main.ts" "$@"

@@ -14,6 +14,11 @@ const verbs: Record<string, Verb> = {
   host: { summary: 'the hosts of the pool', load: () => import('./verbs/host.ts') },
   scan: { summary: 'every vserver of every host', load: () => import('./verbs/scan.ts') },
   show: { summary: 'one vserver in full', load: () => import('./verbs/show.ts') },
+  stats: {
+    summary: 'figures of hosts and vservers, now or over time',
+    load: () => import('./verbs/stats.ts'),
+  },
+  top: { summary: 'the vservers that use most', load: () => import('./verbs/top.ts') },
   create: { summary: 'create a vserver', load: () => import('./verbs/create.ts') },
   start: { summary: 'start vservers', load: life },
   stop: { summary: 'stop vservers', load: life },

@@ -65,6 +65,8 @@ const schema = z.strictObject({
     .max(256 * 1024 * 1024)
     .default(4 * 1024 * 1024),
   ALERT_SETTLE_SECONDS: seconds(60),
+  HISTORY_DAYS: z.coerce.number().min(7).max(3650).default(365),
+  HISTORY_MB: z.coerce.number().min(10).max(1_000_000).default(4000),
   METRICS_LISTEN: z
     .string()
     .regex(/^$|^([0-9A-Za-z.-]+|\[[0-9a-fA-F:.]+\]):\d{1,5}$/, 'an address such as 127.0.0.1:9469')

@@ -2,12 +2,20 @@ import { benchBroker } from './bench/broker.ts';
 import { benchCli } from './bench/cli.ts';
 import { benchFair } from './bench/fair.ts';
 import { say } from './bench/kit.ts';
+import { benchMonitor } from './bench/monitor.ts';
 import { benchMove } from './bench/move.ts';
 import { benchTransfer } from './bench/transfer.ts';
 import { usage, wordsOf } from './bench/words.ts';
 
-/** `npm run bench -- cli|move|transfer|fair|broker`: figures as ratios within one run. docs/bench.md says what they mean. */
-const run = { cli: benchCli, move: benchMove, transfer: benchTransfer, fair: benchFair, broker: benchBroker };
+/** `npm run bench -- cli|move|transfer|fair|broker|monitor`: figures as ratios within one run. docs/bench.md says what they mean. */
+const run = {
+  cli: benchCli,
+  move: benchMove,
+  transfer: benchTransfer,
+  fair: benchFair,
+  broker: benchBroker,
+  monitor: benchMonitor,
+};
 
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 

@@ -53,6 +53,7 @@ const modules: Record<
   doctor: { scope: 'host', load: () => import('../services/doctor/main.ts') },
   'master-doctor': { scope: 'master', load: () => import('../services/doctor/master.ts') },
   discovery: { scope: 'master', load: () => import('../services/discovery/main.ts') },
+  history: { scope: 'master', load: () => import('../services/history/main.ts') },
 };
 export const serviceNames = Object.keys(modules);
 

@@ -8,11 +8,12 @@ export const usage = `usage: npm run bench -- cli [--rounds N] [--json]
        npm run bench -- transfer [--rounds N] [--json] [--files 10000,100000,500000]
        npm run bench -- fair [--storage btrfs,dir] [--rounds N] [--json]
        npm run bench -- broker [--quick] [--json]
-cli, move, transfer and fair take --name LAB for the name of their lab (bench unless told). transfer --files N,N: trees of so many small
+       npm run bench -- monitor [--rounds N] [--json]
+cli, move, transfer, fair and monitor take --name LAB for the name of their lab (bench unless told). transfer --files N,N: trees of so many small
 files on one disk instead, without a lab, beside plain tar and rsync. move --peer lxd: beside LXD, two daemons of the bench's own, whose
 programs come from Debian's packages without being installed.`;
 
-export const benches = ['cli', 'move', 'transfer', 'fair', 'broker'] as const;
+export const benches = ['cli', 'move', 'transfer', 'fair', 'broker', 'monitor'] as const;
 
 /** The words of a list that are all known; undefined when one is not. */
 function among<T extends string>(known: readonly T[], text: string, between = ','): T[] | undefined {
@@ -60,7 +61,7 @@ export function wordsOf(argv: string[]) {
   if (!bench || more.length > 0 || !source || !storage || !sets || !ways)
     throw new Error(
       positionals.length === 0
-        ? 'cli, move, transfer, fair or broker?'
+        ? 'cli, move, transfer, fair, broker or monitor?'
         : `that is none of its words; sets are ${setNames.join(',')}, storages ${storages.join(',')}, ways of a move: ${allWays.join('; ')}`,
     );
   if (!Number.isInteger(rounds) || rounds < 1 || rounds > 1000)

@@ -69,7 +69,15 @@ export function servicesOf(lab: Lab, node: LabNode): Record<string, string[]> {
   if (node.role === 'master')
     return {
       ...(lab.broker ? brokerServices(lab) : { broker: service('broker') }),
-      master: service('orchestrator', 'template', 'authority', 'exporter', 'discovery', 'master-doctor'),
+      master: service(
+        'orchestrator',
+        'template',
+        'authority',
+        'exporter',
+        'discovery',
+        'history',
+        'master-doctor',
+      ),
     };
   return {
     agent: service(

@@ -96,6 +96,7 @@ function partsOfVserver(pool: Pool, { host, name }: VserverState): Parts {
       cpu: of('cpu_pct', 'CPU', percent),
       memory: of('mem_bytes', 'Memory', { ...bytes, suggested_unit_of_measurement: 'MiB' }),
       processes: of('procs', 'Processes', {}),
+      load: of('load_1', 'Load', { suggested_display_precision: 2 }),
       disk: of('disk_bytes', 'Disk', {
         ...bytes,
         value_template: "{{ value_json.disk_bytes if value_json.disk_bytes is defined else '' }}",

@@ -18,6 +18,30 @@ const gauge = (key: string, name: string, help: string, factor?: number): Figure
 });
 const counter = (key: string, name: string, help: string): Figure => ({ key, name, help, type: 'counter' });
 
+/** Alike for hosts and vservers; `of`: which of the two. */
+const both = (of: 'host' | 'vserver'): Figure[] => [
+  gauge('swap_bytes', `vs_${of}_swap_bytes`, `Swap of the ${of} in use`),
+  ...(['cpu', 'mem', 'io'] as const).flatMap((what) =>
+    (['some', 'full'] as const).map((share) =>
+      gauge(
+        `psi_${what}_${share}_pct`,
+        `vs_${of}_pressure_${what}_${share}_ratio`,
+        `Share of the last 10 s in which ${share === 'some' ? 'some' : 'all'} processes of the ${of} waited for ${what}, 0 to 1`,
+        0.01,
+      ),
+    ),
+  ),
+  ...(['rx', 'tx'] as const).flatMap((way) =>
+    (['packets', 'errors', 'drops'] as const).map((what) =>
+      counter(
+        `net_${way}_${what}_total`,
+        `vs_${of}_network_${way === 'rx' ? 'receive' : 'transmit'}_${what}_total`,
+        `Network ${what} of the ${of}, ${way === 'rx' ? 'in' : 'out'}`,
+      ),
+    ),
+  ),
+];
+
 export const hostFigures: Figure[] = [
   gauge('cpu_pct', 'vs_host_cpu_ratio', 'Share of all processors of the host that is in use, 0 to 1', 0.01),
   gauge('mem_bytes', 'vs_host_memory_bytes', 'Memory of the host in use, without what can be had at once'),
@@ -30,6 +54,21 @@ export const hostFigures: Figure[] = [
   gauge('disk_limit_bytes', 'vs_host_disk_limit_bytes', 'Size of the file system of the vservers'),
   gauge('uptime_seconds', 'vs_host_uptime_seconds', 'Seconds since the boot of the host'),
   gauge('vservers_running', 'vs_host_vservers_running', 'Vservers that run on the host'),
+  gauge('vservers_hosted', 'vs_host_vservers', 'Vservers that the host has'),
+  gauge('procs', 'vs_host_processes', 'Processes of the host, vservers included'),
+  counter(
+    'io_read_bytes',
+    'vs_host_io_read_bytes_total',
+    'Bytes read from the disks of the host since its boot',
+  ),
+  counter('io_write_bytes', 'vs_host_io_write_bytes_total', 'Bytes written to them since its boot'),
+  counter(
+    'net_rx_bytes',
+    'vs_host_network_receive_bytes_total',
+    'Bytes that the host received since its boot',
+  ),
+  counter('net_tx_bytes', 'vs_host_network_transmit_bytes_total', 'Bytes that the host sent since its boot'),
+  ...both('host'),
 ];
 
 /** Counters begin at 0 at each start of the vserver, also at the start after a move. */
@@ -65,4 +104,13 @@ export const vserverFigures: Figure[] = [
   ),
   gauge('disk_bytes', 'vs_vserver_disk_bytes', 'Bytes of the files of the vserver'),
   gauge('uptime_seconds', 'vs_vserver_uptime_seconds', 'Seconds since the start of the vserver'),
+  gauge('load_1', 'vs_vserver_load1', 'Load average of the vserver over 1 minute'),
+  gauge('tmp_bytes', 'vs_vserver_tmp_bytes', 'Used bytes of /tmp, where that is a tmpfs'),
+  counter('mem_oom_kills_total', 'vs_vserver_oom_kills_total', 'Processes killed for want of memory'),
+  counter(
+    'cpu_throttled_seconds_total',
+    'vs_vserver_cpu_throttled_seconds_total',
+    'Time for which the limit held it back',
+  ),
+  ...both('vserver'),
 ];

@@ -1,3 +1,5 @@
+import { stat } from 'node:fs/promises';
+import type { Data } from '../../shared/contract/commands.ts';
 import type { VserverConfig, VserverState } from '../../shared/contract/vserver.ts';
 import { readOwnership } from '../../shared/ownership.ts';
 import type { Paths } from '../../shared/paths.ts';
@@ -160,6 +162,14 @@ export function createStates(
 
   return {
     refresh,
+    /** What runs, as the last look found it, a second ago at most; nothing is read or asked. */
+    running(): Data<'host-agent.running'> {
+      const all = [...published.values()].map((text) => JSON.parse(text) as VserverState);
+      const running = all.flatMap(({ name, pid, since, limits }) =>
+        pid === undefined ? [] : [{ name, pid, since, limits }],
+      );
+      return { running, hosted: all.length };
+    },
     /** The state of one vserver as it is now. */
     async of(name: string): Promise<VserverState> {
       const config = await loadVserver(paths, host, name);

@@ -1,109 +1,129 @@
+import { setImmediate as pause } from 'node:timers/promises';
+import { cpus } from 'node:os';
+import type { Data } from '../../shared/contract/commands.ts';
 import type { Metrics } from '../../shared/contract/host.ts';
-import type { VserverState } from '../../shared/contract/vserver.ts';
+import type { RunningVserver } from '../../shared/contract/vserver.ts';
+import { VsError } from '../../shared/errors.ts';
 import type { Context, Service } from '../../shared/service.ts';
-import { networkOf, usageOf } from './cgroup.ts';
-import { hostMeter, round } from './host.ts';
-import { limitFigures } from './limits.ts';
+import { cgroupsOf, memoryOf, ownOf, pathIn, perCpu } from './cgroup.ts';
+import { openDisks } from './disks.ts';
+import { hostMeter } from './host.ts';
+import { openPasses } from './load.ts';
+import { interfacesOf } from './network.ts';
+import { readKernel } from './read.ts';
+import { socketsOf } from './sockets.ts';
+import { openMeters } from './vserver.ts';
 
-const DISK_AGAIN_MS = 300_000;
-
-/** The monitor: figures of this host and of each vserver that runs on it. */
+/** The monitor: figures of this host and of each vserver that runs on it. No process is started for a sample. */
 export function service(context: Context): Service {
   const { bus, host, settings, log } = context;
-  const cpu = new Map<string, { seconds: number; at: number; pid: number }>();
-  const disk = new Map<string, { bytes?: number; at: number }>();
+  const meters = openMeters();
+  const passes = openPasses();
+  const disks = openDisks(context);
   const meterHost = hostMeter(settings.VSERVER_DIR);
+  /** What was published last of the host. */
+  let newest: Metrics | undefined;
   let timer: NodeJS.Timeout | undefined;
+  let measuring = false;
 
-  /** Counting a tree takes seconds: in the background, and seldom. */
-  function diskOf(name: string): number | undefined {
-    const known = disk.get(name);
-    if (!known || Date.now() - known.at > DISK_AGAIN_MS) {
-      disk.set(name, { ...known, at: Date.now() });
-      bus
-        .request(host, 'snapshot.usage', { name }, { timeoutMs: DISK_AGAIN_MS })
-        .then(({ bytes }) => disk.set(name, { bytes, at: Date.now() }))
-        .catch((error: unknown) => log.debug({ vserver: name, error: String(error) }, 'disk usage'));
-    }
-    return known?.bytes;
-  }
+  const list = () => bus.request(host, 'host-agent.running', {});
 
-  async function meter(vserver: VserverState & { pid: number }): Promise<Metrics | undefined> {
-    const { name, pid } = vserver;
-    const usage = await usageOf(pid);
-    if (!usage) return undefined;
-    const now = Date.now();
-    const before = cpu.get(name);
-    cpu.set(name, { seconds: usage.cpuSeconds, at: now, pid });
-    const share =
-      before?.pid === pid && now > before.at
-        ? (100_000 * (usage.cpuSeconds - before.seconds)) / (now - before.at)
-        : 0;
-    const net = await networkOf(pid);
-    const bytes = diskOf(name);
-    return {
-      ts: now,
-      cpu_pct: round(Math.max(0, share)),
-      cpu_seconds_total: round(usage.cpuSeconds),
-      mem_bytes: usage.memory,
-      ...(usage.memoryLimit
-        ? { mem_limit_bytes: usage.memoryLimit, mem_pct: round((100 * usage.memory) / usage.memoryLimit) }
-        : {}),
-      mem_hits_total: usage.memoryHits,
-      procs: usage.procs,
-      ...(usage.procsLimit ? { procs_limit: usage.procsLimit } : {}),
-      procs_hits_total: usage.procsHits,
-      io_read_bytes: usage.ioRead,
-      io_write_bytes: usage.ioWrite,
-      net_rx_bytes: net.rx,
-      net_tx_bytes: net.tx,
-      ...(bytes === undefined ? {} : { disk_bytes: bytes }),
-      ...limitFigures(vserver.limits),
-      ...(vserver.since ? { uptime_seconds: Math.round((now - vserver.since) / 1000) } : {}),
-    };
-  }
-
-  async function runningHere(): Promise<(VserverState & { pid: number })[]> {
-    const { vservers } = await bus.request(host, 'host-agent.list', {});
-    return vservers.filter((one): one is VserverState & { pid: number } => one.pid !== undefined);
+  async function meter(vserver: RunningVserver, pass?: Awaited<ReturnType<typeof passes>>, keep = true) {
+    const figures = await meters.of(vserver, pass, keep);
+    const bytes = disks.of(vserver.name);
+    return figures && { ...figures, ...(bytes === undefined ? {} : { disk_bytes: bytes }) };
   }
 
   async function measure(): Promise<void> {
-    const running = await runningHere();
-    for (const name of [...cpu.keys(), ...disk.keys()])
-      if (!running.some((one) => one.name === name)) {
-        cpu.delete(name);
-        disk.delete(name);
-      }
-    const all = await Promise.all(
-      running.map(async (one) => ({ name: one.name, metrics: await meter(one) })),
+    const { running, hosted } = await list();
+    const names = new Set(running.map(({ name }) => name));
+    meters.keep(names);
+    disks.keep(names);
+    const pass = await passes(
+      new Set(running.map(({ pid }) => ownOf(pathIn(readKernel(`/proc/${pid}/cgroup`))))),
     );
-    const ofHost = await meterHost(running.length);
-    if (!bus.connected) return;
-    await bus.publish(bus.topics.hostMetrics(host), ofHost, { qos: 0 });
-    for (const { name, metrics } of all)
-      if (metrics) await bus.publish(bus.topics.vserverMetrics(host, name), metrics, { qos: 0 });
+    for (const one of running) {
+      const figures = await meter(one, pass);
+      if (figures && bus.connected)
+        await bus.publish(bus.topics.vserverMetrics(host, one.name), figures, { qos: 0 });
+      await pause(); // others of this process may be moving something
+    }
+    newest = await meterHost({ running: running.length, hosted, processes: pass.all });
+    if (bus.connected) await bus.publish(bus.topics.hostMetrics(host), newest, { qos: 0 });
+  }
+  /** A sample that takes longer than the time to the next one is not begun twice. */
+  function sample(): void {
+    if (measuring) return;
+    measuring = true;
+    void measure()
+      .catch((error: unknown) => log.warn({ error: String(error) }, 'metrics'))
+      .finally(() => (measuring = false));
+  }
+
+  async function runningOne(name: string): Promise<RunningVserver> {
+    const { state } = await bus.request(host, 'host-agent.show', { name });
+    if (state.pid !== undefined) return { ...state, pid: state.pid };
+    throw new VsError(
+      'refused',
+      `${name} does not run on ${host}, so it has no figures; it is ${state.state}`,
+    );
+  }
+  const words = (values: Record<string, string | number | boolean | undefined>) =>
+    Object.fromEntries(
+      Object.entries(values).flatMap(([key, value]) =>
+        value === undefined || value === '' ? [] : [[key, String(value)]],
+      ),
+    );
+
+  async function statsOfHost(): Promise<Data<'monitor.stats'>> {
+    return {
+      figures: newest ?? (await meterHost({ running: 0, hosted: 0, processes: 0 })),
+      facts: words({ host, model: cpus()[0]?.model, cores: cpus().length }),
+      interfaces: interfacesOf(readKernel('/proc/self/net/dev')),
+      cores: [],
+    };
+  }
+  async function statsOf(name: string): Promise<Data<'monitor.stats'>> {
+    const { state, config } = await bus.request(host, 'host-agent.show', { name });
+    const { pid } = state;
+    const { address, address6, mac, network, enabled, uuid, epoch } = state;
+    const { prefix, domain, nameserver } = config;
+    const figures = pid === undefined ? undefined : await meter({ ...state, pid }, undefined, false);
+    return {
+      figures: figures ?? {},
+      facts: words({
+        host,
+        vserver: name,
+        state: state.state,
+        enabled,
+        uuid,
+        epoch,
+        network,
+        address: `${address}/${prefix}`,
+        address6,
+        mac,
+        domain,
+        nameserver,
+      }),
+      interfaces: pid === undefined ? [] : interfacesOf(readKernel(`/proc/${pid}/net/dev`)),
+      cores: pid === undefined ? [] : perCpu(cgroupsOf(readKernel(`/proc/${pid}/cgroup`))),
+    };
   }
 
   return {
     name: 'monitor',
     handlers: {
-      'monitor.memory': async () => {
-        const used = (await runningHere()).map(async ({ name, pid }) => ({
-          name,
-          usage: await usageOf(pid),
-        }));
-        const all = await Promise.all(used);
-        return {
-          vservers: all.flatMap(({ name, usage }) => (usage ? [{ name, mem_bytes: usage.memory }] : [])),
-        };
-      },
+      'monitor.memory': async () => ({
+        vservers: (await list()).running.flatMap(({ name, pid }) => {
+          const bytes = memoryOf(pid);
+          return bytes === undefined ? [] : [{ name, mem_bytes: bytes }];
+        }),
+      }),
+      'monitor.stats': ({ name }) => (name === undefined ? statsOfHost() : statsOf(name)),
+      'monitor.sockets': async ({ name }) => socketsOf((await runningOne(name)).pid),
     },
     async start() {
-      timer = setInterval(
-        () => void measure().catch((error: unknown) => log.warn({ error: String(error) }, 'metrics')),
-        settings.METRICS_INTERVAL * 1000,
-      );
+      timer = setInterval(sample, settings.METRICS_INTERVAL * 1000);
     },
     async stop() {
       clearInterval(timer);

@@ -4,6 +4,7 @@ import { authorityCommands } from './authority.ts';
 import { doctorCommands } from './doctor.ts';
 import { controlCommands } from './control.ts';
 import { firewallCommands } from './firewall.ts';
+import { historyCommands } from './history.ts';
 import { monitorCommands } from './monitor.ts';
 import { networkCommands } from './network.ts';
 import { orchestratorCommands } from './orchestrator.ts';
@@ -30,6 +31,7 @@ export const commands = {
   ...authorityCommands,
   ...doctorCommands,
   ...packagesCommands,
+  ...historyCommands,
 };
 export type CommandName = keyof typeof commands;
 export type Args<K extends CommandName> = z.infer<(typeof commands)[K]['args']>;

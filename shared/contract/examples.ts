@@ -14,6 +14,7 @@ const pem = `-----BEGIN CERTIFICATE-----\n${'MIIB'.repeat(16)}\n${'AAAA'.repeat(
 /** The arguments of each command once, as docs/topics.md shows them; a command without an example fails the types. */
 export const examples: { [K in CommandName]: z.input<(typeof commands)[K]['args']> } = {
   'host-agent.list': {},
+  'host-agent.running': {},
   'host-agent.show': { name },
   'host-agent.start': { name },
   'host-agent.stop': { name, timeout: 10_000 },
@@ -107,6 +108,8 @@ export const examples: { [K in CommandName]: z.input<(typeof commands)[K]['args'
   'firewall.close': { name },
   'firewall.render': { name },
   'monitor.memory': {},
+  'monitor.stats': { name },
+  'monitor.sockets': { name },
   'snapshot.info': {},
   'snapshot.usage': { name },
   'snapshot.limit': { name, bytes: 10_737_418_240 },
@@ -219,5 +222,14 @@ export const examples: { [K in CommandName]: z.input<(typeof commands)[K]['args'
   'authority.list': {},
   'authority.renew': { host: 'host1' },
   'authority.remove': { host: 'host3' },
+  'history.newest': { subject: name, keys: ['cpu_pct', 'mem_bytes'] },
+  'history.query': {
+    subject: name,
+    since: 1764000000000,
+    until: 1764086400000,
+    step: 600,
+    keys: ['cpu_pct'],
+  },
+  'history.info': {},
   'orchestrator.audit': { user: 'anna', command: 'orchestrator.move' },
 };

@@ -67,6 +67,10 @@ export const vserverState = z.looseObject({
 });
 export type VserverState = z.infer<typeof vserverState>;
 
+/** What the monitor needs to know of a vserver that runs. */
+export const runningVserver = z.object({ name, pid: z.int(), since: ts.optional(), limits });
+export type RunningVserver = z.infer<typeof runningVserver>;
+
 /** `/var/lib/vs-tools/owned/NAME.json`: never travels. `released` is kept as proof that this host gave up that epoch. */
 export const ownership = z.strictObject({
   version: z.literal(1),
@@ -106,6 +110,11 @@ export const hostAgentCommands = {
     'the vservers of this host',
     empty,
     z.object({ vservers: z.array(vserverState) }),
+  ),
+  'host-agent.running': hostCommand(
+    'which vservers run, and how many there are, as the last look found them, a second ago at most; costs the host next to nothing',
+    empty,
+    z.object({ running: z.array(runningVserver), hosted: z.int() }),
   ),
   'host-agent.show': hostCommand(
     'one vserver: state, configuration, ownership',

@@ -47,7 +47,7 @@ export const ofHosts = {
   },
   hostMetrics: {
     topic: 'hosts/{host}/metrics',
-    summary: 'figures of the host, every METRICS_INTERVAL seconds',
+    summary: 'figures of the host, every METRICS_INTERVAL seconds; all keys: docs/stats.md',
     qos: 0,
     retained: false,
     publishers: ['agent'],
@@ -98,7 +98,7 @@ export const ofHosts = {
   },
   vserverMetrics: {
     topic: 'hosts/{host}/vservers/{vserver}/metrics',
-    summary: 'figures of a vserver that runs, every METRICS_INTERVAL seconds',
+    summary: 'figures of a vserver that runs, every METRICS_INTERVAL seconds; all keys: docs/stats.md',
     qos: 0,
     retained: false,
     publishers: ['agent'],
@@ -114,6 +114,9 @@ export const ofHosts = {
       mem_hits_total: 0,
       procs: 23,
       procs_hits_total: 0,
+      swap_bytes: 0,
+      load_1: 0.08,
+      psi_cpu_some_pct: 0.4,
       io_read_bytes: 48_234_496,
       io_write_bytes: 9_437_184,
       net_rx_bytes: 1_204_224,
