@@ -79,6 +79,14 @@ const schema = z.strictObject({
   TEMPLATE_DIR: z.string().default(''),
   TEMPLATE_NETNS: z.string().default(''),
   TEMPLATE_MIRROR: z.string().default(''),
+  TEMPLATE_KEYRING: z.union([z.literal(''), absolute]).default(''),
+  TEMPLATE_UBUNTU_MIRROR: z
+    .string()
+    .regex(/^[a-z]+:\/\/\S+$/, 'an address such as http://archive.ubuntu.com/ubuntu')
+    .default(
+      process.arch === 'x64' ? 'http://archive.ubuntu.com/ubuntu' : 'http://ports.ubuntu.com/ubuntu-ports',
+    ),
+  TEMPLATE_UBUNTU_KEYRING: path('/usr/share/keyrings/ubuntu-archive-keyring.gpg'),
   MTU: z.coerce.number().int().min(1280).max(9216).default(1500),
   BROKER_LISTEN: addresses('127.0.0.1:1883'),
   BROKER_PLAIN_OUTSIDE: z.enum(['yes', 'no']).default('no'),
