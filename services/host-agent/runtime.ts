@@ -10,8 +10,9 @@ import { keepSpares } from '../../shared/spare.ts';
 import type { Context } from '../../shared/service.ts';
 import { readJson, writeFileIfChanged } from '../../shared/store.ts';
 import { doom, freezeNow, notFrozen, thawDoomed, thawNow } from './freezer.ts';
+import { readGuestFile } from './guest-files.ts';
 import type { Lxc } from './lxc.ts';
-import { type Init, lxcConfig } from './lxc-config.ts';
+import { IMAGE_INIT, IMAGE_STOP, type Init, lxcConfig } from './lxc-config.ts';
 import { type Mounting, mountWaiting } from './mounting.ts';
 import { hasEnded, livingOf, payloadOf, stillThere } from './proof.ts';
 
@@ -26,6 +27,7 @@ const SPARES = 4;
 const exists = async (path: string) => (await lstat(path).catch(() => undefined)) !== undefined;
 
 async function initOf(rootfs: string): Promise<Init> {
+  if (await exists(join(rootfs, IMAGE_INIT))) return 'image';
   for (const path of ['usr/lib/systemd/systemd', 'lib/systemd/systemd'])
     if (await exists(join(rootfs, path))) return 'systemd';
   const target = await readlink(join(rootfs, 'sbin/init')).catch(() => '');
@@ -73,6 +75,8 @@ export function createRuntime(context: Context, paths: Paths, lxc: Lxc) {
   }
   async function configOf(config: VserverConfig, net: Attachment, rootfs: string): Promise<string> {
     const { name } = config;
+    const init = await initOf(rootfs);
+    const stop = init === 'image' ? (await readGuestFile(rootfs, IMAGE_STOP))?.trim() : undefined;
     return lxcConfig(
       config,
       net,
@@ -83,7 +87,7 @@ export function createRuntime(context: Context, paths: Paths, lxc: Lxc) {
         console: join(logs, `${name}.console`),
         preStart: join(hooks, 'pre-start'),
       },
-      { cgroup2: await exists('/sys/fs/cgroup/cgroup.controllers'), init: await initOf(rootfs) },
+      { cgroup2: await exists('/sys/fs/cgroup/cgroup.controllers'), init, stop },
     );
   }
 

@@ -84,6 +84,7 @@ export function createStates(
       epoch: isOwned ? own.epoch : 0,
       uuid: config.uuid,
       limits: config.limits,
+      ...(config.template ? { template: config.template } : {}),
       ...(now?.pid ? { pid: now.pid } : {}),
       ...(now ? { since: now.since } : {}),
       ...(saga ? { saga } : {}),
