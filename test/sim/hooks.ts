@@ -27,6 +27,7 @@ const parts: Record<string, string> = {
   'shared/seal.ts': 'parts/seal.ts',
   'services/host-agent/lxc.ts': 'parts/lxc.ts',
   'services/host-agent/busybox.ts': 'parts/busybox.ts',
+  'services/host-agent/run-script.ts': 'parts/run-script.ts',
   'services/host-agent/certificate.ts': 'parts/certificate.ts',
   'services/orchestrator/archive.ts': 'parts/archive.ts',
   'services/orchestrator/history.ts': 'parts/nothing.ts',
