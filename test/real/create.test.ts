@@ -238,6 +238,28 @@ describe('an OCI image', () => {
   });
 });
 
+const full = process.env['VS_TEST_FULL'] === '1';
+if (!full)
+  console.log('skipped: a suite is built and updated only with VS_TEST_FULL=1, for it takes some minutes');
+test.skipIf(!full)(
+  'a suite is built anew, and who came from the old one stays',
+  () => {
+    lab.vs(['template', 'build', 'bookworm', '--name', 'bco-deb']);
+    lab.vs(['create', 'deb1', '10.60.10.20', 'bco-deb']);
+    const before = json('template', 'show', 'bco-deb') as Template;
+    const [after] = json('template', 'update', 'bco-deb') as Template[];
+    expect(after?.sha256).not.toBe(before.sha256);
+    expect(lab.vs(['template', 'show', 'bco-deb']).stdout).toMatch(
+      /vservers +deb1 on host1, from an older one/,
+    );
+    lab.vs(['create', 'deb2', '10.60.10.21', 'bco-deb', '--start']);
+    expect(lab.vs(['exec', 'deb2', '--', 'systemctl', 'is-system-running', '--wait']).stdout).toBe(
+      'running\n',
+    );
+  },
+  600_000,
+);
+
 test('clones of running and stopped ones have their limits, and an identity of their own', () => {
   lab.vs([
     'exec',

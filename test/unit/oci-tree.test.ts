@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { type TarEntry, readTar } from '../../services/template/oci/tar-read.ts';
-import { find, names } from '../../services/template/oci/tree.ts';
+import { find, names as namesOf } from '../../services/template/oci/tree.ts';
 import { applied, paths, pieces, tar } from './oci-kit.ts';
 
 const work = mkdtempSync(join(tmpdir(), 'vslab-oci-'));
@@ -219,10 +219,8 @@ describe('layers', () => {
         { path: 'abs/bin/.wh.sh' },
       ],
     );
-    expect(paths(tree)).toEqual([
-      ...['abs', 'bin', 'opt', 'opt/abs', 'up', 'usr'],
-      ...['usr/bin', 'usr/bin/ls', 'usr/one', 'usr/three', 'usr/two'],
-    ]);
+    const names = 'abs bin opt opt/abs up usr usr/bin usr/bin/ls usr/one usr/three usr/two';
+    expect(paths(tree)).toEqual(names.split(' '));
     expect(find(tree, 'bin/ls')?.inode.kind).toBe('file');
     expect(find(tree, 'bin')?.inode.kind).toBe('directory');
     await expect(
@@ -296,7 +294,7 @@ describe('layers', () => {
 
   test('a directory comes before what is in it', async () => {
     const all = [
-      ...names(
+      ...namesOf(
         await applied([
           { path: 'b/c/d', data: '' },
           { path: 'a', data: '' },

@@ -139,6 +139,22 @@ describe('the store', () => {
     expect(stored()).toEqual([...others, 'web.json', 'web.tar.zst'].sort());
   });
 
+  test('an update that fails leaves the old one as it was, and nothing else', async () => {
+    await put('old', 'a'.repeat(64));
+    const away = { ...settings, TEMPLATE_MIRROR: 'http://127.0.0.1:9/debian' };
+    await expect(update(away, 'web', call)).rejects.toThrow(
+      /bookworm could not be built: the mirror http:\/\/127\.0\.0\.1:9\/debian does not answer/,
+    );
+    await expect(update({ ...settings, TEMPLATE_KEYRING: join(work, 'none') }, 'web', call)).rejects.toThrow(
+      /apt-get install debian-archive-keyring/,
+    );
+    const ended = new AbortController();
+    setTimeout(() => ended.abort(new Error('given up')), 100);
+    await expect(update(away, 'web', { ...call, signal: ended.signal })).rejects.toThrow();
+    expect(stored()).toEqual(['web.json', 'web.tar.zst']);
+    expect(readFileSync(join(store, 'web.tar.zst'), 'utf8')).toBe('old');
+  });
+
   test('what was imported is not built anew, and what is not there is named', async () => {
     writeFileSync(join(work, 'x.tar'), tar([{ path: 'a', data: '' }]));
     await importFile(settings, { file: join(work, 'x.tar') }, call);
