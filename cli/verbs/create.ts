@@ -44,10 +44,12 @@ function limit(flag: string, text: string | undefined, parse: (text: string) => 
 function fileOf(flag: string, file: string): string {
   const say = (why: string) => new VsError('usage', `--${flag}: ${quoted(file)} ${why}.`);
   const there = statSync(file, { throwIfNoEntry: false });
-  if (!there?.isFile()) throw say('is no file on this machine');
+  if (!there?.isFile() && !there?.isFIFO()) throw say('is no file on this machine'); // a shell's <(...) is one
   if (there.size > MOST_FILE) throw say(`has more than ${MOST_FILE} bytes`);
-  if (there.size === 0) throw say('is empty');
-  return readFileSync(file, 'utf8');
+  const text = readFileSync(file, 'utf8');
+  if (Buffer.byteLength(text) > MOST_FILE) throw say(`has more than ${MOST_FILE} bytes`);
+  if (text === '') throw say('is empty');
+  return text;
 }
 
 /** The keys of all the files; `none`: not even those of create.conf. */
