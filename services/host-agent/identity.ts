@@ -2,6 +2,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { VserverConfig } from '../../shared/contract/vserver.ts';
+import { VsError } from '../../shared/errors.ts';
 import { run } from '../../shared/run.ts';
 import {
   guestNames,
@@ -116,7 +117,13 @@ export async function authorize(rootfs: string, keys: string[]): Promise<void> {
   await makeGuestDirectory(rootfs, 'root', 0o700);
   await makeGuestDirectory(rootfs, 'root/.ssh', 0o700);
   const file = 'root/.ssh/authorized_keys';
-  const had = ((await readGuestFile(rootfs, file)) ?? '').split('\n').filter(Boolean);
+  const now = await readGuestFile(rootfs, file);
+  if (now === undefined && (await guestNames(rootfs, 'root/.ssh')).includes('authorized_keys'))
+    throw new VsError(
+      'refused',
+      `/${file} of the guest is no plain file of at most 64 kB, so no key is added`,
+    );
+  const had = (now ?? '').split('\n').filter(Boolean);
   const all = [...had, ...keys.filter((key) => !had.includes(key))];
   await writeGuestFile(rootfs, file, `${all.join('\n')}\n`, 0o600);
 }

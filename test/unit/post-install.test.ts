@@ -264,6 +264,8 @@ describe('on the host', () => {
     expect([statSync(file).mode & 0o777, statSync(join(rootfs, 'root/.ssh')).mode & 0o777]).toEqual([
       0o600, 0o700,
     ]);
+    writeFileSync(file, `${KEY}\n`.repeat(3000));
+    await expect(authorize(rootfs, [`${KEY}3`])).rejects.toThrow(/no plain file of at most 64 kB/);
     rmSync(join(rootfs, 'root'), { recursive: true });
     const outside = mkdtempSync(join(work, 'outside-'));
     symlinkSync(outside, join(rootfs, 'root'));

@@ -1,4 +1,13 @@
-import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
+import { pruneCache } from '../../services/host-agent/template-cache.ts';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeEach, describe, expect, test } from 'vitest';
@@ -186,6 +195,22 @@ describe('the store', () => {
       'z'.repeat(4096),
     );
   });
+});
+
+test('archives on a host that nobody used for a month go, and half ones of yesterday', async () => {
+  const cache = mkdtempSync(join(work, 'cache-'));
+  const days = (count: number) => (Date.now() - count * 86_400_000) / 1000;
+  for (const [file, age] of [
+    ['used', 29],
+    ['old', 31],
+    ['half.tmp', 2],
+    ['fetching.tmp', 0],
+  ] as const) {
+    writeFileSync(join(cache, file), '');
+    utimesSync(join(cache, file), days(age), days(age));
+  }
+  await pruneCache(cache);
+  expect(readdirSync(cache).sort()).toEqual(['fetching.tmp', 'used']);
 });
 
 describe('a look at a source builds nothing', () => {
