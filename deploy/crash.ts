@@ -9,7 +9,8 @@ import type { Storage } from './crash/world.ts';
 
 /** `npm run test:crash`: the crash matrix on real containers. docs/crash-matrix.md says what it proves. */
 const usage = `usage: npm run test:crash -- [--saga S,S] [--storage btrfs,dir] [--victim V,V] [--faults SET,SET]
-         [--runs N] [--only TEXT] [--delay MS] [--labs N] [--list] [--state FILE] [--json [FILE]] [--name LAB]
+         [--runs N] [--only TEXT] [--part K/N] [--delay MS] [--labs N] [--list] [--state FILE] [--json [FILE]]
+         [--name LAB]
        npm run test:crash -- --soak MOVES [--storage btrfs] [--victim V,V] [--seed N]
 
 For each saga, storage, line of its journal (rows) and way to break (columns) it breaks that, lets all recover, and looks
@@ -20,6 +21,7 @@ from outside: never two at once, nothing lost, done or undone or stuck with an a
   --victim    single columns; --faults: sets of them (${faultSets.join(', ')}; kill,power unless told)
   --runs      runs of each cell: the first breaks exactly at the line, the others a little later, at random (1 unless told)
   --only      rows that have one of these texts (with commas between); '=started seed' is one row alone
+  --part      K/N: every Nth cell of each table, from the Kth: a part of a long matrix, which has something of everything
   --delay     so many ms after the line, in all runs
   --labs      so many labs at once, each with another saga or storage (1 unless told; 2 on two cores)
   --list      prints the cells as commands, and runs none
@@ -54,6 +56,12 @@ function number(text: string | undefined, otherwise: number, most: number, what:
   return value;
 }
 
+function part(text: string): { nth: number; of: number } {
+  const [, nth = 0, of = 0] = (/^(\d{1,4})\/(\d{1,4})$/.exec(text) ?? []).map(Number);
+  if (nth < 1 || nth > of) throw new UsageError(`--part is K/N such as 1/4, not ${text}`);
+  return { nth, of };
+}
+
 function read() {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
@@ -65,6 +73,7 @@ function read() {
       runs: { type: 'string' },
       only: { type: 'string' },
       delay: { type: 'string' },
+      part: { type: 'string' },
       labs: { type: 'string' },
       list: { type: 'boolean', default: false },
       state: { type: 'string' },
@@ -95,6 +104,7 @@ function read() {
       runs: number(values.runs, 1, 100, '--runs'),
       list: values.list,
       ...(values.only === undefined ? {} : { only: values.only }),
+      ...(values.part === undefined ? {} : { part: part(values.part) }),
       ...(values.delay === undefined ? {} : { delay: number(values.delay, 0, 60_000, '--delay') }),
       ...(values.state ? { state: values.state } : {}),
     },

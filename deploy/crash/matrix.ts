@@ -16,6 +16,8 @@ export interface MatrixOptions {
   runs: number;
   /** Rows whose name has one of these texts in it, with commas between; `=NAME`: the row of that name alone. */
   only?: string;
+  /** Only every `of`th cell of each table, beginning with number `nth` (from 1): parts of a matrix for several nights or machines. */
+  part?: { nth: number; of: number };
   /** The delay (ms) after the line for every run; unless given, the first run is exact and the others are late at random. */
   delay?: number;
   list: boolean;
@@ -31,6 +33,16 @@ const LATE_MS = 400;
 export const isMeant = (row: string, only: string | undefined): boolean =>
   only === undefined ||
   only.split(',').some((part) => (part.startsWith('=') ? row === part.slice(1) : row.includes(part)));
+
+/** Does the cell of these indices belong to the part? All columns of a row are in turn, and another one in the next row. */
+export const isInPart = (
+  row: number,
+  column: number,
+  columns: number,
+  part: MatrixOptions['part'],
+): boolean =>
+  part === undefined ||
+  (row * columns + column + (columns % part.of === 0 ? row : 0)) % part.of === part.nth - 1;
 
 const key = (cell: Cell & { run: number }): string =>
   [cell.saga, cell.storage, cell.row, cell.fault, cell.run].join('|');
@@ -87,7 +99,10 @@ export async function runMatrix(
     rowsOfAll.set(title({ saga, storage }), all);
     const rows = all.filter((row) => isMeant(row, options.only));
     if (options.list) {
-      for (const row of rows) for (const fault of columns) say(repeatOf({ saga, storage, row, fault }));
+      for (const [index, row] of rows.entries())
+        for (const [column, fault] of columns.entries())
+          if (isInPart(index, column, columns.length, options.part))
+            say(repeatOf({ saga, storage, row, fault }));
       return;
     }
     say(`\n${head(`${saga} on ${storage}`, columns)}`);
@@ -95,7 +110,11 @@ export async function runMatrix(
     let ran = 0;
     for (const [index, row] of rows.entries()) {
       let line = rowHead(row);
-      for (const fault of columns) {
+      for (const [column, fault] of columns.entries()) {
+        if (!isInPart(index, column, columns.length, options.part)) {
+          line += cellText(fault, []);
+          continue;
+        }
         const mine: Result[] = [];
         for (let run = 0; run < options.runs; run++) {
           if (signal.aborted) return;

@@ -112,7 +112,7 @@ export function service(context: Context): Service {
       states.start();
       // nothing here is awaited: the other services of this process may still be about to start, and a broker that
       // does not answer must not keep vservers from their start
-      const owners = watchOwners(context, commands);
+      const owners = watchOwners(context, commands, states);
       void autostart(context, paths, locks, commands, booting, owners.compared, ended.signal).catch(
         (error: unknown) => log.error({ err: error }, 'autostart'),
       );

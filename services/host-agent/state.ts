@@ -36,6 +36,8 @@ export function createStates(
   const seen = new Map<string, Seen>();
   const published = new Map<string, string>();
   const broken = new Set<string>();
+  /** What this host gave up to another one, with its files still here; the epoch of the other one. */
+  const disowned = new Map<string, number>();
   let timer: NodeJS.Timeout | undefined;
   let looking: Promise<void> | undefined;
 
@@ -97,6 +99,12 @@ export function createStates(
     if (published.get(state.name) === text) return;
     published.set(state.name, text);
     bus.retain(bus.topics.vserverState(host, state.name), state);
+    if (state.epoch > (disowned.get(state.name) ?? Infinity)) settle(state.name);
+  }
+
+  /** Nobody needs to look at it any more. */
+  function settle(name: string): void {
+    if (disowned.delete(name)) bus.alert(name, 'ownership', null);
   }
 
   async function look(): Promise<void> {
@@ -128,6 +136,7 @@ export function createStates(
       if (names.includes(name)) continue;
       published.delete(name);
       seen.delete(name);
+      settle(name);
       bus.retain(bus.topics.vserverState(host, name), null);
     }
   }
@@ -148,6 +157,11 @@ export function createStates(
       const state = await stateOf(name, config);
       publish(state);
       return state;
+    },
+    /** It was given up to another host: an alert, until its files are gone or it is owned here again. */
+    disown(name: string, epoch: number, message: string): void {
+      disowned.set(name, epoch);
+      bus.alert(name, 'ownership', { ts: Date.now(), severity: 'critical', message });
     },
     /** Says what is going on while a start or stop runs. */
     async mark(name: string, state: 'starting' | 'stopping'): Promise<void> {

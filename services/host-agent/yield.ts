@@ -3,6 +3,7 @@ import { type VserverState, removedVserver, vserverState } from '../../shared/co
 import { ownedNames, readOwnership } from '../../shared/ownership.ts';
 import type { Context } from '../../shared/service.ts';
 import type { Commands } from './commands.ts';
+import type { States } from './state.ts';
 
 /** What is retained comes in a row: so long without a word (ms), and all of it is here. */
 const QUIET_MS = 500;
@@ -16,7 +17,7 @@ type Other = Pick<VserverState, 'host' | 'name' | 'uuid' | 'epoch'>;
  * (an old disk came back, or it was recovered elsewhere while we were away). Its files stay where they are, owned by nobody,
  * until a person has looked at them.
  */
-export function watchOwners(context: Context, commands: Commands) {
+export function watchOwners(context: Context, commands: Commands, states: Pick<States, 'disown'>) {
   const { bus, host, settings, log } = context;
   const owned = ownedNames(settings);
   const yielding = new Set<Promise<void>>();
@@ -45,7 +46,7 @@ export function watchOwners(context: Context, commands: Commands) {
       : `${other.host} owns it${called}`;
     const message = `${name} was stopped and given up on ${host}: ${why} with epoch ${other.epoch}, this host had ${own.epoch}`;
     bus.event('host-agent', 'yielded', message, { vserver: name });
-    bus.alert(name, 'ownership', { ts: Date.now(), severity: 'critical', message });
+    states.disown(name, other.epoch, message);
   }
   /** Until it has given way: until then it would be started here, as far as this host knows. */
   async function giveWay(payload: unknown): Promise<void> {

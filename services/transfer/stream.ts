@@ -1,9 +1,9 @@
 import type { ChildProcess } from 'node:child_process';
-import type { Duplex } from 'node:stream';
+import type { Duplex, Writable } from 'node:stream';
 import { createZstdDecompress } from 'node:zlib';
 import { VsError } from '../../shared/errors.ts';
 import type { start } from '../../shared/run.ts';
-import { END, sendFramed, sendGathered, unframed } from './frames.ts';
+import { END, framesInto, sendFramed, sendGathered, unframed } from './frames.ts';
 import { readLine, wrongIn } from './hello.ts';
 import type { meter } from './progress.ts';
 
@@ -20,6 +20,25 @@ export function ending(child: ReturnType<typeof start>): Promise<{ code: number;
   });
 }
 
+/** Target: as `framesInto`, of what was packed by zstd. */
+function unpackedInto(wire: Duplex, stdin: Writable): ReturnType<typeof framesInto> {
+  const frames = unframed();
+  const unpack = createZstdDecompress();
+  let torn = false;
+  unpack.on('error', () => {
+    torn = true;
+    stdin.destroy();
+  });
+  wire.pipe(frames.stream).pipe(unpack).pipe(stdin);
+  stdin.once('close', () => void unpack.unpipe(stdin).resume()); // a tool may have enough before the end, of padding
+  const over = new Promise<void>((resolve) => {
+    frames.stream.once('finish', resolve);
+    wire.once('close', resolve);
+    if (wire.destroyed) resolve();
+  });
+  return { over, whole: () => frames.whole() && !torn };
+}
+
 /** Target: feeds a stream to a tool; what went wrong, or nothing when the tool took all of it. */
 export async function feed(
   wire: Duplex,
@@ -31,21 +50,7 @@ export async function feed(
   const { stdin } = child;
   if (!stdin) throw new VsError('internal', `${tool} without streams`);
   stdin.on('error', () => undefined); // it may end before the stream does
-  const frames = unframed();
-  const unpack = packed ? createZstdDecompress() : undefined;
-  let torn = false;
-  unpack?.on('error', () => {
-    torn = true;
-    stdin.destroy();
-  });
-  const last = unpack ? wire.pipe(frames.stream).pipe(unpack) : wire.pipe(frames.stream);
-  last.pipe(stdin);
-  stdin.once('close', () => void last.unpipe(stdin).resume()); // a tool may have enough before the end, of padding
-  const over = new Promise<void>((resolve) => {
-    frames.stream.once('finish', resolve);
-    wire.once('close', resolve);
-    if (wire.destroyed) resolve();
-  });
+  const { over, whole } = packed ? unpackedInto(wire, stdin) : framesInto(wire, stdin);
   const cutOff = () => stdin.destroy(); // the tool must not wait for ever
   wire.once('close', cutOff);
   if (signal.aborted || wire.destroyed) cutOff();
@@ -59,7 +64,7 @@ export async function feed(
     return said.replaceAll(/\S*\/(?=tar: )/g, ''); // it runs under a name of ours (confine.pl)
   }
   await over;
-  return frames.whole() && !torn ? undefined : 'the copy was cut off before its end';
+  return whole() ? undefined : 'the copy was cut off before its end';
 }
 
 /** The word of the target about a copy that it could not keep; its disk may be full. */

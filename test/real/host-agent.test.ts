@@ -291,3 +291,16 @@ done | sort -u`;
 test('nor does an old copy run for a moment, while its owner has it stopped', () => {
   expect(ranOnHost2).toEqual([]);
 });
+
+test('the alert of what a host gave up goes when a person has removed the old copy', async () => {
+  const topic = (name: string) => `vs/1/hosts/host2/alerts/${name}/ownership`;
+  const standing = (name: string) =>
+    spawnSync('mosquitto_sub', [...mqtt(), '-t', topic(name), '-C', '1', '-W', '1'], {
+      encoding: 'utf8',
+      timeout: 10_000,
+    }).stdout !== '';
+  expect(standing('web1')).toBe(true);
+  lab.vs(['remove', 'web1', '--host', 'host2', '--yes']);
+  await until('no alert of web1', 10_000, () => !standing('web1'));
+  expect(standing('web2')).toBe(true);
+});

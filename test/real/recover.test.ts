@@ -120,6 +120,18 @@ done | sort -u`;
     expect(hostOf()).toMatchObject([{ host: 'host2', epoch: 4 }]);
   });
 
+  test('what the dead host shows still keeps nobody from removing it and bringing it back', () => {
+    lab.vs(['remove', 'web1', '--yes']);
+    expect(lab.rows().filter((row) => row.vserver === 'web1')).toMatchObject([
+      { host: 'host1', state: 'unknown', epoch: 3 },
+    ]);
+    const put = lab.vs(['put', 'web1', 'host2', '--dry-run']).stdout; // the master's copy
+    expect(put).toContain('web1: master -> host2');
+    lab.vs(['trash', 'restore', 'web1', '--start']);
+    expect(inside('cat', '/newer')).toBe('newer');
+    expect(hostOf()).toMatchObject([{ host: 'host2', epoch: 5 }]);
+  });
+
   test.each(thorough)(
     'a host that comes back when the master is away starts what it believes to own only after it has waited, and not while the address answers',
     async () => {
@@ -165,7 +177,7 @@ done | sort -u`;
       const { stderr } = lab.vs(['recover', 'web1', '--host', 'host2', '--confirm', 'web1']);
       expect(stderr).toContain('web1 runs on host2 again, as it was when it was stopped for the move');
       expect(inside('cat', '/newer')).toBe('newer');
-      expect(hostOf()).toMatchObject([{ host: 'host2', epoch: 6 }]);
+      expect(hostOf()).toMatchObject([{ host: 'host2', epoch: 7 }]);
       node('boot', 'host1');
       await until('host1 has heard of it', 40_000, () => lab.leftovers().length === 0);
       expect(lab.running('web1')).toEqual(['host2']);

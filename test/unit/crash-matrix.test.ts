@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { faults, fits } from '../../deploy/crash/faults.ts';
 import { rowsOf } from '../../deploy/crash/line.ts';
-import { isMeant } from '../../deploy/crash/matrix.ts';
+import { isInPart, isMeant } from '../../deploy/crash/matrix.ts';
 import { sagas } from '../../deploy/crash/sagas.ts';
 import { mark, repeatOf, tableOf } from '../../deploy/crash/table.ts';
 import { bootLog, listingLog } from '../../deploy/crash/two.ts';
@@ -98,3 +98,23 @@ test('every kind of saga has rows, and a fault is a column only where there is w
     'cut-hosts',
   ]);
 });
+
+test.each([
+  [7, 4],
+  [8, 4],
+  [3, 3],
+  [10, 7],
+])(
+  'parts of a table of %i columns by %i: each cell is in one of them, each has all columns',
+  (columns, of) => {
+    const parts = Array.from({ length: of }, (_, index) => ({ nth: index + 1, of }));
+    const seen = parts.map(() => new Set<number>());
+    for (let row = 0; row < 28; row++)
+      for (let column = 0; column < columns; column++) {
+        const mine = parts.filter((part) => isInPart(row, column, columns, part));
+        expect(mine).toHaveLength(1);
+        seen[(mine[0]?.nth ?? 0) - 1]?.add(column);
+      }
+    expect(seen.map((one) => one.size)).toEqual(parts.map(() => columns));
+  },
+);

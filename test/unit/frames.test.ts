@@ -7,7 +7,7 @@ import { buffer } from 'node:stream/consumers';
 import { pipeline } from 'node:stream/promises';
 import * as fc from 'fast-check';
 import { afterAll, expect, test } from 'vitest';
-import { END, sendFramed, sendGathered, unframed } from '../../services/transfer/frames.ts';
+import { END, framesInto, sendFramed, sendGathered, unframed } from '../../services/transfer/frames.ts';
 import { startGathered } from '../../services/transfer/gathered.ts';
 import { readLine } from '../../services/transfer/hello.ts';
 import { meter } from '../../services/transfer/progress.ts';
@@ -184,4 +184,68 @@ test('a line is not waited for on a wire that has closed or ended before', async
   ended.end();
   await new Promise((resolve) => ended.resume().once('end', resolve));
   await expect(readLine(ended)).rejects.toThrow('the other side closed the connection');
+});
+
+/** Two ends of a connection, the second one paused. */
+async function pair(): Promise<[Socket, Socket]> {
+  const server = createServer({ allowHalfOpen: true, pauseOnConnect: true });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const accepted = new Promise<Socket>((resolve) => void server.once('connection', resolve));
+  const near = connect({
+    port: (server.address() as AddressInfo).port,
+    host: '127.0.0.1',
+    allowHalfOpen: true,
+  });
+  const far = await accepted;
+  server.close();
+  return [near, far];
+}
+
+test('frames go into a tool that takes them slowly, from a wire that was paused, and their end ends it', async () => {
+  const pieces = Array.from({ length: 2000 }, (_, n) => Buffer.alloc(1 + ((n * 7919) % 9000), `${n} `));
+  const [wire, far] = await pair();
+  const [stdin, tool] = await pair();
+  far.pause(); // as it is once a line was read from it
+  const { over, whole } = framesInto(far, stdin);
+  const slowly = new Transform({
+    transform: (chunk: Buffer, _encoding, next) => void setTimeout(next, 1, undefined, chunk),
+  });
+  const text = buffer(slowly);
+  const passing = pipeline(tool, slowly);
+  await sendFramed(Readable.from(pieces), wire, { signal });
+  wire.end(END);
+  await Promise.all([over, passing]);
+  expect((await text).equals(Buffer.concat(pieces))).toBe(true);
+  expect(whole()).toBe(true);
+});
+
+test('a few bytes do not wait for more', async () => {
+  const [wire, far] = await pair();
+  const [stdin, tool] = await pair();
+  framesInto(far, stdin);
+  const came = new Promise<string>((resolve) =>
+    tool.once('data', (chunk: Buffer) => resolve(chunk.toString())),
+  );
+  tool.resume();
+  wire.write(Buffer.from('\0\0\0\u0005hello'));
+  expect(await came).toBe('hello');
+  for (const socket of [wire, far, stdin, tool]) socket.destroy();
+});
+
+test('a tool that has enough before the end lets the rest go; a wire that breaks is not whole', async () => {
+  const [wire, far] = await pair();
+  const [stdin, tool] = await pair();
+  stdin.on('error', () => undefined);
+  const { over, whole } = framesInto(far, stdin);
+  tool.destroy();
+  await sendFramed(Readable.from(Array.from({ length: 300 }, () => Buffer.alloc(50_000))), wire, { signal });
+  wire.end(END);
+  await over;
+  expect(whole()).toBe(true);
+  const [other, end] = await pair();
+  const cut = framesInto(end, new PassThrough());
+  other.write(Buffer.from('\0\0\0\u0005hel'));
+  setTimeout(() => other.destroy(), 20);
+  await cut.over;
+  expect(cut.whole()).toBe(false);
 });

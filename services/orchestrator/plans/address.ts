@@ -14,7 +14,11 @@ interface Wanted {
  * The IPv6 address that goes with it, once both may be used in this network: they are in it, no gateway, and belong to nobody
  * of the pool, also not on a host that is offline. Throws 'refused'.
  */
-export function checkAddresses(pool: Pool, network: Network, wanted: Wanted): string | undefined {
+export function checkAddresses(
+  pool: Pick<Pool, 'all'>,
+  network: Network,
+  wanted: Wanted,
+): string | undefined {
   for (const address of [wanted.address, wanted.address6])
     if (address && (address === network.gateway || address === network.gateway6))
       throw new VsError('refused', `${address} is the gateway of network ${network.name}`);
@@ -50,8 +54,8 @@ export const placeIn = (
 });
 
 /** Nobody of the pool has this name, also not on a host that is offline. Throws 'conflict'. */
-export function requireFree(pool: Pool, name: string, more = ''): void {
-  const there = pool.of(name)[0];
+export function requireFree(pool: Pick<Pool, 'all' | 'isOnline'>, name: string, more = ''): void {
+  const there = pool.all().find((one) => one.name === name);
   if (!there) return;
   const away = pool.isOnline(there.host) ? '' : ', which is offline';
   throw new VsError('conflict', `there is a vserver ${name} already, on ${there.host}${away}${more}`);

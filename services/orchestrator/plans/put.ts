@@ -3,6 +3,7 @@ import type { CopyInfo } from '../../../shared/contract/snapshot.ts';
 import { VsError } from '../../../shared/errors.ts';
 import { nextEpoch } from '../epochs.ts';
 import { shown } from '../estimate.ts';
+import { isOutdated } from '../outdated.ts';
 import type { Pool } from '../pool.ts';
 import { groups, moment, size } from '../text.ts';
 import { carriageText, chooseTransport } from '../transport.ts';
@@ -41,11 +42,12 @@ export function requirePlace(
 }
 
 /** Refuses while a vserver of this name or uuid lives anywhere; where its host is offline, that says what to do. */
-function refuseLiving(pool: Pool, copy: CopyInfo): void {
+function refuseLiving(deciding: Deciding, copy: CopyInfo): void {
+  const { pool } = deciding;
   const { name, uuid } = copy;
   const living = pool
     .all()
-    .filter((one) => one.name === name || one.uuid === uuid)
+    .filter((one) => (one.uuid === uuid ? !isOutdated(deciding, one) : one.name === name))
     .sort((a, b) => b.epoch - a.epoch)[0];
   if (!living) return;
   const { host, epoch } = living;
@@ -69,7 +71,7 @@ export async function planPut(deciding: Deciding, args: Args<'orchestrator.put'>
   const { name, host } = args;
   const copy = await copyOf(deciding, name);
   const target = pool.requireHost(host);
-  refuseLiving(pool, copy);
+  refuseLiving(deciding, copy);
   requirePlace(pool, host, copy);
   const master = await masterInfo(deciding);
   const { bytes, files, nested } = await context.bus.request(

@@ -4,6 +4,7 @@ import type { TrashEntry } from '../../../shared/contract/snapshot.ts';
 import { VsError } from '../../../shared/errors.ts';
 import { nextEpoch } from '../epochs.ts';
 import { estimate } from '../estimate.ts';
+import { isOutdated } from '../outdated.ts';
 import { randomMac } from '../sagas/create.ts';
 import { day, size } from '../text.ts';
 import { trashOf } from '../trash.ts';
@@ -46,15 +47,17 @@ export async function planRestore(deciding: Deciding, args: Args<'orchestrator.r
   const { entries, away } = await trashOf(deciding, {});
   const { name: of, entry, host, ts, bytes } = choose(entries, args, away);
   const name = args.as ?? of;
-  requireFree(
-    pool,
-    name,
-    args.as ? '' : `; bring it back by another name: vs trash restore ${of} --as NAME --address ADDRESS`,
-  );
   const found = await context.bus.request(host, 'snapshot.trashed', { name: of, entry });
   const was = found.entries[0]?.config;
   if (!was) throw new VsError('failed', `entry ${entry} of ${of} on ${host} has no vserver.json (any more)`);
-  const living = pool.all().find((one) => one.uuid === was.uuid);
+  const known = pool.all().filter((one) => one.uuid !== was.uuid || !isOutdated(deciding, one));
+  const others = { all: () => known, isOnline: pool.isOnline };
+  requireFree(
+    others,
+    name,
+    args.as ? '' : `; bring it back by another name: vs trash restore ${of} --as NAME --address ADDRESS`,
+  );
+  const living = known.find((one) => one.uuid === was.uuid);
   if (living && !args.as)
     throw new VsError(
       'conflict',
@@ -63,7 +66,7 @@ export async function planRestore(deciding: Deciding, args: Args<'orchestrator.r
   const address = args.address ?? was.address;
   const { network } = await context.bus.request(host, 'network.match', { address });
   const given = args.address6 ?? (args.address ? undefined : was.address6);
-  const address6 = checkAddresses(pool, network, { address, address6: given });
+  const address6 = checkAddresses(others, network, { address, address6: given });
   const { address6: _old, prefix6: _prefix, ...rest } = was;
   const config = {
     ...rest,
