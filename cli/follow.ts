@@ -65,11 +65,20 @@ export function sagaExit(state: SagaState): number {
   return 1;
 }
 
-/** Draws a saga as it goes: live lines on a terminal, plain ones elsewhere. */
-export function painter(out: NodeJS.WriteStream = process.stdout) {
+/** What a saga will do, a line for each fact; '' when its state does not say. */
+export function summaryText({ summary = [] }: SagaState): string {
+  const width = Math.max(...summary.map(({ what }) => what.length), 0);
+  const rows = summary.flatMap(({ what, text }) =>
+    text.split('\n').map((line, at) => `  ${(at === 0 ? what : '').padEnd(width)}  ${line}`.trimEnd()),
+  );
+  return rows.map((row) => `${row}\n`).join('');
+}
+
+/** Draws a saga as it goes: live lines on a terminal, plain ones elsewhere; `told`: its title and summary were shown already. */
+export function painter(out: NodeJS.WriteStream = process.stdout, told = false) {
   const live = out.isTTY && process.env['TERM'] !== 'dumb';
   const colours = live && !process.env['NO_COLOR'];
-  let titled = false;
+  let titled = told;
   let liveLine = false;
   let waits: string | undefined;
   const printed = new Set<string>();
@@ -84,7 +93,7 @@ export function painter(out: NodeJS.WriteStream = process.stdout) {
   return {
     state(state: SagaState, progress?: SagaProgress): void {
       clear();
-      if (!titled) out.write(`${state.title}\n`);
+      if (!titled) out.write(`${state.title}\n${summaryText(state)}`);
       titled = true;
       if (state.waits !== waits && state.waits) out.write(`  ${state.waits}\n`);
       waits = state.waits;
@@ -102,6 +111,11 @@ export function painter(out: NodeJS.WriteStream = process.stdout) {
         out.write(liveText(running, progress, Math.min(out.columns ?? 80, 80) - 1));
         liveLine = true;
       }
+    },
+    /** A line that a program of the saga wrote. */
+    line(text: string): void {
+      clear();
+      out.write(`    | ${text}\n`);
     },
     end(state: SagaState): void {
       clear();
@@ -130,7 +144,10 @@ export async function follow(
     client
       .subscribe([client.topics.sagaState(id), client.topics.sagaProgress(id)], (topic, payload) => {
         if (topic.endsWith('/state') && payload) state = payload as SagaState;
-        else if (topic.endsWith('/progress') && payload) progress = payload as SagaProgress;
+        else if (topic.endsWith('/progress') && payload) {
+          progress = payload as SagaProgress;
+          if (typeof progress['output'] === 'string') paint?.line(progress['output']);
+        }
         show();
       })
       .then(

@@ -1,12 +1,14 @@
 import type { SagaState } from '../shared/contract/saga.ts';
 import type { Client } from './client.ts';
-import { follow, painter, sagaExit, stepLine } from './follow.ts';
+import { follow, painter, sagaExit, stepLine, summaryText } from './follow.ts';
 import { span } from './table.ts';
 
 export interface SagaOptions {
   dryRun?: boolean;
   follow?: boolean;
   json?: boolean;
+  /** The title and what it will do were shown already. */
+  told?: boolean;
 }
 
 /** A guess is no figure with two digits behind the dot. */
@@ -26,7 +28,9 @@ export async function present(
     else {
       const about =
         state.estimateMs === undefined ? '' : `It should take about ${rough(state.estimateMs)}.\n`;
-      console.log(`${state.title}\n${about}Nothing was changed (--dry-run). The steps would be:`);
+      console.log(
+        `${state.title}\n${summaryText(state)}${about}Nothing was changed (--dry-run). The steps would be:`,
+      );
       for (const step of state.steps)
         console.log(stepLine({ ...step, state: 'done', message: step.message ?? step.host ?? '' }));
     }
@@ -37,7 +41,12 @@ export async function present(
     else console.log(`${state.title}\nBegun as saga ${saga}; see it with: vs saga follow ${saga}`);
     return state;
   }
-  const last = await follow(client, saga, options.json ? undefined : painter(), state);
+  const last = await follow(
+    client,
+    saga,
+    options.json ? undefined : painter(process.stdout, options.told),
+    state,
+  );
   if (options.json) print(last);
   process.exitCode = sagaExit(last);
   return last;

@@ -78,6 +78,15 @@ const addresses = (text: string) => {
   return text;
 };
 
+/** Absolute paths, with blanks between. */
+const paths = (text: string) => {
+  const all = text.split(/\s+/).filter(Boolean);
+  const relative = all.find((one) => !one.startsWith('/'));
+  if (all.length === 0 || relative !== undefined)
+    throw new Error(`expected the absolute path of a file, found "${relative ?? ''}"`);
+  return all;
+};
+
 /** The keys of create.conf and what their values may be. */
 const keys = {
   TEMPLATE: word,
@@ -87,6 +96,9 @@ const keys = {
   ...Object.fromEntries(Object.values(limitParsers).map(({ conf, parse }) => [conf, parse])),
   ENABLE: yesNo,
   START: yesNo,
+  SSH_KEY: paths,
+  POST_INSTALL: (text: string) => paths(text)[0],
+  PRIVILEGED: yesNo,
 };
 /** What `create` takes when it is not told otherwise. */
 export interface CreateDefaults {
@@ -96,6 +108,10 @@ export interface CreateDefaults {
   nameserver?: string;
   enable?: boolean;
   start?: boolean;
+  /** Files on the master: public keys for root, and a script to run in it once. */
+  sshKeyFiles?: string[];
+  postInstallFile?: string;
+  privileged?: boolean;
   limits: Limits;
 }
 
@@ -126,6 +142,9 @@ export function parseCreate(text: string, file: string): CreateDefaults {
     NAMESERVER: 'nameserver',
     ENABLE: 'enable',
     START: 'start',
+    SSH_KEY: 'sshKeyFiles',
+    POST_INSTALL: 'postInstallFile',
+    PRIVILEGED: 'privileged',
   };
   const limits = Object.fromEntries(Object.entries(limitParsers).map(([key, { conf }]) => [conf, key]));
   const pick = (map: Record<string, string>) =>

@@ -93,6 +93,14 @@ const schema = z.strictObject({
     .transform((text) => text.split(/[\s,]+/).filter(Boolean)),
   /** The hour in which each host looks what its vservers could upgrade; -1: never. */
   PACKAGE_CHECK_HOUR: z.coerce.number().int().min(-1).max(23).default(3),
+  TEMPLATE_KEYRING: z.union([z.literal(''), absolute]).default(''),
+  TEMPLATE_UBUNTU_MIRROR: z
+    .string()
+    .regex(/^[a-z]+:\/\/\S+$/, 'an address such as http://archive.ubuntu.com/ubuntu')
+    .default(
+      process.arch === 'x64' ? 'http://archive.ubuntu.com/ubuntu' : 'http://ports.ubuntu.com/ubuntu-ports',
+    ),
+  TEMPLATE_UBUNTU_KEYRING: path('/usr/share/keyrings/ubuntu-archive-keyring.gpg'),
   MTU: z.coerce.number().int().min(1280).max(9216).default(1500),
   BROKER_LISTEN: addresses('127.0.0.1:1883'),
   BROKER_PLAIN_OUTSIDE: z.enum(['yes', 'no']).default('no'),

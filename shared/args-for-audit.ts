@@ -1,4 +1,4 @@
-const SECRET = /^(secret|password|stdin|token)$/i;
+const SECRET = /^(secret|password|stdin|token|script|postInstall)$/i;
 const MOST = 2048;
 const bytesOf = (text: string): number => Buffer.byteLength(text);
 

@@ -34,8 +34,12 @@ export function register(program: Command): void {
         ],
         ['cpu', config.limits.cpu === undefined ? 'unlimited' : `${config.limits.cpu} cores`],
         ['processes', String(config.limits.procs ?? 'unlimited')],
+        ['user ids', config.idmap === 0 ? 'privileged: those of the host' : undefined],
         ['epoch', String(state.epoch)],
-        ['source', config.source],
+        [
+          'source',
+          `${config.source}${config.template ? `, template ${config.template.name} ${config.template.sha256.slice(0, 12)}` : ''}`,
+        ],
         ['created', moment(config.created)],
         ['saga', state.saga],
         ['error', state.error],

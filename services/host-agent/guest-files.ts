@@ -1,5 +1,5 @@
 import { constants } from 'node:fs';
-import { type FileHandle, open, readdir, rename, unlink } from 'node:fs/promises';
+import { type FileHandle, mkdir, open, readdir, rename, unlink } from 'node:fs/promises';
 import { VsError } from '../../shared/errors.ts';
 
 const { O_DIRECTORY, O_RDONLY, O_NOFOLLOW, O_NONBLOCK, O_CREAT, O_EXCL, O_WRONLY } = constants;
@@ -25,6 +25,20 @@ async function openInside(rootfs: string, path: string): Promise<FileHandle> {
     }
   }
   return handle;
+}
+
+/** Makes a directory of a guest's tree where there is none, of the guest's root; a link of the guest is not followed. */
+export async function makeGuestDirectory(rootfs: string, path: string, mode: number): Promise<void> {
+  const parts = path.split('/').filter(Boolean);
+  const last = parts.pop() ?? '';
+  const parent = await openInside(rootfs, parts.join('/'));
+  try {
+    await mkdir(`/proc/self/fd/${parent.fd}/${last}`, { mode }).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EEXIST') throw error;
+    });
+  } finally {
+    await parent.close();
+  }
 }
 
 /** Writes a file in a guest's tree in the place of what was there, also of a symbolic link that leads out: the old or the new one is whole. */

@@ -2,8 +2,15 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { VserverConfig } from '../../shared/contract/vserver.ts';
+import { VsError } from '../../shared/errors.ts';
 import { run } from '../../shared/run.ts';
-import { guestNames, readGuestFile, removeGuestFiles, writeGuestFile } from './guest-files.ts';
+import {
+  guestNames,
+  makeGuestDirectory,
+  readGuestFile,
+  removeGuestFiles,
+  writeGuestFile,
+} from './guest-files.ts';
 
 type Who = Pick<VserverConfig, 'name' | 'domain' | 'address' | 'address6'>;
 
@@ -88,12 +95,47 @@ async function renewHostKeys(rootfs: string, name: string): Promise<void> {
   }
 }
 
+/** What is random in a guest, and would be the same in two of them: seeds of the kernel, the key of credentials (systemd). */
+async function dropSeeds(rootfs: string): Promise<void> {
+  await removeGuestFiles(rootfs, 'var/lib/systemd', /^(random-seed|credential\.secret)$/);
+  await removeGuestFiles(rootfs, 'var/lib/urandom', /^random-seed$/);
+}
+
+/** Host keys of its own; what could not be made is no reason to stop, and said. */
+async function tryHostKeys(rootfs: string, name: string): Promise<string | undefined> {
+  try {
+    await renewHostKeys(rootfs, name);
+  } catch (error) {
+    return `it has no ssh host keys: ${error instanceof Error ? error.message : String(error)}; make them inside with: ssh-keygen -A`;
+  }
+  return undefined;
+}
+
+/** Adds public keys to root's authorized_keys (0600), whether or not an ssh server is there; those that are in it already are not doubled. */
+export async function authorize(rootfs: string, keys: string[]): Promise<void> {
+  if (keys.length === 0) return;
+  await makeGuestDirectory(rootfs, 'root', 0o700);
+  await makeGuestDirectory(rootfs, 'root/.ssh', 0o700);
+  const file = 'root/.ssh/authorized_keys';
+  const now = await readGuestFile(rootfs, file);
+  if (now === undefined && (await guestNames(rootfs, 'root/.ssh')).includes('authorized_keys'))
+    throw new VsError(
+      'refused',
+      `/${file} of the guest is no plain file of at most 64 kB, so no key is added`,
+    );
+  const had = (now ?? '').split('\n').filter(Boolean);
+  const all = [...had, ...keys.filter((key) => !had.includes(key))];
+  await writeGuestFile(rootfs, file, `${all.join('\n')}\n`, 0o600);
+}
+
 /** A guest from a template: host name, hosts, resolver, and a machine id that it makes at its first start. */
-export async function personalise(rootfs: string, config: VserverConfig): Promise<void> {
+export async function personalise(rootfs: string, config: VserverConfig): Promise<string | undefined> {
   await writeNames(rootfs, config);
   await writeResolver(rootfs, config);
   await removeGuestFiles(rootfs, 'var/lib/dbus', /^machine-id$/);
   await writeGuestFile(rootfs, 'etc/machine-id', '');
+  await dropSeeds(rootfs);
+  return tryHostKeys(rootfs, config.name); // a tarball of a machine that ran has keys, which each of its vservers would share
 }
 
 /**
@@ -111,6 +153,7 @@ export async function reidentify(
     await removeGuestFiles(rootfs, 'var/lib/dbus', /^machine-id$/);
     await writeGuestFile(rootfs, 'etc/machine-id', '');
     await writeResolver(rootfs, config);
+    await dropSeeds(rootfs);
   }
   if (fresh || !same) {
     try {
@@ -121,11 +164,5 @@ export async function reidentify(
       return error instanceof Error ? error.message : String(error);
     }
   }
-  if (!fresh) return undefined;
-  try {
-    await renewHostKeys(rootfs, config.name);
-  } catch (error) {
-    return `it has no ssh host keys: ${error instanceof Error ? error.message : String(error)}; make them inside with: ssh-keygen -A`;
-  }
-  return undefined;
+  return fresh ? tryHostKeys(rootfs, config.name) : undefined;
 }

@@ -10,7 +10,7 @@ import { unseal } from '../../shared/seal.ts';
 import type { Call, Context } from '../../shared/service.ts';
 import { readJson, writeJson } from '../../shared/store.ts';
 import { fillBusybox } from './busybox.ts';
-import { personalise, reidentify } from './identity.ts';
+import { authorize, personalise, reidentify } from './identity.ts';
 import { fetchTemplate, unpack } from './template-cache.ts';
 
 /** A guest's ping with cap_net_raw cannot be executed where net_raw is dropped; ping_group_range lets it work without. */
@@ -73,7 +73,9 @@ export async function install(
   await chmod(tree, 0o711); // the guest's root passes through to the runtime's own files, and reads nothing
   if (source.kind === 'staged') {
     call.progress({ message: 'making it one of its own' });
-    const { note } = await adapt(context, paths, { ...args, fresh: true });
+    const { name, saga } = args;
+    const { note } = await adapt(context, paths, { name, saga, config, fresh: true });
+    await authorize(rootfs, args.sshKeys ?? []);
     return { ...(await measure(tree, config)), ...(note === undefined ? {} : { note }) };
   }
   await rm(rootfs, { recursive: true, force: true });
@@ -90,7 +92,8 @@ export async function install(
   await chmod(rootfs, 0o755);
   for (const file of ['firewall.conf', 'monitor.conf'])
     await copyFile(join(context.settings.CONFIG_DIR, file), join(tree, file)).catch(() => undefined);
-  await personalise(rootfs, config);
+  const note = await personalise(rootfs, config);
+  await authorize(rootfs, args.sshKeys ?? []);
   await writeJson(join(tree, 'vserver.json'), vserverConfig, config);
-  return measure(tree, config);
+  return { ...(await measure(tree, config)), ...(note === undefined ? {} : { note }) };
 }

@@ -4,7 +4,10 @@ import { id, ts } from '../../shared/contract/names.ts';
 import { VsError } from '../../shared/errors.ts';
 import { readJson, removeFileDurable, writeJson } from '../../shared/store.ts';
 
-const lock = z.strictObject({ version: z.literal(1), saga: id, until: ts });
+/** What became of the script that a saga runs once; without a code it was begun and its end is not known. */
+const script = z.strictObject({ code: z.int().optional(), tail: z.string().optional() });
+type Script = z.infer<typeof script>;
+const lock = z.strictObject({ version: z.literal(1), saga: id, until: ts, script: script.optional() });
 
 /** Holds of vservers by sagas, on disk so that they outlive the agent. A hold ends by itself at `until`. */
 export function openLocks(stateDirectory: string) {
@@ -26,6 +29,17 @@ export function openLocks(stateDirectory: string) {
     async take(name: string, saga: string, ttl: number): Promise<void> {
       await this.require(name, saga);
       await writeJson(file(name), lock, { version: 1, saga, until: Date.now() + ttl });
+    },
+    /** What is known of the script of the saga that holds it. Throws 'conflict' when that saga does not. */
+    async script(name: string, saga: string): Promise<Script | undefined> {
+      if ((await holder(name)) !== saga) throw new VsError('conflict', `saga ${saga} does not hold ${name}`);
+      return (await readJson(file(name), lock))?.script;
+    },
+    /** Keeps what is known of it, as long as the hold; durable when it returns. */
+    async keepScript(name: string, saga: string, now: Script): Promise<void> {
+      const held = await readJson(file(name), lock);
+      if (held?.saga !== saga) throw new VsError('conflict', `saga ${saga} does not hold ${name}`);
+      await writeJson(file(name), lock, { ...held, script: now });
     },
     async drop(name: string, saga: string): Promise<void> {
       if ((await holder(name)) === saga) await removeFileDurable(file(name));

@@ -18,6 +18,7 @@ import { publishInfo } from './host-info.ts';
 import { adapt, install } from './install.ts';
 import { openLocks } from './locks.ts';
 import { createLimits } from './limits/limits.ts';
+import { postInstall } from './post-install.ts';
 import { lxcDriver } from './lxc.ts';
 import { createRuntime } from './runtime.ts';
 import { clearStale } from './stale.ts';
@@ -129,6 +130,7 @@ export function service(context: Context): Service {
       'host-agent.note': ({ name, upgrades, security }) => nothing(states.note(name, { upgrades, security })),
       'host-agent.unlock': ({ name, saga }) => nothing(commands.unlock(name, saga)),
       'host-agent.install': (args, call) => install(context, paths, args, call),
+      'host-agent.post-install': (args, call) => postInstall({ context, paths, lxc, locks }, args, call),
       'host-agent.adapt': (args) => adapt(context, paths, args),
       'host-agent.ownership': async (args) => ({ records: await ownershipsOf(settings, args) }),
       'host-agent.prepare': ({ name, saga, label }) => nothing(commands.prepare(name, saga, label)),

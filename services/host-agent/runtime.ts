@@ -12,8 +12,9 @@ import { readJson, writeFileIfChanged } from '../../shared/store.ts';
 import { beginConsole, forgetConsole } from './console.ts';
 import { doom, freezeNow, notFrozen, thawDoomed, thawNow } from './freezer.ts';
 import type { LimitsOfHost } from './limits/limits.ts';
+import { readGuestFile } from './guest-files.ts';
 import type { Lxc } from './lxc.ts';
-import { type Init, lxcConfig } from './lxc-config.ts';
+import { IMAGE_INIT, IMAGE_STOP, type Init, lxcConfig } from './lxc-config.ts';
 import { type Mounting, mountWaiting } from './mounting.ts';
 import { hasEnded, livingOf, payloadOf, stillThere } from './proof.ts';
 
@@ -28,6 +29,7 @@ const SPARES = 4;
 const exists = async (path: string) => (await lstat(path).catch(() => undefined)) !== undefined;
 
 async function initOf(rootfs: string): Promise<Init> {
+  if (await exists(join(rootfs, IMAGE_INIT))) return 'image';
   for (const path of ['usr/lib/systemd/systemd', 'lib/systemd/systemd'])
     if (await exists(join(rootfs, path))) return 'systemd';
   const target = await readlink(join(rootfs, 'sbin/init')).catch(() => '');
@@ -78,6 +80,8 @@ export function createRuntime(context: Context, paths: Paths, lxc: Lxc, limits: 
   }
   async function configOf(config: VserverConfig, net: Attachment, rootfs: string): Promise<string> {
     const { name } = config;
+    const init = await initOf(rootfs);
+    const stop = init === 'image' ? (await readGuestFile(rootfs, IMAGE_STOP))?.trim() : undefined;
     return lxcConfig(
       config,
       net,
@@ -89,7 +93,7 @@ export function createRuntime(context: Context, paths: Paths, lxc: Lxc, limits: 
         preStart: join(hooks, 'pre-start'),
         seccomp: fileURLToPath(new URL('./no-subvolumes.seccomp', import.meta.url)),
       },
-      { ...(await limits.ofHost()), init: await initOf(rootfs) },
+      { ...(await limits.ofHost()), init, stop },
     );
   }
 

@@ -97,6 +97,7 @@ export function createStates(
       uuid: config.uuid,
       limits: config.limits,
       ...(config.boot ? { boot: config.boot } : {}),
+      ...(config.template ? { template: config.template } : {}),
       ...(now?.pid ? { pid: now.pid } : {}),
       ...(now ? { since: now.since } : {}),
       ...(saga ? { saga } : {}),

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { mkdir, open, rename, rm, stat } from 'node:fs/promises';
+import { mkdir, open, readdir, rename, rm, stat, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { VsError } from '../../shared/errors.ts';
@@ -29,6 +29,18 @@ async function* cutOffIs(body: AsyncIterable<Uint8Array>, name: string): AsyncIt
   }
 }
 
+/** An archive that no vserver was made from for so long (ms) goes when another one comes. */
+const UNUSED_MS = 30 * 86_400_000;
+
+/** Removes archives that were not used for long, and half of ones that a former life was fetching. */
+export async function pruneCache(cache: string, now = Date.now()): Promise<void> {
+  for (const name of await readdir(cache)) {
+    const file = join(cache, name);
+    const { mtimeMs } = (await stat(file).catch(() => undefined)) ?? { mtimeMs: now };
+    if (now - mtimeMs > (name.endsWith('.tmp') ? 86_400_000 : UNUSED_MS)) await rm(file, { force: true });
+  }
+}
+
 /** The archive of a template in this host's cache, fetched when missing. What does not have the checksum is never used. */
 export async function fetchTemplate(
   cache: string,
@@ -39,7 +51,10 @@ export async function fetchTemplate(
   await mkdir(cache, { recursive: true, mode: 0o700 });
   const file = join(cache, want.sha256);
   if (await stat(file).catch(() => undefined)) {
-    if ((await sha256Of(file, signal)) === want.sha256) return file;
+    if ((await sha256Of(file, signal)) === want.sha256) {
+      await utimes(file, new Date(), new Date());
+      return file;
+    }
     await rm(file, { force: true });
   }
   const temporary = `${file}.${process.pid}.${Date.now()}.tmp`;
@@ -77,6 +92,7 @@ export async function fetchTemplate(
       );
     await handle.sync();
     await rename(temporary, file);
+    await pruneCache(cache);
     return file;
   } finally {
     await handle.close();

@@ -28,7 +28,7 @@ export interface Agents {
 export type MortalAgents = Agents & { giveUp(saga: string, host: string): void };
 
 /** Work that may take long and ends by itself when the saga is aborted; all else is waited for. */
-const cancelled = new Set<CommandName>(['host-agent.install', 'template.ensure']);
+const cancelled = new Set<CommandName>(['host-agent.install', 'host-agent.post-install', 'template.ensure']);
 
 /**
  * Asks agents with ids that stay the same over a restart of the orchestrator, so that work in flight is joined.

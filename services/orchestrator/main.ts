@@ -15,6 +15,7 @@ import type { Deciding, Planned } from './plans/planned.ts';
 import { openPool } from './pool.ts';
 import { openRemoved } from './removed.ts';
 import { sagaRunner } from './runner.ts';
+import { withoutScript } from './sagas/post-install.ts';
 import { trashOf } from './trash.ts';
 
 /** So long (ms) what the hosts said last is waited for at the start; a host that never was there says nothing. */
@@ -69,7 +70,8 @@ export function service(context: Context): Service {
         if (args.dryRun === true) planned.over = over.id; // else it has ended by now
         planned.title += `; the ${over.kind} ${over.id} that waits for that host is ended`;
       }
-      return answer(sagas.begin(planned, { ...args }, call.issuer, args.dryRun === true), args.wait);
+      const shown = planned.args ?? { ...args };
+      return answer(sagas.begin(planned, shown, call.issuer, args.dryRun === true), args.wait);
     };
 
   /** Clears the topics of sagas that were pruned while the broker was away: it says all that it has once. */
@@ -124,6 +126,13 @@ export function service(context: Context): Service {
       },
       'orchestrator.move': begin('move'),
       'orchestrator.create': begin('create'),
+      'orchestrator.origins': async ({ template }) => {
+        await resumed.promise;
+        const from = pool.all().filter((one) => one.template?.name === template);
+        return {
+          vservers: from.map(({ host, name, template: was }) => ({ host, name, sha256: was?.sha256 })),
+        };
+      },
       'orchestrator.remove': begin('remove'),
       'orchestrator.get': begin('get'),
       'orchestrator.put': begin('put'),
@@ -149,7 +158,7 @@ export function service(context: Context): Service {
       'orchestrator.saga': async ({ id }) => {
         await resumed.promise;
         const { saga, journal } = sagas.show(id);
-        return { saga, journal: journal.map((line) => ({ ...line })) };
+        return { saga, journal: journal.map((line) => withoutScript({ ...line })) };
       },
       'orchestrator.abort': async ({ id }, call) => {
         await resumed.promise;

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { mkdir, open, readdir, rename, stat, unlink } from 'node:fs/promises';
 import { basename, join } from 'node:path';
@@ -7,6 +7,7 @@ import { type Template, template } from '../../shared/contract/template.ts';
 import { VsError } from '../../shared/errors.ts';
 import { start } from '../../shared/run.ts';
 import { readJson, removeFileDurable, writeJson } from '../../shared/store.ts';
+import { suites } from './suites.ts';
 
 /** NAME.json beside the tarball: the template, and the tarball's file name. */
 const record = template.extend({ file: z.string() });
@@ -71,14 +72,36 @@ export async function hashOf(file: string): Promise<string> {
   return hash.digest('hex');
 }
 
-/** Puts a whole tarball in its place: first the tarball, then the record that makes it a template. */
-export async function place(directory: string, temporary: string, one: Record_): Promise<Template> {
-  const before = await find(directory, one.name);
-  await rename(temporary, join(directory, one.file));
+/**
+ * Puts a whole tarball in its place: first the tarball, then the record that makes it a template. One that is replaced is
+ * whole until then: the new tarball lies beside it.
+ */
+export async function place(directory: string, temporary: string, wanted: Record_): Promise<Template> {
+  const before = await find(directory, wanted.name);
+  const beside = before?.file === wanted.file;
+  const file = beside ? besideName(wanted) : wanted.file;
+  const one = { ...wanted, file };
+  await rename(temporary, join(directory, file));
   await writeJson(join(directory, `${one.name}.json`), record, one);
-  if (before && before.file !== one.file) await removeFileDurable(join(directory, before.file));
+  if (before && before.file !== file) await removeFileDurable(join(directory, before.file));
   return publicOf(one);
 }
+/** A file name that no template has by itself. */
+const besideName = ({ name, sha256, file }: Record_) =>
+  `${name}@${sha256.slice(0, 12)}${extensionOf(file) ?? ''}`;
+
+/** Removes what a life that was cut off left of a template: half-written tarballs, and whole ones that no record names. Only under its lock. */
+export async function sweep(directory: string, name: string): Promise<void> {
+  const known = await readJson(join(directory, `${name}.json`), record).catch(() => undefined);
+  const escaped = name.replaceAll('.', String.raw`\.`);
+  const ours = new RegExp(`^(?:\\.${escaped}\\.[0-9a-f]{12}\\.tmp|${escaped}@[0-9a-f]{12}\\..*)$`);
+  for (const file of await readdir(directory))
+    if (ours.test(file) && file !== known?.file) await unlink(join(directory, file)).catch(() => undefined);
+}
+
+/** The path of a file of a template while it is being written. */
+export const temporaryIn = (directory: string, name: string): string =>
+  join(directory, `.${name}.${randomBytes(6).toString('hex')}.tmp`);
 
 /** Removes a template. */
 export async function remove(directory: string, name: string): Promise<void> {
@@ -91,11 +114,8 @@ export async function remove(directory: string, name: string): Promise<void> {
 /** What to say of a source that is nothing known. */
 export async function unknownSentence(directory: string, source: string): Promise<string> {
   const names = (await list(directory)).map((one) => one.name);
-  return `there is no template ${source}; there are busybox${names.map((name) => `, ${name}`).join('')}, the suites ${suites.join(', ')}, and paths of tarballs on the master`;
+  return `there is no template ${source}; there are busybox${names.map((name) => `, ${name}`).join('')}, the suites ${suites.join(', ')}, paths of tarballs on the master, and oci:FILE for an OCI image archive there`;
 }
-
-/** Suites that mmdebstrap can build. */
-export const suites = ['bullseye', 'bookworm', 'trixie', 'forky', 'sid', 'focal', 'jammy', 'noble'];
 
 /**
  * Does the work while no other process works on the same name. The lock is held by a child of ours (flock on a file),
@@ -116,6 +136,7 @@ export async function locked<T>(directory: string, name: string, work: () => Pro
       holder.stdin?.on('error', () => undefined);
       holder.stdin?.write('locked\n'); // cat says it back once flock has the lock
     });
+    await sweep(directory, name);
     return await work();
   } finally {
     holder.stdin?.end();

@@ -25,6 +25,9 @@ export const ipv6 = z.ipv6();
 export const mac = z
   .string()
   .regex(/^[0-9a-f][02468ace](:[0-9a-f]{2}){5}$/, 'a unicast MAC address such as 02:1a:2b:3c:4d:5e');
+/** A line of authorized_keys with a public key: options of sshd(8), the kind, the key, a comment. No control characters. */
+export const sshKeyLine =
+  /^(?:[^\p{Cc}]+ )?(?:ssh-(?:ed25519|rsa)|ecdsa-sha2-nistp(?:256|384|521)|sk-(?:ssh-ed25519|ecdsa-sha2-nistp256)@openssh\.com) AAAA[A-Za-z0-9+/]+={0,2}(?: [^\p{Cc}]*)?$/u;
 /** Bytes, a whole number. */
 export const bytes = z.int().min(0);
 /** Epoch milliseconds. */

@@ -5,8 +5,9 @@ import { limitChanges } from './limits.ts';
 import { empty, hostName, id, ipv4, ipv6, name, ts } from './names.ts';
 import { sagaState } from './saga.ts';
 import { copyInfo, trashEntry } from './snapshot.ts';
+import { templateName, templateVserver } from './template.ts';
 import { transport } from './transfer.ts';
-import { runState } from './vserver.ts';
+import { runState, sshKeys } from './vserver.ts';
 
 /** One row of `vs scan --json`. An offline host has a row of its own with vserver null; its vservers are `unknown`. */
 export const scanRow = z.object({
@@ -20,6 +21,15 @@ export const scanRow = z.object({
 });
 export type ScanRow = z.infer<typeof scanRow>;
 
+/** The longest post-install script (bytes): it stands in a journal, and goes sealed to a host. */
+export const MOST_SCRIPT = 65_536;
+const script = z
+  .string()
+  .max(MOST_SCRIPT)
+  .refine(
+    (text) => new TextEncoder().encode(text).length <= MOST_SCRIPT,
+    `a script has at most ${MOST_SCRIPT} bytes`,
+  );
 const started = z.object({ saga: id, state: sagaState });
 
 /** What becomes a saga answers as soon as the saga is journaled; with wait: once it has ended (the reply carries the final state). dryRun answers the plan only. */
@@ -87,10 +97,19 @@ export const orchestratorCommands = {
       enable: z.boolean().optional(),
       start: z.boolean().optional(),
       limits: limitChanges.optional(), // null: none, whatever create.conf or the original has
+      sshKeys: sshKeys.optional(), // create.conf's SSH_KEY unless given
+      postInstall: script.optional(), // create.conf's POST_INSTALL unless given; empty: none
+      keep: z.boolean().optional(), // also when that script fails
+      privileged: z.boolean().optional(), // its user ids are those of the host
       dryRun: z.boolean().optional(),
       wait: z.boolean().optional(),
     }),
     started,
+  ),
+  'orchestrator.origins': masterCommand(
+    'the vservers that came from a template, also of hosts that are offline',
+    z.strictObject({ template: templateName }),
+    z.object({ vservers: z.array(templateVserver) }),
   ),
   'orchestrator.remove': masterCommand(
     'remove a stopped vserver (to the trash)',

@@ -40,6 +40,7 @@ export const sagaState = z.looseObject({
   issuer: z.string().optional(),
   started: ts,
   ended: ts.optional(),
+  summary: z.array(z.object({ what: z.string(), text: z.string() })).optional(), // what it will do, for people
   bytes: bytes.optional(), // sent
   way: z.string().optional(), // what copies: "btrfs-send over TLS"
   estimateMs: z.number().optional(), // how long it should take, at its beginning

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { certificateInfo, certificatePem, certificateRequest } from './authority.ts';
 import { type CommandSpec, hostCommand } from './command.ts';
 import { limitChanges, limitReport, limits } from './limits.ts';
-import { bytes, empty, epoch, hostName, id, ipv4, ipv6, mac, name, ts, label } from './names.ts';
+import { bytes, empty, epoch, hostName, id, ipv4, ipv6, label, mac, name, sshKeyLine, ts } from './names.ts';
 
 /**
  * When it starts and stops with the others of its host: lower orders start first and stop last, those without one start last.
@@ -31,10 +31,12 @@ export const vserverConfig = z.looseObject({
   enabled: z.boolean(),
   boot: bootPlan.optional(),
   limits: limits.default({}),
-  /** The start of this vserver's range of user ids on the host, 65536 long. */
-  idmap: z.int().default(100000),
+  /** The start of this vserver's range of user ids on the host, 65536 long; 0: privileged, its ids are those of the host. */
+  idmap: z.int().min(0).default(100000),
   /** What the template was, for people. */
   source: z.string().default(''),
+  /** The template that it was made from, as it was then. */
+  template: z.object({ name: z.string(), sha256: z.string() }).optional(),
   created: ts,
 });
 export type VserverConfig = z.infer<typeof vserverConfig>;
@@ -56,6 +58,7 @@ export const vserverState = z.looseObject({
   uuid: z.uuid(),
   limits,
   boot: bootPlan.optional(),
+  template: z.object({ name: z.string(), sha256: z.string() }).optional(), // it was made from
   pid: z.int().optional(), // of its init, as the host sees it
   since: ts.optional(),
   saga: id.optional(), // that has it locked
@@ -87,6 +90,12 @@ export type Ownership = z.infer<typeof ownership>;
 /** `vs/1/master/removed/{uuid}`: the last owner of a vserver, and its epoch. Who has it with a lower one gives way. */
 export const removedVserver = z.looseObject({ uuid: z.uuid(), name, host: hostName, epoch, ts });
 export type RemovedVserver = z.infer<typeof removedVserver>;
+
+/** Lines for root's authorized_keys (sshd(8)): one public key each. */
+export const sshKeys = z
+  .array(z.string().max(16_384).regex(sshKeyLine, 'a public ssh key, such as "ssh-ed25519 AAAA... anna"'))
+  .max(100)
+  .refine((keys) => keys.join('\n').length <= 65_536, 'all ssh keys together are at most 64 kB');
 
 const named = z.strictObject({ name });
 const sagaStep = z.strictObject({ name, saga: id });
@@ -189,14 +198,25 @@ export const hostAgentCommands = {
   ),
   'host-agent.unlock': hostCommand('end a hold', sagaStep),
   'host-agent.install': hostCommand(
-    'fill the staging tree of this saga from a source and write vserver.json',
-    z.strictObject({ name, saga: id, source: installSource, config: vserverConfig }),
+    "fill the staging tree of this saga from a source and write vserver.json; sshKeys are added to root's authorized_keys",
+    z.strictObject({
+      name,
+      saga: id,
+      source: installSource,
+      config: vserverConfig,
+      sshKeys: sshKeys.optional(),
+    }),
     z.object({ bytes, files: z.int(), note: z.string().optional() }),
   ),
   'host-agent.adapt': hostCommand(
     'a staged tree becomes the vserver of this configuration: vserver.json, host name, hosts; fresh: machine id and ssh host keys are new ones. note: what could not be changed inside',
     z.strictObject({ name, saga: id, config: vserverConfig, fresh: z.boolean() }),
     z.object({ note: z.string().optional() }),
+  ),
+  'host-agent.post-install': hostCommand(
+    'run a script (sealed for the host) once inside the running vserver that a saga makes; its output is kept on the host, and comes as progress {message, output}',
+    z.strictObject({ name, saga: id, script: z.string().max(120_000), timeout: z.int().min(1) }),
+    z.object({ code: z.int(), log: z.string(), tail: z.string() }), // the last lines of its output
   ),
   'host-agent.ownership': hostCommand(
     'every ownership record that this host has of a name or a uuid, also those that it gave up and whose files are gone',

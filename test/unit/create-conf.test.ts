@@ -50,6 +50,11 @@ test.each([
   ['# inside quotes', 'TEMPLATE="/a # b.tar"\n', { source: '/a # b.tar', limits: {} }],
   ['# inside a word', 'TEMPLATE=/a#b.tar # c\n', { source: '/a#b.tar', limits: {} }],
   ['nothing is run', 'TEMPLATE=$(touch /tmp/x)\n', { source: '$(touch /tmp/x)', limits: {} }],
+  [
+    'files of the master',
+    'SSH_KEY="/root/a.pub /root/b.pub"\nPOST_INSTALL=/etc/x\nPRIVILEGED=yes\n',
+    { sshKeyFiles: ['/root/a.pub', '/root/b.pub'], postInstallFile: '/etc/x', privileged: true, limits: {} },
+  ],
   ['sizes', 'MEMORY=1.5G\n', { limits: { memory_bytes: 1.5 * 1024 ** 3 } }],
   [
     'every limit',
@@ -88,6 +93,7 @@ ENABLE=maybe
 NAMESERVER=here
 TEMPLATE=
 DOMAIN="open
+SSH_KEY=/a b
 `);
   expect(error.code).toBe('usage');
   expect(error.message.split('\n')).toEqual([
@@ -96,13 +102,14 @@ DOMAIN="open
     'create.conf:6: expected KEY=value, found "export CPU=1"',
     'create.conf:7: expected KEY=value, found "just words"',
     'create.conf:8: expected KEY=value, found "=value"',
-    'create.conf:9: unknown key VLAN; known are TEMPLATE, HOST, DOMAIN, NAMESERVER, MEMORY, SWAP, DISK, TMP, PROCS, CPU, CPU_WEIGHT, IO_READ, IO_WRITE, NET_IN, NET_OUT, ENABLE, START',
+    'create.conf:9: unknown key VLAN; known are TEMPLATE, HOST, DOMAIN, NAMESERVER, MEMORY, SWAP, DISK, TMP, PROCS, CPU, CPU_WEIGHT, IO_READ, IO_WRITE, NET_IN, NET_OUT, ENABLE, START, SSH_KEY, POST_INSTALL, PRIVILEGED',
     'create.conf:10: MEMORY: expected a size such as 512M or 2G, found "much"',
     'create.conf:11: CPU: expected cores such as 0.8 or 8/10, found "none"',
     'create.conf:12: ENABLE: expected yes or no, found "maybe"',
     'create.conf:13: NAMESERVER: expected IP addresses, found "here"',
     'create.conf:14: TEMPLATE: the value is empty',
     'create.conf:15: DOMAIN: a quote is not closed',
+    'create.conf:16: SSH_KEY: expected the absolute path of a file, found "b"',
   ]);
 });
 

@@ -12,7 +12,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { hostsText, reidentify } from '../../services/host-agent/identity.ts';
+import { hostsText, personalise, reidentify } from '../../services/host-agent/identity.ts';
 import type { VserverConfig } from '../../shared/contract/vserver.ts';
 
 const was: VserverConfig = {
@@ -82,6 +82,9 @@ describe('a guest that becomes another one', () => {
     writeFileSync(join(root, 'etc/ssh/ssh_host_ed25519_key'), 'OLD KEY');
     writeFileSync(join(root, 'etc/ssh/ssh_host_ed25519_key.pub'), 'OLD KEY');
     writeFileSync(join(root, 'etc/ssh/sshd_config'), 'mine');
+    mkdirSync(join(root, 'var/lib/systemd'));
+    for (const file of ['random-seed', 'credential.secret', 'mine'])
+      writeFileSync(join(root, 'var/lib/systemd', file), 'OLD');
   });
   afterEach(() => rmSync(root, { recursive: true, force: true }));
 
@@ -93,6 +96,7 @@ describe('a guest that becomes another one', () => {
     expect(read('etc/resolv.conf')).toBe('search lab.example\nnameserver 10.60.10.1\n');
     expect(read('etc/machine-id')).toBe('');
     expect(readdirSync(join(root, 'var/lib/dbus'))).toEqual([]);
+    expect(readdirSync(join(root, 'var/lib/systemd'))).toEqual(['mine']);
     expect(readdirSync(join(root, 'etc/ssh')).sort()).toEqual([
       'ssh_host_ed25519_key',
       'ssh_host_ed25519_key.pub',
@@ -105,12 +109,20 @@ describe('a guest that becomes another one', () => {
     expect(derived).toContain('root@web2');
   });
 
+  test('one from a tarball of a machine that ran shares neither keys nor seeds with it', async () => {
+    expect(await personalise(root, now)).toBeUndefined();
+    expect(read('etc/ssh/ssh_host_ed25519_key')).toMatch(/^-----BEGIN OPENSSH PRIVATE KEY/);
+    expect(readdirSync(join(root, 'var/lib/systemd'))).toEqual(['mine']);
+    expect(read('etc/machine-id')).toBe('');
+  });
+
   test('a renamed one keeps keys, machine id and resolver', async () => {
     expect(await reidentify(root, { ...was, name: 'web3' }, was, false)).toBeUndefined();
     expect(read('etc/hostname')).toBe('web3\n');
     expect(read('etc/hosts')).toContain('10.60.10.5 web3.lab.example web3\n');
     expect(read('etc/machine-id')).toMatch(/^0123/);
     expect(read('etc/ssh/ssh_host_ed25519_key')).toBe('OLD KEY');
+    expect(read('var/lib/systemd/random-seed')).toBe('OLD');
     expect(read('etc/resolv.conf')).toBe('nameserver 192.0.2.53\n');
   });
 

@@ -50,12 +50,20 @@ const paths = {
   seccomp: new URL('../../services/host-agent/no-subvolumes.seccomp', import.meta.url).pathname,
 };
 const make = (
-  given: { limits?: Limits; net?: Partial<Attachment>; cgroup2?: boolean; init?: Init; config?: object } = {},
+  given: {
+    limits?: Limits;
+    net?: Partial<Attachment>;
+    cgroup2?: boolean;
+    init?: Init;
+    stop?: string;
+    config?: object;
+  } = {},
 ) =>
   lxcConfig({ ...web1, ...given.config, limits: given.limits ?? {} }, { ...net, ...given.net }, paths, {
     layout: layoutOf(given.cgroup2 === false ? 1 : 2),
     disks: ['7:3'],
     init: given.init ?? 'systemd',
+    stop: given.stop,
   });
 /** The values of a key, in order. Every line is `key = value`, which is all that lxc.container.conf(5) knows. */
 function values(text: string, key: string): string[] {
@@ -203,6 +211,35 @@ describe('what a guest is and may not', () => {
     expect(values(make(), 'lxc.mount.auto')).toEqual(['proc:mixed sys:mixed cgroup:mixed']);
   });
 
+  test.each([true, false])(
+    'a privileged one has the ids of the host, no more capabilities, and of its devices only harmless ones (cgroup2 %s)',
+    (cgroup2) => {
+      const text = make({ config: { idmap: 0 }, cgroup2 });
+      const key = cgroup2 ? 'lxc.cgroup2.devices' : 'lxc.cgroup.devices';
+      expect(values(text, 'lxc.idmap')).toEqual([]);
+      expect(values(text, 'lxc.cap.drop')).toEqual(values(make(), 'lxc.cap.drop'));
+      expect(values(text, `${key}.deny`)).toEqual(['a']);
+      expect(text.indexOf(`${key}.deny`)).toBeLessThan(text.indexOf(`${key}.allow`));
+      const allowed = values(text, `${key}.allow`);
+      expect(allowed.filter((one) => one.startsWith('b'))).toEqual(['b *:* m']);
+      expect(allowed).toContain('c 1:3 rwm');
+      expect(keys(make({ cgroup2 }), 'lxc.cgroup')).toEqual([]); // an ordinary one needs none of that
+    },
+  );
+
+  test('the init that was put beside the program of an image is what runs', () => {
+    expect(values(make({ init: 'image' }), 'lxc.init.cmd')).toEqual([
+      '/.vs-tools/tini -- /.vs-tools/busybox sh /.vs-tools/run',
+    ]);
+    const halt = (stop: string) => values(make({ init: 'image', stop }), 'lxc.signal.halt');
+    expect([halt('SIGQUIT'), halt('SIGNONE'), halt('SIGTERM\nlxc.hook.pre-start = x')]).toEqual([
+      ['SIGQUIT'],
+      ['SIGTERM'],
+      ['SIGTERM'],
+    ]);
+    expect(values(make(), 'lxc.init.cmd')).toEqual([]);
+  });
+
   test('hooks: ownership before anything is mounted, the rules of the network before its init', () => {
     const text = make();
     expect(values(text, 'lxc.hook.version')).toEqual(['1']);
@@ -215,6 +252,7 @@ describe('what a guest is and may not', () => {
   test.each([
     ['systemd', 'SIGRTMIN+3'],
     ['busybox', 'SIGUSR2'],
+    ['image', 'SIGTERM'],
     ['other', 'SIGPWR'],
   ] as const)('an init of kind %s is asked to halt by %s', (init, signal) => {
     expect(values(make({ init }), 'lxc.signal.halt')).toEqual([signal]);

@@ -49,6 +49,7 @@ export async function planCopy(deciding: Deciding, args: Args<'orchestrator.copy
       limits: was.limits,
       idmap: was.idmap,
       source: `clone:${args.name}`,
+      ...(was.template ? { template: was.template } : {}),
       created: Date.now(),
     },
     start: args.start ?? false,

@@ -1,14 +1,57 @@
 import { randomUUID } from 'node:crypto';
-import { loadCreate } from '../../../config/create.ts';
+import { readFile, stat } from 'node:fs/promises';
+import { type CreateDefaults, loadCreate } from '../../../config/create.ts';
+import { parseSshKeys } from '../../../config/ssh-keys.ts';
 import type { Args } from '../../../shared/contract/commands.ts';
+import { MOST_SCRIPT } from '../../../shared/contract/orchestrator.ts';
 import { VsError } from '../../../shared/errors.ts';
 import { withChanges } from '../../../shared/limits.ts';
 import { randomMac } from '../sagas/create.ts';
 import { checkAddresses, placeIn, requireFree } from './address.ts';
-import { candidates } from './choose.ts';
+import { beyond, candidates, chooseHost, networkOfAddress } from './choose.ts';
 import { requireLimits } from './limits.ts';
 import { cloneTo, originalOf } from './original.ts';
 import type { Deciding, Planned } from './planned.ts';
+import { sourceOf, summaryOf } from './summary.ts';
+
+/** A file of the master that create.conf names. Throws VsError 'usage'. */
+async function textOf(key: string, file: string): Promise<string> {
+  const say = (why: string) => new VsError('usage', `${key} of create.conf: ${file} ${why}`);
+  const there = await stat(file).catch(() => undefined);
+  if (!there?.isFile()) throw say('is no file on the master');
+  if (there.size > MOST_SCRIPT) throw say(`has more than ${MOST_SCRIPT} bytes`);
+  return readFile(file, 'utf8');
+}
+
+/** The public keys and the script of a new vserver: what the command says, else what create.conf does. */
+async function extras(args: Args<'orchestrator.create'>, defaults: CreateDefaults) {
+  const sshKeys = args.sshKeys ?? [];
+  if (!args.sshKeys)
+    for (const file of defaults.sshKeyFiles ?? []) {
+      const text = await textOf('SSH_KEY', file);
+      try {
+        sshKeys.push(...parseSshKeys(text, file));
+      } catch (error) {
+        throw new VsError('usage', `SSH_KEY of create.conf: ${(error as Error).message}`, { cause: error });
+      }
+    }
+  const file = args.postInstall === undefined ? defaults.postInstallFile : undefined;
+  const postInstall = file ? await textOf('POST_INSTALL', file) : args.postInstall;
+  return {
+    ...(sshKeys.length > 0 ? { sshKeys } : {}),
+    ...(postInstall ? { postInstall, ...(args.keep ? { keep: true } : {}) } : {}),
+  };
+}
+
+/** The arguments as everybody may see them: sagas are read by viewers. */
+function shownArgs(args: Args<'orchestrator.create'>): Record<string, unknown> {
+  const { sshKeys, postInstall, ...rest } = args;
+  return {
+    ...rest,
+    ...(sshKeys ? { sshKeys: sshKeys.length } : {}),
+    ...(postInstall ? { postInstall: `${Buffer.byteLength(postInstall)} bytes` } : {}),
+  };
+}
 
 /** Decides a create; refuses with a sentence before anything is journaled or changed. */
 export async function planCreate(deciding: Deciding, args: Args<'orchestrator.create'>): Promise<Planned> {
@@ -17,25 +60,42 @@ export async function planCreate(deciding: Deciding, args: Args<'orchestrator.cr
   const source = args.source ?? defaults.source;
   if (!source) throw new VsError('usage', 'no source is given, and create.conf has no TEMPLATE');
   requireFree(pool, args.name);
+  const more = await extras(args, defaults);
   const original = await originalOf(deciding, source);
-  const host = args.host ?? defaults.host ?? original?.clone.host ?? (await candidates(deciding))[0];
-  if (!host) throw new VsError('unavailable', 'no host is online', { retryable: true });
+  const from = await sourceOf(deciding, source, original);
+  if (args.dryRun && from.unknown) throw new VsError('not-found', from.text);
+  const limits = withChanges(original?.vserver.limits ?? defaults.limits, args.limits ?? {});
+  const wish = { limits, disk: from.disk };
+  const named = args.host ?? defaults.host;
+  if (named !== undefined) pool.requireHost(named);
+  const hosts = named === undefined ? await candidates(deciding) : [named];
+  const network = await networkOfAddress(deciding, hosts, args.address);
+  const host = named ?? (await chooseHost(deciding, network.name, wish, original?.clone.host));
   const info = pool.requireHost(host);
   requireLimits(info, args.limits ?? {});
-  const { network } = await context.bus.request(host, 'network.match', { address: args.address });
+  const tooMuch = beyond(info, wish);
+  if (tooMuch) throw new VsError('refused', tooMuch);
   const address6 = checkAddresses(pool, network, args);
+  const was =
+    original &&
+    (await context.bus.request(original.clone.host, 'host-agent.show', { name: original.clone.of })).config;
+  const inherited = was?.network === network.name ? was : undefined;
+  const domain = args.domain ?? inherited?.domain ?? defaults.domain ?? network.domain;
+  const nameserver = args.nameserver ?? inherited?.nameserver ?? defaults.nameserver ?? network.nameserver;
+  const privileged = args.privileged ?? (was ? was.idmap === 0 : defaults.privileged === true);
   const config = {
     version: 1 as const,
     uuid: randomUUID(),
     name: args.name,
     ...placeIn(network, args.address, address6, args.prefix),
     mac: randomMac(),
-    domain: args.domain ?? defaults.domain ?? network.domain,
-    nameserver: args.nameserver ?? defaults.nameserver ?? network.nameserver,
+    domain,
+    nameserver,
     enabled: args.enable ?? defaults.enable ?? false,
-    limits: withChanges(original?.vserver.limits ?? defaults.limits, args.limits ?? {}),
-    idmap: 100_000,
+    limits,
+    idmap: privileged ? 0 : was?.idmap || 100_000,
     source,
+    ...(was?.template ? { template: was.template } : {}),
     created: Date.now(),
   };
   const plan = {
@@ -45,14 +105,25 @@ export async function planCreate(deciding: Deciding, args: Args<'orchestrator.cr
     source,
     config,
     start: args.start ?? defaults.start ?? false,
+    ...more,
     ...(original ? { clone: await cloneTo(deciding, original, host) } : {}),
   };
+  const why =
+    args.host !== undefined
+      ? 'as you named it'
+      : defaults.host !== undefined
+        ? 'as create.conf says'
+        : host === original?.clone.host
+          ? `where ${original.clone.of} is`
+          : `the one with most room of ${hosts.join(', ')}`;
   return {
     kind: 'create',
     plan,
     vserver: args.name,
     ...(original ? { also: [original.clone.of] } : {}), // it must not go away meanwhile
     onto: host,
+    args: shownArgs(args),
+    shows: { summary: summaryOf({ plan, network, info, why, from }) },
     title: `${args.name}: new on ${host}, ${args.address} in network ${network.name}, from ${source}`,
   };
 }

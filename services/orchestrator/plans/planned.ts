@@ -17,7 +17,9 @@ export type Planned = Plan & {
   /** A saga that makes way for it: what that one holds is free for it. */
   over?: string;
   /** What else its state shows from the beginning. */
-  shows?: Pick<SagaState, 'way' | 'estimateMs'>;
+  shows?: Pick<SagaState, 'way' | 'estimateMs' | 'summary'>;
+  /** The arguments as everybody may see them, where not all of them may be seen. */
+  args?: Record<string, unknown>;
   /** The host that gets something new by it; refused while that host is evacuated. */
   onto?: string;
 };

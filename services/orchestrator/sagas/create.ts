@@ -7,7 +7,9 @@ import type { Agents } from '../agent.ts';
 import type { Step, StepContext } from '../executor.ts';
 import { groups, size } from '../text.ts';
 import type { Route } from '../passes.ts';
+import type { Output } from '../replay.ts';
 import { type CloneWay, copyTree, endCopy, leaveOriginal, wayOf } from './clone.ts';
+import { keptText, scriptSteps } from './post-install.ts';
 import { addressStep, adoptStep, firstSteps, keep, lockStep, ownStep, stageStep } from './steps.ts';
 
 export interface CreatePlan {
@@ -17,6 +19,12 @@ export interface CreatePlan {
   source: string;
   config: VserverConfig;
   start: boolean;
+  /** Public keys for its root. */
+  sshKeys?: string[];
+  /** A script that runs in it once, after its first start. */
+  postInstall?: string;
+  /** A failure of that script is no reason to undo it. */
+  keep?: boolean;
   /** The vserver that it is a copy of. */
   clone?: {
     of: string;
@@ -64,6 +72,12 @@ async function templateSource(
   return { kind: 'template', name: template, ...served, secret: agents.seal(plan.host, served.secret) };
 }
 
+/** What vserver.json says of the template. */
+function templateOf({ outputs }: StepContext): Pick<VserverConfig, 'template'> {
+  const { template: name, sha256 } = outputs['template'] ?? {};
+  return typeof name === 'string' && typeof sha256 === 'string' ? { template: { name, sha256 } } : {};
+}
+
 /** Has the host fill the staging tree; an offer of the template that ended with the master is made anew. */
 async function fill(agents: Agents, plan: CreatePlan, context: StepContext) {
   for (let attempt = 1; ; attempt++) {
@@ -72,7 +86,13 @@ async function fill(agents: Agents, plan: CreatePlan, context: StepContext) {
       return await agents.ask(
         plan.host,
         'host-agent.install',
-        { name: plan.name, saga: context.id, source, config: plan.config },
+        {
+          name: plan.name,
+          saga: context.id,
+          source,
+          config: { ...plan.config, ...templateOf(context) },
+          ...(plan.sshKeys ? { sshKeys: plan.sshKeys } : {}),
+        },
         context,
         {
           timeoutMs: 3_600_000,
@@ -90,7 +110,8 @@ async function fill(agents: Agents, plan: CreatePlan, context: StepContext) {
 export function createSteps(plan: CreatePlan, agents: Agents): Step[] {
   const { name, host, config } = plan;
   const both = (context: { id: string }) => ({ name, saga: context.id });
-  const { clone } = plan;
+  const { clone, postInstall } = plan;
+  const starts = plan.start || postInstall !== undefined;
   // journals of before the ways had names copied within one host in the step "install"
   const early = clone !== undefined && clone.way === undefined && clone.host === host;
   const steps: (Step | false)[] = [
@@ -106,7 +127,8 @@ export function createSteps(plan: CreatePlan, agents: Agents): Step[] {
           { timeoutMs: 3_600_000, onProgress: (progress) => context.progress(progress) },
         );
         context.say(template ? `${template.name}, ${size(template.bytes)}` : kind);
-        return { kind, ...(template ? { template: template.name, size: template.bytes } : {}) };
+        if (!template) return { kind };
+        return { kind, template: template.name, size: template.bytes, sha256: template.sha256 };
       },
     },
     lockStep(agents, { name, host }),
@@ -147,9 +169,12 @@ export function createSteps(plan: CreatePlan, agents: Agents): Step[] {
         if (clone && early) await endCopy(agents, clone, context);
       },
     },
-    adoptStep(agents, { name, host, downtime: false, configure: !plan.start }),
+    adoptStep(agents, { name, host, downtime: false, configure: !starts }),
     ownStep(agents, { name, host, epoch: 1, back: 'nobody' }),
-    ...(plan.start ? firstSteps(agents, { name, host }) : []),
+    ...(starts ? firstSteps(agents, { name, host }) : []),
+    ...(postInstall === undefined
+      ? []
+      : scriptSteps(agents, { name, host, script: postInstall, keep: plan.keep, stop: !plan.start })),
     {
       name: 'unlock',
       host,
@@ -165,8 +190,8 @@ export function createSteps(plan: CreatePlan, agents: Agents): Step[] {
 }
 
 export const createTexts = (plan: CreatePlan) => ({
-  closing: (): string =>
-    `${plan.name} ${plan.start ? 'runs' : 'is'} on ${plan.host} with ${plan.config.address} in network ${plan.config.network}.${plan.start ? '' : ` Start it with: vs start ${plan.name}`}`,
+  closing: (outputs: Record<string, Output>): string =>
+    `${plan.name} ${plan.start ? 'runs' : 'is'} on ${plan.host} with ${plan.config.address} in network ${plan.config.network}.${plan.start ? '' : ` Start it with: vs start ${plan.name}`}${keptText(outputs)}`,
   failed: (reason: string): string =>
     `${plan.name} was not created: ${reason}. Nothing of it is left on ${plan.host}.`,
 });

@@ -45,6 +45,33 @@ export const newcomers: Record<string, Kind> = {
     steps: ['template', 'lock', 'network', 'stage', 'install', ...own],
     ms: 1200,
   },
+  'create-script': {
+    of: 'create',
+    setting: begins(
+      fc.constant([]),
+      'create',
+      fc
+        .record({
+          start: fc.boolean(),
+          script: among({ postInstall: 'true' }, { postInstall: 'false', keep: true }),
+        })
+        .map(({ start, script }) => ({
+          name: 'web1',
+          address: '10.60.10.5',
+          source: 'busybox',
+          host: 'host1',
+          start,
+          ...script,
+        })),
+    ),
+    commands: [
+      ...commands,
+      ...to('host1', 'host-agent.install', 'host-agent.post-install', 'host-agent.stop'),
+    ],
+    critical: [...critical, ...to('host1', 'host-agent.post-install', 'host-agent.post-install')],
+    steps: ['install', ...own, 'post-install', 'post-install', 'stop'],
+    ms: 2000,
+  },
   copy: {
     setting: begins(
       mostlyRunning,

@@ -4,5 +4,8 @@ import { later } from '../current.ts';
 
 export const service = (): Service => ({
   name: 'template',
-  handlers: { 'template.ensure': () => later('template', 20, () => ({ kind: 'busybox' as const })) },
+  handlers: {
+    'template.look': async () => ({ kind: 'busybox' as const, text: 'busybox' }),
+    'template.ensure': () => later('template', 20, () => ({ kind: 'busybox' as const })),
+  },
 });
