@@ -56,7 +56,8 @@ export function judgeOwnership(vservers: VserverState[], records: Ownership[]): 
 
 /** The starts of the ranges of ids in use: that of new vservers, and those of the ones here. */
 export const idStarts = (configs: Pick<VserverConfig, 'idmap'>[]): number[] => [
-  ...new Set([100_000, ...configs.map((one) => one.idmap)]),
+  // 0: privileged, with the ids of the host on purpose
+  ...new Set([100_000, ...configs.map((one) => one.idmap).filter((start) => start > 0)]),
 ];
 
 export const passwd = (): Promise<string> => readFile('/etc/passwd', 'utf8');
