@@ -19,4 +19,5 @@ if [ -z "${NODE_COMPILE_CACHE:-}" ]; then
   export NODE_COMPILE_CACHE
 fi
 export MALLOC_ARENA_MAX="${MALLOC_ARENA_MAX:-2}" # several MB of every service
+case ${0##*/} in vs-*) exec "$node" "$root/cli/classic/main.ts" "${0##*/}" "$@" ;; esac # the names of 2007
 exec "$node" "$root/cli/main.ts" "$@"

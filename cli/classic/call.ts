@@ -1,0 +1,30 @@
+import { spawnSync } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+
+const cli = fileURLToPath(new URL('../main.ts', import.meta.url));
+
+/** A verb of today ended with another code than 0; what it said stands on standard error already. */
+export class VerbFailed extends Error {
+  readonly code: number;
+  constructor(code: number) {
+    super('');
+    this.code = code;
+  }
+}
+
+/** Runs a verb of `vs` at this terminal. Throws VerbFailed. */
+export function show(argv: string[]): void {
+  const { status } = spawnSync(process.execPath, [cli, ...argv], { stdio: 'inherit' });
+  if (status !== 0) throw new VerbFailed(status ?? 1);
+}
+
+/** Runs a verb of `vs` and answers its `--json`. Throws VerbFailed. */
+export function ask<T>(argv: string[]): T {
+  const { status, stdout } = spawnSync(process.execPath, [cli, ...argv, '--json'], {
+    stdio: ['inherit', 'pipe', 'inherit'],
+    encoding: 'utf8',
+    maxBuffer: 256 * 1024 * 1024,
+  });
+  if (status !== 0) throw new VerbFailed(status ?? 1);
+  return JSON.parse(stdout) as T;
+}
