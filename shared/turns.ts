@@ -9,3 +9,4 @@ export function createTurns() {
     return next;
   };
 }
+export type Turns = ReturnType<typeof createTurns>;
