@@ -11,6 +11,7 @@ interface Seen {
   state: VserverState['state'];
   pid?: number | undefined;
   since: number;
+  /** When the runtime was asked, or a command began to change it; not by the time of day, which may be set anew. */
   asked: number;
 }
 const ASK_AGAIN_MS = 30_000;
@@ -45,9 +46,10 @@ export function createStates(
 
   async function ask(name: string, config: VserverConfig, alive: boolean): Promise<void> {
     const before = seen.get(name);
-    const now = Date.now();
+    const now = performance.now();
+    const since = Date.now();
     if (!alive) {
-      if (before?.state !== 'stopped') seen.set(name, { state: 'stopped', since: now, asked: now });
+      if (before?.state !== 'stopped') seen.set(name, { state: 'stopped', since, asked: now });
       return;
     }
     const same =
@@ -57,7 +59,7 @@ export function createStates(
     if (same) return;
     const info = await lxc.info(name);
     const changed = before?.state !== info.state || before.pid !== info.pid;
-    seen.set(name, { ...info, since: changed ? now : before.since, asked: now });
+    seen.set(name, { ...info, since: changed ? since : before.since, asked: now });
     if (changed && before?.pid !== undefined && info.pid !== undefined && before.pid !== info.pid) {
       bus.event('host-agent', 'rebooted', `${name} was restarted from inside or by hand`, { vserver: name });
       on.restart(config, info.pid);
@@ -67,7 +69,9 @@ export function createStates(
   /** A command is just starting or stopping it, and tells its state itself: asking meanwhile would only slow it down. */
   function isChanging(name: string): boolean {
     const now = seen.get(name);
-    return (now?.state === 'starting' || now?.state === 'stopping') && Date.now() - now.since < ASK_AGAIN_MS;
+    return (
+      (now?.state === 'starting' || now?.state === 'stopping') && performance.now() - now.asked < ASK_AGAIN_MS
+    );
   }
 
   async function stateOf(name: string, config: VserverConfig): Promise<VserverState> {
@@ -174,19 +178,18 @@ export function createStates(
     },
     /** Says what is going on while a start or stop runs. */
     async mark(name: string, state: 'starting' | 'stopping'): Promise<void> {
-      seen.set(name, { ...seen.get(name), state, since: Date.now(), asked: 0 });
+      seen.set(name, { ...seen.get(name), state, since: Date.now(), asked: performance.now() });
       publish(await stateOf(name, await loadVserver(paths, host, name)));
     },
     /** The state of one vserver, asked of the runtime anew. */
     async again(name: string): Promise<VserverState> {
       const before = seen.get(name);
-      if (before) seen.set(name, { ...before, asked: 0 });
+      if (before) seen.set(name, { ...before, asked: -Infinity });
       return this.of(name);
     },
     /** What the runtime just said of it need not be asked again. */
     saw(name: string, info: { state: VserverState['state']; pid: number | undefined }): void {
-      const now = Date.now();
-      seen.set(name, { ...info, since: now, asked: now });
+      seen.set(name, { ...info, since: Date.now(), asked: performance.now() });
     },
     start(): void {
       let busy = false;

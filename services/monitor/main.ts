@@ -17,11 +17,11 @@ export function service(context: Context): Service {
   /** Counting a tree takes seconds: in the background, and seldom. */
   function diskOf(name: string): number | undefined {
     const known = disk.get(name);
-    if (!known || Date.now() - known.at > DISK_AGAIN_MS) {
-      disk.set(name, { ...known, at: Date.now() });
+    if (!known || performance.now() - known.at > DISK_AGAIN_MS) {
+      disk.set(name, { ...known, at: performance.now() });
       bus
         .request(host, 'snapshot.usage', { name }, { timeoutMs: DISK_AGAIN_MS })
-        .then(({ bytes }) => disk.set(name, { bytes, at: Date.now() }))
+        .then(({ bytes }) => disk.set(name, { bytes, at: performance.now() }))
         .catch((error: unknown) => log.debug({ vserver: name, error: String(error) }, 'disk usage'));
     }
     return known?.bytes;
@@ -31,7 +31,7 @@ export function service(context: Context): Service {
     const { name, pid } = vserver;
     const usage = await usageOf(pid);
     if (!usage) return undefined;
-    const now = Date.now();
+    const now = performance.now();
     const before = cpu.get(name);
     cpu.set(name, { seconds: usage.cpuSeconds, at: now, pid });
     const share =
@@ -41,7 +41,7 @@ export function service(context: Context): Service {
     const net = await networkOf(pid);
     const bytes = diskOf(name);
     return {
-      ts: now,
+      ts: Date.now(),
       cpu_pct: round(Math.max(0, share)),
       cpu_seconds_total: round(usage.cpuSeconds),
       ...(vserver.limits.cpu ? { cpu_limit_cores: vserver.limits.cpu } : {}),
@@ -58,7 +58,9 @@ export function service(context: Context): Service {
       net_rx_bytes: net.rx,
       net_tx_bytes: net.tx,
       ...(bytes === undefined ? {} : { disk_bytes: bytes }),
-      ...(vserver.since ? { uptime_seconds: Math.round((now - vserver.since) / 1000) } : {}),
+      ...(vserver.since
+        ? { uptime_seconds: Math.max(0, Math.round((Date.now() - vserver.since) / 1000)) }
+        : {}),
     };
   }
 
