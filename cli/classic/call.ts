@@ -19,12 +19,12 @@ export function show(argv: string[]): void {
 }
 
 /** Runs a verb of `vs` and answers its `--json`. Throws VerbFailed. */
-export function ask<T>(argv: string[]): T {
+export function ask(argv: string[]): unknown {
   const { status, stdout } = spawnSync(process.execPath, [cli, ...argv, '--json'], {
     stdio: ['inherit', 'pipe', 'inherit'],
     encoding: 'utf8',
     maxBuffer: 256 * 1024 * 1024,
   });
   if (status !== 0) throw new VerbFailed(status ?? 1);
-  return JSON.parse(stdout) as T;
+  return JSON.parse(stdout) as unknown;
 }

@@ -41,7 +41,7 @@ function subject(given: Given): string[] {
   return [need(given, 'name')];
 }
 const rowsOf = (given: Given) =>
-  ask<ScanRow[]>(['scan', ...pass(given, 'host', 'host'), ...pass(given, 'name', 'name')]);
+  ask(['scan', ...pass(given, 'host', 'host'), ...pass(given, 'name', 'name')]) as ScanRow[];
 const vserverRows = (given: Given) =>
   rowsOf(given)
     .filter((row) => row.vserver !== null && row.state !== 'unknown')
@@ -50,10 +50,10 @@ const vserverRows = (given: Given) =>
     );
 
 /** The saga of a verb, which is followed by its `--json`. */
-const saga = (argv: string[]) => ask<SagaState>(argv);
+const saga = (argv: string[]) => ask(argv) as SagaState;
 
 /** `[dev:]ip[/prefix]`: the device is the network's affair today. */
-export const addressOf = (text: string): string => text.replace(/^[A-Za-z][\w.-]*:(?=\d)/, '');
+export const addressOf = (given: string): string => given.replace(/^[A-Za-z][\w.-]*:(?=\d)/, '');
 
 function sourceOf(given: Given): string[] {
   const { debootstrap, template, clone } = given;
@@ -100,7 +100,7 @@ export const classics: Record<string, Classic> = {
     run(given) {
       const rows = rowsOf(given);
       if (given['name']) return scanLines(rows, []);
-      const hosts = ask<{ host: string }[]>(['host', 'list']).map((one) => one.host);
+      const hosts = (ask(['host', 'list']) as { host: string }[]).map((one) => one.host);
       const wanted = given['host'];
       return scanLines(rows, wanted === undefined ? hosts : hosts.filter((one) => one === wanted));
     },
@@ -166,7 +166,7 @@ export const classics: Record<string, Classic> = {
         const value = given[flag];
         const packages = typeof value === 'string' ? value.split(/[\s,]+/) : [];
         type Answer = { vserver: string; data?: { packages?: PackageInfo[]; text?: string } }[];
-        for (const { vserver, data } of ask<Answer>(['pkg', ...who, action, ...packages])) {
+        for (const { vserver, data } of ask(['pkg', ...who, action, ...packages]) as Answer) {
           const mine = data?.text?.trimEnd().split('\n') ?? packageLines(data?.packages ?? []);
           lines.push(...(given['all'] ? mine.map((line) => `${vserver}:${line}`) : mine));
         }
@@ -179,12 +179,12 @@ export const classics: Record<string, Classic> = {
     flags: { host: maybe('a host; this one unless named'), name },
     run(given) {
       if (typeof given['name'] === 'string') {
-        const [one] = ask<NewestFigures[]>(['stats', given['name']]);
-        const shown = ask<{ state: VserverState; config: VserverConfig }>(['show', given['name']]);
+        const [one] = ask(['stats', given['name']]) as NewestFigures[];
+        const shown = ask(['show', given['name']]) as { state: VserverState; config: VserverConfig };
         return one ? statLines(one, shown) : [];
       }
       const named = typeof given['host'] === 'string' ? [given['host']] : [];
-      return ask<NewestFigures[]>(['stats', ...named])
+      return (ask(['stats', ...named]) as NewestFigures[])
         .filter((one) => one.kind === 'host')
         .flatMap((one) => statLines(one));
     },
@@ -201,7 +201,7 @@ export const classics: Record<string, Classic> = {
       assume_yes: yes,
     },
     run(given) {
-      const report = ask<{ limits: LimitRow[] }>([
+      const report = ask([
         'limit',
         need(given, 'name'),
         ...pass(given, 'rss', 'memory', 'M'),
@@ -209,7 +209,7 @@ export const classics: Record<string, Classic> = {
         ...pass(given, 'tmpfs', 'tmp', 'M'),
         ...pass(given, 'proc', 'procs'),
         ...pass(given, 'cpu', 'cpu'),
-      ]);
+      ]) as { limits: LimitRow[] };
       return limitLines(report.limits);
     },
   },

@@ -42,13 +42,14 @@ export function talk(
   let over = false;
   let credit = WINDOW;
   let more: (() => void) | undefined;
-  let heard = Date.now();
+  let heard = performance.now();
   let waits = 0;
 
   const say = (bytes: Buffer): boolean => (wire.destroyed || wire.writableEnded ? true : wire.write(bytes));
   const pings = setInterval(() => {
-    if (waits > 0) heard = Date.now(); // we do not listen: who reads our output is slow
-    else if (Date.now() - heard > SILENT_MS) return broke(`nothing was heard for ${SILENT_MS / 1000} s`);
+    if (waits > 0) heard = performance.now(); // we do not listen: who reads our output is slow
+    else if (performance.now() - heard > SILENT_MS)
+      return broke(`nothing was heard for ${SILENT_MS / 1000} s`);
     say(frame('ping'));
   }, PING_MS);
   pings.unref();
@@ -86,7 +87,7 @@ export function talk(
   }
 
   function take(chunk: Buffer): void {
-    heard = Date.now();
+    heard = performance.now();
     let taken: ReturnType<typeof frames>;
     try {
       taken = frames(chunk);

@@ -68,7 +68,7 @@ async function hearThem(client: Client) {
   const rates = new Map<string, Record<string, number>>();
   const { base, all, hostMetrics, vserverMetrics } = client.topics;
   const { isCounter } = await import('../../shared/contract/figures.ts');
-  const begun = Date.now();
+  const begun = performance.now();
   await client.subscribe(
     [all.hostStatus, all.vserverState, hostMetrics('+'), vserverMetrics('+', '+')],
     (topic, payload) => {
@@ -84,10 +84,10 @@ async function hearThem(client: Client) {
         rates.set(topic, Object.fromEntries(grown) as Record<string, number>);
       }
       messages.set(topic, payload);
-      at.set(topic, Date.now());
+      at.set(topic, performance.now());
     },
   );
-  const retained = RETAINED_MS + 3 * (Date.now() - begun);
+  const retained = RETAINED_MS + 3 * (performance.now() - begun);
   const rows = (wanted: Wanted) =>
     fromTopics(messages, at, base)
       .filter((one) => fits(one, wanted))
@@ -99,8 +99,8 @@ async function hearThem(client: Client) {
     rows,
     async settled(wanted: Wanted[]): Promise<void> {
       const isThere = () => !wanted.some((one) => rows(one).some(isWaitedFor));
-      await new Promise((resolve) => setTimeout(resolve, Math.max(0, begun + retained - Date.now())));
-      while (!isThere() && Date.now() < begun + WAIT_MS)
+      await new Promise((resolve) => setTimeout(resolve, Math.max(0, begun + retained - performance.now())));
+      while (!isThere() && performance.now() < begun + WAIT_MS)
         await Promise.race([new Promise((resolve) => setTimeout(resolve, 100)), client.lost]);
     },
   };

@@ -43,11 +43,11 @@ const failed = (check: string, error: unknown): Finding => ({
   todo: 'look at its log: journalctl -u vs-agent (vs-master on the master)',
 });
 
-async function lookAtMaster(client: Client): Promise<Report & { skew?: number }> {
+async function lookAtMaster(client: Client): Promise<Report & { skew?: number; ts?: number }> {
   try {
     const before = Date.now();
     const { findings, ts } = await client.request('master', 'master-doctor.look', {}, { timeoutMs: LOOK_MS });
-    return { target: 'master', findings, skew: skewOf(before, Date.now(), ts) };
+    return { target: 'master', findings, skew: skewOf(before, Date.now(), ts), ts };
   } catch (error) {
     return { target: 'master', findings: [failed('master', error)] };
   }
@@ -69,6 +69,21 @@ async function lookAtHost(
   } catch (error) {
     return { target: host, findings: [failed('agent', error)] };
   }
+}
+
+/** So many sagas, and so many characters, are surely all in one answer; with more nothing of sagas is judged. */
+const MOST_SAGAS = 100;
+const MOST_ANSWER = 500_000;
+
+/** The sagas that run, as of a time before they were asked for (ms, the master's clock): what begins meanwhile is later than that. */
+async function runningSagas(client: Client, asOf: number | undefined): Promise<Args<'doctor.look'>['sagas']> {
+  if (asOf === undefined) return undefined;
+  const args = { running: true, limit: MOST_SAGAS };
+  const all = await client.request('master', 'orchestrator.sagas', args).catch(() => undefined);
+  // a journal that cannot be read may be of one that runs
+  if (!all || all.sagas.length >= MOST_SAGAS || (all.damaged ?? []).length > 0) return undefined;
+  if (JSON.stringify(all.sagas).length > MOST_ANSWER) return undefined;
+  return { running: all.sagas.map((one) => one.id), asOf };
 }
 
 /** Hosts that are there, each with a port at which it listens for the others. */
@@ -116,10 +131,7 @@ async function doctor(wanted: string[], options: Options): Promise<void> {
       .request('master', 'orchestrator.hosts', {})
       .then(({ hosts }) => hosts)
       .catch(() => undefined);
-    const sagas = await client
-      .request('master', 'orchestrator.sagas', { running: true, limit: 1000 })
-      .then((all) => all.sagas.map((one) => one.id))
-      .catch(() => undefined);
+    const sagas = await runningSagas(client, master.ts);
     const everyone = (listed ?? []).filter((one) => one.state === 'online').map((one) => one.host);
     const named = wanted.filter((one) => one !== 'master');
     const strange = listed && named.find((one) => !listed.some(({ host }) => host === one));

@@ -57,7 +57,8 @@ export async function removeHost(
     const revoked = await authority.revoke(host, `${host} was removed by ${issuer}`);
     if (user?.role === 'agent') await users.remove(host);
     const state = () => (topics.get(bus.topics.status(host)) as { state?: string } | undefined)?.state;
-    for (const end = Date.now() + ENDED_MS; state() === 'online' && Date.now() < end;) await sleep(50);
+    for (const end = performance.now() + ENDED_MS; state() === 'online' && performance.now() < end;)
+      await sleep(50);
     const cleared = [...topics.keys()];
     for (const topic of cleared) await bus.publish(topic, null, { retain: true });
     bus.event('authority', 'removed', `${host} was removed from the pool by ${issuer}`, { host });

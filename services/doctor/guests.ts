@@ -1,7 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import type { Finding } from '../../shared/contract/doctor.ts';
-import type { VserverConfig, VserverState } from '../../shared/contract/vserver.ts';
-import type { Ownership } from '../../shared/contract/vserver.ts';
+import type { Ownership, VserverConfig, VserverState } from '../../shared/contract/vserver.ts';
 import { about } from './finding.ts';
 
 const RANGE = 65_536;

@@ -1,10 +1,10 @@
-import { createHash } from 'node:crypto';
 import type { Args } from '../../shared/contract/commands.ts';
 import type { Finding } from '../../shared/contract/doctor.ts';
 import { ownershipsOf } from '../../shared/ownership.ts';
 import { pathsFor } from '../../shared/paths.ts';
 import { run } from '../../shared/run.ts';
 import type { Context, Service } from '../../shared/service.ts';
+import { vethOf } from '../../shared/veth.ts';
 import { lookAtCertificate } from './certificate.ts';
 import { about, tried } from './finding.ts';
 import { idStarts, judgeIds, judgeOwnership, passwd } from './guests.ts';
@@ -49,16 +49,22 @@ export function service(context: Context): Service {
   }
   async function orphans({ fix, sagas }: Args<'doctor.look'>): Promise<Finding[]> {
     const here = await list();
-    // the name of the interface is the network service's: docs/networking.md
-    const veths = new Set(
-      here
-        .filter((one) => one.state !== 'stopped')
-        .map(({ name }) => `vsv${createHash('sha1').update(name).digest('hex').slice(0, 8)}`),
+    const veths = new Set(here.filter((one) => one.state !== 'stopped').map((one) => vethOf(one.name)));
+    const found = judgeLeft(
+      await leftOf(settings),
+      here,
+      sagas && { ...sagas, running: new Set(sagas.running) },
+      veths,
     );
-    const found = judgeLeft(await leftOf(settings), here, sagas && new Set(sagas), veths);
     const findings: Finding[] = [];
     for (const one of found) {
-      if (fix && one.mend) one.finding.fixed = await mend(one.mend);
+      if (fix && one.mend)
+        try {
+          one.finding.fixed = await mend(one.mend);
+        } catch (error) {
+          // the others are mended all the same
+          one.finding.todo = `it could not be mended: ${error instanceof Error ? error.message : String(error)}`;
+        }
       findings.push(one.finding);
     }
     const { ok, warn } = about('orphans');

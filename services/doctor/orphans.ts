@@ -25,22 +25,34 @@ export interface Orphan {
   mend?: { do: 'discard' | 'drop' | 'unlock' | 'unmount'; name: string; saga: string };
 }
 
-/** Ids that the orchestrator gives: what people name is theirs. */
-const sagaId = /^[a-z-]+-[a-z0-9]{12}$/;
+/** Ids that the orchestrator gives (KIND-, when it began in ms by the master's clock, two random bytes): what people name is theirs. */
+const sagaId = /^[a-z-]+-([a-z0-9]{8})[0-9a-f]{4}$/;
+
+/** Sagas as the master knew them at an instant (ms, by its clock): what began later is none of those that have ended. */
+export interface KnownSagas {
+  running: ReadonlySet<string>;
+  asOf: number;
+}
+
+/** Has a saga ended, by what the master said? What began after that, or what nobody knows, has not. */
+const hasEnded = (saga: string, sagas: KnownSagas | undefined): boolean => {
+  const began = sagaId.exec(saga)?.[1];
+  return began !== undefined && !!sagas && !sagas.running.has(saga) && parseInt(began, 36) < sagas.asOf;
+};
 
 /**
- * Decides what nobody needs any more. `running`: sagas that have not ended; undefined when the master did not say, and then
- * nothing of a saga is judged. `veths`: the interfaces that vservers of this host have while they run.
+ * Decides what nobody needs any more. `sagas`: undefined when the master did not say, and then nothing of a saga is judged.
+ * `veths`: the interfaces that vservers of this host have while they run.
  */
 export function judgeLeft(
   left: Left,
   vservers: Pick<VserverState, 'name' | 'state'>[],
-  running: ReadonlySet<string> | undefined,
+  sagas: KnownSagas | undefined,
   veths: ReadonlySet<string>,
 ): Orphan[] {
   const { warn } = about('orphans');
   const orphans: Orphan[] = [];
-  const ended = (saga: string) => sagaId.test(saga) && running !== undefined && !running.has(saga);
+  const ended = (saga: string) => hasEnded(saga, sagas);
   for (const entry of left.staging) {
     const dot = entry.indexOf('.');
     const [name, saga] = [entry.slice(0, dot), entry.slice(dot + 1)];

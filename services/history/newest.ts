@@ -17,6 +17,8 @@ interface Last {
   rates: Record<string, number>;
   /** When it came. */
   at: number;
+  /** The same by a steady clock. */
+  heard: number;
 }
 
 /** Of some figures only those that were asked for. */
@@ -44,7 +46,7 @@ export async function openNewest({ bus }: Context, keepMs: number, take: (sample
     const byHost = (Number(figures['ts']) - Number(before?.figures['ts'])) / 1000;
     const seconds = byHost > 0 ? byHost : (at - (before?.at ?? at)) / 1000;
     const rates = ratesOf(before?.figures, figures, seconds);
-    last.set(topic, { figures, rates, at });
+    last.set(topic, { figures, rates, at, heard: performance.now() });
     const levels = topic.slice(topics.base.length + 1).split('/');
     const [, host = '', , name] = levels;
     const values = keptOf(figures, rates);
@@ -57,7 +59,7 @@ export async function openNewest({ bus }: Context, keepMs: number, take: (sample
     await bus.subscribe(topics.vserverMetrics('+', '+'), hear),
   ];
   const timer = setInterval(() => {
-    for (const [topic, { at }] of last) if (at < Date.now() - keepMs) last.delete(topic);
+    for (const [topic, { heard }] of last) if (heard < performance.now() - keepMs) last.delete(topic);
   }, keepMs).unref();
 
   /** Each once: as its owner has it. Files without ownership are nobody's. */
@@ -69,7 +71,7 @@ export async function openNewest({ bus }: Context, keepMs: number, take: (sample
   }
   function withFigures<T extends object>(one: T, topic: string, keys: string[] | undefined) {
     const found = last.get(topic);
-    if (!found || found.at < Date.now() - keepMs) return { ...one, figures: {}, rates: {} };
+    if (!found || found.heard < performance.now() - keepMs) return { ...one, figures: {}, rates: {} };
     return { ...one, ts: found.at, figures: only(found.figures, keys), rates: only(found.rates, keys) };
   }
   function all(keys: string[] | undefined): NewestFigures[] {

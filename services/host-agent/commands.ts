@@ -264,19 +264,19 @@ export function createCommands(parts: Parts) {
         const { since = 0 } = await states.of(name);
         await pause(Math.min(settle, Math.max(0, since + settle - Date.now())));
       }
-      const began = Date.now();
+      const began = performance.now();
       for (;;) {
         const running = (await lxc.alive()).has(name);
         if (running) {
           const { answers } = await bus.request(host, 'network.check', { network, address });
-          if (answers === mac) return { ms: Date.now() - began };
+          if (answers === mac) return { ms: Math.round(performance.now() - began) };
           if (answers)
             throw new VsError('failed', `${address} is answered by ${answers}, not by ${name} (${mac})`);
         }
-        if (Date.now() - began >= (running ? timeout : Math.min(timeout, STARTS_WITHIN)))
+        if (performance.now() - began >= (running ? timeout : Math.min(timeout, STARTS_WITHIN)))
           throw new VsError(
             'failed',
-            `${name} ${running ? `runs, but ${address} does not answer` : 'does not run'} on ${host} after ${Math.round((Date.now() - began) / 1000)} s`,
+            `${name} ${running ? `runs, but ${address} does not answer` : 'does not run'} on ${host} after ${Math.round((performance.now() - began) / 1000)} s`,
           );
         await pause(50);
       }

@@ -141,10 +141,10 @@ export function createRuntime(context: Context, paths: Paths, lxc: Lxc, limits: 
     known: Parameters<typeof stillThere>[2],
     ms: number,
   ): Promise<string | undefined> {
-    const end = Date.now() + ms;
+    const end = performance.now() + ms;
     for (;;) {
       const left = await stillThere(lxc, name, known);
-      if (!left || Date.now() > end) return left;
+      if (!left || performance.now() > end) return left;
       await pause(LOOK_MS);
     }
   }
@@ -153,7 +153,7 @@ export function createRuntime(context: Context, paths: Paths, lxc: Lxc, limits: 
     /** Makes it ready to be started; what a saga made ready is not made ready again by its start. */
     async prepare(config: VserverConfig, saga?: string): Promise<void> {
       await prepare(config, saga);
-      if (saga) ready.set(config.name, { saga, at: Date.now() });
+      if (saga) ready.set(config.name, { saga, at: performance.now() });
     },
     /** The same for a staged copy, as far as it goes before the copy is in place. */
     async rehearse(name: string, saga: string, label?: string): Promise<void> {
@@ -186,7 +186,7 @@ export function createRuntime(context: Context, paths: Paths, lxc: Lxc, limits: 
       const made = ready.get(name);
       ready.delete(name);
       forget(name);
-      if (!made || made.saga !== saga || Date.now() - made.at > READY_MS) await prepare(config);
+      if (!made || made.saga !== saga || performance.now() - made.at > READY_MS) await prepare(config);
       const log = join(logs, `${name}.log`);
       await rm(log, { force: true });
       await beginConsole(paths.console(name));

@@ -1,4 +1,3 @@
-import { stat } from 'node:fs/promises';
 import type { Data } from '../../shared/contract/commands.ts';
 import type { VserverConfig, VserverState } from '../../shared/contract/vserver.ts';
 import { readOwnership } from '../../shared/ownership.ts';
@@ -13,6 +12,7 @@ interface Seen {
   state: VserverState['state'];
   pid?: number | undefined;
   since: number;
+  /** When the runtime was asked, or a command began to change it; not by the time of day, which may be set anew. */
   asked: number;
 }
 const ASK_AGAIN_MS = 30_000;
@@ -49,9 +49,10 @@ export function createStates(
 
   async function ask(name: string, config: VserverConfig, alive: boolean): Promise<void> {
     const before = seen.get(name);
-    const now = Date.now();
+    const now = performance.now();
+    const since = Date.now();
     if (!alive) {
-      if (before?.state !== 'stopped') seen.set(name, { state: 'stopped', since: now, asked: now });
+      if (before?.state !== 'stopped') seen.set(name, { state: 'stopped', since, asked: now });
       return;
     }
     if (before?.pid !== undefined && now - before.asked < ASK_AGAIN_MS) {
@@ -64,7 +65,7 @@ export function createStates(
       info.state = standsStill(info.pid) ? 'frozen' : 'running';
     const changed = before?.state !== info.state || before.pid !== info.pid;
     if (info.pid !== undefined && info.pid !== before?.pid) on.found(name, info.pid);
-    seen.set(name, { ...info, since: changed ? now : before.since, asked: now });
+    seen.set(name, { ...info, since: changed ? since : before.since, asked: now });
     if (changed && before?.pid !== undefined && info.pid !== undefined && before.pid !== info.pid) {
       bus.event('host-agent', 'rebooted', `${name} was restarted from inside or by hand`, { vserver: name });
       on.restart(config, info.pid);
@@ -74,7 +75,9 @@ export function createStates(
   /** A command is just starting or stopping it, and tells its state itself: asking meanwhile would only slow it down. */
   function isChanging(name: string): boolean {
     const now = seen.get(name);
-    return (now?.state === 'starting' || now?.state === 'stopping') && Date.now() - now.since < ASK_AGAIN_MS;
+    return (
+      (now?.state === 'starting' || now?.state === 'stopping') && performance.now() - now.asked < ASK_AGAIN_MS
+    );
   }
 
   async function stateOf(name: string, config: VserverConfig): Promise<VserverState> {
@@ -191,19 +194,18 @@ export function createStates(
     },
     /** Says what is going on while a start or stop runs. */
     async mark(name: string, state: 'starting' | 'stopping'): Promise<void> {
-      seen.set(name, { ...seen.get(name), state, since: Date.now(), asked: 0 });
+      seen.set(name, { ...seen.get(name), state, since: Date.now(), asked: performance.now() });
       publish(await stateOf(name, await loadVserver(paths, host, name)));
     },
     /** The state of one vserver, asked of the runtime anew. */
     async again(name: string): Promise<VserverState> {
       const before = seen.get(name);
-      if (before) seen.set(name, { ...before, asked: 0 });
+      if (before) seen.set(name, { ...before, asked: -Infinity });
       return this.of(name);
     },
     /** What the runtime just said of it need not be asked again. */
     saw(name: string, info: { state: VserverState['state']; pid: number | undefined }): void {
-      const now = Date.now();
-      seen.set(name, { ...info, since: now, asked: now });
+      seen.set(name, { ...info, since: Date.now(), asked: performance.now() });
     },
     start(): void {
       let busy = false;

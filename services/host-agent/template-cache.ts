@@ -80,8 +80,8 @@ export async function fetchTemplate(
         throw new VsError('failed', `template ${want.name} is longer than the ${want.bytes} bytes announced`);
       hash.update(chunk);
       await handle.writeFile(chunk);
-      if (Date.now() - told > 1000) {
-        told = Date.now();
+      if (performance.now() - told > 1000) {
+        told = performance.now();
         progress({ message: 'fetching', bytes, total: want.bytes, percent: (100 * bytes) / want.bytes });
       }
     }

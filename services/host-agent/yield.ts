@@ -61,7 +61,7 @@ export function watchOwners(context: Context, commands: Commands, states: Pick<S
   }
   const connected = new Promise<void>((resolve) => bus.onConnect(resolve));
   const hear = (_topic: string, payload: unknown) => {
-    heard = Date.now();
+    heard = performance.now();
     const work = giveWay(payload);
     yielding.add(work);
     void work.finally(() => yielding.delete(work));
@@ -76,13 +76,13 @@ export function watchOwners(context: Context, commands: Commands, states: Pick<S
      * host took over is owned here after that, unless that host is silent, too.
      */
     async compared(ms: number, signal: AbortSignal): Promise<boolean> {
-      const end = Date.now() + ms;
+      const end = performance.now() + ms; // the time of day may be set anew meanwhile
       const late = sleep(ms, 'late' as const, { signal, ref: false }).catch(() => 'late' as const);
       const there = Promise.all([connected, subscribed]).then(() => 'there' as const);
       if ((await Promise.race([there, late])) === 'late') return false;
-      const since = Date.now();
-      while (Date.now() - Math.max(since, heard) < QUIET_MS) {
-        if (Date.now() >= end || signal.aborted) break;
+      const since = performance.now();
+      while (performance.now() - Math.max(since, heard) < QUIET_MS) {
+        if (performance.now() >= end || signal.aborted) break;
         await sleep(50);
       }
       await Promise.race([Promise.all(yielding), late]);

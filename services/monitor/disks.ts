@@ -11,11 +11,11 @@ export function openDisks({ bus, host, log }: Context) {
     /** Bytes, as they were at most some minutes ago; undefined before the first count. */
     of(name: string): number | undefined {
       const known = disk.get(name);
-      if (!known || Date.now() - known.at > AGAIN_MS) {
-        disk.set(name, { ...known, at: Date.now() });
+      if (!known || performance.now() - known.at > AGAIN_MS) {
+        disk.set(name, { ...known, at: performance.now() });
         last = last
           .then(() => bus.request(host, 'snapshot.usage', { name }, { timeoutMs: AGAIN_MS }))
-          .then(({ bytes }) => disk.has(name) && disk.set(name, { bytes, at: Date.now() }))
+          .then(({ bytes }) => disk.has(name) && disk.set(name, { bytes, at: performance.now() }))
           .catch((error: unknown) => log.debug({ vserver: name, error: String(error) }, 'disk usage'));
       }
       return known?.bytes;

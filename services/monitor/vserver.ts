@@ -44,7 +44,7 @@ export function openMeters() {
       const text = readKernel(`/proc/${pid}/cgroup`);
       const figures = figuresOf(cgroupsOf(text));
       if (!figures) return undefined;
-      const now = Date.now();
+      const now = performance.now();
       const last = known.get(name);
       const before = last?.pid === pid ? last : undefined;
       const number = (key: string) => Number(figures[key] ?? 0);
@@ -62,7 +62,7 @@ export function openMeters() {
       if (keep) known.set(name, { pid, at: now, seconds, loads, procsMax, mounts });
       const limit = figures['mem_limit_bytes'];
       return {
-        ts: now,
+        ts: Date.now(),
         cpu_pct: round(100 * cores),
         ...limitFigures(limits),
         ...figures,
@@ -74,7 +74,7 @@ export function openMeters() {
         ...flowKeys(interfacesOf(readKernel(`/proc/${pid}/net/dev`)).filter((one) => one.name === 'eth0')),
         ...namespaceFigures(pid),
         ...(await tmpfsOf(pid, mounts)),
-        ...(since ? { uptime_seconds: Math.round((now - since) / 1000) } : {}),
+        ...(since ? { uptime_seconds: Math.max(0, Math.round((Date.now() - since) / 1000)) } : {}),
       };
     },
     /** Forgets those that do not run any more. */

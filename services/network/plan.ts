@@ -1,11 +1,7 @@
-import { createHash } from 'node:crypto';
 import type { Network } from '../../shared/contract/network.ts';
 import type { Link } from './ip.ts';
 
 export const bridgeOf = (network: Network): string => `vsbr${network.vlan}`;
-/** The host's end of a vserver's veth: at most 15 characters, the same at every start. */
-export const vethOf = (name: string): string =>
-  `vsv${createHash('sha1').update(name).digest('hex').slice(0, 8)}`;
 export const trunkOf = (network: Network): string | undefined =>
   network.uplink && (network.tagged ? `${network.uplink}.${network.vlan}` : network.uplink);
 

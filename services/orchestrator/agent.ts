@@ -27,8 +27,17 @@ export interface Agents {
 /** Agents of which a person may say that one is dead: what a saga would undo there needs no undo. */
 export type MortalAgents = Agents & { giveUp(saga: string, host: string): void };
 
+/** For the tag of a question of now, which must not be given the answer of before. */
+export const fresh = () => Date.now().toString(36);
+
 /** Work that may take long and ends by itself when the saga is aborted; all else is waited for. */
 const cancelled = new Set<CommandName>(['host-agent.install', 'host-agent.post-install', 'template.ensure']);
+
+/**
+ * What these say or do is of now: after a crash the work before them may have been done again, so the answer of before must
+ * not be given again.
+ */
+const ofNow = new Set<CommandName>(['transfer.flush', 'transfer.verify']);
 
 /**
  * Asks agents with ids that stay the same over a restart of the orchestrator, so that work in flight is joined.
@@ -60,7 +69,8 @@ export function agentsOf(bus: Bus, pool: Pool, clock: Clock, ownKey: () => strin
     },
     life: (host) => pool.life(host),
     async ask(host, command, args, context, options = {}) {
-      const first = context.command(`${command}${options.tag ?? ''}`);
+      const moment = ofNow.has(command) ? `-${fresh()}` : '';
+      const first = context.command(`${command}${options.tag ?? ''}${moment}`);
       let id = first;
       for (let attempt = 0; ; attempt++) {
         if (context.signal.aborted) throw new VsError('failed', 'the saga was aborted');

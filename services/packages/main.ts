@@ -8,8 +8,8 @@ const changes = new Set(['update', 'upgrade', 'install', 'remove']);
 
 /** The packages service: asks the package managers inside the vservers of this host. */
 export function service(context: Context): Service {
-  const nightly = openNightly(context);
-  const inTurn = createTurns(); // one at a time in each vserver
+  const inTurn = createTurns(); // one at a time in each vserver: the end of one would close the firewall of another
+  const nightly = openNightly(context, inTurn);
   return {
     name: 'packages',
     handlers: {

@@ -1,8 +1,10 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { name, ts } from '../../shared/contract/names.ts';
+import { VsError } from '../../shared/errors.ts';
 import type { Context } from '../../shared/service.ts';
 import { readJson, writeJson } from '../../shared/store.ts';
+import type { Turns } from '../../shared/turns.ts';
 import { runPackages } from './run.ts';
 
 const kept = z.strictObject({
@@ -23,7 +25,7 @@ export function nextLook(now: Date, hour: number, host: string): number {
 }
 
 /** Looks each night what could be upgraded, keeps it (STATE_DIR/upgrades.json), and lets the state show it. */
-export function openNightly(context: Context) {
+export function openNightly(context: Context, inTurn: Turns) {
   const { bus, host, settings, log } = context;
   const file = `${settings.STATE_DIR}/upgrades.json`;
   const ended = new AbortController();
@@ -35,36 +37,45 @@ export function openNightly(context: Context) {
         .request(host, 'host-agent.note', { name: vserver, upgrades, security })
         .catch(() => undefined); // it has gone
   }
+  /** One change of the file after the other: vservers are looked at side by side. A key that no vserver has holds the turn. */
+  const change = (to: (before: Kept['vservers']) => Kept['vservers']): Promise<void> =>
+    inTurn('/upgrades.json', async () => {
+      const before = (await readJson(file, kept))?.vservers ?? {};
+      await writeJson(file, kept, { version: 1, vservers: to(before) });
+    });
   /** Counts without fetching lists: after something was upgraded. */
   async function count(vserver: string, signal = ended.signal) {
     const silent = { signal, progress: () => undefined };
     const { packages = [] } = await runPackages(context, { name: vserver, action: 'upgrades' }, silent);
     const found = { upgrades: packages.length, security: packages.filter((one) => one.security).length };
-    const before = (await readJson(file, kept))?.vservers ?? {};
-    await writeJson(file, kept, {
-      version: 1,
-      vservers: { ...before, [vserver]: { ...found, ts: Date.now() } },
-    });
+    await change((before) => ({ ...before, [vserver]: { ...found, ts: Date.now() } }));
     await bus.request(host, 'host-agent.note', { name: vserver, ...found });
     return found;
   }
   async function look(only?: string, signal = ended.signal) {
     const { vservers } = await bus.request(host, 'host-agent.list', {});
+    const asked = only === undefined ? undefined : vservers.find((one) => one.name === only);
+    if (only !== undefined && asked?.state !== 'running')
+      throw new VsError(
+        'refused',
+        `${only} does not run on ${host}; packages are looked after while it runs`,
+      );
     const silent = { signal, progress: () => undefined };
     const answers: { name: string; upgrades?: number; security?: number; error?: string }[] = [];
     for (const one of vservers.filter((each) => each.state === 'running' && each.epoch > 0)) {
       if (only !== undefined && one.name !== only) continue;
       try {
-        await runPackages(context, { name: one.name, action: 'update' }, silent);
-        answers.push({ name: one.name, ...(await count(one.name, signal)) });
+        const found = await inTurn(one.name, async () => {
+          await runPackages(context, { name: one.name, action: 'update' }, silent);
+          return count(one.name, signal);
+        });
+        answers.push({ name: one.name, ...found });
       } catch (error) {
         answers.push({ name: one.name, error: error instanceof Error ? error.message : String(error) });
       }
     }
     const here = new Set(vservers.map((one) => one.name));
-    const all = (await readJson(file, kept))?.vservers ?? {};
-    const left = Object.fromEntries(Object.entries(all).filter(([vserver]) => here.has(vserver)));
-    await writeJson(file, kept, { version: 1, vservers: left });
+    await change((all) => Object.fromEntries(Object.entries(all).filter(([vserver]) => here.has(vserver))));
     return { vservers: answers };
   }
   function wait(until = nextLook(new Date(), settings.PACKAGE_CHECK_HOUR, host)): void {

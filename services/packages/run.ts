@@ -1,5 +1,6 @@
 import { lstat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { StringDecoder } from 'node:string_decoder';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Args, Data } from '../../shared/contract/commands.ts';
 import { VsError } from '../../shared/errors.ts';
@@ -54,6 +55,7 @@ async function inside(
 ): Promise<{ code: number; output: string; errors: string }> {
   const kept = { stdout: '', stderr: '' };
   const told = { stdout: byLine(say), stderr: byLine(say) };
+  const decoders = { stdout: new StringDecoder('utf8'), stderr: new StringDecoder('utf8') };
   const { code } = await bus.request(
     host,
     'host-agent.exec',
@@ -63,7 +65,7 @@ async function inside(
       signal: call.signal,
       onProgress: ({ stream, data }) => {
         if (typeof data !== 'string' || (stream !== 'stdout' && stream !== 'stderr')) return;
-        const text = Buffer.from(data, 'base64').toString('utf8');
+        const text = decoders[stream].write(Buffer.from(data, 'base64')); // a character may come in two pieces
         if (kept[stream].length < MOST_OUTPUT) kept[stream] += text;
         told[stream](text);
       },
@@ -177,11 +179,18 @@ export async function runPackages(
   if (nameserver === undefined && manager.downloads.has(action))
     nameserver = (await context.bus.request(context.host, 'network.show', { network: config.network }))
       .network.nameserver;
-  const output = manager.downloads.has(action)
-    ? await whileOpen(context, name, nameserver, say, work)
-    : await work();
-  if (manager.downloads.has(action) && action !== 'update')
-    await inside(context, name, manager.command('clean', []), call, quiet); // what was downloaded is not needed twice
+  let output: string;
+  try {
+    output = manager.downloads.has(action)
+      ? await whileOpen(context, name, nameserver, say, work)
+      : await work();
+  } finally {
+    // what was downloaded is not needed twice, also when it could not be installed; the vserver may be gone by now
+    if (manager.downloads.has(action) && action !== 'update')
+      await inside(context, name, manager.command('clean', []), call, quiet).catch((error: unknown) =>
+        context.log.warn({ vserver: name, error: String(error) }, 'downloads were not removed'),
+      );
+  }
   if (action === 'show') return { manager: manager.name, text: bounded(output) };
   if (loud) return { manager: manager.name, changed: manager.changed(output) };
   const found = manager.parse(action, output);

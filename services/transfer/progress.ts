@@ -2,7 +2,7 @@ import type { CopyProgress } from '../../shared/contract/transfer.ts';
 
 /** Counts a copy and reports about once a second: bytes, percent of `total`, rate over all of it, time left. */
 export function meter(total: number | undefined, report: (progress: CopyProgress) => void) {
-  const begun = Date.now();
+  const begun = performance.now();
   let bytes = 0;
   let last = 0;
   function tell(now: number): void {
@@ -22,12 +22,12 @@ export function meter(total: number | undefined, report: (progress: CopyProgress
     },
     at(count: number): void {
       bytes = count;
-      const now = Date.now();
+      const now = performance.now();
       if (now - last >= 1000) tell(now);
     },
     end(): { bytes: number; ms: number } {
-      tell(Date.now());
-      return { bytes, ms: Date.now() - begun };
+      tell(performance.now());
+      return { bytes, ms: Math.round(performance.now() - begun) };
     },
   };
 }

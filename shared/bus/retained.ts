@@ -56,7 +56,7 @@ export function openRetained(
         if (code !== 'unavailable' || entry.lostIn === mine) return;
         entry.lostIn = mine;
         if (++entry.losses >= LOSSES) {
-          entry.restUntil = Date.now() + REST_MS;
+          entry.restUntil = performance.now() + REST_MS;
           setTimeout(() => void publish(topic, entry), REST_MS).unref();
           log.error(
             { topic },
@@ -78,7 +78,7 @@ export function openRetained(
     const entry = entries.get(topic) ?? { text: '', losses: 0, restUntil: 0 };
     entry.text = payload === null ? '' : JSON.stringify(payload);
     entries.set(topic, entry);
-    if (Date.now() >= entry.restUntil) void publish(topic, entry);
+    if (performance.now() >= entry.restUntil) void publish(topic, entry);
   }
 
   return {
@@ -86,7 +86,7 @@ export function openRetained(
     /** First what the broker has not; then the rest; last, one by one, what was in flight when a connection was lost. */
     async renew(): Promise<void> {
       const mine = ++life;
-      const now = [...entries].filter(([, entry]) => Date.now() >= entry.restUntil);
+      const now = [...entries].filter(([, entry]) => performance.now() >= entry.restUntil);
       const good = now.filter(([, { losses }]) => losses === 0);
       const doubtful = now.filter(([, { losses }]) => losses > 0).sort(([, a], [, b]) => a.losses - b.losses);
       const news = good.filter(([, { text, held }]) => text !== held);

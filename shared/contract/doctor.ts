@@ -25,10 +25,10 @@ const peer = z.strictObject({
 
 export const doctorCommands = {
   'doctor.look': hostCommand(
-    'is this host fit: kernel, tools, storage, networks, certificate, ways to other hosts, what is left over of sagas that do not run (sagas: those that do). fix: mends what is safe',
+    'is this host fit: kernel, tools, storage, networks, certificate, ways to other hosts, what is left over of sagas that do not run (sagas: those that do, all of them, and as of when by the clock of the master). fix: mends what is safe',
     z.strictObject({
       fix: z.boolean().optional(),
-      sagas: z.array(id).max(10_000).optional(),
+      sagas: z.strictObject({ running: z.array(id).max(10_000), asOf: ts }).optional(),
       peers: z.array(peer).max(1000).optional(),
     }),
     findings,

@@ -220,7 +220,10 @@ export const examples: { [K in CommandName]: z.input<(typeof commands)[K]['args'
   'orchestrator.resume': { id: saga },
   'packages.run': { name, action: 'install', packages: ['nginx'] },
   'packages.check': {},
-  'doctor.look': { peers: [{ host: 'host2', address: '10.98.0.12', port: 40_123 }], sagas: [saga] },
+  'doctor.look': {
+    peers: [{ host: 'host2', address: '10.98.0.12', port: 40_123 }],
+    sagas: { running: [saga], asOf: 1_795_000_000_000 },
+  },
   'doctor.listen': { seconds: 30 },
   'master-doctor.look': {},
   'authority.token': { name: 'host3', ttl: 3_600_000 },

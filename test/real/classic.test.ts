@@ -17,8 +17,24 @@ afterAll(() => lab.down());
 test('each name once, as a person of 2007 would', () => {
   expect(classic('vs-scan', [])).toEqual(['host1:EMPTY', 'host2:EMPTY']);
   const made = classic('vs-create', [
-    ...['--name', 'web1', '--interface', 'eth0:10.60.10.5/24', '--template', 'busybox', '--host', 'host1'],
-    ...['--rss', '64', '--proc', '50', '--cpu', '8/10', '--context', '10005', '--enable', '--assume_yes'],
+    '--name',
+    'web1',
+    '--interface',
+    'eth0:10.60.10.5/24',
+    '--template',
+    'busybox',
+    '--host',
+    'host1',
+    '--rss',
+    '64',
+    '--proc',
+    '50',
+    '--cpu',
+    '8/10',
+    '--context',
+    '10005',
+    '--enable',
+    '--assume_yes',
   ]);
   expect(made.at(-1)).toBe('host1:web1:enabled:stopped');
   expect(classic('vs-control', ['--name', 'web1', '--start'])).toEqual(['host1:web1:enabled:running']);

@@ -2,7 +2,7 @@ import { spawn, spawnSync } from 'node:child_process';
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { vethOf } from '../../services/network/plan.ts';
+import { vethOf } from '../../shared/veth.ts';
 import type { Ownership } from '../../shared/contract/vserver.ts';
 import { realLab } from './lab-kit.ts';
 

@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { vethOf } from '../../services/network/plan.ts';
+import { vethOf } from '../../shared/veth.ts';
 import type { LimitKey, LimitReport, LimitRow } from '../../shared/contract/limits.ts';
 import { limitReport } from '../../shared/contract/limits.ts';
 import type { VserverConfig } from '../../shared/contract/vserver.ts';

@@ -81,7 +81,7 @@ export function createDeeds(world: Core, guests: Guests) {
     busy(ASK_MS); // nobody announces it: the host has to look
     say(node.name, `a person types lxc-${verb} ${name}`);
     if (verb === 'start') guests.start(node, name, true);
-    else if (verb === 'unfreeze') guests.setFrozen(node, name, false);
+    else if (verb === 'unfreeze') guests.setFrozen(node, name, false, true);
     else guests.stop(node, name);
   }
   /** Aborts what runs, or resumes what is stuck. */

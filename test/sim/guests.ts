@@ -112,10 +112,11 @@ export function createGuests(world: Core) {
       const one = of(node, name);
       if (one) one.offline = offline;
     },
-    setFrozen(node: Node, name: string, frozen: boolean): void {
+    setFrozen(node: Node, name: string, frozen: boolean, byHand = false): void {
       const one = of(node, name);
       if (!one || one.ended || one.frozen === frozen) return;
       one.frozen = frozen;
+      if (byHand) one.byHand = true;
       world.changed();
       world.say(node.name, `${name} is ${frozen ? 'frozen' : 'thawed'}`);
       if (!frozen && one.doomed) guests.end(node, name, CLEAR_MS);

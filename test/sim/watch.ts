@@ -108,7 +108,7 @@ export function createWatch(world: World) {
       if (other !== undefined) world.violate(`${name} runs on ${other} and on ${host.name}`);
       running.set(uuid, host.name);
       const own = owned.find((one) => one.uuid === uuid && one.owner);
-      // what was frozen, or a person started in the instant before it was given up, is ended next
+      // what was frozen, or a person started or thawed in the instant before it was given up, is ended next
       if (!own && !frozen && !byHand) world.violate(`${name} runs on ${host.name}, which does not own it`);
     }
   }

@@ -153,11 +153,11 @@ describe('what is left over', () => {
     veths: ['vsv00000001', 'vsv00000002'],
     temporaries: [],
   };
-  const judge = (running: string[] | undefined) =>
+  const judge = (running: string[] | undefined, asOf = 1_800_000_000_000) =>
     judgeLeft(
       left,
       [{ name: 'web1', state: 'running' }],
-      running && new Set(running),
+      running && { running: new Set(running), asOf },
       new Set(['vsv00000001']),
     );
   const mends = (running: string[] | undefined) =>
@@ -165,6 +165,8 @@ describe('what is left over', () => {
   test('of sagas that have ended; what a person named is theirs', () =>
     expect(mends([])).toEqual(['discard web1', 'drop web1', 'unlock web1', 'unmount web9']));
   test('nothing of one that runs', () => expect(mends([saga])).toEqual(['unmount web9']));
+  test('nor of one that began after the master was asked', () =>
+    expect(judge([], parseInt('mwxblxde', 36)).flatMap((one) => one.mend?.do ?? [])).toEqual(['unmount']));
   test('nothing of sagas at all when the master did not say', () =>
     expect(mends(undefined)).toEqual(['unmount web9']));
   test('interfaces of nobody are told, and left', () =>

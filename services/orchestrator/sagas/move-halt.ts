@@ -1,7 +1,7 @@
-import type { Agents } from '../agent.ts';
+import { type Agents, fresh } from '../agent.ts';
 import type { Step, StepContext } from '../executor.ts';
 import type { MovePlan } from './move.ts';
-import { fresh, requireAlone, requireGone } from './recover.ts';
+import { requireAlone, requireGone } from './recover.ts';
 
 /** Is its source frozen instead of stopped? */
 export const freezes = ({ running, crashConsistent }: MovePlan): boolean =>
@@ -16,7 +16,7 @@ export function haltStep(plan: MovePlan, agents: Agents): Step {
     if (context.back !== undefined) {
       await requireGone(agents, { dead: plan.target, name }, context);
       const { state } = await agents.ask(source, 'host-agent.show', { name }, context, { tag: fresh() });
-      await requireAlone(agents, { ...state, name, target: source }, context);
+      await requireAlone(agents, { ...state, dead: plan.target, name, target: source }, context);
     }
     const mine = { ...both(context), epoch: context.back ?? epoch };
     await agents.ask(source, 'host-agent.start', mine, context, { timeoutMs: 120_000 });

@@ -1,11 +1,11 @@
 import type { Data } from '../../../shared/contract/commands.ts';
 import { VsError } from '../../../shared/errors.ts';
-import type { Agents } from '../agent.ts';
+import { type Agents, fresh } from '../agent.ts';
 import type { Step, StepContext } from '../executor.ts';
-import { requireDeadSilence, requireSilence } from '../silence.ts';
+import { requireDeadSilence } from '../silence.ts';
 import { moment } from '../text.ts';
 import { type PutPlan, carrySteps, roomSteps, unlockStep } from './put.ts';
-import { adoptStep, looksOf, networkOf, stageStep } from './steps.ts';
+import { adoptStep, looksOf, stageStep } from './steps.ts';
 
 export interface RecoverPlan extends PutPlan {
   /** The host that had it, and that a person has confirmed to be dead. */
@@ -19,25 +19,25 @@ export interface RecoverPlan extends PutPlan {
   what: string;
 }
 
-/** A question of now must not be given the answer of before. */
-export const fresh = () => Date.now().toString(36);
-
 const addressOf = (hosts: Data<'orchestrator.hosts'>['hosts'], host: string): string | undefined => {
   const address = hosts.find((one) => one.host === host)?.['address'];
   return typeof address === 'string' ? address : undefined;
 };
 
+/** What the pool says of a host that is said to be dead. */
+async function pulseOf(agents: Agents, dead: string, context: StepContext) {
+  const { hosts } = await agents.ask('master', 'orchestrator.hosts', {}, context, { tag: fresh() });
+  const isOnline = hosts.some((one) => one.host === dead && one.state === 'online');
+  return { isOnline, management: addressOf(hosts, dead) };
+}
+
 /** The dead host is still away, and nobody answers at the address: it might only be cut off from the master. */
 async function requireDead(agents: Agents, plan: RecoverPlan, context: StepContext): Promise<void> {
   const { dead, name } = plan;
-  const { hosts } = await agents.ask('master', 'orchestrator.hosts', {}, context, { tag: fresh() });
-  if (hosts.some((one) => one.host === dead && one.state === 'online'))
-    throw new VsError('refused', `${dead} is online again, and has ${name}`);
-  await requireDeadSilence(looksOf(agents, plan.target, context, fresh()), {
-    ...plan,
-    host: dead,
-    management: addressOf(hosts, dead),
-  });
+  const { isOnline, management } = await pulseOf(agents, dead, context);
+  if (isOnline) throw new VsError('refused', `${dead} is online again, and has ${name}`);
+  const looks = looksOf(agents, plan.target, context, fresh());
+  await requireDeadSilence(looks, { ...plan, host: dead, management });
 }
 
 /**
@@ -59,16 +59,22 @@ export async function requireGone(
     throw new VsError('conflict', `${dead} came back and has not given ${name} up yet`);
 }
 
-/** It came back while the master was away, and has started it before it could hear of the pool: that one ends first. */
+/**
+ * The dead host may have come back while the master was away, or be cut off from it, and have started it before it could hear
+ * of the pool: that one ends first. Or it is just about to, when it has waited for the pool in vain.
+ */
 export async function requireAlone(
   agents: Agents,
-  plan: Pick<RecoverPlan, 'name' | 'target' | 'network' | 'address' | 'address6'>,
+  plan: Pick<RecoverPlan, 'dead' | 'name' | 'target' | 'network' | 'address' | 'address6' | 'mac'>,
   context: StepContext,
 ): Promise<void> {
-  const { name, target } = plan;
+  const { dead, name, target } = plan;
   const { state } = await agents.ask(target, 'host-agent.show', { name }, context, { tag: fresh() });
   if (state.state === 'running') return; // started before a restart of the orchestrator
-  await requireSilence(networkOf(agents, target, context, fresh()), plan, name);
+  const { isOnline, management } = await pulseOf(agents, dead, context);
+  // one that is online has heard of the pool, and given way
+  const looks = looksOf(agents, target, context, fresh());
+  await requireDeadSilence(looks, { ...plan, host: dead, management: isOnline ? undefined : management });
 }
 
 /** The steps of a recover. Nothing can be asked of the dead host; what it had is lost. */
