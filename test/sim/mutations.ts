@@ -152,7 +152,7 @@ export const mutations: Mutation[] = [
     edits: [
       {
         file: recover,
-        from: /await requireDeadSilence\(looksOf[^;]*;/,
+        from: 'await requireDeadSilence(looks, { ...plan, host: dead, management });',
         to: '',
       },
       { file: recover, from: 'await requireAlone(agents, plan, context);', to: '' },
