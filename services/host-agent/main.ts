@@ -20,6 +20,7 @@ import { openLocks } from './locks.ts';
 import { createLimits } from './limits/limits.ts';
 import { postInstall } from './post-install.ts';
 import { lxcDriver } from './lxc.ts';
+import { requireRunning } from './require-running.ts';
 import { createRuntime } from './runtime.ts';
 import { clearStale } from './stale.ts';
 import { openSessions } from './session/open.ts';
@@ -105,16 +106,7 @@ export function service(context: Context): Service {
       },
       'host-agent.exec': async (args, call) => {
         const { state } = await states.of(args.name);
-        if (state === 'frozen')
-          throw new VsError(
-            'refused',
-            `${args.name} is paused on ${host}; let it run on with: vs resume ${args.name}`,
-          );
-        if (!(await lxc.alive()).has(args.name))
-          throw new VsError(
-            'refused',
-            `${args.name} does not run on ${host}; start it with: vs start ${args.name}`,
-          );
+        requireRunning(args.name, host, state);
         return exec(lxc, args, call);
       },
       'host-agent.session': (args, call) => sessions.open(args, call),

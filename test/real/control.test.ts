@@ -224,7 +224,7 @@ describe('control of vservers', () => {
     expect(audit().map((one) => one.command)).toEqual(
       expect.arrayContaining([
         'host-agent.stop',
-        'host-agent.exec',
+        'host-agent.session',
         'host-agent.pause',
         'host-agent.disable',
       ]),

@@ -9,6 +9,7 @@ import type { Paths } from '../../../shared/paths.ts';
 import { start } from '../../../shared/run.ts';
 import { seal } from '../../../shared/seal.ts';
 import type { Call, Context } from '../../../shared/service.ts';
+import { requireRunning } from '../require-running.ts';
 import type { Lxc } from '../lxc.ts';
 import { filesArgv, runArgv, stoppedArgv, withFrames } from './argv.ts';
 import { type Endpoint, newSecret, openEndpoint } from './endpoint.ts';
@@ -79,17 +80,12 @@ export function openSessions({ context, paths, lxc, look }: Parts) {
   async function argvOf({ name, work }: Args<'host-agent.session'>): Promise<string[]> {
     const { state, saga } = await look(name);
     if (work.kind === 'run') {
-      if (state !== 'running')
-        throw new VsError(
-          'refused',
-          state === 'stopped'
-            ? `${name} does not run on ${host}; start it with: vs start ${name}`
-            : `${name} is ${state} on ${host}; it can be entered when it runs`,
-        );
+      requireRunning(name, host, state);
       const user = work.user === undefined ? undefined : await guestUser(lxc, name, work.user);
       return withFrames(runArgv(lxc, name, work, user), work);
     }
     if (state === 'running') return withFrames(filesArgv(lxc, name, work));
+    if (state === 'frozen') requireRunning(name, host, state);
     if (state !== 'stopped')
       throw new VsError('refused', `${name} is ${state} on ${host}; try again when it runs or is stopped`);
     if (saga && work.kind === 'push')
