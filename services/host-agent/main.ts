@@ -1,6 +1,5 @@
 import { mkdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { VsError } from '../../shared/errors.ts';
 import { ownershipsOf, readOwnership } from '../../shared/ownership.ts';
 import { pathsFor } from '../../shared/paths.ts';
 import type { Context, Service } from '../../shared/service.ts';
