@@ -4,18 +4,36 @@ import { withClient } from '../client.ts';
 import { checkHost, quoted } from '../names.ts';
 import { table } from '../table.ts';
 
-async function list(json: boolean): Promise<void> {
+/** `of`: a service or a command; every one without it. */
+async function list(of: string | undefined, json: boolean): Promise<void> {
   const { commands } = await import('../../shared/contract/commands.ts');
+  const { jsonSchemaOf, shapeOf } = await import('../shape.ts');
+  const wanted = Object.entries(commands).filter(
+    ([name]) => of === undefined || name === of || name.startsWith(`${of}.`),
+  );
+  if (wanted.length === 0)
+    throw new VsError(
+      'not-found',
+      `There is no service or command ${of}; "vs call --list" shows all of them.`,
+    );
   if (json) {
-    const all = Object.entries(commands).map(([command, { scope, summary }]) => ({
+    const all = wanted.map(([command, { scope, summary, args, data }]) => ({
       command,
       scope,
       summary,
+      args: jsonSchemaOf(args, 'input'),
+      data: jsonSchemaOf(data),
     }));
     return console.log(JSON.stringify(all, null, 2));
   }
-  const rows = Object.entries(commands).map(([name, spec]) => [name, spec.scope, spec.summary]);
-  console.log(table(['COMMAND', 'TARGET', 'WHAT IT DOES'], rows));
+  const lines = table(
+    ['COMMAND', 'TARGET', 'WHAT IT DOES'],
+    wanted.map(([name, spec]) => [name, spec.scope, spec.summary]),
+  ).split('\n');
+  const schemas = wanted.map(
+    ([, { args, data }]) => `    takes    ${shapeOf(args, 'input')}\n    answers  ${shapeOf(data)}`,
+  );
+  console.log(lines.map((line, at) => (at === 0 ? line : `${line}\n${schemas[at - 1]}`)).join('\n'));
 }
 
 function parseArgs(text: string): object {
@@ -36,13 +54,16 @@ export function register(program: Command): void {
   program
     .command('call')
     .description('send any command to a service; its answer is printed as JSON')
-    .argument('[target]', 'a host, or master')
+    .argument('[target]', 'a host, or master; with --list: a service or a command')
     .argument('[command]', 'SERVICE.COMMAND')
     .argument('[json]', 'its arguments, a JSON object', '{}')
-    .option('--list', 'every command of every service')
-    .option('--json', 'with --list: for programs (answers are JSON always)')
+    .option('--list', 'every command of every service, with its schema')
+    .option('--json', 'with --list: JSON Schemas, for programs (answers are JSON always)')
     .option('--timeout <seconds>', 'how long to wait', '60')
-    .addHelpText('after', `\nExamples:\n  vs call --list\n  vs call host1 host-agent.show '{"name":"web1"}'`)
+    .addHelpText(
+      'after',
+      `\nExamples:\n  vs call --list\n  vs call --list network --json\n  vs call host1 host-agent.show '{"name":"web1"}'`,
+    )
     .action(
       async (
         target: string | undefined,
@@ -50,7 +71,7 @@ export function register(program: Command): void {
         json: string,
         options: { list?: boolean; json?: boolean; timeout: string },
       ) => {
-        if (options.list) return list(options.json === true);
+        if (options.list) return list(target, options.json === true);
         if (!target || !command)
           throw new VsError(
             'usage',

@@ -409,7 +409,13 @@ describe('for people and for programs', () => {
     ])
       expect(stdout).toContain(`${name} `);
     for (const line of stdout.trim().split('\n').slice(1))
-      expect(line).toMatch(/^\S+ +(host|master) +\S+ \S+/);
+      expect(line).toMatch(/^\S+ +(host|master) +\S+ \S+|^ {4}(takes|answers) +\S/);
+    expect(vs(['call', '--list', 'host-agent.enable']).stdout).toMatch(
+      /takes {4}\{ name: Name, saga\?: Id \}\n {4}answers {2}VserverState\n$/,
+    );
+    const [one] = JSON.parse(vs(['call', '--list', 'network.list', '--json']).stdout);
+    expect(one).toMatchObject({ command: 'network.list', scope: 'host', args: {}, data: { type: 'object' } });
+    expect(vs(['call', '--list', 'nothing'])).toMatchObject({ status: 1, stdout: '' });
   });
 
   test('each level of the command line answers --help with examples', () => {
