@@ -8,7 +8,7 @@ interface Verb {
 const life = () => import('./verbs/life.ts');
 
 /** Each verb's module is loaded only when it is called, so that `vs scan` loads neither zod nor the others. */
-const verbs: Record<string, Verb> = {
+export const verbs: Record<string, Verb> = {
   master: { summary: 'make this machine the master of a pool', load: () => import('./verbs/master.ts') },
   join: { summary: 'make this machine a host of a pool', load: () => import('./verbs/join.ts') },
   host: { summary: 'the hosts of the pool', load: () => import('./verbs/host.ts') },

@@ -57,12 +57,8 @@ function text(schema: Schema): string {
 }
 
 /** A schema in one line for people: `{ name: Name, saga?: Id }`. Names with a capital are those of docs/topics.md. */
-export const shapeOf = (schema: z.ZodType, io: 'input' | 'output' = 'output'): string => {
-  const whole = jsonSchemaOf(schema, io);
-  const { $defs, ...own } = whole;
-  const ref = typeof own['$ref'] === 'string' ? own['$ref'].split('/').at(-1) : undefined;
-  return ref === undefined ? text(own) : ref;
-};
+export const shapeOf = (schema: z.ZodType, io: 'input' | 'output' = 'output'): string =>
+  text(jsonSchemaOf(schema, io));
 
 /** The named schemas that a schema refers to, by name, each in one line. */
 export function namesIn(schema: z.ZodType): Map<string, string> {

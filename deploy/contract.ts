@@ -2,6 +2,7 @@ import { mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'nod
 import { dirname, join } from 'node:path';
 import { asyncapi } from './contract/asyncapi.ts';
 import { commandNames, commandPayload, replyPayload, standalone } from './contract/schemas.ts';
+import { jsonMarkdown } from './contract/json-md.ts';
 import { topicsMarkdown } from './contract/topics-md.ts';
 import { toYaml } from './contract/yaml.ts';
 import { channels } from '../shared/contract/channels.ts';
@@ -29,6 +30,7 @@ export function contractFiles(): Map<string, string> {
   const head = '# Made by node deploy/contract.ts from shared/contract/; changes here are lost.\n';
   files.set('docs/asyncapi.yaml', head + toYaml(asyncapi(version)));
   files.set('docs/topics.md', topicsMarkdown());
+  files.set('docs/json.md', jsonMarkdown());
   return files;
 }
 
@@ -61,7 +63,7 @@ if (import.meta.main) {
   const words = process.argv.slice(2);
   if (words.some((word) => word !== '--check')) {
     console.log(
-      'node deploy/contract.ts          writes docs/asyncapi.yaml, docs/schemas/ and docs/topics.md',
+      'node deploy/contract.ts          writes docs/asyncapi.yaml, docs/schemas/, docs/topics.md and docs/json.md',
     );
     console.log('node deploy/contract.ts --check  writes nothing; exit code 1 when they are not up to date');
     process.exitCode = words.includes('--help') ? 0 : 2;

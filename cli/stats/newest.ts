@@ -84,7 +84,7 @@ async function hearThem(client: Client) {
         rates.set(topic, Object.fromEntries(grown) as Record<string, number>);
       }
       messages.set(topic, payload);
-      at.set(topic, performance.now());
+      at.set(topic, Date.now());
     },
   );
   const retained = RETAINED_MS + 3 * (performance.now() - begun);

@@ -1,0 +1,146 @@
+import { z } from 'zod';
+import { auditEntry } from '../shared/contract/audit.ts';
+import { certificateInfo } from '../shared/contract/authority.ts';
+import { type CommandName, commands } from '../shared/contract/commands.ts';
+import { finding } from '../shared/contract/doctor.ts';
+import { newestFigures } from '../shared/contract/history.ts';
+import { pastEvent } from '../shared/contract/host.ts';
+import { hostName, name } from '../shared/contract/names.ts';
+import { scanRow } from '../shared/contract/orchestrator.ts';
+import { sagaState } from '../shared/contract/saga.ts';
+import { copyInfo, trashEntry } from '../shared/contract/snapshot.ts';
+import { template } from '../shared/contract/template.ts';
+import { vserverState } from '../shared/contract/vserver.ts';
+
+/** What `--json` of a verb prints on its standard output. */
+export interface Output {
+  schema: z.ZodType;
+  /** One object a line, not one text. */
+  lines?: true;
+  /** For people, where the verb says more than one thing. */
+  note?: string;
+}
+
+const data = <K extends CommandName>(command: K): (typeof commands)[K]['data'] => commands[command].data;
+const saga: Output = {
+  schema: sagaState,
+  note: 'its last state; with --dry-run its plan, with --no-follow its first state',
+};
+const life: Output = {
+  schema: z.array(vserverState),
+  note: 'those that could be changed; failures are on stderr',
+};
+
+/** By verb. */
+export const outputs: Record<string, Output> = {
+  version: { schema: z.object({ version: z.string(), node: z.string() }) },
+  scan: { schema: z.array(scanRow), note: 'with --watch one such list a line' },
+  show: { schema: data('host-agent.show') },
+  stats: {
+    schema: z.union([z.array(newestFigures), z.array(data('history.query'))]),
+    note: 'the newest figures; with --since those over time',
+  },
+  top: { schema: z.array(newestFigures) },
+  limit: { schema: data('host-agent.limit') },
+  boot: {
+    schema: z.array(
+      z.object({
+        host: hostName,
+        name,
+        enabled: z.boolean(),
+        order: z.int().optional(),
+        delay: z.number().optional(),
+        stopTimeout: z.number().optional(),
+      }),
+    ),
+  },
+  ...Object.fromEntries(
+    ['start', 'stop', 'restart', 'kill', 'pause', 'resume', 'enable', 'disable'].map((verb) => [verb, life]),
+  ),
+  ...Object.fromEntries(
+    ['create', 'copy', 'move', 'rename', 'remove', 'get', 'put', 'recover', 'evacuate', 'restore-host'].map(
+      (verb) => [verb, saga],
+    ),
+  ),
+  'trash restore': saga,
+  'copies remove': saga,
+  'saga list': { schema: z.array(sagaState) },
+  'saga show': { schema: data('orchestrator.saga') },
+  'saga follow': { schema: sagaState },
+  'saga abort': { schema: sagaState },
+  'saga resume': { schema: sagaState },
+  'trash list': { schema: z.array(trashEntry.extend({ host: hostName })) },
+  'trash empty': { schema: z.object({ emptied: z.int(), freed: z.number() }) },
+  'copies list': { schema: z.array(copyInfo) },
+  'template list': { schema: z.array(template) },
+  'template show': { schema: template.extend(data('orchestrator.origins').shape) },
+  'template build': { schema: template },
+  'template update': { schema: z.array(template) },
+  'template import': { schema: template },
+  'template remove': { schema: z.object({ removed: z.string() }) },
+  'host list': { schema: data('orchestrator.hosts').shape.hosts },
+  'host token': { schema: data('authority.token') },
+  'host renew': { schema: certificateInfo },
+  'host remove': { schema: data('authority.remove') },
+  'user list': {
+    schema: z.array(
+      z.object({
+        name: z.string(),
+        role: z.enum(['master', 'agent', 'operator', 'viewer', 'custom']),
+        read: z.array(z.string()).optional(),
+        write: z.array(z.string()).optional(),
+      }),
+    ),
+  },
+  pkg: {
+    schema: z.array(
+      z.object({
+        vserver: name,
+        host: hostName.optional(),
+        ok: z.boolean(),
+        error: z.string().optional(),
+        data: data('packages.run').optional(),
+      }),
+    ),
+  },
+  doctor: { schema: z.array(z.object({ target: z.string(), findings: z.array(finding) })) },
+  logs: { lines: true, schema: z.object({ vserver: name, line: z.string() }) },
+  events: { lines: true, schema: pastEvent },
+  audit: { lines: true, schema: auditEntry },
+  listen: {
+    lines: true,
+    schema: z.object({
+      at: z.int(),
+      topic: z.string(),
+      retained: z.boolean(),
+      schema: z.string().nullable(),
+      faults: z.array(z.string()),
+      empty: z.string().optional(),
+      payload: z.unknown(),
+    }),
+  },
+  topics: {
+    schema: z.array(
+      z.looseObject({
+        key: z.string(),
+        topic: z.string(),
+        qos: z.int(),
+        retained: z.boolean(),
+        publishers: z.array(z.string()),
+        payload: z.string().nullable(),
+      }),
+    ),
+  },
+  'call --list': {
+    schema: z.array(
+      z.object({
+        command: z.string(),
+        scope: z.enum(['host', 'master']),
+        summary: z.string(),
+        args: z.record(z.string(), z.unknown()),
+        data: z.record(z.string(), z.unknown()),
+      }),
+    ),
+    note: 'args and data are JSON Schemas (draft 2020-12)',
+  },
+};
