@@ -1,4 +1,4 @@
-import { statSync } from 'node:fs';
+import { type Stats, statSync } from 'node:fs';
 import { lstat, mkdir, open, readFile, readdir, rename, unlink } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { randomBytes } from 'node:crypto';
@@ -9,8 +9,9 @@ import { VsError } from './errors.ts';
 /** Changes whenever a file is written or put in the place of another; the same for one that is not there. */
 export function fileMark(path: string): string {
   const stat = statSync(path, { throwIfNoEntry: false });
-  return stat ? `${stat.ino} ${stat.mtimeMs} ${stat.ctimeMs} ${stat.size}` : 'none';
+  return stat ? markOf(stat) : 'none';
 }
+const markOf = ({ ino, mtimeMs, ctimeMs, size }: Stats): string => `${ino} ${mtimeMs} ${ctimeMs} ${size}`;
 
 /** fsync of a directory: what was renamed in it stays so after a power cut. */
 export async function syncDirectory(directory: string): Promise<void> {
@@ -110,6 +111,28 @@ export async function readJson<T extends z.ZodType>(
 ): Promise<z.infer<T> | undefined> {
   const text = await readText(path);
   return text === undefined ? undefined : parseFile(path, text, schema);
+}
+
+/** A file that changed so short a time ago (ms) may change again without another mark: the clock of a file system ticks that often. */
+const TICK_MS = 100;
+const MOST_KNOWN = 5000;
+/**
+ * Reads files of JSON, each again only when it changed (`fileMark`): for what is looked at each second. What comes is shared by
+ * all who ask: nobody may change it.
+ */
+export function rereader<T extends z.ZodType>(schema: T): (path: string) => Promise<z.infer<T> | undefined> {
+  const known = new Map<string, { mark: string; value: z.infer<T> | undefined }>();
+  return async (path) => {
+    const stat = statSync(path, { throwIfNoEntry: false });
+    if (!stat) return void known.delete(path);
+    const mark = markOf(stat);
+    const before = known.get(path);
+    if (before?.mark === mark) return before.value;
+    const value = await readJson(path, schema);
+    if (known.size >= MOST_KNOWN) known.clear();
+    if (Math.abs(Date.now() - stat.ctimeMs) > TICK_MS) known.set(path, { mark, value });
+    return value;
+  };
 }
 
 /** Checks the value by its schema, then writes it durably. */

@@ -18,9 +18,16 @@ export async function vserverNames(directory: string): Promise<string[]> {
   return names.sort();
 }
 
-/** The configuration of a vserver of this host. Throws 'not-found' when there is none. */
-export async function loadVserver(paths: Paths, host: string, name: string): Promise<VserverConfig> {
-  const config = await readJson(paths.vserverJson(name), vserverConfig);
+const readConfig = (path: string) => readJson(path, vserverConfig);
+
+/** The configuration of a vserver of this host. Throws 'not-found' when there is none. `read`: how its file is read. */
+export async function loadVserver(
+  paths: Paths,
+  host: string,
+  name: string,
+  read: (path: string) => Promise<VserverConfig | undefined> = readConfig,
+): Promise<VserverConfig> {
+  const config = await read(paths.vserverJson(name));
   if (!config) throw new VsError('not-found', `${host} has no vserver ${name}`);
   if (config.name !== name)
     throw new VsError('failed', `${paths.vserverJson(name)} is of ${config.name}, not of ${name}`);

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { id, ts } from '../../shared/contract/names.ts';
 import { VsError } from '../../shared/errors.ts';
-import { readJson, removeFileDurable, writeJson } from '../../shared/store.ts';
+import { readJson, removeFileDurable, rereader, writeJson } from '../../shared/store.ts';
 
 /** What became of the script that a saga runs once; without a code it was begun and its end is not known. */
 const script = z.strictObject({ code: z.int().optional(), tail: z.string().optional() });
@@ -16,8 +16,14 @@ export function openLocks(stateDirectory: string) {
     const now = await readJson(file(name), lock);
     return now && now.until > Date.now() ? now.saga : undefined;
   }
+  const reread = rereader(lock);
   return {
     holder,
+    /** The same for who looks each second: the file is read only when it changed. */
+    async seen(name: string): Promise<string | undefined> {
+      const now = await reread(file(name));
+      return now && now.until > Date.now() ? now.saga : undefined;
+    },
     /** Throws 'conflict' when another saga has it. */
     async require(name: string, saga: string | undefined): Promise<void> {
       const by = await holder(name);

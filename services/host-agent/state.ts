@@ -1,8 +1,15 @@
 import type { Data } from '../../shared/contract/commands.ts';
-import type { VserverConfig, VserverState } from '../../shared/contract/vserver.ts';
+import {
+  type Ownership,
+  type VserverConfig,
+  type VserverState,
+  ownership,
+  vserverConfig,
+} from '../../shared/contract/vserver.ts';
 import { readOwnership } from '../../shared/ownership.ts';
 import type { Paths } from '../../shared/paths.ts';
 import type { Context } from '../../shared/service.ts';
+import { rereader } from '../../shared/store.ts';
 import { loadVserver, vserverNames } from './files.ts';
 import { standsStill } from './freezer.ts';
 import type { Locks } from './locks.ts';
@@ -38,6 +45,9 @@ export function createStates(
 ) {
   const { bus, host, settings, log } = context;
   const seen = new Map<string, Seen>();
+  // a look each second parses only what changed: all else of it costs a tenth of that
+  const rereadConfig = rereader(vserverConfig);
+  const rereadOwnership = rereader(ownership);
   const published = new Map<string, string>();
   const broken = new Set<string>();
   /** What this host gave up to another one, with its files still here; the epoch of the other one. */
@@ -81,8 +91,14 @@ export function createStates(
   }
 
   async function stateOf(name: string, config: VserverConfig): Promise<VserverState> {
-    const own = await readOwnership(settings, name);
-    const saga = await locks.holder(name);
+    return describe(name, config, await readOwnership(settings, name), await locks.holder(name));
+  }
+  function describe(
+    name: string,
+    config: VserverConfig,
+    own: Ownership | undefined,
+    saga: string | undefined,
+  ): VserverState {
     const now = seen.get(name);
     const isOwned = own?.owner === true && own.uuid === config.uuid;
     const noted = upgrades.get(name);
@@ -127,13 +143,11 @@ export function createStates(
     const alive = await lxc.alive();
     for (const name of names) {
       try {
-        const config = await loadVserver(paths, host, name);
+        const config = await loadVserver(paths, host, name, rereadConfig);
         if (!isChanging(name)) await ask(name, config, alive.has(name));
-        publish(await stateOf(name, config));
-        if (alive.has(name)) {
-          const own = await readOwnership(settings, name);
-          if (own?.owner === false && own.uuid === config.uuid) on.givenUp(name);
-        }
+        const own = await rereadOwnership(paths.ownership(name));
+        publish(describe(name, config, own, await locks.seen(name)));
+        if (alive.has(name) && own?.owner === false && own.uuid === config.uuid) on.givenUp(name);
         if (broken.delete(name)) bus.alert(name, 'configuration', null);
       } catch (error) {
         if (broken.has(name)) continue;

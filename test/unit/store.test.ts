@@ -7,6 +7,7 @@ import {
   clearTemporaries,
   readJson,
   removeFileDurable,
+  rereader,
   writeFileDurable,
   writeJson,
 } from '../../shared/store.ts';
@@ -63,4 +64,30 @@ test('what a power cut left of a write goes at the next start; what is being wri
     '.web2.json.aaaaaaaaaaaa.tmp',
     'web2.json',
   ]);
+});
+
+test('a file is read again when it changed, however it changed, and only then', async () => {
+  const path = join(directory, 'again.json');
+  const reread = rereader(schema);
+  const old = new Date(Date.now() - 60_000);
+  expect(await reread(path)).toBeUndefined();
+  await writeJson(path, schema, { epoch: 1 });
+  // at once after a write the next one may have the same time: it is not kept yet
+  expect(await reread(path)).toEqual({ epoch: 1 });
+  writeFileSync(path, '{"epoch":2}');
+  expect(await reread(path)).toEqual({ epoch: 2 });
+  await new Promise((resolve) => setTimeout(resolve, 150));
+  const kept = await reread(path);
+  expect(kept).toEqual({ epoch: 2 });
+  expect(await reread(path)).toBe(kept);
+  utimesSync(path, old, old); // its time of change is another one then
+  expect(await reread(path)).toEqual({ epoch: 2 });
+  await new Promise((resolve) => setTimeout(resolve, 150));
+  await reread(path);
+  writeFileSync(path, '{"epoch":3}'); // of the same length, in place
+  expect(await reread(path)).toEqual({ epoch: 3 });
+  writeFileSync(path, '{');
+  await expect(reread(path)).rejects.toThrow(path);
+  rmSync(path);
+  expect(await reread(path)).toBeUndefined();
 });

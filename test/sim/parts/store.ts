@@ -31,3 +31,8 @@ export async function readJson<T extends z.ZodType>(
   }
   return value as z.infer<T>;
 }
+
+export const rereader =
+  <T extends z.ZodType>(schema: T) =>
+  (path: string): Promise<z.infer<T> | undefined> =>
+    readJson(path, schema);
