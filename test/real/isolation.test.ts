@@ -192,9 +192,12 @@ test('it cannot reach the kernel: sysrq, sysctl, devices, the clock, its own lim
     ]),
   ).toEqual([]);
   expect(lab.on('host1', pids)).toBe('300\n');
-  expect(inside('find /dev -type b; find /dev -type c | sort').stdout).toBe(
-    '/dev/console\n/dev/full\n/dev/null\n/dev/random\n/dev/tty\n/dev/urandom\n/dev/zero\n',
+  expect(inside('find /dev -type b; find /dev -path /dev/pts -prune -o -type c -print | sort').stdout).toBe(
+    '/dev/console\n/dev/full\n/dev/null\n/dev/ptmx\n/dev/random\n/dev/tty\n/dev/urandom\n/dev/zero\n',
   );
+  // its terminals are those of its own devpts: it sees none of the host
+  const terminals = 'stat -c %d /dev/pts';
+  expect(inside(terminals).stdout).not.toBe(lab.on('host1', terminals));
 });
 
 test('device nodes that came with its tree are dead', () => {
