@@ -45,12 +45,13 @@ test('a fault in its firewall.conf is found before the stop', () => {
 });
 
 test('past the point of no return it goes on until the target can start; an abort is refused', async () => {
-  // where LXC writes what the console says: no start without it
-  lab.on('host2', 'rm -f /var/lib/vs-tools/log/web1.console; mkdir -p /var/lib/vs-tools/log/web1.console');
+  // where LXC writes what went wrong: no start without it
+  const log = '/var/lib/vs-tools/log/web1.log';
+  lab.on('host2', `rm -f ${log}; mkdir -p ${log}`);
   const id = await lab.begin('host2', 'start');
   expect(lab.vs(['saga', 'abort', id], 1).stderr).toMatch(/past its point of no return/);
   expect(lab.running('web1')).toEqual([]);
-  lab.on('host2', 'rmdir /var/lib/vs-tools/log/web1.console');
+  lab.on('host2', `rmdir ${log}`);
   expect(await lab.ended(60_000)).toMatchObject({ id, result: 'done' });
   await lab.settled('host2');
   expect(lab.running('web1')).toEqual(['host2']);
