@@ -15,8 +15,11 @@ export const suites = [...byDistribution.debian, ...byDistribution.ubuntu];
 export const distributionOf = (suite: string): Distribution =>
   byDistribution.ubuntu.includes(suite) ? 'ubuntu' : 'debian';
 
-/** What every template has; no ping, whose file capability cannot be executed without net_raw. */
-export const include = 'systemd-sysv,iproute2,procps';
+/**
+ * What every template has: apt is no part of Ubuntu's minimal set; no ping, whose file capability cannot be executed without
+ * net_raw.
+ */
+export const include = 'apt,systemd-sysv,iproute2,procps';
 
 type Wanted = Pick<
   Settings,
@@ -60,7 +63,7 @@ export function requireKeyring(settings: Wanted, suite: string, distribution: Di
   if (!file || existsSync(file)) return;
   throw new VsError(
     'failed',
-    `${suite} could not be built: its keys are missing, there is no ${file} (${key}); on the master: apt-get install ${made}`,
+    `${suite} could not be built: its keys are missing, there is no ${file} (${key}); on the master: apt-get install ${made}${distribution === 'ubuntu' ? ' (Debian 12 has no such package; that of Debian 13 fits)' : ''}`,
   );
 }
 

@@ -66,6 +66,7 @@ describe('suites', () => {
       'ubuntu',
     );
     expect(words).toContain(`--keyring=${join(work, 'nokeys.gpg')}`);
+    expect(words).toContain('--include=apt,systemd-sysv,iproute2,procps'); // Ubuntu's minimal set has no apt
     expect(words.slice(-3)).toEqual([
       'deb http://u noble main universe',
       'deb http://u noble-updates main universe',
