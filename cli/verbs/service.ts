@@ -20,6 +20,7 @@ async function broker(): Promise<void> {
 function staySmall(): void {
   setFlagsFromString('--semi-space-growth-factor=1');
   setFlagsFromString('--heap-growing-percent=20');
+  setFlagsFromString('--optimize-for-size');
 }
 
 /** `vs service NAME...`: what the units start. */
