@@ -101,7 +101,8 @@ function limitRows(one: NewestFigures): string[][] {
 export function details(one: NewestFigures, now: number): string {
   const where = one.kind === 'vserver' ? ` on ${one.host}` : '';
   const head = `${one.name}${where}: ${[one.state, one.address].filter(Boolean).join(', ')}`;
-  if (one.ts === undefined) return `${head}\nThere are no figures of it now.`;
+  if (one.ts === undefined)
+    return `${head}\nThere are no figures of it now${one.state === 'running' ? '; they come every 10 s (METRICS_INTERVAL)' : ''}.`;
   const both = (lead: string, what: string, ways: [string, string]) =>
     ways
       .map((way) => figureText(`${lead}_${way}_${what}`, one.rates[`${lead}_${way}_${what}`], true))
