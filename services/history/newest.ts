@@ -44,9 +44,10 @@ export async function openNewest({ bus }: Context, keepMs: number, take: (sample
     const [at, figures] = [Date.now(), parsed.data];
     // both by the clock of the host; a message may wait on its way
     const byHost = (Number(figures['ts']) - Number(before?.figures['ts'])) / 1000;
-    const seconds = byHost > 0 ? byHost : (at - (before?.at ?? at)) / 1000;
+    const heard = performance.now();
+    const seconds = byHost > 0 ? byHost : (heard - (before?.heard ?? heard)) / 1000;
     const rates = ratesOf(before?.figures, figures, seconds);
-    last.set(topic, { figures, rates, at, heard: performance.now() });
+    last.set(topic, { figures, rates, at, heard });
     const levels = topic.slice(topics.base.length + 1).split('/');
     const [, host = '', , name] = levels;
     const values = keptOf(figures, rates);

@@ -12,18 +12,14 @@ const lock = z.strictObject({ version: z.literal(1), saga: id, until: ts, script
 /** Holds of vservers by sagas, on disk so that they outlive the agent. A hold ends by itself at `until`. */
 export function openLocks(stateDirectory: string) {
   const file = (name: string) => join(stateDirectory, 'locks', `${name}.json`);
-  async function holder(name: string): Promise<string | undefined> {
-    const now = await readJson(file(name), lock);
-    return now && now.until > Date.now() ? now.saga : undefined;
-  }
   const reread = rereader(lock);
+  const holderIn = (now: z.infer<typeof lock> | undefined): string | undefined =>
+    now && now.until > Date.now() ? now.saga : undefined;
+  const holder = async (name: string) => holderIn(await readJson(file(name), lock));
   return {
     holder,
     /** The same for who looks each second: the file is read only when it changed. */
-    async seen(name: string): Promise<string | undefined> {
-      const now = await reread(file(name));
-      return now && now.until > Date.now() ? now.saga : undefined;
-    },
+    seen: async (name: string) => holderIn(await reread(file(name))),
     /** Throws 'conflict' when another saga has it. */
     async require(name: string, saga: string | undefined): Promise<void> {
       const by = await holder(name);

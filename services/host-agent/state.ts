@@ -19,7 +19,8 @@ interface Seen {
   state: VserverState['state'];
   pid?: number | undefined;
   since: number;
-  /** When the runtime was asked, or a command began to change it; not by the time of day, which may be set anew. */
+  /** The same by a steady clock, as `asked`: the time of day may be set anew. */
+  steady: number;
   asked: number;
 }
 const ASK_AGAIN_MS = 30_000;
@@ -62,7 +63,7 @@ export function createStates(
     const now = performance.now();
     const since = Date.now();
     if (!alive) {
-      if (before?.state !== 'stopped') seen.set(name, { state: 'stopped', since, asked: now });
+      if (before?.state !== 'stopped') seen.set(name, { state: 'stopped', since, steady: now, asked: now });
       return;
     }
     if (before?.pid !== undefined && now - before.asked < ASK_AGAIN_MS) {
@@ -75,7 +76,8 @@ export function createStates(
       info.state = standsStill(info.pid) ? 'frozen' : 'running';
     const changed = before?.state !== info.state || before.pid !== info.pid;
     if (info.pid !== undefined && info.pid !== before?.pid) on.found(name, info.pid);
-    seen.set(name, { ...info, since: changed ? since : before.since, asked: now });
+    const from = changed ? { since, steady: now } : { since: before.since, steady: before.steady };
+    seen.set(name, { ...info, ...from, asked: now });
     if (changed && before?.pid !== undefined && info.pid !== undefined && before.pid !== info.pid) {
       bus.event('host-agent', 'rebooted', `${name} was restarted from inside or by hand`, { vserver: name });
       on.restart(config, info.pid);
@@ -86,7 +88,8 @@ export function createStates(
   function isChanging(name: string): boolean {
     const now = seen.get(name);
     return (
-      (now?.state === 'starting' || now?.state === 'stopping') && performance.now() - now.asked < ASK_AGAIN_MS
+      (now?.state === 'starting' || now?.state === 'stopping') &&
+      performance.now() - now.steady < ASK_AGAIN_MS
     );
   }
 
@@ -208,7 +211,13 @@ export function createStates(
     },
     /** Says what is going on while a start or stop runs. */
     async mark(name: string, state: 'starting' | 'stopping'): Promise<void> {
-      seen.set(name, { ...seen.get(name), state, since: Date.now(), asked: performance.now() });
+      seen.set(name, {
+        ...seen.get(name),
+        state,
+        since: Date.now(),
+        steady: performance.now(),
+        asked: -Infinity,
+      });
       publish(await stateOf(name, await loadVserver(paths, host, name)));
     },
     /** The state of one vserver, asked of the runtime anew. */
@@ -219,7 +228,8 @@ export function createStates(
     },
     /** What the runtime just said of it need not be asked again. */
     saw(name: string, info: { state: VserverState['state']; pid: number | undefined }): void {
-      seen.set(name, { ...info, since: Date.now(), asked: performance.now() });
+      const now = performance.now();
+      seen.set(name, { ...info, since: Date.now(), steady: now, asked: now });
     },
     start(): void {
       let busy = false;
