@@ -4,7 +4,9 @@ import type { Agents } from './agent.ts';
 import type { Children } from './children.ts';
 import type { Saga } from './executor.ts';
 import { copyTexts } from './sagas/copy.ts';
-import { type CreatePlan, createSteps, createTexts } from './sagas/create.ts';
+import type { CreatePlan } from './plans/create-plan.ts';
+import type { EvacuatePlan } from './plans/evacuate.ts';
+import { createSteps, createTexts } from './sagas/create.ts';
 import { type ForgetPlan, forgetSteps, forgetTexts } from './sagas/forget.ts';
 import { type GetPlan, getSteps, getTexts } from './sagas/get.ts';
 import { type MovePlan, moveSteps, moveTexts } from './sagas/move.ts';
@@ -13,7 +15,7 @@ import { type RecoverPlan, recoverSteps, recoverTexts } from './sagas/recover.ts
 import { type RemovePlan, removeSteps, removeTexts } from './sagas/remove.ts';
 import { type RenamePlan, renameSteps, renameTexts } from './sagas/rename.ts';
 import { type RestorePlan, restoreSteps, restoreTexts } from './sagas/restore.ts';
-import { type EvacuatePlan, evacuateSteps, evacuateTexts } from './sagas/evacuate.ts';
+import { evacuateSteps, evacuateTexts } from './sagas/evacuate.ts';
 import { type RestoreHostPlan, restoreHostSteps, restoreHostTexts } from './sagas/restore-host.ts';
 
 /** A saga whose steps are other sagas has no places of its own: it would take them from those that it waits for. */

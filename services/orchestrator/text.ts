@@ -1,3 +1,5 @@
+import type { CopyRecord } from '../../shared/contract/snapshot.ts';
+
 /** Sizes and times for people. */
 export function size(bytes: number): string {
   for (const [unit, one] of [
@@ -20,3 +22,10 @@ export function moment(ts: number): string {
   const at = new Date(ts);
   return `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())} ${two(at.getHours())}:${two(at.getMinutes())}`;
 }
+
+/** How a copy is taken, for people. */
+export const getWays: Record<CopyRecord['kind'], string> = {
+  snapshot: 'from a snapshot',
+  live: 'live, in two passes',
+  stopped: 'while it is stopped',
+};

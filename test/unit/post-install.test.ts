@@ -20,7 +20,7 @@ import type { Agents } from '../../services/orchestrator/agent.ts';
 import { buildSaga } from '../../services/orchestrator/build.ts';
 import { execute } from '../../services/orchestrator/executor.ts';
 import { openJournals } from '../../services/orchestrator/journal.ts';
-import type { CreatePlan } from '../../services/orchestrator/sagas/create.ts';
+import type { CreatePlan } from '../../services/orchestrator/plans/create-plan.ts';
 import { withoutScript } from '../../services/orchestrator/sagas/post-install.ts';
 import type { SagaState } from '../../shared/contract/saga.ts';
 import { VsError } from '../../shared/errors.ts';

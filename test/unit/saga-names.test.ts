@@ -6,7 +6,7 @@ import { type Plan, buildSaga } from '../../services/orchestrator/build.ts';
 import type { Agents } from '../../services/orchestrator/agent.ts';
 import { execute } from '../../services/orchestrator/executor.ts';
 import { type Journals, openJournals } from '../../services/orchestrator/journal.ts';
-import type { CreatePlan } from '../../services/orchestrator/sagas/create.ts';
+import type { CreatePlan } from '../../services/orchestrator/plans/create-plan.ts';
 import type { SagaState } from '../../shared/contract/saga.ts';
 import type { VserverConfig, VserverState } from '../../shared/contract/vserver.ts';
 import { type Tree, world } from './names-world.ts';

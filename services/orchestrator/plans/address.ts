@@ -1,8 +1,21 @@
+import { randomBytes } from 'node:crypto';
 import { inSubnet, isHostAddress } from '../../../config/networks.ts';
 import type { Network } from '../../../shared/contract/network.ts';
 import { VsError } from '../../../shared/errors.ts';
 import type { Pool } from '../pool.ts';
-import { derive6 } from '../sagas/create.ts';
+
+/** A random locally administered unicast MAC. */
+export const randomMac = (): string =>
+  `02:${[...randomBytes(5)].map((byte) => byte.toString(16).padStart(2, '0')).join(':')}`;
+
+/** The IPv6 address that goes with an IPv4 one: the network's prefix and the last bytes as people write them (10.60.10.5 -> fd60:10::5). */
+function derive6(network: Network, address: string): string | undefined {
+  if (!network.subnet6) return undefined;
+  const [prefix = ''] = network.subnet6.split('/');
+  const bytes = address.split('.');
+  const host = Number(network.subnet.split('/')[1]) >= 24 ? bytes.slice(3) : bytes.slice(2);
+  return prefix.endsWith('::') ? `${prefix}${host.join(':')}` : undefined;
+}
 
 /** Addresses that a new vserver asks for; address6 by itself from the network's prefix. */
 interface Wanted {

@@ -6,7 +6,7 @@ import type { Args } from '../../../shared/contract/commands.ts';
 import { MOST_SCRIPT } from '../../../shared/contract/orchestrator.ts';
 import { VsError } from '../../../shared/errors.ts';
 import { withChanges } from '../../../shared/limits.ts';
-import { randomMac } from '../sagas/create.ts';
+import { randomMac } from './address.ts';
 import { checkAddresses, placeIn, requireFree } from './address.ts';
 import { beyond, candidates, chooseHost, networkOfAddress } from './choose.ts';
 import { requireLimits } from './limits.ts';

@@ -3,10 +3,19 @@ import type { Args } from '../../../shared/contract/commands.ts';
 import type { VserverState } from '../../../shared/contract/vserver.ts';
 import { VsError } from '../../../shared/errors.ts';
 import { type Need, placeAll } from '../placement.ts';
-import type { EvacuatePlan } from '../sagas/evacuate.ts';
 import { roomsOf } from '../rooms.ts';
 import { size, vservers as vserversText } from '../text.ts';
 import type { Deciding, Planned } from './planned.ts';
+
+/** What an evacuation does. */
+export interface EvacuatePlan {
+  host: string;
+  /** The only hosts that may be chosen; any, when none is named. */
+  to?: string[];
+  parallel: number;
+  /** All that the host had, each with the host that it shall go to, or the reason why it stays. */
+  vservers: (Need & { to?: string; why?: string })[];
+}
 
 /** So many trees of a host are counted at once. */
 const COUNTED = 4;

@@ -1,8 +1,7 @@
 import type { Args } from '../../../shared/contract/commands.ts';
 import { VsError } from '../../../shared/errors.ts';
 import { shown } from '../estimate.ts';
-import { getWays } from '../sagas/get.ts';
-import { groups, size } from '../text.ts';
+import { getWays, groups, size } from '../text.ts';
 import { carriageText, chooseTransport } from '../transport.ts';
 import { masterInfo } from './master.ts';
 import type { Deciding, Planned } from './planned.ts';

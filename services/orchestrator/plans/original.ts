@@ -1,8 +1,7 @@
 import type { Args } from '../../../shared/contract/commands.ts';
 import { name as nameOf } from '../../../shared/contract/names.ts';
 import { VsError } from '../../../shared/errors.ts';
-import type { CloneWay } from '../sagas/clone.ts';
-import type { CreatePlan } from '../sagas/create.ts';
+import type { CloneWay, CreatePlan } from './create-plan.ts';
 import { chooseTransport } from '../transport.ts';
 import type { Deciding } from './planned.ts';
 import { ready, wire } from './wire.ts';

@@ -1,10 +1,18 @@
 import type { Args } from '../../../shared/contract/commands.ts';
 import type { VserverState } from '../../../shared/contract/vserver.ts';
 import { VsError } from '../../../shared/errors.ts';
-import { checkRemove } from '../sagas/remove.ts';
 import { size } from '../text.ts';
 import { trashOf } from '../trash.ts';
 import type { Deciding, Planned } from './planned.ts';
+
+/** Refusals of a remove, before anything is changed. */
+function checkRemove(vserver: VserverState): void {
+  if (vserver.state !== 'stopped')
+    throw new VsError(
+      'refused',
+      `${vserver.name} is ${vserver.state} on ${vserver.host}; stop it first: vs stop ${vserver.name}`,
+    );
+}
 
 /** Where else there is a copy of it, for people: other hosts of the pool, and their trash. */
 async function otherCopies(deciding: Deciding, { name, uuid, host }: VserverState): Promise<string[]> {

@@ -5,7 +5,7 @@ import { VsError } from '../../../shared/errors.ts';
 import { nextEpoch } from '../epochs.ts';
 import { estimate } from '../estimate.ts';
 import { isOutdated } from '../outdated.ts';
-import { randomMac } from '../sagas/create.ts';
+import { randomMac } from './address.ts';
 import { day, size } from '../text.ts';
 import { trashOf } from '../trash.ts';
 import { checkAddresses, placeIn, requireFree } from './address.ts';

@@ -2,7 +2,7 @@ import type { HostInfo } from '../../../shared/contract/host.ts';
 import type { Network } from '../../../shared/contract/network.ts';
 import type { SagaState } from '../../../shared/contract/saga.ts';
 import type { Limits } from '../../../shared/contract/limits.ts';
-import type { CreatePlan } from '../sagas/create.ts';
+import type { CreatePlan } from './create-plan.ts';
 import { groups, size } from '../text.ts';
 import type { Original } from './original.ts';
 import type { Deciding } from './planned.ts';

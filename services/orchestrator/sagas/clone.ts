@@ -1,15 +1,9 @@
-import type { CopyWay } from '../../../shared/contract/transfer.ts';
 import type { Agents } from '../agent.ts';
 import type { StepContext } from '../executor.ts';
 import { type Route, livePasses, pass } from '../passes.ts';
 import { size } from '../text.ts';
-import type { CreatePlan } from './create.ts';
+import type { CloneWay, CreatePlan } from '../plans/create-plan.ts';
 
-/**
- * How the files of the original come into staging: `fork`, a writable snapshot on the same host; `btrfs-send` of a snapshot;
- * `rsync` from a snapshot, or of the live tree in two passes where there are none. The same host is a target like others.
- */
-export type CloneWay = 'fork' | CopyWay;
 type Clone = NonNullable<CreatePlan['clone']>;
 
 /** The way of a clone; plans of before it had a name copied by rsync, or within one host. */

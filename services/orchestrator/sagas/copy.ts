@@ -1,4 +1,4 @@
-import type { CreatePlan } from './create.ts';
+import type { CreatePlan } from '../plans/create-plan.ts';
 
 /** The sentences at the end of a copy, whose steps are those of a create. */
 export const copyTexts = ({ name, host, config, start, clone }: CreatePlan) => ({

@@ -1,54 +1,14 @@
-import { randomBytes } from 'node:crypto';
 import type { Args } from '../../../shared/contract/commands.ts';
-import type { Network } from '../../../shared/contract/network.ts';
 import type { VserverConfig } from '../../../shared/contract/vserver.ts';
 import { VsError } from '../../../shared/errors.ts';
 import type { Agents } from '../agent.ts';
 import type { Step, StepContext } from '../executor.ts';
 import { groups, size } from '../text.ts';
-import type { Route } from '../passes.ts';
+import type { CreatePlan } from '../plans/create-plan.ts';
 import type { Output } from '../replay.ts';
-import { type CloneWay, copyTree, endCopy, leaveOriginal, wayOf } from './clone.ts';
+import { copyTree, endCopy, leaveOriginal, wayOf } from './clone.ts';
 import { keptText, scriptSteps } from './post-install.ts';
 import { addressStep, adoptStep, firstSteps, keep, lockStep, ownStep, stageStep } from './steps.ts';
-
-export interface CreatePlan {
-  name: string;
-  host: string;
-  hostAddress: string;
-  source: string;
-  config: VserverConfig;
-  start: boolean;
-  /** Public keys for its root. */
-  sshKeys?: string[];
-  /** A script that runs in it once, after its first start. */
-  postInstall?: string;
-  /** A failure of that script is no reason to undo it. */
-  keep?: boolean;
-  /** The vserver that it is a copy of. */
-  clone?: {
-    of: string;
-    host: string;
-    address: string;
-    bytes: number;
-    /** A snapshot of it can be made, which holds all of it. */
-    snapshot: boolean;
-    way?: CloneWay;
-  } & Pick<Route, 'channel' | 'bwlimit' | 'compress'>;
-}
-
-/** A random locally administered unicast MAC. */
-export const randomMac = (): string =>
-  `02:${[...randomBytes(5)].map((byte) => byte.toString(16).padStart(2, '0')).join(':')}`;
-
-/** The IPv6 address that goes with an IPv4 one: the network's prefix and the last bytes as people write them (10.60.10.5 -> fd60:10::5). */
-export function derive6(network: Network, address: string): string | undefined {
-  if (!network.subnet6) return undefined;
-  const [prefix = ''] = network.subnet6.split('/');
-  const bytes = address.split('.');
-  const host = Number(network.subnet.split('/')[1]) >= 24 ? bytes.slice(3) : bytes.slice(2);
-  return prefix.endsWith('::') ? `${prefix}${host.join(':')}` : undefined;
-}
 
 /** Room for a new vserver when the size of its template is not known (bytes). */
 const UNKNOWN = 64e6;

@@ -2,20 +2,13 @@ import type { SagaState } from '../../../shared/contract/saga.ts';
 import { VsError } from '../../../shared/errors.ts';
 import type { Children } from '../children.ts';
 import type { Step, StepContext } from '../executor.ts';
-import { type Need, placeAll } from '../placement.ts';
+import { placeAll } from '../placement.ts';
+import type { EvacuatePlan } from '../plans/evacuate.ts';
 import { planMove } from '../plans/move.ts';
 import { roomsOf } from '../rooms.ts';
 import { seconds, vservers } from '../text.ts';
 import { moveAll, partsOf, staying } from './move-all.ts';
 
-export interface EvacuatePlan {
-  host: string;
-  /** The only hosts that may be chosen; any, when none is named. */
-  to?: string[];
-  parallel: number;
-  /** All that the host had, each with the host that it shall go to, or the reason why it stays. */
-  vservers: (Need & { to?: string; why?: string })[];
-}
 type Vserver = EvacuatePlan['vservers'][number];
 
 /** So many hosts are tried for one vserver. */

@@ -2,7 +2,7 @@ import type { CopyRecord } from '../../../shared/contract/snapshot.ts';
 import type { Agents } from '../agent.ts';
 import type { Step } from '../executor.ts';
 import { type Route, livePasses, pass } from '../passes.ts';
-import { groups, moment, size } from '../text.ts';
+import { getWays, groups, moment, size } from '../text.ts';
 import { stageStep } from './steps.ts';
 
 export interface GetPlan extends Route {
@@ -15,13 +15,6 @@ export interface GetPlan extends Route {
   running: boolean;
   enabled: boolean;
 }
-
-/** How a copy is taken, for people. */
-export const getWays: Record<CopyRecord['kind'], string> = {
-  snapshot: 'from a snapshot',
-  live: 'live, in two passes',
-  stopped: 'while it is stopped',
-};
 
 /** The snapshot that rsync copies from. */
 const LABEL = 'get';

@@ -9,15 +9,6 @@ export type RemovePlan = VserverState & {
   purge?: boolean;
 };
 
-/** Refusals of a remove, before anything is changed. */
-export function checkRemove(vserver: VserverState): void {
-  if (vserver.state !== 'stopped')
-    throw new VsError(
-      'refused',
-      `${vserver.name} is ${vserver.state} on ${vserver.host}; stop it first: vs stop ${vserver.name}`,
-    );
-}
-
 /** The steps of a remove: ownership goes first, then the tree goes to the trash. */
 export function removeSteps(vserver: RemovePlan, agents: Agents): Step[] {
   const { name, host, epoch, uuid, network, purge } = vserver;
