@@ -1,19 +1,15 @@
 import { z } from 'zod';
-import { named } from '../shared/contract/named.ts';
-
-type Schema = { [key: string]: unknown };
-
-function registry() {
-  const made = z.registry<{ id: string }>();
-  for (const [id, { schema }] of Object.entries(named)) made.add(schema, { id });
-  return made;
-}
-let ids: ReturnType<typeof registry> | undefined;
+import {
+  type Json,
+  type JsonSchema as Schema,
+  options,
+  plain,
+  registry,
+} from '../shared/contract/json-schema.ts';
 
 /** A schema as JSON Schema (draft 2020-12), with all that it refers to in `$defs`; `io`: of what is sent, or of what comes. */
 export function jsonSchemaOf(schema: z.ZodType, io: 'input' | 'output' = 'output'): Schema {
-  ids ??= registry();
-  const { $schema: _, ...rest } = z.toJSONSchema(schema, { io, metadata: ids, unrepresentable: 'any' });
+  const { $schema: _, ...rest } = plain(z.toJSONSchema(schema, options(registry(), io)) as Json) as Schema;
   return rest;
 }
 
@@ -31,12 +27,7 @@ function objectText(schema: Schema): string {
   const parts = Object.entries(properties).map(
     ([key, one]) => `${key}${required.includes(key) ? '' : '?'}: ${text(one)}`,
   );
-  if (
-    parts.length === 0 &&
-    schema['additionalProperties'] !== undefined &&
-    schema['additionalProperties'] !== false
-  )
-    return mapText(schema);
+  if (!schema['properties']) return mapText(schema);
   return parts.length === 0 ? '{}' : `{ ${parts.join(', ')} }`;
 }
 function text(schema: Schema): string {
@@ -53,6 +44,7 @@ function text(schema: Schema): string {
   if (type === 'object') return objectText(schema);
   const all = schema['allOf'] as Schema[] | undefined;
   if (all) return all.map(text).join(' & ');
+  if (Array.isArray(type)) return (type as string[]).join(' | '); // nullable: two types
   return typeof type === 'string' ? type : 'any';
 }
 

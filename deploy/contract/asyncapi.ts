@@ -5,7 +5,7 @@ import { examples } from '../../shared/contract/examples.ts';
 import { nameOf } from '../../shared/contract/named.ts';
 import { topicsFor } from '../../shared/contract/topics.ts';
 import { commandNames, components } from './schemas.ts';
-import type { Json } from './yaml.ts';
+import type { Json } from '../../shared/contract/json-schema.ts';
 
 type Tree = { [key: string]: Json };
 

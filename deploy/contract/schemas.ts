@@ -1,11 +1,15 @@
 import { z } from 'zod';
 import { command, reply } from '../../shared/contract/command.ts';
 import { type CommandName, commands } from '../../shared/contract/commands.ts';
-import { named } from '../../shared/contract/named.ts';
-import { hostName, id } from '../../shared/contract/names.ts';
-import type { Json } from './yaml.ts';
-
-export type JsonSchema = { [key: string]: Json };
+import {
+  type Json,
+  type JsonSchema,
+  isObject,
+  options,
+  plain,
+  registry,
+} from '../../shared/contract/json-schema.ts';
+import { id } from '../../shared/contract/names.ts';
 
 export const commandNames = Object.keys(commands) as CommandName[];
 
@@ -21,60 +25,6 @@ export const replyPayload = (name: CommandName) =>
     reply.options[1],
     reply.options[2],
   ]);
-
-function registry() {
-  const made = z.registry<{ id: string; description?: string }>();
-  for (const [key, { schema, description }] of Object.entries(named))
-    made.add(schema, { id: key, description });
-  return made;
-}
-
-const isObject = (value: Json | undefined): value is JsonSchema =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
-
-/** Formats of zod that JSON Schema does not know, in words; their pattern stays. */
-const foreign = new Map([
-  ['base64', 'base64'],
-  ['cidrv4', 'an IPv4 network such as 10.60.10.0/24'],
-  ['cidrv6', 'an IPv6 network such as fd60:10::/64'],
-]);
-
-/** Without what says nothing: bounds of every whole number, keys that are strings anyway, lists of one. */
-function plain(value: Json): Json {
-  if (Array.isArray(value)) return value.map(plain);
-  if (!isObject(value)) return value;
-  const { allOf } = value;
-  const only = Array.isArray(allOf) && allOf.length === 1 ? allOf[0] : undefined;
-  if (Object.keys(value).length === 1 && isObject(only)) return plain(only);
-  return Object.fromEntries(
-    Object.entries(value)
-      .filter(
-        ([key, one]) =>
-          !((key === 'minimum' || key === 'maximum') && Math.abs(Number(one)) === Number.MAX_SAFE_INTEGER) &&
-          !(key === 'propertyNames' && JSON.stringify(one) === '{"type":"string"}') &&
-          !(key === 'additionalProperties' && JSON.stringify(one) === '{}'),
-      )
-      .map(([key, one]) => {
-        const told = key === 'format' ? foreign.get(String(one)) : undefined;
-        return told ? ['description', told] : [key, plain(one)];
-      }),
-  );
-}
-
-const options = (made: ReturnType<typeof registry>) => ({
-  io: 'input' as const, // what a sender may leave out is optional, and what it adds is no fault (states are tolerant)
-  metadata: made,
-  override: ({ zodSchema, jsonSchema }: { zodSchema: unknown; jsonSchema: object }) => {
-    // A rule in code cannot be told in JSON Schema; this one can be told otherwise.
-    if (zodSchema !== hostName) return;
-    for (const key of Object.keys(jsonSchema)) delete (jsonSchema as JsonSchema)[key];
-    Object.assign(jsonSchema, {
-      type: 'string',
-      maxLength: 32,
-      pattern: '^(?!master$)[a-z0-9]([a-z0-9-]*[a-z0-9])?$',
-    });
-  },
-});
 
 /** The schemas of AsyncAPI's components (a superset of JSON Schema draft-07), by name; they refer to one another. */
 export function components(): Record<string, JsonSchema> {

@@ -3,8 +3,8 @@ import type { Channel } from '../../shared/contract/channels/channel.ts';
 import { commands } from '../../shared/contract/commands.ts';
 import { examples } from '../../shared/contract/examples.ts';
 import { nameOf, named } from '../../shared/contract/named.ts';
-import { type JsonSchema, commandNames, components } from './schemas.ts';
-import type { Json } from './yaml.ts';
+import type { Json, JsonSchema } from '../../shared/contract/json-schema.ts';
+import { commandNames, components } from './schemas.ts';
 
 const schema = (value: Json | undefined): JsonSchema =>
   typeof value === 'object' && value !== null && !Array.isArray(value) ? value : {};

@@ -1,5 +1,4 @@
-/** What JSON can hold. */
-export type Json = string | number | boolean | null | Json[] | { [key: string]: Json };
+import type { Json } from '../../shared/contract/json-schema.ts';
 
 /** Words that a reader of YAML 1.1 or 1.2 takes for something else than a string. */
 const special = /^(true|false|null|yes|no|on|off|y|n|nan|inf)$/i;

@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import { expect, test } from 'vitest';
+import { z } from 'zod';
 import { verbs } from '../../cli/main.ts';
 import { outputs } from '../../cli/outputs.ts';
 import { shapeOf } from '../../cli/shape.ts';
@@ -19,6 +20,11 @@ test('what --json prints is told of every verb that knows it, and of no other', 
 });
 
 test('a schema in one line', () => {
+  expect(
+    shapeOf(
+      z.object({ a: z.string().nullable(), b: z.record(z.string(), z.unknown()), c: z.int().optional() }),
+    ),
+  ).toBe('{ a: string | null, b: {[key]: any}, c?: integer }');
   expect(shapeOf(outputs['copies list']?.schema as never)).toBe('CopyInfo[]');
   expect(shapeOf(outputs['host token']?.schema as never)).toBe(
     '{ token: string, master: string, ends: Time }',
