@@ -33,10 +33,12 @@ exec tar -chf - "./\${1##*/}"
 /**
  * $1: where to, $2: how it is called in a directory, $3: "tree" or "file", $4: "parents" or "", $5: "into": $1 is a directory.
  * Unpacks a tar stream ("./...", or the one file "data") beside its place, then puts it there; a directory that is there
- * already takes it in as it comes.
+ * already takes it in as it comes. A signal only sets a mark: an "exit" of a trap that comes in while the shell exits already
+ * would break off the clearing away.
  */
 export const push = `
 umask 022
+ended=
 t=$1
 if [ "$5" = into ] && [ ! -d "$t" ]; then
   [ -n "$4" ] || exit 122
@@ -54,15 +56,17 @@ if [ -d "$t" ]; then
   exec tar -xpf - -C "$t"
 fi
 [ "$3" = file ] || [ ! -e "$t" ] || exit 126
+trap 'ended=1' HUP INT TERM
 w=$(mktemp -d "$d/.vs-push.XXXXXX") || exit 124
 trap 'rm -rf "$w"' EXIT
-trap 'exit 143' HUP INT TERM
 mkdir "$w/data.d" || exit 124
 if [ "$3" = tree ]; then
   tar -xpf - -C "$w/data.d" || exit 124
+  [ -z "$ended" ] || exit 143
   mv "$w/data.d" "$t" || exit 124
 else
   tar -xpf - -C "$w" || exit 124
+  [ -z "$ended" ] || exit 143
   mv -f "$w/data" "$t" || exit 124
 fi
 `;

@@ -269,8 +269,9 @@ eval {
 } or do { $fault = $@; $lost = 1 };
 if ($lost) {
     family();                            # knows the sessions, also once their parents are gone
-    $pty = $in = $out = $err = undef;    # whoever has the terminal hears that it hung up
-    end_all(1);
+    end_all(1);                          # before its input ends: what it has is not all of it. $err stays open: a shell says "Hangup"
+                                         # there of what it ran, and would die of SIGPIPE before it has cleared anything away
+    $pty = $in = $out = undef;           # whoever has the terminal hears that it hung up
     while (now() < $kill_at && family()) { select undef, undef, undef, 0.02; look_after_child() }
     kill_rest();
     die "session: $fault" if defined $fault;
