@@ -21,6 +21,7 @@ nsenter -t "$LXC_PID" -n sh -euc '
   nft -f ${rules}/guest.nft
   # the neighbours hear of it before its first process runs
   ip -force -batch ${rules}/announce.ip >/dev/null 2>&1 || true
+  ! [ -s ${rules}/routes6.ip ] || ip -6 -force -batch ${rules}/routes6.ip >/dev/null 2>&1 || true
   ! [ -s ${rules}/guest.tc ] || tc -batch ${rules}/guest.tc || true'
 wait "$host"
 `;

@@ -10,31 +10,33 @@ export interface Place {
   network: Network;
 }
 
-/** Routing tables of further interfaces inside a vserver begin here. */
+/** Routing tables of the interfaces inside a vserver that has more than one begin here. */
 const TABLE = 1000;
 const text = ({ address, prefix }: { address: string; prefix: number }) => `${address}/${prefix}`;
 
 /**
- * Lines for `ip -batch` inside: what has an address of a further network answers by the gateway of that network (a table of its own, and a
- * rule for each address): the packet would else leave by eth0, whose port throws foreign addresses away.
+ * Lines for `ip -batch` inside a vserver with several interfaces, by family (ip-rule knows it only by its flag): each address
+ * answers by the interface that it stands on, whoever asks (a table for each interface, a rule for each address). The packet would else
+ * leave by another one, whose port throws foreign addresses away.
  */
-export function routeLines(places: Place[]): string[] {
-  return places.slice(1).flatMap(({ port, network }, index) => {
-    const table = String(TABLE + index + 1);
+export function routeLines(places: Place[]): { four: string[]; six: string[] } {
+  const lines = { four: [] as string[], six: [] as string[] };
+  if (places.length < 2) return lines;
+  for (const [index, { port, network }] of places.entries()) {
+    const table = String(TABLE + index);
     const ways = [
-      { own: port.addresses, subnet: network.subnet, gateway: network.gateway },
-      { own: port.addresses6, subnet: network.subnet6, gateway: network.gateway6 },
+      { to: lines.four, own: port.addresses, subnet: network.subnet, gateway: network.gateway },
+      { to: lines.six, own: port.addresses6, subnet: network.subnet6, gateway: network.gateway6 },
     ];
-    return ways.flatMap(({ own, subnet, gateway }) =>
-      own.length === 0 || subnet === undefined || gateway === undefined
-        ? []
-        : [
-            `route replace ${subnet} dev ${port.device} table ${table}`,
-            `route replace default via ${gateway} dev ${port.device} table ${table}`,
-            ...own.map(({ address }) => `rule add from ${address} lookup ${table} priority ${table}`),
-          ],
-    );
-  });
+    for (const { to, own, subnet, gateway } of ways) {
+      if (own.length === 0 || subnet === undefined) continue;
+      to.push(`route replace ${subnet} dev ${port.device} table ${table}`);
+      if (gateway !== undefined)
+        to.push(`route replace default via ${gateway} dev ${port.device} table ${table}`);
+      to.push(...own.map(({ address }) => `rule add from ${address} lookup ${table} priority ${table}`));
+    }
+  }
+  return lines;
 }
 
 /**
@@ -49,8 +51,14 @@ export function announceBatch(places: Place[]): string {
     }),
   );
   const told = places.map(({ port }) => `link set dev ${port.device} address ${port.mac}`);
-  return `${[...six, ...routeLines(places), ...told].join('\n')}\n`;
+  return `${[...six, ...routeLines(places).four, ...told].join('\n')}\n`;
 }
+
+/** The same for `ip -6`; empty for most. */
+export const batch6 = (places: Place[]): string =>
+  routeLines(places)
+    .six.map((line) => `${line}\n`)
+    .join('');
 
 const shown = z.array(
   z.looseObject({
@@ -75,15 +83,18 @@ async function addressesInside(pid: number): Promise<Map<string, string[]>> {
 
 /** Gives a vserver that runs exactly these addresses, on the interfaces that it has; answers the devices that it has not. */
 export async function readdress(pid: number, places: Place[]): Promise<string[]> {
-  const batch = async (lines: string[]) => {
+  const batch = async (lines: string[], ...flags: string[]) => {
     if (lines.length === 0) return;
-    const argv = ['nsenter', '-t', String(pid), '-n', 'ip', '-force', '-batch', '-'];
+    const argv = ['nsenter', '-t', String(pid), '-n', 'ip', ...flags, '-force', '-batch', '-'];
     await run(argv, { input: `${lines.join('\n')}\n`, okCodes: [0, 1] }); // 1: one of them was there already
   };
   const wanted = new Map(
     places.map(({ port }) => [port.device, [...port.addresses, ...port.addresses6].map(text)] as const),
   );
   const before = await addressesInside(pid);
+  // an interface whose last address was taken away stays until the next start, with nothing to say
+  for (const device of before.keys())
+    if (/^eth\d+$/.test(device) && !wanted.has(device)) wanted.set(device, []);
   await batch(
     [...wanted].flatMap(([device, own]) =>
       (before.get(device) ?? [])
@@ -100,9 +111,10 @@ export async function readdress(pid: number, places: Place[]): Promise<string[]>
         .filter((one) => now.get(device)?.includes(one) === false)
         .map((one) => `address add ${one} dev ${device}${one.includes(':') ? ' nodad' : ''}`),
     ),
-    ...routeLines(places),
+    ...routeLines(there).four,
     ...there.map(({ port }) => `link set dev ${port.device} address ${port.mac}`),
   ]);
+  await batch(routeLines(there).six, '-6');
   const after = await addressesInside(pid);
   for (const { port } of there)
     for (const one of wanted.get(port.device) ?? [])

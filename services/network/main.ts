@@ -12,7 +12,7 @@ import { clearTemporaries, writeFileIfChanged } from '../../shared/store.ts';
 import { announceAgain } from './announce.ts';
 import { bridgeDown, bridgeUp } from './bridges.ts';
 import { startHook } from './hook.ts';
-import { type Place, type Port, announceBatch, readdress } from './inside.ts';
+import { type Place, type Port, announceBatch, batch6, readdress } from './inside.ts';
 import { ip, links } from './ip.ts';
 import { bridgeOf, usersOf } from './plan.ts';
 import { portsOf, writePorts } from './ports.ts';
@@ -96,6 +96,7 @@ export function service(context: Context): Service {
         await writeFileIfChanged(`${rules}/guest.nft`, guest);
         await writeFileIfChanged(`${rules}/host.nft`, args.interfaces.map(vethRules).join(''));
         await writeFileIfChanged(`${rules}/announce.ip`, announceBatch(places));
+        await writeFileIfChanged(`${rules}/routes6.ip`, batch6(places));
         await writeShape(rules, args.interfaces, { in: args.in_rate, out: args.out_rate });
         await writePorts(rules, args.interfaces);
         await writeFileIfChanged(`${rules}/start-host`, startHook(rules, args.interfaces), 0o700);
