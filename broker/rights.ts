@@ -29,6 +29,7 @@ export function roleFilters(base: string, { role, name }: { role: NamedRole; nam
         `${base}/hosts/+/status`,
         `${base}/hosts/+/vservers/+/state`,
         `${base}/master/removed/+`,
+        `${base}/master/networks`,
       ],
     },
     master: {

@@ -59,6 +59,7 @@ export const verbs: Record<string, Verb> = {
     summary: 'bring back what was evacuated from a host',
     load: () => import('./verbs/restore-host.ts'),
   },
+  net: { summary: 'the networks of the pool', load: () => import('./verbs/net.ts') },
   template: { summary: 'what vservers are created from', load: () => import('./verbs/template.ts') },
   saga: { summary: 'moves and other long work: see, follow, abort', load: () => import('./verbs/saga.ts') },
   events: { summary: 'what happens in the pool', load: () => import('./verbs/events.ts') },

@@ -5,7 +5,8 @@ import { type CommandName, commands } from '../shared/contract/commands.ts';
 import { finding } from '../shared/contract/doctor.ts';
 import { newestFigures } from '../shared/contract/history.ts';
 import { pastEvent } from '../shared/contract/host.ts';
-import { hostName, mac, name } from '../shared/contract/names.ts';
+import { hostName, ipv4, mac, name } from '../shared/contract/names.ts';
+import { poolNetwork } from '../shared/contract/networks.ts';
 import { scanRow } from '../shared/contract/orchestrator.ts';
 import { sagaState } from '../shared/contract/saga.ts';
 import { copyInfo, trashEntry } from '../shared/contract/snapshot.ts';
@@ -88,6 +89,29 @@ export const outputs: Record<string, Output> = {
   'template update': { schema: z.array(template) },
   'template import': { schema: template },
   'template remove': { schema: z.object({ removed: z.string() }) },
+  'net list': { schema: data('networks.list') },
+  'net show': { schema: poolNetwork },
+  'net check': {
+    schema: z.union([
+      z.object({
+        address: ipv4,
+        network: name,
+        asked: hostName,
+        answers: mac.nullable(),
+        vserver: name.nullable(),
+      }),
+      data('networks.check').shape.hosts,
+    ]),
+    note: 'of an address who answers; of a network what was found on each host',
+  },
+  'net map': { schema: data('networks.list') },
+  'net add': { schema: data('networks.add') },
+  'net remove': { schema: data('networks.remove') },
+  'net apply': { schema: data('networks.apply') },
+  'net up': { schema: z.object({ network: name, host: hostName, up: z.literal(true), bridge: z.string() }) },
+  'net down': {
+    schema: z.object({ network: name, host: hostName, up: z.literal(false), changed: z.boolean() }),
+  },
   'host list': { schema: data('orchestrator.hosts').shape.hosts },
   'host token': { schema: data('authority.token') },
   'host renew': { schema: certificateInfo },

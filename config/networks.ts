@@ -15,36 +15,76 @@ function parseOptions(text: string): Record<string, string> {
     .map((one) => one.trim())
     .filter(Boolean)) {
     const cut = word.indexOf('=');
-    options[cut < 0 ? word : word.slice(0, cut)] =
-      cut < 0 ? 'yes' : word.slice(cut + 1).replace(/^\[|\]$/g, '');
+    const key = cut < 0 ? word : word.slice(0, cut);
+    const value = cut < 0 ? '' : unbracketed(word.slice(cut + 1));
+    if (!known.includes(key)) throw new Error(`unknown option ${key}; known are ${known.join(', ')}`);
+    if (Object.hasOwn(options, key)) throw new Error(`the option ${key} stands here twice`);
+    if ((key === 'untagged') !== cut < 0 || (cut >= 0 && value === ''))
+      throw new Error(key === 'untagged' ? 'untagged has no value' : `the option ${key} has no value`);
+    options[key] = value;
   }
   return options;
 }
 
 const known = ['name', 'net6', 'gw6', 'uplink', 'untagged', 'mtu'];
+const unbracketed = (text: string) => text.replace(/^\[|\]$/g, '');
+/** Words of commands and of this file. */
+const reserved = ['none', 'all', 'master'];
+
+/** Why a device cannot carry a network; undefined when it can. The kernel's names have at most 15 characters. */
+export function uplinkFault(uplink: string, vlan?: number): string | undefined {
+  if (!/^[A-Za-z0-9_][A-Za-z0-9_.-]{0,14}$/.test(uplink) || uplink === 'lo' || /^vs(br|v|p)/.test(uplink))
+    return `"${uplink.slice(0, 40)}" is no device that can carry a network; expected one such as eth1, or none`;
+  if (vlan !== undefined && `${uplink}.${vlan}`.length > 15)
+    return `the device ${uplink}.${vlan} would have a name of more than 15 characters`;
+  return undefined;
+}
+
+/** Several name servers have spaces between them. */
+function nameservers(text: string): string | undefined {
+  const all = text.split(/\s+/).filter(Boolean).map(unbracketed);
+  for (const one of all)
+    if (!isIPv4(one) && !isIPv6(one))
+      throw new Error(`"${one.slice(0, 60)}" is no name server; expected an address, IPv6 in []`);
+  return all.join(' ') || undefined;
+}
+
+function checkSubnets({ name, vlan, tagged, uplink, subnet, gateway, subnet6, gateway6 }: Network): void {
+  if (reserved.includes(name)) throw new Error(`a network cannot be called ${name}`);
+  if (Number(subnet.split('/')[1]) < 8) throw new Error(`${subnet} is larger than a /8`);
+  if (gateway && !inSubnet(subnet, gateway)) throw new Error(`gateway ${gateway} is not in ${subnet}`);
+  if (gateway && !isHostAddress(subnet, gateway))
+    throw new Error(`gateway ${gateway} is the first or the last address of ${subnet}, which no machine has`);
+  if (gateway6 && !(subnet6 && inSubnet(subnet6, gateway6)))
+    throw new Error(`gateway ${gateway6} is not in ${subnet6 ?? 'any net6'}`);
+  const fault = uplink === undefined ? undefined : uplinkFault(uplink, tagged ? vlan : undefined);
+  if (fault) throw new Error(fault);
+}
 
 /** One line `vlan:network/prefix:gateway[:nameserver[:domain]][:options]`; throws a sentence without its place. */
-function parseLine(line: string): Network {
+export function parseNetwork(line: string): Network {
   const fields = splitFields(line);
   const last = fields.at(-1) ?? '';
   const options =
-    fields.length > 3 && (last.includes('=') || last.split(',').includes('untagged'))
+    fields.length > 2 && (last.includes('=') || last.split(',').includes('untagged'))
       ? parseOptions(fields.pop() ?? '')
       : {};
   const [vlan = '', subnet = '', gateway = '', nameserver = '', domain = '', ...rest] = fields;
   if (fields.length < 2 || rest.length > 0)
     throw new Error('expected vlan:network/prefix:gateway[:nameserver[:domain]][:options]');
-  for (const key of Object.keys(options))
-    if (!known.includes(key)) throw new Error(`unknown option ${key}; known are ${known.join(', ')}`);
+  if (isIPv6(unbracketed(subnet).split('/')[0] ?? ''))
+    throw new Error(
+      `${subnet} is IPv6: a network has an IPv4 subnet here, a private one will do, and its IPv6 one in net6=[..]`,
+    );
   const uplink = options['uplink'] === 'none' ? undefined : options['uplink'];
   const value = {
     name: options['name'] ?? `vlan${vlan}`,
-    vlan: Number(vlan),
-    tagged: uplink !== undefined && options['untagged'] === undefined,
+    vlan: /^\d+$/.test(vlan) ? Number(vlan) : Number.NaN,
+    tagged: options['uplink'] !== 'none' && options['untagged'] === undefined,
     uplink,
     subnet,
     gateway: gateway || undefined,
-    nameserver: nameserver || undefined,
+    nameserver: nameservers(nameserver),
     domain: domain || undefined,
     subnet6: options['net6'],
     gateway6: options['gw6'],
@@ -55,10 +95,7 @@ function parseLine(line: string): Network {
     throw new Error(
       parsed.error.issues.map((issue) => `${String(issue.path[0])}: ${issue.message}`).join('; '),
     );
-  if (parsed.data.gateway && !inSubnet(parsed.data.subnet, parsed.data.gateway))
-    throw new Error(`gateway ${parsed.data.gateway} is not in ${parsed.data.subnet}`);
-  if (parsed.data.gateway6 && !(parsed.data.subnet6 && inSubnet(parsed.data.subnet6, parsed.data.gateway6)))
-    throw new Error(`gateway ${parsed.data.gateway6} is not in ${parsed.data.subnet6 ?? 'any net6'}`);
+  checkSubnets(parsed.data);
   return parsed.data;
 }
 
@@ -85,21 +122,26 @@ export function inSubnet(subnet: string, address: string): boolean {
 const overlap = (a: string, b: string): boolean =>
   inSubnet(a, b.split('/')[0] ?? '') || inSubnet(b, a.split('/')[0] ?? '');
 
-function conflictOf(one: Network, other: Network): string | undefined {
+/** Why two networks cannot be in one pool; undefined when they can. */
+export function conflictOf(one: Network, other: Network): string | undefined {
   if (one.vlan === other.vlan) return `VLAN ${one.vlan} is network ${other.name} already`;
   if (one.name === other.name) return `the name ${one.name} is taken by VLAN ${other.vlan}`;
   if (overlap(one.subnet, other.subnet)) return `${one.subnet} overlaps ${other.subnet} of ${other.name}`;
   if (one.subnet6 && other.subnet6 && overlap(one.subnet6, other.subnet6))
     return `${one.subnet6} overlaps ${other.subnet6} of ${other.name}`;
-  if (one.uplink && one.uplink === other.uplink && !(one.tagged && other.tagged))
-    return `uplink ${one.uplink} carries ${other.name} already; two networks on one device must both be tagged`;
-  return undefined;
+  return uplinkConflict(one, other);
 }
+
+/** Why two networks cannot be on one host; undefined when they can. */
+export const uplinkConflict = (one: Network, other: Network): string | undefined =>
+  one.uplink && one.uplink === other.uplink && !(one.tagged && other.tagged)
+    ? `uplink ${one.uplink} carries ${other.name} already; two networks on one device must both be tagged`
+    : undefined;
 
 /** Parses the text of networks.conf. Throws VsError 'usage' with every fault, by file and line. */
 export function parseNetworks(text: string, file: string): Network[] {
   return parseLines<Network>(text, file, (line, before) => {
-    const one = parseLine(line);
+    const one = parseNetwork(line);
     const conflict = before.map((other) => conflictOf(one, other)).find(Boolean);
     if (conflict) throw new Error(conflict);
     return one;

@@ -1,12 +1,14 @@
+import type { HostNetworking } from '../shared/contract/networks.ts';
 import { parseLines, readOptional } from './lines.ts';
+import { uplinkFault } from './networks.ts';
 import type { Settings } from './settings.ts';
 
 /** What slaves.conf may ask for a host's copies: the same by TLS, in the clear, or through ssh. */
 export const wishes = ['rsyncd-tls', 'ssh', 'rsyncd'] as const; // the most private first
 export type Wish = (typeof wishes)[number];
 
-/** One host of slaves.conf: `host[:noselect,compress,bwlimit=50k|50m,transport=rsyncd-tls|ssh|rsyncd]`. */
-export interface Slave {
+/** One host of slaves.conf: `host[:noselect,compress,bwlimit=50k|50m,transport=rsyncd-tls|ssh|rsyncd,uplink=eth1,uplink.blue=eth2,mtu=1496]`. */
+export interface Slave extends HostNetworking {
   host: string;
   /** Never chosen by itself for a new vserver. */
   noselect: boolean;
@@ -15,6 +17,26 @@ export interface Slave {
   bwlimit?: number;
   /** What copies to and from it go through; TLS where neither host asks for anything. */
   transport?: Wish;
+}
+
+/** Takes `uplink=`, `uplink.NETWORK=` and `mtu=`; false when the option is none of them. */
+function takeNetworking(slave: Slave, option: string): boolean {
+  const [, key = '', of, value = ''] = /^(uplink(?:\.([a-z0-9-]{1,32}))?|mtu)=(.*)$/.exec(option) ?? [];
+  if (!key) return false;
+  const twice = new Error(`host ${slave.host} has two of ${key}`);
+  if (key === 'mtu') {
+    if (slave.mtu !== undefined) throw twice;
+    slave.mtu = Number(value);
+    if (!/^\d{4}$/.test(value) || slave.mtu < 1280 || slave.mtu > 9216)
+      throw new Error(`mtu is a whole number from 1280 to 9216, not "${value.slice(0, 40)}"`);
+    return true;
+  }
+  const fault = of !== undefined && value === 'none' ? undefined : uplinkFault(value);
+  if (fault) throw new Error(fault);
+  if (of === undefined ? slave.uplink : slave.uplinks && Object.hasOwn(slave.uplinks, of)) throw twice;
+  if (of === undefined) slave.uplink = value;
+  else slave.uplinks = { ...slave.uplinks, [of]: value };
+  return true;
 }
 
 function parseSlave(line: string, before: Slave[]): Slave {
@@ -33,11 +55,12 @@ function parseSlave(line: string, before: Slave[]): Slave {
       if (!wish) throw new Error(`unknown transport ${transport}; known are ${wishes.join(', ')}`);
       if (slave.transport) throw new Error(`host ${host} has two transports`);
       slave.transport = wish;
-    } else if (option === 'noselect' || option === 'compress') slave[option] = true;
+    } else if (takeNetworking(slave, option)) continue;
+    else if (option === 'noselect' || option === 'compress') slave[option] = true;
     else if (limit) slave.bwlimit = Number(limit[1]) * (limit[2] === 'k' ? 1024 : 1024 * 1024);
     else if (option)
       throw new Error(
-        `unknown option ${option}; known are noselect, compress, bwlimit=50k, bwlimit=50m, transport=${wishes.join('|')}`,
+        `unknown option ${option}; known are noselect, compress, bwlimit=50k, bwlimit=50m, transport=${wishes.join('|')}, uplink=eth1, uplink.NETWORK=eth2, mtu=1496`,
       );
   }
   return slave;

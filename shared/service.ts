@@ -46,6 +46,7 @@ const modules: Record<
     load: () => import('../services/orchestrator/main.ts'),
     inner: ['snapshot', 'transfer'],
   },
+  networks: { scope: 'master', load: () => import('../services/networks/main.ts') },
   template: { scope: 'master', load: () => import('../services/template/main.ts') },
   authority: { scope: 'master', load: () => import('../services/authority/main.ts') },
   exporter: { scope: 'master', load: () => import('../services/exporter/main.ts') },

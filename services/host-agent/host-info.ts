@@ -11,7 +11,7 @@ export function publishInfo(
   context: Context,
   lxc: Lxc,
   limits: LimitsOfHost,
-): { now: () => void; stop: () => void } {
+): { now: () => void; tell: () => Promise<void>; stop: () => void } {
   const { bus, host, settings, version, log } = context;
   let runtime = '';
   async function publish(): Promise<void> {
@@ -41,5 +41,5 @@ export function publishInfo(
     void publish().catch((error: unknown) => log.warn({ error: String(error) }, 'host info not published'));
   quietly();
   const timer = setInterval(quietly, 30_000);
-  return { now: quietly, stop: () => clearInterval(timer) };
+  return { now: quietly, tell: publish, stop: () => clearInterval(timer) };
 }

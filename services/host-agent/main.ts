@@ -83,6 +83,7 @@ export function service(context: Context): Service {
         const all = await Promise.all(names.map((name) => states.of(name).catch(() => undefined)));
         return { vservers: all.filter((one) => one !== undefined) };
       },
+      'host-agent.tell': async () => nothing(info?.tell() ?? Promise.resolve()),
       'host-agent.running': async () => states.running(),
       'host-agent.show': async ({ name }) => ({
         state: await states.of(name),

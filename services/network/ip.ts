@@ -23,6 +23,18 @@ export async function links(): Promise<Map<string, Link>> {
   );
 }
 
+const addressed = z.array(
+  z.looseObject({ addr_info: z.array(z.looseObject({ local: z.string().optional(), scope: z.string() })) }),
+);
+/** The addresses that this host itself has on a device, but link-local ones. */
+export async function addressesOn(device: string): Promise<string[]> {
+  const { stdout } = await run(['ip', '-j', 'address', 'show', 'dev', device]);
+  return addressed
+    .parse(JSON.parse(stdout))
+    .flatMap((one) => one.addr_info)
+    .flatMap(({ local, scope }) => (scope === 'global' && local ? [local] : []));
+}
+
 /** Runs one `ip` command. */
 export const ip = (...args: string[]) => run(['ip', ...args]);
 

@@ -1,6 +1,6 @@
 import { readdir, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { loadNetworks, networkOf } from '../../config/networks.ts';
+import { networkOf } from '../../config/networks.ts';
 import type { Attachment, Network } from '../../shared/contract/network.ts';
 import { VsError } from '../../shared/errors.ts';
 import { pathsFor } from '../../shared/paths.ts';
@@ -10,10 +10,15 @@ import { createTurns } from '../../shared/turns.ts';
 import { vethOf } from '../../shared/veth.ts';
 import { clearTemporaries, writeFileIfChanged } from '../../shared/store.ts';
 import { announceAgain } from './announce.ts';
+import { openArriving } from './arriving.ts';
 import { bridgeDown, bridgeUp } from './bridges.ts';
+import { openChanges } from './changes.ts';
+import { answerPings, largestThrough } from './echo.ts';
+import { examine } from './examine.ts';
 import { startHook } from './hook.ts';
 import { type Place, type Port, announceBatch, batch6, readdress } from './inside.ts';
 import { ip, links } from './ip.ts';
+import { openKept } from './kept.ts';
 import { bridgeOf, usersOf } from './plan.ts';
 import { portsOf, writePorts } from './ports.ts';
 import { clearProbes, whoAnswers } from './probe.ts';
@@ -26,16 +31,20 @@ export function service(context: Context): Service {
   const { settings, log } = context;
   const paths = pathsFor(settings);
   const turns = createTurns();
+  const kept = openKept(context);
+  const arriving = openArriving();
+  const changes = openChanges(context, kept, arriving, turns);
   const inTurn = <T>(work: () => Promise<T>) => turns('bridges', work); // they change one at a time
 
   async function find(name: string): Promise<Network> {
-    const networks = await loadNetworks(settings);
+    const networks = await kept.networks();
     const one = networks.find((network) => network.name === name);
     if (!one)
       throw new VsError(
         'not-found',
-        `${context.host} has no network ${name}; networks.conf has ${networks.map((network) => network.name).join(', ') || 'none'}`,
+        `${context.host} has no network ${name}; it has ${networks.map((network) => network.name).join(', ') || 'none'}`,
       );
+    arriving.touch(name);
     return one;
   }
   async function show(network: Network) {
@@ -61,21 +70,41 @@ export function service(context: Context): Service {
   return {
     name: 'network',
     handlers: {
-      'network.list': async () => ({ networks: await Promise.all((await loadNetworks(settings)).map(show)) }),
+      'network.list': async () => ({
+        networks: await Promise.all((await kept.networks()).map(show)),
+        taken: await changes.state(),
+      }),
+      'network.taken': ({ version }) => changes.taken(version),
+      'network.examine': async (args) => examine(context, await find(args.network)),
+      'network.echo': ({ network, seconds }) =>
+        inTurn(async () => answerPings(await bridgeUp(await find(network), settings.MTU), seconds)),
+      'network.probe': async ({ network, address, mtu }) => {
+        const bridge = await inTurn(async () => bridgeUp(await find(network), settings.MTU));
+        return { passes: await largestThrough(bridge, address, mtu) };
+      },
       'network.show': async (args) => show(await find(args.network)),
       'network.match': async (args) => {
-        const networks = await loadNetworks(settings);
+        const networks = await kept.networks();
         const network = networkOf(networks, args.address);
         if (network) return { network };
         throw new VsError(
           'refused',
-          `${args.address} is in no network; networks.conf has ${networks.map((one) => `${one.name} ${one.subnet}`).join(', ') || 'none'}`,
+          `${args.address} is in no network; there are ${networks.map((one) => `${one.name} ${one.subnet}`).join(', ') || 'none'}`,
         );
       },
       'network.up': async (args) =>
-        inTurn(async () => ({ bridge: await bridgeUp(await find(args.network), settings.MTU) })),
+        inTurn(async () => {
+          const bridge = await bridgeUp(await find(args.network), settings.MTU);
+          arriving.keep(args.network, true);
+          return { bridge };
+        }),
       'network.down': async (args) =>
-        inTurn(async () => ({ removed: await bridgeDown(await find(args.network)) })),
+        inTurn(async () => {
+          const network = await find(args.network);
+          arriving.keep(args.network, false);
+          const vservers = (await changes.usersNow())(network);
+          return { removed: vservers.length === 0 && (await bridgeDown(network)), vservers };
+        }),
       'network.check': (args) =>
         // the answer goes out before the probe is cleared away: a move waits for it while the vserver is down
         new Promise((resolve, reject) => {
@@ -87,7 +116,11 @@ export function service(context: Context): Service {
       'network.reach': async ({ address }) => ({ answers: await reaches(address) }),
       'network.attach': async (args): Promise<Attachment> => {
         const places = await placesOf(args.interfaces);
-        for (const { network } of places) await inTurn(() => bridgeUp(network, settings.MTU));
+        for (const { network } of places)
+          await inTurn(async () => {
+            arriving.add(args.name, network.name);
+            await bridgeUp(network, settings.MTU);
+          });
         const rules = paths.rules(args.name);
         const { rules: guest } = await context.bus.request(context.host, 'firewall.render', {
           name: args.name,
@@ -122,6 +155,7 @@ export function service(context: Context): Service {
         return { missing: await readdress(pid, places) };
       },
       'network.detach': async (args) => {
+        arriving.drop(args.name);
         await rm(paths.rules(args.name), { recursive: true, force: true });
         return {};
       },
@@ -146,6 +180,7 @@ export function service(context: Context): Service {
       },
       'network.shaping': async () => ({ missing: await shapeMissing() }),
       'network.announce': async (args) => {
+        arriving.drop(args.name); // it runs
         announceAgain(args.pid, args.interfaces, log);
         return {};
       },
@@ -154,6 +189,10 @@ export function service(context: Context): Service {
       await clearProbes();
       const rules = dirname(paths.rules('any'));
       for (const name of await readdir(rules).catch(() => [])) await clearTemporaries(join(rules, name));
+      changes.start();
+    },
+    async stop() {
+      changes.stop();
     },
   };
 }

@@ -69,22 +69,52 @@ async function answers4(namespace: string, address: string): Promise<string | nu
 class NoAnswer extends Error {}
 
 /**
- * Asks on a bridge whether addresses answer, and tells `found`; resolves when the probe is cleared away. The guard
- * lets the host send nothing on the bridge, so the question comes from a namespace of its own with a port on it.
+ * A namespace with a port on a bridge. The guard lets the host send nothing there, so whoever asks or answers on it does so
+ * from one of these.
  */
+export async function openProbe(bridge: string, mtu?: number) {
+  const mark = Math.random().toString(36).slice(2, 8);
+  const namespace = `${PREFIX}${mark}`;
+  const port = `vsp${mark}`;
+  const size = mtu === undefined ? [] : ['mtu', String(mtu)];
+  const close = async () => {
+    await ip('link', 'del', port).catch(() => undefined);
+    await ip('netns', 'del', namespace).catch(() => undefined);
+    own.delete(namespace);
+  };
+  own.add(namespace);
+  try {
+    await ip('netns', 'add', namespace);
+    await ip(
+      'link',
+      'add',
+      port,
+      ...size,
+      'type',
+      'veth',
+      'peer',
+      'name',
+      'eth0',
+      ...size,
+      'netns',
+      namespace,
+    );
+    await ip('link', 'set', port, 'master', bridge, 'up');
+  } catch (error) {
+    await close();
+    throw error;
+  }
+  return { namespace, close };
+}
+
+/** Asks on a bridge whether addresses answer, and tells `found`; resolves when the probe is cleared away. */
 export async function whoAnswers(
   bridge: string,
   want: { address?: string | undefined; address6?: string | undefined },
   found: (answers: { answers: string | null; taken6?: boolean }) => void,
 ): Promise<void> {
-  const mark = Math.random().toString(36).slice(2, 8);
-  const namespace = `${PREFIX}${mark}`;
-  const port = `vsp${mark}`;
-  own.add(namespace);
-  await ip('netns', 'add', namespace);
+  const { namespace, close } = await openProbe(bridge);
   try {
-    await ip('link', 'add', port, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', namespace);
-    await ip('link', 'set', port, 'master', bridge, 'up');
     await ip('-n', namespace, 'link', 'set', 'eth0', 'up');
     const [answers, six] = await Promise.all([
       want.address ? answers4(namespace, want.address) : null,
@@ -92,8 +122,6 @@ export async function whoAnswers(
     ]);
     found({ answers, ...(six === undefined ? {} : { taken6: six }) });
   } finally {
-    await ip('link', 'del', port).catch(() => undefined);
-    await ip('netns', 'del', namespace).catch(() => undefined);
-    own.delete(namespace);
+    await close();
   }
 }

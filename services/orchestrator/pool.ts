@@ -51,6 +51,7 @@ export function openPool(context: Pick<Context, 'bus' | 'settings'>, repeatMs?: 
     enabled: one.enabled,
     address: one.address,
     network: one.network,
+    ...(one.more ? { more: one.more } : {}),
     epoch: one.epoch,
   });
 

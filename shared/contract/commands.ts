@@ -7,6 +7,7 @@ import { firewallCommands } from './firewall.ts';
 import { historyCommands } from './history.ts';
 import { monitorCommands } from './monitor.ts';
 import { networkCommands } from './network.ts';
+import { networksCommands } from './networks.ts';
 import { orchestratorCommands } from './orchestrator.ts';
 import { packagesCommands } from './packages.ts';
 import { sessionCommands } from './session.ts';
@@ -21,6 +22,7 @@ export const commands = {
   ...controlCommands,
   ...sessionCommands,
   ...networkCommands,
+  ...networksCommands,
   ...firewallCommands,
   ...monitorCommands,
   ...snapshotCommands,

@@ -24,6 +24,7 @@ const interfaces = [
 ];
 export const examples: { [K in CommandName]: z.input<(typeof commands)[K]['args']> } = {
   'host-agent.list': {},
+  'host-agent.tell': {},
   'host-agent.running': {},
   'host-agent.show': { name },
   'host-agent.start': { name },
@@ -104,6 +105,15 @@ export const examples: { [K in CommandName]: z.input<(typeof commands)[K]['args'
   'network.up': { network },
   'network.down': { network },
   'network.check': { network, address, address6: 'fd60:10::5' },
+  'network.taken': { version: 1764086400 },
+  'network.examine': { network },
+  'network.echo': { network, seconds: 20 },
+  'network.probe': { network, address: 'fe80::1a:2bff:fe3c:4d5e', mtu: 1500 },
+  'networks.list': {},
+  'networks.apply': { dryRun: true },
+  'networks.add': { vlan: 30, subnet: '10.60.30.0/24', gateway: '10.60.30.1', name: 'red' },
+  'networks.remove': { network: 'red' },
+  'networks.check': { network },
   'network.reach': { address: '192.0.2.11' },
   'network.attach': { name, interfaces },
   'network.readdress': { name, pid: 4711, interfaces },

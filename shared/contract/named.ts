@@ -6,6 +6,7 @@ import { alert, event, hostInfo, metrics, status } from './host.ts';
 import { limitChanges, limitReport, limitRow, limits } from './limits.ts';
 import { bytes, empty, epoch, hostName, id, ipv4, ipv6, label, mac, name, staged, ts } from './names.ts';
 import { attachment, network } from './network.ts';
+import { hostNetworks, networkChange, poolNetwork, poolNetworks } from './networks.ts';
 import { sagaProgress, sagaResult, sagaState, sagaStepState } from './saga.ts';
 import { scanRow } from './orchestrator.ts';
 import { copyInfo, copyKind, copyRecord, storageInfo } from './snapshot.ts';
@@ -89,6 +90,13 @@ export const named: Record<string, Named> = {
   Ownership: { schema: ownership, description: 'the right of a host to start a vserver; never travels' },
   InstallSource: { schema: installSource, description: 'where the files of a new vserver come from' },
   Network: { schema: network, description: 'one line of networks.conf' },
+  PoolNetworks: {
+    schema: poolNetworks,
+    description: 'the networks of the pool; "hosts": uplinks and the largest MTU of single hosts',
+  },
+  NetworkChange: { schema: networkChange, description: 'a difference of networks.conf or slaves.conf' },
+  HostNetworks: { schema: hostNetworks, description: 'how far a host has taken the networks' },
+  PoolNetwork: { schema: poolNetwork, description: 'a network, where it is up, and who is on it' },
   Attachment: { schema: attachment, description: 'what the runtime needs for the veth of one vserver' },
   Transport: { schema: transport, description: 'how the files of a move travel' },
   CopyKind: { schema: copyKind, description: 'how a copy on the master was taken' },

@@ -19,6 +19,14 @@ export const network = z.strictObject({
 });
 export type Network = z.infer<typeof network>;
 
+/** Which networks a host has: those of the master, or of its own file. `held`: what it could not change, and for whom. */
+const taken = z.object({
+  source: z.enum(['master', 'file']),
+  version: z.int().optional(),
+  held: z.array(z.object({ network: name, vservers: z.array(name) })),
+  fault: z.string().optional(),
+});
+
 const withPrefix = <T extends typeof ipv4 | typeof ipv6>(address: T) =>
   z.array(z.strictObject({ address, prefix: z.int().min(1).max(128) })).max(64);
 /** An interface of a vserver, as shared/interfaces.ts makes it of vserver.json. */
@@ -53,6 +61,7 @@ export const networkCommands = {
     empty,
     z.object({
       networks: z.array(z.object({ network, up: z.boolean(), bridge: z.string(), vservers: z.array(name) })),
+      taken: taken.optional(),
     }),
   ),
   'network.show': hostCommand(
@@ -69,7 +78,41 @@ export const networkCommands = {
   'network.down': hostCommand(
     'remove bridge and VLAN device unless a vserver uses them',
     byNetwork,
-    z.object({ removed: z.boolean() }),
+    z.object({ removed: z.boolean(), vservers: z.array(name).optional() }), // who keeps it up
+  ),
+  'network.taken': hostCommand(
+    "waits up to 5 s until this host has taken a version of the pool's networks, or a newer one",
+    z.strictObject({ version: z.int().min(1) }),
+    taken,
+  ),
+  'network.examine': hostCommand(
+    'the devices of a network as they are: uplink, VLAN, bridge, the ports of its vservers, and its guard',
+    byNetwork,
+    z.object({
+      network,
+      guard: z.boolean(),
+      devices: z.array(
+        z.object({
+          device: z.string(),
+          role: z.enum(['uplink', 'vlan', 'bridge', 'vserver']),
+          vserver: name.optional(),
+          there: z.boolean(),
+          up: z.boolean(),
+          carrier: z.boolean(),
+          mtu: z.int().optional(),
+        }),
+      ),
+    }),
+  ),
+  'network.echo': hostCommand(
+    'answers pings at an IPv6 link-local address of its own on a network, from a namespace that goes after that time',
+    z.strictObject({ network: name, seconds: z.int().min(1).max(60) }),
+    z.object({ address: ipv6 }),
+  ),
+  'network.probe': hostCommand(
+    'pings such an address from a namespace on the network, and finds the largest packet up to mtu that comes back; null: none',
+    z.strictObject({ network: name, address: ipv6, mtu: z.int().min(1280).max(9216) }),
+    z.object({ passes: z.int().nullable() }),
   ),
   'network.check': hostCommand(
     'does the address answer on its network? (duplicate address detection, IPv4 and IPv6)',

@@ -7,7 +7,7 @@ import { sagaState } from './saga.ts';
 import { copyInfo, trashEntry } from './snapshot.ts';
 import { templateName, templateVserver } from './template.ts';
 import { transport } from './transfer.ts';
-import { MOST_FURTHER, runState, sshKeys, vserverState, wantedAddress } from './vserver.ts';
+import { MOST_FURTHER, furtherAddress, runState, sshKeys, vserverState, wantedAddress } from './vserver.ts';
 
 /** One row of `vs scan --json`. An offline host has a row of its own with vserver null; its vservers are `unknown`. */
 export const scanRow = z.object({
@@ -17,6 +17,7 @@ export const scanRow = z.object({
   enabled: z.boolean().nullable(),
   address: ipv4.nullable(),
   network: z.string().nullable(),
+  more: z.array(furtherAddress).optional(),
   epoch: z.int().nullable(),
 });
 export type ScanRow = z.infer<typeof scanRow>;

@@ -17,6 +17,7 @@ export function topicsFor(base: string) {
     /** Filters on which a client hears the replies to its own commands. */
     replies: (client: string) => [`${base}/hosts/+/replies/${client}`, `${base}/master/replies/${client}`],
     removed: (uuid: string) => `${base}/master/removed/${uuid}`,
+    networks: `${base}/master/networks`,
     sagaState: (id: string) => `${base}/sagas/${id}/state`,
     sagaProgress: (id: string) => `${base}/sagas/${id}/progress`,
     all: {

@@ -146,6 +146,7 @@ export const hostAgentCommands = {
     empty,
     z.object({ vservers: z.array(vserverState) }),
   ),
+  'host-agent.tell': hostCommand('publish what this host is and has, now', empty),
   'host-agent.running': hostCommand(
     'which vservers run, and how many there are, as the last look found them, a second ago at most; costs the host next to nothing',
     empty,

@@ -97,6 +97,7 @@ describe('the table of topics', () => {
       of.vserverState('host1', 'web1'),
       of.vserverMetrics('host1', 'web1'),
       of.removed('9b2f6a52-6f43-4f0f-9d51-7a2d0f7c9a11'),
+      of.networks,
       of.sagaState('s1'),
       of.sagaProgress('s1'),
     ].map((topic) => channelOf(topic.slice('vs/1/'.length))?.key);

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { poolNetworks } from '../networks.ts';
 import { sagaProgress, sagaState } from '../saga.ts';
 import { removedVserver } from '../vserver.ts';
 import { type Channel, ts, viewers } from './channel.ts';
@@ -18,6 +19,33 @@ export const ofMaster = {
     readers: ['agent', 'master', 'operator'],
     payload: removedVserver,
     example: { uuid: '9b2f6a52-6f43-4f0f-9d51-7a2d0f7c9a11', name: 'web1', host: 'host2', epoch: 4, ts },
+  },
+  networks: {
+    topic: 'master/networks',
+    summary:
+      'the networks of the pool, as `vs net apply` took them from networks.conf and slaves.conf; each host keeps them, and has its own uplink and MTU in `hosts`',
+    qos: 1,
+    retained: true,
+    publishers: ['master'],
+    readers: ['agent', 'master', 'operator'],
+    payload: poolNetworks,
+    example: {
+      version: 1764086400,
+      hash: '5d41402abc4b2a76',
+      networks: [
+        {
+          name: 'blue',
+          vlan: 10,
+          tagged: true,
+          subnet: '10.60.10.0/24',
+          gateway: '10.60.10.1',
+          subnet6: 'fd60:10::/64',
+          gateway6: 'fd60:10::1',
+        },
+      ],
+      hosts: { host1: { uplink: 'eth1', mtu: 1496 } },
+      ts,
+    },
   },
   sagaState: {
     topic: 'sagas/{saga}/state',

@@ -1,0 +1,56 @@
+import type { Data } from '../../shared/contract/commands.ts';
+import type { PoolNetwork } from './shown.ts';
+
+export type Mapped = Pick<Data<'networks.list'>, 'networks' | 'hosts'>;
+
+const WIDTH = 80;
+/** Nothing that a terminal would take for a command. */
+export const plain = (text: string): string => text.replace(/[^\x20-\x7e]/g, '?');
+const cut = (text: string): string => (text.length <= WIDTH ? text : `${text.slice(0, WIDTH - 3)}...`);
+
+const vserverText = ({ name, address, state }: PoolNetwork['vservers'][number]) =>
+  `${name} ${address}${state === 'running' ? '' : ` (${state})`}`;
+
+function wrapped(words: string[], indent: string): string[] {
+  const lines: string[] = [];
+  for (const word of words) {
+    const last = lines.at(-1);
+    const next = last === undefined ? `${indent}${word}` : `${last}, ${word}`;
+    if (last !== undefined && next.length > WIDTH - 1) {
+      lines[lines.length - 1] = `${last},`;
+      lines.push(`${indent}${word}`);
+    } else if (last === undefined) lines.push(next);
+    else lines[lines.length - 1] = next;
+  }
+  return lines.map(cut);
+}
+
+/** The pool as text of 80 columns: each network with the hosts that have it, and the vservers there. */
+export function mapText({ networks, hosts }: Mapped): string {
+  const lines: string[] = [];
+  for (const { network, hosts: here, vservers } of networks) {
+    const { name, vlan, subnet, gateway, subnet6 } = network;
+    lines.push(
+      cut(
+        plain(
+          `${name}  VLAN ${vlan}  ${subnet}${subnet6 ? `  ${subnet6}` : ''}${gateway ? `  gateway ${gateway}` : ''}`,
+        ),
+      ),
+    );
+    const names = new Set([...here.map((one) => one.host), ...vservers.map((one) => one.host)]);
+    for (const [index, host] of [...names].toSorted().entries()) {
+      const one = here.find((other) => other.host === host);
+      const state =
+        hosts.find((other) => other.host === host)?.state === 'offline' ? 'offline' : one?.up ? 'up' : 'down';
+      const isLast = index === names.size - 1;
+      const wire = one?.uplink ? `${one.uplink}${network.tagged ? `.${vlan}` : ''}` : 'inside';
+      lines.push(
+        cut(plain(`${isLast ? '`' : '|'}-- ${host}  ${state}, ${wire}${one?.mtu ? `, MTU ${one.mtu}` : ''}`)),
+      );
+      const on = vservers.filter((other) => other.host === host).map((other) => plain(vserverText(other)));
+      lines.push(...wrapped(on, `${isLast ? ' ' : '|'}     `));
+    }
+    lines.push('');
+  }
+  return lines.length === 0 ? 'There is no network; add one with: vs net add' : lines.join('\n').trimEnd();
+}

@@ -1,0 +1,45 @@
+import { readdir } from 'node:fs/promises';
+import type { Data } from '../../shared/contract/commands.ts';
+import type { Network } from '../../shared/contract/network.ts';
+import { run } from '../../shared/run.ts';
+import type { Context } from '../../shared/service.ts';
+import { vethOf } from '../../shared/veth.ts';
+import { links } from './ip.ts';
+import { bridgeOf, trunkOf } from './plan.ts';
+
+type Examined = Data<'network.examine'>;
+type Device = Examined['devices'][number];
+
+/** What there is of a network on this host; changes nothing. */
+export async function examine({ settings }: Context, network: Network): Promise<Examined> {
+  const now = await links();
+  const bridge = bridgeOf(network);
+  const look = (device: string, role: Device['role']): Device => {
+    const link = now.get(device);
+    return {
+      device,
+      role,
+      there: link !== undefined,
+      up: link?.flags.includes('UP') ?? false,
+      carrier: link?.flags.includes('LOWER_UP') ?? false,
+      ...(link ? { mtu: link.mtu } : {}),
+    };
+  };
+  const trunk = trunkOf(network);
+  const names = await readdir(settings.VSERVER_DIR).catch(() => []);
+  const { code, stdout } = await run(['nft', 'list', 'table', 'netdev', `vs_guard_${bridge}`], {
+    okCodes: [0, 1],
+  });
+  return {
+    network: { ...network, mtu: network.mtu ?? settings.MTU },
+    guard: code === 0 && stdout.includes(`"${bridge}"`),
+    devices: [
+      ...(network.uplink ? [look(network.uplink, 'uplink')] : []),
+      ...(trunk && network.tagged ? [look(trunk, 'vlan')] : []),
+      look(bridge, 'bridge'),
+      ...names
+        .filter((name) => now.get(vethOf(name))?.master === bridge)
+        .map((vserver) => ({ ...look(vethOf(vserver), 'vserver'), vserver })),
+    ],
+  };
+}
