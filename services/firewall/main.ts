@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import { pathsFor } from '../../shared/paths.ts';
 import { VsError } from '../../shared/errors.ts';
 import type { Context, Service } from '../../shared/service.ts';
-import { compile, parseFirewall } from './compile.ts';
+import { compile } from './compile.ts';
+import { parseFirewall } from './parse.ts';
 import { close, open } from './opening.ts';
 
 /** The firewall service: from a vserver's firewall.conf to the rules that its start hook loads. */
