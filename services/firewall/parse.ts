@@ -1,7 +1,8 @@
-import { VsError } from '../../shared/errors.ts';
-import { type Rest, optionWords, parseLog, parseOptions } from './options.ts';
-import { parseProtocols, parseServices } from './protocols.ts';
-import { type Address, type Firewall, type Match, type Rule, icmp, icmpv6 } from './rule.ts';
+import { collectFaults, enough } from './faults.ts';
+import { type Rest, parseLog } from './options.ts';
+import { parseServices } from './protocols.ts';
+import { parseRule } from './rule-line.ts';
+import type { Address, Firewall, Place } from './rule.ts';
 import { finder } from './sets.ts';
 import { type Report, bare, quote, shown, wordsOf } from './words.ts';
 
@@ -20,22 +21,18 @@ export interface Sources {
 }
 const mostBytes = 1_048_576;
 const mostRules = 20_000;
+/** Of all rules together; a set that stands alone counts once. */
+const mostAddresses = 500_000;
 /** Also of groups that hold nothing but other groups. */
 const mostIncludes = 1000;
 const mostLines = 200_000;
-const mostFaults = 50;
-/** Thrown away by the top when there is no sense in going on. */
-const enough = Symbol('enough');
+const mostDeep = 8;
 
-/** Does a rule that is only about ICMP of one family name addresses of the other alone? */
-function wrongFamily(matches: Match[], addresses: Address[]): string | undefined {
-  const only = matches.every((one) => one.protocols.every((number) => number === icmp || number === icmpv6));
-  const numbers = new Set(matches.flatMap((one) => one.protocols));
-  if (!only || numbers.size !== 1 || addresses.length === 0) return undefined;
-  const family = numbers.has(icmp) ? 4 : 6;
-  if (addresses.some((one) => 'name' in one || one.family === family)) return undefined;
-  return `IPv${family} addresses with ${family === 4 ? 'icmp (icmpv6 is the one of IPv6)' : 'icmpv6 (icmp is the one of IPv4)'}`;
-}
+const tooLarge = ({ text, file }: Text, report: (file: string, line: number) => Report): boolean => {
+  const bytes = Buffer.byteLength(text);
+  if (bytes > mostBytes) report(file, 1)(1, `${bytes} bytes`, `at most ${mostBytes} bytes in one file`);
+  return bytes > mostBytes;
+};
 
 /**
  * Parses firewall.conf with its groups and sets. Throws VsError 'usage' that names every fault, one a line, as
@@ -43,132 +40,83 @@ function wrongFamily(matches: Match[], addresses: Address[]): string | undefined
  */
 export function parseFirewall(text: string, file: string, sources: Sources = {}): Firewall {
   const firewall: Firewall = { enabled: false, rules: [] };
-  const faults: Faults = new Map();
-  let includes = 0;
-  let lines = 0;
-  const reportIn =
-    (where: string, line: number): Report =>
-    (column, found, expected) =>
-      faults.set(`${where}:${line}:${column}: found ${found}, expected ${expected}`, {
-        line: `${where}:${line}`,
-        column,
-      });
-  const find = finder(sources.sets, reportIn);
+  const faults = collectFaults();
+  const { sets } = sources;
+  const usable = sets && !tooLarge(sets, faults.reportIn) ? sets : undefined;
   let services: Map<string, number> | undefined;
-  const known = () => (services ??= parseServices(sources.services ?? ''));
+  const tools = {
+    find: finder(usable, faults.reportIn),
+    services: () => (services ??= parseServices(sources.services ?? '')),
+  };
+  const counts = { lines: 0, includes: 0, addresses: 0 };
+  const seen = new Set<Address[]>();
 
-  function rule(rest: Rest, report: Report, at: Rule['at'], source: string): void {
-    const before = faults.size;
-    const verdict = bare(rest.words.shift()) === 'allow' ? 'accept' : 'drop';
-    const direction = rest.words.shift();
-    const name = bare(direction);
-    if (name !== 'from' && name !== 'to')
-      return report(
-        direction?.column ?? rest.end,
-        shown(direction),
-        `from or to after ${verdict === 'accept' ? 'allow' : 'deny'}`,
-      );
-    const where = rest.words.shift();
-    if (!where || optionWords.has(bare(where)))
-      return report(where?.column ?? rest.end, shown(where), `addresses after ${name}`);
-    const addresses = where.items.map((item) => find(item, report));
-    const [side] = rest.words;
-    const hasSide = bare(side) === 'from' || bare(side) === 'to';
-    if (hasSide) rest.words.shift();
-    const end = rest.words.findIndex((word) => optionWords.has(bare(word)));
-    const protocols = rest.words.splice(0, end < 0 ? rest.words.length : end);
-    const matches = parseProtocols(protocols, known, report);
-    if (side && hasSide && !matches.some((one) => one.ports) && faults.size === before)
-      report(
-        protocols[0]?.column ?? side.end + 1,
-        shown(protocols[0]),
-        `tcp/PORT,... or udp/PORT,... after ${bare(side)}`,
-      );
-    const options = parseOptions(rest, report);
-    const flat = addresses.length === 1 ? (addresses[0] ?? []) : addresses.flat();
-    const wrong = faults.size === before ? wrongFamily(matches, flat) : undefined;
-    if (wrong) report(where.column, shown(where), wrong);
-    if (
-      options.helper &&
-      !(matches.length > 0 && matches.every((one) => one.ports && one.protocols.join() === '6'))
-    )
-      report(protocols[0]?.column ?? rest.end, shown(protocols[0]), 'tcp/PORT,... for helper ftp');
+  function count(what: keyof typeof counts, more: number, most: number, report: Report): void {
+    counts[what] += more;
+    if (counts[what] <= most) return;
+    report(1, `more than ${most} ${what}`, `at most ${most} in all`);
+    throw enough;
+  }
+
+  function addRule(rest: Rest, report: Report, at: Place, raw: string): void {
+    const rule = parseRule(rest, tools, report);
+    if (!rule) return;
     if (firewall.rules.length >= mostRules) {
-      report(1, 'one more rule', `at most ${mostRules} rules`);
+      report(1, `more than ${mostRules} rules`, `at most ${mostRules} in all`);
       throw enough;
     }
-    firewall.rules.push({
-      id: `r${firewall.rules.length + 1}`,
-      at,
-      text: source.trim(),
-      verdict,
-      direction: name === 'from' ? 'in' : 'out',
-      addresses: flat,
-      portSide: hasSide ? (bare(side) as 'from' | 'to') : 'to',
-      matches,
-      ...options,
-    });
+    if (!seen.has(rule.addresses)) count('addresses', rule.addresses.length, mostAddresses, report);
+    seen.add(rule.addresses);
+    firewall.rules.push({ id: `r${firewall.rules.length + 1}`, at, text: raw.trim(), ...rule });
   }
 
   function include(rest: Rest, report: Report, path: string[]): void {
-    rest.words.shift();
     const [word, more] = rest.words;
     const name = bare(word);
+    const column = word?.column ?? rest.end;
     if (!/^[a-z0-9][a-z0-9_-]{0,63}$/.test(name))
-      return report(
-        word?.column ?? rest.end,
-        shown(word),
-        'the name of a group of small letters, digits, - and _',
-      );
+      return report(column, shown(word), 'the name of a group of small letters, digits, - and _');
     if (more) return report(more.column, shown(more), 'the end of the line');
     if (path.includes(name))
       return report(
-        word?.column ?? 1,
+        column,
         quote(name),
         `a group that does not include itself (${[...path, name].join(' -> ')})`,
       );
-    if (path.length >= 8)
-      return report(word?.column ?? 1, quote(name), 'groups within groups at most 8 deep');
-    includes += 1;
-    if (includes > mostIncludes) {
-      report(word?.column ?? 1, 'one more group', `at most ${mostIncludes} groups in all`);
-      throw enough;
-    }
+    if (path.length >= mostDeep)
+      return report(column, quote(name), `groups within groups at most ${mostDeep} deep`);
+    count('includes', 1, mostIncludes, report);
     const group = sources.group?.(name);
-    if (!group)
-      return report(word?.column ?? 1, quote(name), `a group that exists: groups/${name}.conf is not there`);
+    if (!group) return report(column, quote(name), `a group that exists: groups/${name}.conf is not there`);
     return read(group, [...path, name]);
   }
 
+  function readLine(raw: string, at: Place, path: string[]): void {
+    const report = faults.reportIn(at.file, at.line);
+    count('lines', 1, mostLines, report);
+    const words = wordsOf(raw, report);
+    const [first] = words ?? [];
+    if (!words || !first) return undefined;
+    const rest: Rest = { words, end: words.at(-1)?.end ?? 1 };
+    const name = bare(first);
+    if (name === 'allow' || name === 'deny') return addRule(rest, report, at, raw);
+    words.shift();
+    if (name === 'include') return include(rest, report, path);
+    if (path.length > 0) return report(first.column, shown(first), 'allow, deny or include in a group');
+    if (name === 'log') firewall.log = parseLog(rest, report);
+    else if (name !== 'enable') report(first.column, shown(first), 'enable, log, allow, deny or include');
+    else if (words[0]) report(words[0].column, shown(words[0]), 'the end of the line');
+    else firewall.enabled = true;
+    return undefined;
+  }
+
   function read(from: Text, path: string[]): void {
-    const bytes = Buffer.byteLength(from.text);
-    if (bytes > mostBytes)
-      return reportIn(from.file, 1)(1, `${bytes} bytes`, `at most ${mostBytes} bytes in one file`);
+    if (tooLarge(from, faults.reportIn)) return;
     for (const [index, raw] of from.text
       .replace(/^\uFEFF/, '')
       .split('\n')
-      .entries()) {
-      const report = reportIn(from.file, index + 1);
-      lines += 1;
-      if (lines > mostLines) {
-        report(1, 'one more line', `at most ${mostLines} lines in all`);
-        throw enough;
-      }
-      const words = wordsOf(raw, report);
-      const [first] = words ?? [];
-      if (!words || !first) continue;
-      const rest: Rest = { words, end: words.at(-1)?.end ?? 1 };
-      const name = bare(first);
-      if (name === 'allow' || name === 'deny') rule(rest, report, { file: from.file, line: index + 1 }, raw);
-      else if (name === 'include') include(rest, report, path);
-      else if (path.length > 0) report(first.column, shown(first), 'allow, deny or include in a group');
-      else if (name === 'enable' && words[1]) report(words[1].column, shown(words[1]), 'the end of the line');
-      else if (name === 'enable') firewall.enabled = true;
-      else if (name === 'log') {
-        words.shift();
-        firewall.log = parseLog(rest, report);
-      } else report(first.column, shown(first), 'enable, log, allow, deny or include');
-    }
+      .entries())
+      readLine(raw, { file: from.file, line: index + 1 }, path);
   }
 
   try {
@@ -176,21 +124,7 @@ export function parseFirewall(text: string, file: string, sources: Sources = {})
   } catch (error) {
     if (error !== enough) throw error;
   }
-  if (faults.size > 0) throw faultsError(faults);
+  const error = faults.error();
+  if (error) throw error;
   return firewall;
-}
-
-/** Each fault once, by its text: a group that is included twice has its faults twice. */
-type Faults = Map<string, { line: string; column: number }>;
-
-/** In the order of the lines, and in a line from left to right. */
-function faultsError(faults: Faults): VsError {
-  const order = new Map<string, number>();
-  for (const { line } of faults.values()) if (!order.has(line)) order.set(line, order.size);
-  const rank = ({ line }: { line: string }) => order.get(line) ?? 0;
-  const sorted = [...faults]
-    .sort(([, one], [, other]) => rank(one) - rank(other) || one.column - other.column)
-    .map(([text]) => text);
-  const more = sorted.length > mostFaults ? [`and ${sorted.length - mostFaults} more`] : [];
-  return new VsError('usage', [...sorted.slice(0, mostFaults), ...more].join('\n'));
 }
