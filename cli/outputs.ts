@@ -3,6 +3,7 @@ import { auditEntry } from '../shared/contract/audit.ts';
 import { certificateInfo } from '../shared/contract/authority.ts';
 import { type CommandName, commands } from '../shared/contract/commands.ts';
 import { finding } from '../shared/contract/doctor.ts';
+import { firewallPacket } from '../shared/contract/firewall.ts';
 import { newestFigures } from '../shared/contract/history.ts';
 import { pastEvent } from '../shared/contract/host.ts';
 import { hostName, ipv4, mac, name } from '../shared/contract/names.ts';
@@ -126,6 +127,16 @@ export const outputs: Record<string, Output> = {
       }),
     ),
   },
+  'fw show': { schema: data('firewall.show') },
+  'fw up': { schema: data('firewall.up') },
+  'fw down': { schema: data('firewall.down') },
+  'fw reload': { schema: data('firewall.reload') },
+  'fw edit': {
+    schema: data('firewall.save').partial().extend({ name, changed: z.boolean() }),
+  },
+  'fw check': { schema: data('firewall.check') },
+  'fw test': { schema: data('firewall.test').extend({ packet: firewallPacket }) },
+  'fw log': { schema: data('firewall.log') },
   pkg: {
     schema: z.array(
       z.object({

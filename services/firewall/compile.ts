@@ -1,96 +1,5 @@
-import { isIPv4, isIPv6 } from 'node:net';
-import { VsError } from '../../shared/errors.ts';
-
-/** One rule of firewall.conf: `allow|deny from|to addr,addr [from|to] tcp|udp/port,...`; the first match decides. */
-interface Rule {
-  verdict: 'accept' | 'drop';
-  direction: 'from' | 'to';
-  addresses: string[];
-  protocol?: 'tcp' | 'udp';
-  /** Ports of the vserver (`to` for incoming) or of the other side. */
-  portSide?: 'from' | 'to';
-  ports?: string[];
-}
-export interface Firewall {
-  enabled: boolean;
-  log: boolean;
-  rules: Rule[];
-}
-
-function parseAddress(text: string): string {
-  if (text === '0/0') return '0.0.0.0/0';
-  const [host = '', prefix] = text.split('/');
-  const most = isIPv4(host) ? 32 : isIPv6(host) ? 128 : -1;
-  if (most < 0) throw new Error(`${text} is no address; expected 192.0.2.0/24, 2001:db8::/32 or 0/0`);
-  if (prefix !== undefined && !(/^\d+$/.test(prefix) && Number(prefix) <= most))
-    throw new Error(`/${prefix} is no prefix of ${host}`);
-  return text;
-}
-
-function parsePort(text: string): string {
-  const match = /^(\d{0,5})(:)?(\d{0,5})$/.exec(text);
-  const [low, high] = [match?.[1] ?? '', match?.[3] ?? ''];
-  if (!match || (!low && !high))
-    throw new Error(`${text} is no port; expected 80, 2000:2005, :1024 or 6000:`);
-  const from = Number(low || 0);
-  const to = match[2] ? Number(high || 65_535) : from;
-  if (from > to || to > 65_535) throw new Error(`${text} is no range of ports up to 65535`);
-  return from === to ? String(from) : `${from}-${to}`;
-}
-
-function parseRule(words: string[]): Rule {
-  const [verdict, direction, addresses, ...rest] = words;
-  if (verdict !== 'allow' && verdict !== 'deny')
-    throw new Error(`expected enable, log, allow or deny, found "${verdict}"`);
-  if (direction !== 'from' && direction !== 'to') throw new Error(`expected from or to after ${verdict}`);
-  if (!addresses) throw new Error(`expected addresses after ${direction}`);
-  const rule: Rule = {
-    verdict: verdict === 'allow' ? 'accept' : 'drop',
-    direction,
-    addresses: addresses.split(',').map(parseAddress),
-  };
-  if (rest.length === 0) return rule;
-  const side = rest[0] === 'from' || rest[0] === 'to' ? (rest.shift() as 'from' | 'to') : 'to';
-  const match = /^(tcp|udp)\/(.+)$/.exec(rest.shift() ?? '');
-  if (!match || rest.length > 0) throw new Error('expected tcp/PORT,... or udp/PORT,... at the end');
-  return {
-    ...rule,
-    portSide: side,
-    protocol: match[1] as 'tcp' | 'udp',
-    ports: (match[2] ?? '').split(',').map(parsePort),
-  };
-}
-
-/** Parses firewall.conf. Throws VsError 'usage' that names every fault by file and line. */
-export function parseFirewall(text: string, file: string): Firewall {
-  const firewall: Firewall = { enabled: false, log: false, rules: [] };
-  const faults: string[] = [];
-  for (const [index, raw] of text.split('\n').entries()) {
-    const line = raw.replace(/#.*$/, '').trim();
-    try {
-      if (line === 'enable') firewall.enabled = true;
-      else if (line === 'log') firewall.log = true;
-      else if (line) firewall.rules.push(parseRule(line.split(/\s+/)));
-    } catch (error) {
-      faults.push(`${file}:${index + 1}: ${(error as Error).message}`);
-    }
-  }
-  if (faults.length > 0) throw new VsError('usage', faults.join('\n'));
-  return firewall;
-}
-
-function statement(rule: Rule, family: 'ip' | 'ip6', log: boolean): string | undefined {
-  const addresses = rule.addresses.filter((one) => (family === 'ip') === isIPv4(one.split('/')[0] ?? ''));
-  if (addresses.length === 0) return undefined;
-  const everyone = addresses.some((one) => one.endsWith('/0'));
-  const where = everyone
-    ? `meta nfproto ${family === 'ip' ? 'ipv4' : 'ipv6'}`
-    : `${family} ${rule.direction === 'from' ? 'saddr' : 'daddr'} { ${addresses.join(', ')} }`;
-  const ports = rule.ports
-    ? ` ${rule.protocol} ${rule.portSide === 'from' ? 'sport' : 'dport'} { ${rule.ports.join(', ')} }`
-    : '';
-  return `    ${where}${ports}${log && rule.verdict === 'drop' ? ' log prefix "vs-deny "' : ''} ${rule.verdict}`;
-}
+import { type Parts, conditions } from './conditions.ts';
+import { type Firewall, type Rate, type Rule, defaultLogRate, icmp, icmpv6, impliedTypes } from './rule.ts';
 
 /**
  * What `firewall.open` fills for a time, so that a package manager comes to its mirrors: their elements end by themselves (nft(8),
@@ -105,36 +14,78 @@ const openRules = `    ip daddr . tcp dport @mirrors4 accept
     ip daddr @resolvers4 meta l4proto { tcp, udp } th dport 53 accept
     ip6 daddr @resolvers6 meta l4proto { tcp, udp } th dport 53 accept`;
 
-/** The rules inside the namespace of the vserver: one transaction; established, ping, neighbour discovery and loopback are implicit. */
-export function compile(firewall: Firewall): string {
+const rate = ({ packets, unit, burst }: Rate, over = ''): string =>
+  `limit rate ${over}${packets}/${unit} burst ${burst} packets`;
+const logLine = (prefix: string, limit: Rate): string => `    ${rate(limit)} log prefix "${prefix}"\n`;
+
+/** The lines of a rule in its base chain. With a rate or a log of its own it has a chain, so that all its lines share them. */
+function statements(rule: Rule, firewall: Firewall, mark: string, parts: Parts, chains: string[]): string[] {
+  const found = conditions(rule, parts);
+  if (found.length === 0) return [];
+  const helper = rule.helper && rule.verdict === 'accept' ? `ct helper set "${rule.helper}" ` : '';
+  if (!rule.limit && !rule.log) {
+    const end = rule.verdict === 'drop' && firewall.log ? 'goto denied' : rule.verdict;
+    return found.map((one) => `    ${one}${helper}counter ${end} comment "${rule.id}"`);
+  }
+  const usual = rule.verdict === 'drop' ? (firewall.log?.prefix ?? 'vs-deny ') : 'vs-allow ';
+  const limited = rule.limit ? `    ${rate(rule.limit, 'over ')} return\n` : '';
+  const logged = rule.log
+    ? logLine(mark + (rule.log.prefix ?? usual), firewall.log?.limit ?? defaultLogRate)
+    : '';
+  const end = rule.verdict === 'drop' && firewall.log && !rule.log ? 'goto denied' : rule.verdict;
+  chains.push(
+    `  chain ${rule.id} {\n${limited}${logged}    ${helper}counter ${end} comment "${rule.id}"\n  }\n`,
+  );
+  return found.map((one) => `    ${one}jump ${rule.id}`);
+}
+
+/**
+ * The rules inside the namespace of the vserver, as nftables text of one transaction; '' when not enabled. `resolved` holds the
+ * addresses of host names: a name without any matches nothing. `mark` stands before every prefix of a log. Each rule counts with
+ * its id as comment (a rule may be several lines), what no rule allows with "default".
+ */
+export function compile(
+  firewall: Firewall,
+  resolved: ReadonlyMap<string, string[]> = new Map(),
+  mark = '',
+): string {
   if (!firewall.enabled) return '';
-  const chain = (direction: 'from' | 'to') =>
+  const parts: Parts = { resolved, sets: [], named: new Map(), groups: new Map() };
+  const chains: string[] = [];
+  const lines = (direction: 'in' | 'out') =>
     firewall.rules
       .filter((rule) => rule.direction === direction)
-      .flatMap((rule) => [statement(rule, 'ip', firewall.log), statement(rule, 'ip6', firewall.log)])
-      .filter(Boolean)
+      .flatMap((rule) => statements(rule, firewall, mark, parts, chains))
+      .concat(`    counter ${firewall.log ? 'goto denied' : 'drop'} comment "default"`)
       .join('\n');
-  const common = `    ct state established,related accept
-    icmp type { echo-request, echo-reply } accept
-    icmpv6 type { echo-request, echo-reply, nd-neighbor-solicit, nd-neighbor-advert, nd-router-solicit, nd-router-advert, mld-listener-report, mld2-listener-report } accept`;
-  const end = firewall.log ? '    log prefix "vs-deny " drop\n' : '';
+  const types = (number: number) => (impliedTypes[number] ?? []).join(', ');
+  const common = `    ct state established,related counter accept comment "established"
+    icmp type { ${types(icmp)} } counter accept comment "implied"
+    icmpv6 type { ${types(icmpv6)} } counter accept comment "implied"`;
+  const [incoming, outgoing] = [lines('in'), lines('out')];
+  const ftp = firewall.rules.some((rule) => rule.helper === 'ftp')
+    ? '  ct helper ftp { type "ftp" protocol tcp; }\n'
+    : '';
+  const denied = firewall.log
+    ? `  chain denied {\n${logLine(mark + firewall.log.prefix, firewall.log.limit)}    drop\n  }\n`
+    : '';
   return `table inet vs
 delete table inet vs
 table inet vs {
-${openSets}
-  chain input {
+${[openSets, ...parts.sets].join('\n')}
+${ftp}${denied}${chains.join('')}  chain input {
     type filter hook input priority 0; policy drop;
     iif lo accept
 ${common}
-${chain('from')}
-${end}  }
+${incoming}
+  }
   chain output {
     type filter hook output priority 0; policy drop;
     oif lo accept
 ${common}
 ${openRules}
-${chain('to')}
-${end}  }
+${outgoing}
+  }
 }
 `;
 }

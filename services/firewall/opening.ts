@@ -52,3 +52,20 @@ export async function close(pid: number): Promise<void> {
   const nothing = { to: [], resolvers: [], seconds: 1 };
   await run(inside(pid, '-f', '-'), { input: openingBatch(nothing), okCodes: [0, 1] });
 }
+
+/** What is open at the moment, so that rules which are loaded anew keep it open: their sets begin empty. */
+export function remember() {
+  const known = new Map<string, { args: Args<'firewall.open'>; until: number }>();
+  return {
+    add(args: Args<'firewall.open'>): void {
+      known.set(args.name, { args, until: performance.now() + args.seconds * 1000 });
+    },
+    drop: (name: string) => void known.delete(name),
+    /** Statements for the transaction that loads the rules. */
+    statements(name: string): string {
+      const one = known.get(name);
+      const seconds = one ? Math.floor((one.until - performance.now()) / 1000) : 0;
+      return one && seconds > 0 ? openingBatch({ ...one.args, seconds }) : '';
+    },
+  };
+}

@@ -7,6 +7,7 @@ import { VsError } from '../../shared/errors.ts';
 import type { Context, Service } from '../../shared/service.ts';
 import { cgroupsOf, memoryOf, ownOf, pathIn, perCpu } from './cgroup.ts';
 import { openDisks } from './disks.ts';
+import { openWalls } from './firewall.ts';
 import { hostMeter } from './host.ts';
 import { openPasses } from './load.ts';
 import { interfacesOf } from './network.ts';
@@ -14,12 +15,13 @@ import { readKernel } from './read.ts';
 import { socketsOf } from './sockets.ts';
 import { openMeters } from './vserver.ts';
 
-/** The monitor: figures of this host and of each vserver that runs on it. No process is started for a sample. */
+/** The monitor: figures of this host and of each vserver that runs on it. No process is started for a sample, but what firewalls count is asked for. */
 export function service(context: Context): Service {
   const { bus, host, settings, log } = context;
   const meters = openMeters();
   const passes = openPasses();
   const disks = openDisks(context);
+  const walls = openWalls(context);
   const meterHost = hostMeter(settings.VSERVER_DIR);
   /** What was published last of the host. */
   let newest: Metrics | undefined;
@@ -31,7 +33,13 @@ export function service(context: Context): Service {
   async function meter(vserver: RunningVserver, pass?: Awaited<ReturnType<typeof passes>>, keep = true) {
     const figures = await meters.of(vserver, pass, keep);
     const bytes = disks.of(vserver.name);
-    return figures && { ...figures, ...(bytes === undefined ? {} : { disk_bytes: bytes }) };
+    return (
+      figures && {
+        ...figures,
+        ...(bytes === undefined ? {} : { disk_bytes: bytes }),
+        ...walls.of(vserver.name),
+      }
+    );
   }
 
   async function measure(): Promise<void> {
@@ -39,6 +47,7 @@ export function service(context: Context): Service {
     const names = new Set(running.map(({ name }) => name));
     meters.keep(names);
     disks.keep(names);
+    walls.renew();
     const pass = await passes(
       new Set(running.map(({ pid }) => ownOf(pathIn(readKernel(`/proc/${pid}/cgroup`))))),
     );

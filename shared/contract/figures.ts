@@ -53,7 +53,7 @@ export const isCounter = (key: string): boolean => byKey.get(key)?.counter ?? co
 export function unitOf(key: string): Unit {
   const known = byKey.get(key)?.unit;
   if (known) return known;
-  if (key.endsWith('_bytes')) return 'bytes';
+  if (/_bytes(?:_total)?$/.test(key)) return 'bytes';
   if (key.endsWith('_pct')) return 'percent';
   if (/_seconds(?:_total)?$/.test(key)) return 'seconds';
   if (key.startsWith('load_')) return 'load';

@@ -1,0 +1,184 @@
+import { readFileSync, readlinkSync } from 'node:fs';
+import { basename } from 'node:path';
+import type { Command } from 'commander';
+import type { FirewallApplied } from '../../shared/contract/firewall.ts';
+import { VsError } from '../../shared/errors.ts';
+import { type Client, withClient } from '../client.ts';
+import { packetOf, packetText, parsePacket } from '../fw/packet.ts';
+import { appliedText, showText } from '../fw/view.ts';
+import { hostOf } from '../locate.ts';
+import { checkHost, checkName, quoted } from '../names.ts';
+
+interface Options {
+  host?: string;
+  json?: boolean;
+}
+/** Names are resolved first, for up to 3 s. */
+const CHANGE = { timeoutMs: 60_000 };
+const print = (value: unknown) => console.log(JSON.stringify(value, null, 2));
+
+/** Does it with the host of a vserver. */
+function onHost<T>(
+  name: string,
+  options: Options,
+  work: (client: Client, host: string) => Promise<T>,
+): Promise<T> {
+  checkName(name);
+  if (options.host !== undefined) checkHost(options.host);
+  return withClient(async (client) => work(client, await hostOf(client, name, options.host)));
+}
+
+function readCandidate(file: string): string {
+  try {
+    return readFileSync(file === '-' ? 0 : file, 'utf8');
+  } catch (error) {
+    throw new VsError('usage', `${file} cannot be read: ${(error as Error).message}.`, { cause: error });
+  }
+}
+
+async function check(name: string, options: Options & { file?: string }): Promise<void> {
+  const text = options.file === undefined ? undefined : readCandidate(options.file);
+  const answer = await onHost(name, options, (client, host) =>
+    client.request(host, 'firewall.check', { name, ...(text === undefined ? {} : { text }) }, CHANGE),
+  );
+  const lead = `${answer.file}:`;
+  // on the host the text has no file of its own
+  const own = options.file === undefined ? lead : `${options.file}:`;
+  const faults = answer.faults.map((one) => (one.startsWith(lead) ? `${own}${one.slice(lead.length)}` : one));
+  if (options.json) print({ ...answer, faults });
+  else if (faults.length > 0) console.log(faults.join('\n'));
+  else console.log(`${name}: ${options.file ?? 'its firewall.conf'} has no faults`);
+  if (faults.length > 0) process.exitCode = 2;
+}
+
+/** `-> 22` without quotes: the shell has taken `-` for a word and 22 for the file of the output. */
+function requireUnredirected(name: string, words: string[]): void {
+  if (words.at(-1) !== '-') return;
+  let file = 'PORT';
+  try {
+    file = basename(readlinkSync('/proc/self/fd/1'));
+  } catch {} // without /proc
+  throw new VsError(
+    'usage',
+    `Your shell has taken "-> ${file}" for a file to write into, and made it. Say "to" instead: vs fw test ${name} ${words.slice(0, -1).join(' ')} to ${file}`,
+  );
+}
+
+async function test(name: string, words: string[], options: Options): Promise<void> {
+  requireUnredirected(name, words);
+  const asked = parsePacket(words);
+  const { packet, answer } = await onHost(name, options, async (client, host) => {
+    const { state } = await client.request(host, 'host-agent.show', { name });
+    const sent = packetOf(asked, state);
+    return { packet: sent, answer: await client.request(host, 'firewall.test', { name, packet: sent }) };
+  });
+  if (options.json) return print({ packet, ...answer });
+  const verdict = answer.verdict === 'accept' ? 'accepted' : 'dropped';
+  console.log(`${verdict}: ${packetText(packet)}`);
+  const { rule } = answer;
+  console.log(rule ? `by ${rule.file}:${rule.line}: ${rule.text}` : answer.why);
+}
+
+async function edit(name: string, options: Options): Promise<void> {
+  const { editText } = await import('../fw/edit.ts');
+  const before = await onHost(name, options, async (client, host) => ({
+    host,
+    view: await client.request(host, 'firewall.show', { name, text: true }),
+  }));
+  const { hash, text = '' } = before.view;
+  const saved = await editText(name, text, (edited) =>
+    onHost(name, { host: before.host }, (client, host) =>
+      client.request(host, 'firewall.save', { name, text: edited, hash }, CHANGE),
+    ),
+  );
+  if (options.json) print(saved ? { ...saved, changed: true } : { name, changed: false });
+  else console.log(saved ? appliedText(saved, before.host) : 'Nothing was changed.');
+}
+
+async function log(name: string, options: Options & { lines: string }): Promise<void> {
+  const lines = Number(options.lines);
+  if (!(Number.isInteger(lines) && lines >= 1 && lines <= 1000))
+    throw new VsError('usage', `--lines is a number from 1 to 1000, not ${quoted(options.lines)}.`);
+  const answer = await onHost(name, options, (client, host) =>
+    client.request(host, 'firewall.log', { name, lines }),
+  );
+  if (options.json) return print(answer);
+  for (const line of answer.lines) console.log(line);
+  if (answer.missing) process.stderr.write(`vs: ${answer.missing}.\n`);
+}
+
+/** `vs fw show|up|down|reload|edit|check|test|log`. */
+export function register(program: Command): void {
+  const fw = program
+    .command('fw')
+    .description('the firewall of a vserver: its rules, now and at each start')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  vs fw show web1\n  vs fw edit web1\n  vs fw test web1 in tcp 192.0.2.7:5555 to 22\n\nThe rules are /var/lib/vservers/NAME/firewall.conf on the host; docs/firewall.md tells how they are written.',
+    );
+  const verb = (word: string, description: string, examples: string) =>
+    fw
+      .command(word)
+      .description(description)
+      .argument('<name>', 'name of the vserver')
+      .option('--host <host>', 'on this host, without asking the master')
+      .option('--json', 'for programs')
+      .addHelpText('after', `\nExamples:\n${examples}`);
+
+  verb('show', 'its rules, and what each has matched since it was loaded', '  vs fw show web1').action(
+    async (name: string, options: Options) => {
+      await onHost(name, options, async (client, host) => {
+        const view = await client.request(host, 'firewall.show', { name });
+        if (options.json) print(view);
+        else console.log(showText(view, host, process.stdout.columns || 80));
+      });
+    },
+  );
+  const changes = {
+    up: ['switch it on, now and for good', 'firewall.up'],
+    down: ['switch it off, now and for good: everything passes', 'firewall.down'],
+    reload: ['read its files anew, after they were changed by hand', 'firewall.reload'],
+  } as const;
+  for (const [word, [description, command]] of Object.entries(changes))
+    verb(word, description, `  vs fw ${word} web1`).action((name: string, options: Options) =>
+      onHost(name, options, async (client, host) => {
+        const applied: FirewallApplied = await client.request(host, command, { name }, CHANGE);
+        if (options.json) print(applied);
+        else console.log(appliedText(applied, host));
+      }),
+    );
+  verb(
+    'edit',
+    'change its rules with $VISUAL or $EDITOR; they are checked, and in force at once',
+    '  vs fw edit web1\n  EDITOR="vim -u NONE" vs fw edit web1',
+  ).action(edit);
+  verb(
+    'check',
+    'look for faults, and change nothing; exit code 2 when there are some',
+    '  vs fw check web1\n  vs fw check web1 --file new.conf',
+  )
+    .option('--file <file>', 'in this file, which might become its firewall.conf (- for standard input)')
+    .action(check);
+  verb(
+    'test',
+    'what happens to a packet, and by which rule; nothing is sent',
+    `  vs fw test web1 in tcp 192.0.2.7:5555 to 22
+  vs fw test web1 'in tcp 192.0.2.7:5555 -> 22'
+  vs fw test web1 out udp to 192.0.2.53:53
+  vs fw test web1 in icmp 192.0.2.7 echo-request
+  vs fw test web1 in tcp [2001:db8::7]:5555 to 80`,
+  )
+    .argument(
+      '<packet...>',
+      'in|out, protocol, source, "to", destination; the vserver\'s own address may be left out',
+    )
+    .allowUnknownOption() // ->
+    .action(test);
+  verb(
+    'log',
+    'what it denied, from the kernel\'s log of its host ("log" in its rules)',
+    '  vs fw log web1 -n 100',
+  )
+    .option('-n, --lines <number>', 'so many of the last lines, 1 to 1000', '50')
+    .action(log);
+}

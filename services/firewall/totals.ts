@@ -1,0 +1,45 @@
+import { statSync } from 'node:fs';
+import type { Data } from '../../shared/contract/commands.ts';
+import type { Paths } from '../../shared/paths.ts';
+import type { Log } from '../../shared/log.ts';
+import { countersOf } from './counters.ts';
+import { listRules, lookInto } from './live.ts';
+
+type Totals = Data<'firewall.counters'>['vservers'];
+/** Each look starts a process in each vserver that has a firewall: not for every sample (ms). */
+const AGAIN_MS = 30_000;
+
+/** What the firewalls have let pass and denied. Whoever asks is answered at once, with what was counted last. */
+export function openTotals(paths: Paths, running: () => Promise<{ name: string; pid: number }[]>, log: Log) {
+  let last: Totals = [];
+  let counted = -Infinity;
+  let counting: Promise<void> | undefined;
+
+  const hasRules = (name: string): boolean =>
+    (statSync(`${paths.rules(name)}/guest.nft`, { throwIfNoEntry: false })?.size ?? 0) > 0;
+
+  async function count(): Promise<void> {
+    const found: Totals = [];
+    for (const { name, pid } of await running()) {
+      if (!hasRules(name)) continue;
+      try {
+        if (!(await lookInto(pid))) continue;
+        const { accepted, denied } = countersOf(await listRules(pid));
+        found.push({ name, accepted, denied });
+      } catch (error) {
+        log.debug({ vserver: name, error: String(error) }, 'it may have ended while its rules were counted');
+      }
+    }
+    last = found;
+  }
+
+  return async (): Promise<Totals> => {
+    if (performance.now() - counted >= AGAIN_MS && !counting) {
+      counted = performance.now();
+      counting = count()
+        .catch((error: unknown) => log.debug({ error: String(error) }, 'counters of firewalls'))
+        .finally(() => (counting = undefined));
+    }
+    return last;
+  };
+}
