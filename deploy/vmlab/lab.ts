@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { readFile, truncate, writeFile } from 'node:fs/promises';
-import { openSync } from 'node:fs';
+import { existsSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { VsError } from '../../shared/errors.ts';
@@ -87,10 +87,19 @@ async function makeDisks(directory: string, boot: string, machine: Machine): Pro
   await run(['mkfs.ext4', '-q', '-F', '-O', 'project,quota', '-m', '0', at('vservers')]);
 }
 
+const lives = async ({ directory, name }: Way): Promise<boolean> => {
+  const pid = await readFile(join(directory, `${name}.pid`), 'utf8');
+  return existsSync(`/proc/${pid.trim()}/exe`);
+};
+
 /** Waits until a VM has come up once more than `before`, and one can come in. */
 async function waitFor(way: Way, before: number, within: number): Promise<void> {
   const end = Date.now() + within;
   while ((await boots(way)) <= before) {
+    if (!(await lives(way))) {
+      const log = await readFile(join(way.directory, `${way.name}.log`), 'utf8');
+      throw new VsError('failed', `QEMU of the VM ${way.name} has ended: ${log.slice(-600)}`);
+    }
     if (Date.now() > end) {
       const said = await readFile(join(way.directory, `${way.name}.console`), 'utf8').catch(() => '');
       throw new VsError(

@@ -1,14 +1,14 @@
 #!/usr/bin/perl
-# Opens a TCP connection to ADDRESS PORT every 20 ms until its standard input ends or SECONDS are over, and prints when each was
-# answered (epoch seconds): a light prober, since a VM under emulation has no time for a heavy one.
+# prober.pl ADDRESS PORT SECONDS END: opens a TCP connection every 20 ms until the file END is there or SECONDS are over, and prints
+# when each was answered (epoch seconds): a light prober, since a VM under emulation has no time for a heavy one.
 use strict; use warnings;
 use Socket qw(PF_INET SOCK_STREAM inet_aton pack_sockaddr_in SOL_SOCKET SO_ERROR);
 use Fcntl; use Time::HiRes qw(time); use IO::Poll qw(POLLOUT POLLIN POLLERR POLLHUP);
-my ($address, $port, $seconds) = @ARGV;
+my ($address, $port, $seconds, $end) = @ARGV;
 my $to = pack_sockaddr_in($port, inet_aton($address));
 my ($begun, $next) = (time, time); my %open; my $poll = IO::Poll->new;
 $| = 1; print "begun $begun\n";
-while (time - $begun < $seconds) {
+while (time - $begun < $seconds && !-e $end) {
   my $now = time;
   if ($now >= $next) {
     $next = $now + 0.02;

@@ -1,7 +1,10 @@
+import { once } from 'node:events';
+import { existsSync, readFileSync } from 'node:fs';
 import { mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
+import { type Socket, connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { cached } from '../../deploy/vmlab/cache.ts';
 import { closeRun, openRun, sweepRuns } from '../../deploy/vmlab/directory.ts';
 import { parseFrame, pcapFrame, pcapHead, readPcap } from '../../deploy/vmlab/frames.ts';
@@ -57,6 +60,50 @@ test('a frame is read with its tag and addresses, from a tap as well', () => {
     { ...frame, bytes: long.length },
   ]);
   expect(readPcap(file.subarray(0, -1), 'host1')).toHaveLength(1);
+});
+
+test('the wire floods what it does not know, learns by VLAN, never sends back, and keeps what came in', async () => {
+  const program = new URL('../../deploy/vmlab/wire.ts', import.meta.url).pathname;
+  const argv = [process.execPath, program, place, 'trunk:a:tap', 'trunk:b', 'trunk:c'];
+  const wire = start(argv, { stdio: ['ignore', 'inherit', 'inherit'] });
+  const heard: Record<string, Buffer[]> = {};
+  const sockets: Record<string, Socket> = {};
+  const send = (port: string, ...frames: Buffer[]) => {
+    for (const frame of frames) {
+      const length = Buffer.alloc(4);
+      length.writeUInt32BE(frame.length);
+      sockets[port]?.write(Buffer.concat([length, frame]));
+    }
+  };
+  const frame = (to: string, from: string, vlan: number) =>
+    Buffer.from(
+      `0200000000${to}0200000000${from}8100${vlan.toString(16).padStart(4, '0')}0800${'00'.repeat(40)}`,
+      'hex',
+    );
+  const counts = () =>
+    ['a', 'b', 'c'].map((port) => heard[port]?.reduce((sum, chunk) => sum + chunk.length, 0));
+  try {
+    for (const port of ['a', 'b', 'c']) {
+      await vi.waitFor(() => expect(existsSync(join(place, `trunk-${port}.sock`))).toBe(true), 10_000);
+      const socket = connect(join(place, `trunk-${port}.sock`));
+      sockets[port] = socket;
+      heard[port] = [];
+      socket.on('data', (chunk: Buffer) => heard[port]?.push(chunk));
+      await once(socket, 'connect');
+    }
+    const one = 4 + frame('0b', '0a', 10).length;
+    send('a', frame('0b', '0a', 10)); // nobody knows 0b yet
+    await vi.waitFor(() => expect(counts()).toEqual([0, one, one]), 10_000);
+    send('b', frame('0a', '0b', 10), frame('0a', '0b', 10));
+    await vi.waitFor(() => expect(counts()).toEqual([2 * one, one, one]), 10_000);
+    send('a', frame('0b', '0a', 20)); // on another VLAN nobody knows it
+    await vi.waitFor(() => expect(counts()).toEqual([2 * one, 2 * one, 2 * one]), 10_000);
+    const tap = () => readPcap(readFileSync(join(place, 'trunk-a.pcap')), 'a').map(({ vlan }) => vlan);
+    await vi.waitFor(() => expect(tap()).toEqual([10, 20]), 10_000);
+  } finally {
+    for (const socket of Object.values(sockets)) socket.destroy();
+    wire.kill('SIGKILL');
+  }
 });
 
 test('another recipe has another image, and the mirror is taken', () => {
@@ -159,6 +206,7 @@ test('only what runs in production is packed', () => {
 });
 
 test('the table names what did not hold', () => {
-  const lines = '{"name":"a","held":true,"figure":"1"}\n{"name":"b","held":false,"figure":"2"}\n';
-  expect(tableOf(readProofs(lines))).toMatch(/^a +yes +1\nb +NO +2$/m);
+  const lines =
+    '{"name":"a","held":true,"figure":"1"}\n{"name":"b","held":false,"figure":"2"}\n{"name":"c","figure":"3"}\n';
+  expect(tableOf(readProofs(lines))).toMatch(/^a +yes +1\nb +NO +2\nc +- +3$/m);
 });
