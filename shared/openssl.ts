@@ -76,13 +76,14 @@ export async function publicKeyOf(request: string): Promise<string> {
     throw new VsError('refused', `this is no certificate request in PEM of at most ${MAX_REQUEST} bytes`);
   const argv = ['openssl', 'req', '-verify', '-noout', '-pubkey'];
   const { code, stdout, stderr } = await run(argv, { input: request, timeoutMs: 20_000, okCodes: [0, 1] });
-  // Its exit code is 0 also for a wrong signature.
-  if (code !== 0 || !/\bverify OK\b/.test(stderr) || !stdout.includes('BEGIN PUBLIC KEY'))
+  // Its exit code is 0 also for a wrong signature. That it is right stands in stderr, with OpenSSL of Debian 13 in stdout.
+  const [pem] = /-----BEGIN PUBLIC KEY-----\n[^-]+-----END PUBLIC KEY-----\n/.exec(stdout) ?? [];
+  if (code !== 0 || !/\bverify OK\b/.test(stderr + stdout) || !pem)
     throw new VsError('refused', 'the signature of the certificate request is wrong, or it is no request');
-  const key = createPublicKey(stdout);
+  const key = createPublicKey(pem);
   if (key.asymmetricKeyType !== 'ec' || key.asymmetricKeyDetails?.namedCurve !== 'prime256v1')
     throw new VsError('refused', 'the key of the certificate request must be one of EC P-256');
-  return stdout;
+  return pem;
 }
 
 /** YYYYMMDDHHMMSSZ (UTC), as openssl takes a time. */

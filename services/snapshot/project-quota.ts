@@ -1,7 +1,6 @@
 import { randomInt } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { readFile, readdir } from 'node:fs/promises';
-import { join } from 'node:path';
+import { readFile } from 'node:fs/promises';
 import { type Mount, mountOf } from '../../shared/mount.ts';
 import { run } from '../../shared/run.ts';
 import type { Quota } from './quota.ts';
@@ -66,11 +65,12 @@ export function projectQuota(directory: string): Quota {
       if (id === 0) {
         if (bytes === null) return;
         id = randomInt(1_000_000, 2 ** 31 - 1); // it stays with the tree, whatever that is called
-        // what comes later inherits it from its directory (+P); the tree itself comes last, so that a crash begins anew
-        const mark = ['-p', String(id), '+P'];
-        const inside = (await readdir(tree)).map((entry) => join(tree, entry));
-        if (inside.length > 0) await run(['chattr', '-R', ...mark, ...inside], LONG);
-        await run(['chattr', ...mark, tree]);
+        // what comes later inherits it from its directory (+P, which no file can have); the tree itself comes last, so that a crash begins anew
+        const mark = ['chattr', '-p', String(id)];
+        const inside = ['find', tree, '-xdev', '-mindepth', '1', '-type'];
+        await run([...inside, 'd', '-exec', ...mark, '+P', '{}', '+'], LONG);
+        await run([...inside, 'f', '-exec', ...mark, '{}', '+'], LONG);
+        await run([...mark, '+P', tree]);
       }
       const blocks = bytes === null ? 0 : Math.floor(bytes / BLOCK);
       await run(['setquota', '-P', String(id), '0', String(blocks), '0', '0', (await mount()).place]);

@@ -1,0 +1,36 @@
+import { mkdir, rm, symlink, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { run } from '../../shared/run.ts';
+import type { Machine } from './model.ts';
+import { type Keys, filesOf, projectAt, unitsOf } from './units.ts';
+
+const modeOf = (path: string, text: string): number =>
+  path.endsWith('_key') || path.startsWith('root/.ssh/') ? 0o600 : text.startsWith('#!') ? 0o755 : 0o644;
+
+/** Writes the files of one VM as a tar, which the initrd unpacks over the image from a disk. */
+export async function writeSeed(machine: Machine, all: Machine[], keys: Keys, file: string): Promise<void> {
+  const tree = `${file}.tree`;
+  await mkdir(tree, { mode: 0o755 });
+  for (const [path, text] of Object.entries(filesOf(machine, all, keys))) {
+    await mkdir(join(tree, dirname(path)), {
+      recursive: true,
+      mode: path.startsWith('root/') ? 0o700 : 0o755,
+    });
+    await writeFile(join(tree, path), text, { mode: modeOf(path, text) });
+  }
+  const wants = join(tree, 'etc/systemd/system/multi-user.target.wants');
+  await mkdir(wants, { recursive: true });
+  for (const unit of unitsOf(machine)) await symlink(`/etc/systemd/system/${unit}`, join(wants, unit));
+  for (const folder of [projectAt, '/var/lib/vservers', '/usr/local/bin'])
+    await mkdir(join(tree, folder), { recursive: true });
+  await symlink(`${projectAt}/vs`, join(tree, 'usr/local/bin/vs'));
+  // only what is new or the VM's own: a directory that is there keeps its mode and its owner
+  await run(['tar', '--owner=0', '--group=0', '-cf', file, '--no-recursion', '-C', tree, '-T', '-'], {
+    input: (
+      await run(['find', '.', '-mindepth', '1', '(', '-not', '-type', 'd', '-o', '-empty', ')'], {
+        cwd: tree,
+      })
+    ).stdout,
+  });
+  await rm(tree, { recursive: true });
+}

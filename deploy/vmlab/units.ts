@@ -1,0 +1,165 @@
+import { type Machine, blue, green, networksConf } from './model.ts';
+
+/** Where the project lies in each VM: a disk of its own, which is packed anew at each run. */
+export const projectAt = '/usr/lib/vs-tools';
+
+const service = (description: string, services: string, more = ''): string => `[Unit]
+Description=${description}
+After=network-online.target
+ConditionPathExists=/etc/vs-tools/vs-tools.conf
+[Service]
+ExecStart=${projectAt}/vs service ${services}
+Restart=always
+RestartSec=1
+${more}[Install]
+WantedBy=multi-user.target
+`;
+
+const stopUnit = `[Unit]
+Description=orderly stop of the vservers at shutdown
+After=vs-agent.service network-online.target
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=/bin/true
+ExecStop=${projectAt}/vs stop --all --local
+TimeoutStopSec=600
+[Install]
+WantedBy=multi-user.target
+`;
+
+/** Router between the networks, and a client in the other one that has a card of its own: what they say goes over the wire. */
+const routerScript = `#!/bin/sh
+set -eu
+while ! { [ -e /sys/class/net/eth1 ] && [ -e /sys/class/net/eth2 ]; }; do sleep 0.2; done
+echo 1 > /proc/sys/net/ipv4/ip_forward
+echo 1 > /proc/sys/net/ipv6/conf/all/forwarding
+ip link set eth1 up
+ip link add link eth1 name eth1.10 type vlan id 10
+ip link add link eth1 name eth1.20 type vlan id 20
+ip link set eth1.10 mtu ${blue.mtu}
+for net in 10 20; do
+  ip address add 10.60.$net.1/24 dev eth1.$net
+  ip -6 address add fd60:$net::1/64 dev eth1.$net nodad
+  ip link set eth1.$net up
+done
+ip netns add client
+ip link set eth2 netns client
+at="ip -n client"
+$at link set lo up
+$at link set eth2 up
+$at link add link eth2 name eth2.20 type vlan id 20
+$at address add ${green.client}/24 dev eth2.20
+$at -6 address add fd60:20::50/64 dev eth2.20 nodad
+$at link set eth2.20 up
+$at route add default via ${green.gateway}
+$at -6 route add default via fd60:20::1
+`;
+const routerUnit = `[Unit]
+Description=router of the lab
+After=systemd-networkd.service network-online.target
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=/usr/local/sbin/vmlab-router
+[Install]
+WantedBy=multi-user.target
+`;
+
+/** Says on the console that one can come in: asking the server of ssh too early too often makes it refuse. */
+export const ready = 'vmlab-ready';
+const readyUnit = `[Unit]
+Description=tells the lab
+After=ssh.service systemd-networkd.service
+[Service]
+Type=oneshot
+ExecStart=/bin/echo ${ready}
+StandardOutput=file:/dev/ttyS0
+[Install]
+WantedBy=multi-user.target
+`;
+
+const network = (mac: string, lines: string): string => `[Match]
+MACAddress=${mac}
+Type=ether
+[Link]
+RequiredForOnline=no
+[Network]
+LinkLocalAddressing=no
+IPv6AcceptRA=no
+${lines}`;
+
+/** The card that only this machine reaches, for ssh. */
+export const outsideMac = (number: number): string =>
+  `52:54:00:98:00:${number.toString(16).padStart(2, '0')}`;
+
+/** Management has an address, and on hosts the way to the vservers' networks (as if the host's gateway knew them); trunks have none. */
+function networkFiles(machine: Machine, number: number): Record<string, string> {
+  const files: Record<string, string> = {
+    'etc/systemd/network/10-outside.network': network(outsideMac(number), 'Address=10.0.2.15/24\n'),
+  };
+  for (const card of machine.cards) {
+    const route = machine.role === 'host' ? `[Route]\nDestination=10.60.0.0/16\nGateway=10.97.0.1\n` : '';
+    const lines = card.wire === 'mgmt' ? `Address=${machine.address}/24\n${route}` : '';
+    files[`etc/systemd/network/10-${card.device}.network`] = network(card.mac, lines);
+  }
+  return files;
+}
+
+export interface Keys {
+  /** Who may come in. */
+  authorized: string;
+  /** Of the VMs of this run. */
+  host: string;
+  hostPublic: string;
+}
+
+/** The files that make one VM out of the image, by path; those with a shebang and secrets get their modes by seed.ts. */
+export function filesOf(machine: Machine, all: Machine[], keys: Keys): Record<string, string> {
+  const number = all.indexOf(machine) + 1;
+  const names = all.map((one) => `${one.address} ${one.name}\n`).join('');
+  const isHost = machine.role === 'host';
+  return {
+    'etc/hostname': `${machine.name}\n`,
+    'etc/hosts': `127.0.0.1 localhost\n::1 localhost\n${names}`,
+    'etc/fstab': `/dev/vdc ${projectAt} ext4 ro 0 0\n${isHost ? '/dev/vdd /var/lib/vservers ext4 prjquota 0 0\n' : ''}`,
+    'etc/subuid': 'root:100000:65536\n',
+    'etc/subgid': 'root:100000:65536\n',
+    'root/.ssh/authorized_keys': keys.authorized,
+    'etc/ssh/ssh_host_ed25519_key': keys.host,
+    'etc/ssh/ssh_host_ed25519_key.pub': keys.hostPublic,
+    'etc/ssh/sshd_config.d/vmlab.conf':
+      'PermitRootLogin prohibit-password\nUseDNS no\nUsePAM no\nMaxSessions 50\n',
+    'etc/vs-tools/networks.conf': networksConf,
+    'etc/systemd/system/vmlab-ready.service': readyUnit,
+    ...networkFiles(machine, number),
+    ...(isHost
+      ? {
+          'etc/systemd/system/vs-agent.service': service(
+            'vs-tools agent',
+            'host-agent network firewall monitor snapshot transfer doctor packages',
+            'KillMode=process\n',
+          ),
+          'etc/systemd/system/vs-vservers.service': stopUnit,
+        }
+      : {
+          'etc/systemd/system/vs-broker.service': service('vs-tools broker', 'broker'),
+          'etc/systemd/system/vs-master.service': service(
+            'vs-tools master',
+            'orchestrator template authority history master-doctor',
+          ),
+          'etc/vs-tools/slaves.conf': all
+            .filter((one) => one.role === 'host')
+            .map((one) => `${one.name}\n`)
+            .join(''),
+          'etc/systemd/system/vmlab-router.service': routerUnit,
+          'usr/local/sbin/vmlab-router': routerScript,
+        }),
+  };
+}
+
+/** Units that begin at the boot. */
+export const unitsOf = (machine: Machine): string[] =>
+  machine.role === 'host'
+    ? ['vmlab-ready.service', 'vs-agent.service', 'vs-vservers.service']
+    : ['vmlab-ready.service', 'vs-broker.service', 'vs-master.service', 'vmlab-router.service'];
