@@ -95,6 +95,12 @@ const isName = (text: string) =>
 export const addressExpected =
   'an address: 192.0.2.1, 192.0.2.0/24, 192.0.2.1-192.0.2.9, 2001:db8::/32, 0/0, ::/0, any, a host name or @set';
 
+/** The prefix of a netmask as 255.255.255.0; undefined when it is none. */
+function prefixOfMask(text: string): number | undefined {
+  if (!isIPv4(text)) return undefined;
+  return /^(1*)0*$/.exec(numberOf(text).toString(2).padStart(32, '0'))?.[1]?.length;
+}
+
 /** An address of a rule or a set (`any` is two); a string says what was expected instead. */
 export function parseAddress(text: string): Address[] | string {
   if (text === 'any')
@@ -106,8 +112,12 @@ export function parseAddress(text: string): Address[] | string {
   const [host = '', prefix] = text.split('/');
   const family = familyOf(host);
   if (family && prefix !== undefined) {
+    const mask = family === 4 ? prefixOfMask(prefix) : undefined;
+    if (mask !== undefined) return [{ family, range: `${host}/${mask}` }];
     const fits = /^\d{1,3}$/.test(prefix) && Number(prefix) <= bits[family];
-    return fits ? [{ family, range: `${host}/${Number(prefix)}` }] : `a prefix of /0 to /${bits[family]}`;
+    return fits
+      ? [{ family, range: `${host}/${Number(prefix)}` }]
+      : `a prefix of /0 to /${bits[family]}${family === 4 ? ' or a netmask' : ''}`;
   }
   if (family) return [{ family, range: host }];
   const [low = '', high] = text.split('-');

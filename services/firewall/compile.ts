@@ -16,27 +16,46 @@ const openRules = `    ip daddr . tcp dport @mirrors4 accept
 
 const rate = ({ packets, unit, burst }: Rate, over = ''): string =>
   `limit rate ${over}${packets}/${unit} burst ${burst} packets`;
-const logLine = (prefix: string, limit: Rate): string => `    ${rate(limit)} log prefix "${prefix}"\n`;
+const logLine = (prefix: string, limit: Rate): string => `    ${rate(limit)} log prefix "${prefix}"`;
 
-/** The lines of a rule in its base chain. With a rate or a log of its own it has a chain, so that all its lines share them. */
-function statements(rule: Rule, firewall: Firewall, mark: string, parts: Parts, chains: string[]): string[] {
-  const found = conditions(rule, parts);
-  if (found.length === 0) return [];
+interface Output extends Parts {
+  chains: string[];
+}
+/** Lines with what stands before and what they do. */
+const block = (name: string, lines: string[]) => `  chain ${name} {\n${lines.join('\n')}\n  }\n`;
+
+/** What a rule does with a packet that matches. With a rate or a log it has a chain, so that all its lines share them. */
+function effect(rule: Rule, firewall: Firewall, mark: string, output: Output): string {
   const helper = rule.helper && rule.verdict === 'accept' ? `ct helper set "${rule.helper}" ` : '';
-  if (!rule.limit && !rule.log) {
-    const end = rule.verdict === 'drop' && firewall.log ? 'goto denied' : rule.verdict;
-    return found.map((one) => `    ${one}${helper}counter ${end} comment "${rule.id}"`);
-  }
+  const denied = rule.verdict === 'drop' && firewall.log && !rule.log;
+  const verdict = `${helper}counter ${denied ? 'goto denied' : rule.verdict} comment "${rule.id}"`;
+  if (!rule.limit && !rule.log) return verdict;
   const usual = rule.verdict === 'drop' ? (firewall.log?.prefix ?? 'vs-deny ') : 'vs-allow ';
-  const limited = rule.limit ? `    ${rate(rule.limit, 'over ')} return\n` : '';
-  const logged = rule.log
-    ? logLine(mark + (rule.log.prefix ?? usual), firewall.log?.limit ?? defaultLogRate)
-    : '';
-  const end = rule.verdict === 'drop' && firewall.log && !rule.log ? 'goto denied' : rule.verdict;
-  chains.push(
-    `  chain ${rule.id} {\n${limited}${logged}    ${helper}counter ${end} comment "${rule.id}"\n  }\n`,
-  );
-  return found.map((one) => `    ${one}jump ${rule.id}`);
+  const lines = [
+    ...(rule.limit ? [`    ${rate(rule.limit, 'over ')} return`] : []),
+    ...(rule.log ? [logLine(mark + (rule.log.prefix ?? usual), firewall.log?.limit ?? defaultLogRate)] : []),
+    `    ${verdict}`,
+  ];
+  output.chains.push(block(rule.id, lines));
+  return `jump ${rule.id}`;
+}
+
+/** The lines of a rule in its base chain: addresses times protocols, or when that is much, the protocols in a chain of their own. */
+function statements(rule: Rule, firewall: Firewall, mark: string, output: Output): string[] {
+  const found = conditions(rule, output);
+  if (found.length === 0) return [];
+  const then = effect(rule, firewall, mark, output);
+  const chains = new Map<string, string>();
+  return found.flatMap(({ addresses, protocols }) => {
+    const times = addresses.length * protocols.length;
+    if (times <= 4 || addresses.length === 1 || protocols.length === 1)
+      return addresses.flatMap((address) => protocols.map((one) => `    ${address}${one}${then}`));
+    const lines = protocols.map((one) => `    ${one}${then}`);
+    const chain = chains.get(lines.join()) ?? `${rule.id}_${chains.size + 1}`;
+    if (!chains.has(lines.join())) output.chains.push(block(chain, lines));
+    chains.set(lines.join(), chain);
+    return addresses.map((address) => `    ${address}jump ${chain}`);
+  });
 }
 
 /**
@@ -50,12 +69,11 @@ export function compile(
   mark = '',
 ): string {
   if (!firewall.enabled) return '';
-  const parts: Parts = { resolved, sets: [], named: new Map(), groups: new Map() };
-  const chains: string[] = [];
+  const output: Output = { resolved, sets: new Map(), groups: new Map(), chains: [] };
   const lines = (direction: 'in' | 'out') =>
     firewall.rules
       .filter((rule) => rule.direction === direction)
-      .flatMap((rule) => statements(rule, firewall, mark, parts, chains))
+      .flatMap((rule) => statements(rule, firewall, mark, output))
       .concat(`    counter ${firewall.log ? 'goto denied' : 'drop'} comment "default"`)
       .join('\n');
   const types = (number: number) => (impliedTypes[number] ?? []).join(', ');
@@ -67,13 +85,14 @@ export function compile(
     ? '  ct helper ftp { type "ftp" protocol tcp; }\n'
     : '';
   const denied = firewall.log
-    ? `  chain denied {\n${logLine(mark + firewall.log.prefix, firewall.log.limit)}    drop\n  }\n`
+    ? block('denied', [logLine(mark + firewall.log.prefix, firewall.log.limit), '    drop'])
     : '';
+  const sets = [...output.sets].map(([what, name]) => `  set ${name} { ${what} }`);
   return `table inet vs
 delete table inet vs
 table inet vs {
-${[openSets, ...parts.sets].join('\n')}
-${ftp}${denied}${chains.join('')}  chain input {
+${[openSets, ...sets].join('\n')}
+${ftp}${denied}${output.chains.join('')}  chain input {
     type filter hook input priority 0; policy drop;
     iif lo accept
 ${common}

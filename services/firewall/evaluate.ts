@@ -94,7 +94,7 @@ export function evaluate(
       why:
         number === icmp || type === 128 || type === 129
           ? 'ping always passes'
-          : 'the search for neighbours always passes',
+          : 'the search for neighbours and routers always passes',
     };
   const peer = packet.direction === 'in' ? source : destination;
   const index = firewall.rules.findIndex(

@@ -24,40 +24,40 @@ export function quote(text: string): string {
   return `"${shown}"`;
 }
 
-const atom = /(\s+)|(#.*)|("[^"]*"?)|(,)|([^\s#",]+)/gsu;
+/** A comment, quoted text, a comma, or what stands between those and blanks. */
+const piece = /#.*|"[^"]*"?|,|[^\s#",]+/gs;
 
 /** The words of a line up to its comment; undefined when a fault was reported. */
 export function wordsOf(line: string, report: Report): Word[] | undefined {
   const words: Word[] = [];
-  let joined = false;
-  let afterComma: number | undefined;
-  for (const { 0: text, index, ...group } of line.matchAll(atom)) {
+  let comma: number | undefined;
+  for (const { 0: text, index } of line.matchAll(piece)) {
     const column = index + 1;
-    if (group[1] !== undefined) continue;
-    if (group[2] !== undefined) break;
-    if (group[4] !== undefined) {
-      if (words.length === 0 || afterComma !== undefined) {
+    const [start] = text;
+    if (start === '#') break;
+    if (start === ',') {
+      if (words.length === 0 || comma !== undefined) {
         report(column, 'a comma', 'a word before it');
         return undefined;
       }
-      [afterComma, joined] = [column, true];
+      comma = column;
       continue;
     }
-    if (group[3] !== undefined && (text.length < 2 || !text.endsWith('"'))) {
+    if (start === '"' && (text.length < 2 || !text.endsWith('"'))) {
       report(column, `${quote(text.slice(1))} without its closing quote`, 'text in "quotes" on one line');
       return undefined;
     }
-    const item: Item =
-      group[3] === undefined ? { text, column } : { text: text.slice(1, -1), column, quoted: true };
+    const item: Item = start === '"' ? { text: text.slice(1, -1), column, quoted: true } : { text, column };
+    const end = column + text.length;
     const last = words.at(-1);
-    if (joined && last) {
+    if (comma !== undefined && last) {
       last.items.push(item);
-      last.end = column + text.length;
-    } else words.push({ items: [item], column, end: column + text.length });
-    [afterComma, joined] = [undefined, false];
+      last.end = end;
+    } else words.push({ items: [item], column, end });
+    comma = undefined;
   }
-  if (afterComma === undefined) return words;
-  report(afterComma, 'a comma at the end', 'a word after it');
+  if (comma === undefined) return words;
+  report(comma, 'a comma at the end', 'a word after it');
   return undefined;
 }
 

@@ -1,0 +1,223 @@
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { createInterface } from 'node:readline';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { compile } from '../../services/firewall/compile.ts';
+import { type Packet, evaluate } from '../../services/firewall/evaluate.ts';
+import { parseFirewall } from '../../services/firewall/parse.ts';
+import { namesOf } from '../../services/firewall/rule.ts';
+import { everySample } from '../unit/firewall-kit.ts';
+
+/** The rules, by a real nft in a network namespace of its own. */
+function nft(rules: string, ...flags: string[]): string {
+  const result = spawnSync('unshare', ['-n', 'nft', ...flags, '-f', '-'], {
+    input: rules,
+    encoding: 'utf8',
+    timeout: 60_000,
+  });
+  return result.error ? String(result.error) : `${result.status}${result.stderr}`;
+}
+
+describe('nft takes what is compiled', () => {
+  test.each(everySample)('$name', ({ text, sources }) => {
+    const firewall = { ...parseFirewall(text, 'firewall.conf', sources), enabled: true };
+    const some = new Map(
+      namesOf(firewall).map((name, index) => [name, [`192.0.2.${index + 1}`, '2001:db8::5']]),
+    );
+    expect(nft(compile(firewall), '-c')).toBe('0');
+    expect(nft(compile(firewall, some, 'web1: '))).toBe('0');
+  });
+
+  test('a fault would be seen', () => expect(nft('table inet vs { nonsense }', '-c')).not.toBe('0'));
+
+  test('overlapping, touching and outermost addresses', () => {
+    const addresses = [
+      '0.0.0.0-0.0.0.9',
+      '0.0.0.5',
+      '10.0.0.0/8',
+      '10.1.0.0/16',
+      '255.255.255.255',
+      '192.0.2.0/25',
+      '192.0.2.128/25',
+    ];
+    const addresses6 = [
+      '::',
+      '::1-::f',
+      'ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff',
+      '2001:db8::/32',
+      '2001:db8::7',
+    ];
+    const line = `allow from ${[...addresses, ...addresses6, '10.9.0.1', '172.16.0.1'].join(',')} tcp/1,0:5,7,9,11,65535`;
+    expect(nft(compile(parseFirewall(`enable\n${line}`, 'f')))).toBe('0');
+  });
+
+  test('5000 rules parse, compile and load fast', () => {
+    const lines = Array.from(
+      { length: 5000 },
+      (_, index) =>
+        `${index % 3 ? 'allow' : 'deny'} ${index % 2 ? 'from' : 'to'} 10.${index % 256}.${index >> 8}.0/24,2001:db8:${index.toString(16)}::/48 tcp/${index + 1}`,
+    );
+    const start = performance.now();
+    const rules = compile(parseFirewall(`enable\n${lines.join('\n')}`, 'f'));
+    const compiled = performance.now();
+    expect(nft(rules)).toBe('0');
+    const loaded = performance.now();
+    console.log(
+      `5000 rules: parsed and compiled in ${Math.round(compiled - start)} ms, loaded in ${Math.round(loaded - compiled)} ms`,
+    );
+    expect(compiled - start).toBeLessThan(5000);
+    expect(loaded - compiled).toBeLessThan(5000);
+  });
+});
+
+/** Sends what it is told, one JSON object a line, and says when it has. */
+const sender = `
+const dgram = require('node:dgram'), net = require('node:net');
+const lines = require('node:readline').createInterface({ input: process.stdin });
+lines.on('line', (line) => {
+  const one = JSON.parse(line);
+  const done = () => process.stdout.write('sent\\n');
+  if (one.protocol === 'udp') {
+    const socket = dgram.createSocket(one.source.includes(':') ? 'udp6' : 'udp4');
+    const end = () => { try { socket.close(); } catch {} done(); };
+    socket.on('error', end);
+    socket.bind(one.sourcePort, one.source, () => socket.send('x', one.destinationPort, one.destination, end));
+  } else {
+    const socket = net.connect({ host: one.destination, port: one.destinationPort, localAddress: one.source, localPort: one.sourcePort });
+    let ended = false;
+    const end = () => { if (!ended) { ended = true; socket.destroy(); done(); } };
+    socket.on('error', end); socket.on('connect', end);
+    setTimeout(end, 60);
+  }
+});
+process.stdout.write('ready\\n');
+`;
+
+describe('the kernel decides as the evaluation says', () => {
+  const [self, peer] = [`vsfwl${process.pid}a`, `vsfwl${process.pid}b`];
+  const ip = (...words: string[]) => {
+    const { status, stderr } = spawnSync('ip', words, { encoding: 'utf8', timeout: 20_000 });
+    expect(status, `ip ${words.join(' ')}: ${stderr}`).toBe(0);
+  };
+  const own = { 4: '10.77.0.1', 6: 'fd77::1' };
+  const peers = { 4: ['10.77.0.2', '10.77.0.3', '10.77.0.20'], 6: ['fd77::2', 'fd77::3', 'fd77::20'] };
+  const senders: Record<string, ChildProcess> = {};
+  const answers: Record<string, AsyncIterator<string>> = {};
+
+  beforeAll(async () => {
+    for (const one of [self, peer]) ip('netns', 'add', one);
+    ip('link', 'add', 'v0', 'netns', self, 'type', 'veth', 'peer', 'name', 'v0', 'netns', peer);
+    for (const [space, addresses] of [
+      [self, [own[4], own[6]]],
+      [peer, [...peers[4], ...peers[6]]],
+    ] as const) {
+      for (const one of addresses)
+        ip('-n', space, 'addr', 'add', `${one}/${one.includes(':') ? 64 : 24}`, 'dev', 'v0', ...(one.includes(':') ? ['nodad'] : [])); // oxfmt-ignore
+      ip('-n', space, 'link', 'set', 'v0', 'up');
+      const child = spawn('ip', ['netns', 'exec', space, process.execPath, '-e', sender], {
+        stdio: ['pipe', 'pipe', 'inherit'],
+      });
+      senders[space] = child;
+      answers[space] = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+      expect((await answers[space].next()).value).toBe('ready');
+    }
+  });
+  afterAll(async () => {
+    for (const child of Object.values(senders)) {
+      child.stdin?.end();
+      if (child.exitCode === null) await once(child, 'exit');
+    }
+    for (const one of [self, peer]) spawnSync('ip', ['netns', 'del', one], { timeout: 20_000 });
+  });
+
+  /** Packets by the comment of the rules that counted them, of one chain and what it jumps to. */
+  function counters(): Map<string, number> {
+    const { stdout } = spawnSync('ip', ['netns', 'exec', self, 'nft', '-j', 'list', 'table', 'inet', 'vs'], {
+      encoding: 'utf8',
+      timeout: 20_000,
+      maxBuffer: 64e6,
+    });
+    const found = new Map<string, number>();
+    const { nftables } = JSON.parse(stdout) as {
+      nftables: { rule?: { chain: string; comment?: string; expr: { counter?: { packets: number } }[] } }[];
+    };
+    for (const { rule } of nftables) {
+      if (!rule?.comment) continue;
+      const key = rule.comment === 'default' ? `default ${rule.chain}` : rule.comment;
+      const packets = rule.expr.find((one) => one.counter)?.counter?.packets ?? 0;
+      found.set(key, (found.get(key) ?? 0) + packets);
+    }
+    return found;
+  }
+
+  const rules = `enable
+deny from 10.77.0.3,fd77::3 tcp,udp/5000:5003,5010
+allow from 10.77.0.0-10.77.0.9 udp/5001,5003,5005,5007,5009
+allow from 10.77.0.2,fd77::2,fd77::3 from udp/41000:41020,41030
+allow from 10.77.0.20,10.77.0.21,10.77.0.23,10.77.0.25,fd77::20 tcp/5000:5004 limit 1000/second burst 500
+deny from any tcp/5004 log
+allow from peer.example.org udp
+allow from ::/0 tcp/5005:
+allow to 10.77.0.2 udp/5000:5004
+deny to 10.77.0.0/30,fd77::2 udp,tcp/:5006
+allow to any tcp/5006:5008
+allow to fd77::20 udp
+`;
+
+  test('for 160 packets of both directions, both families, UDP and TCP', { timeout: 120_000 }, async () => {
+    const firewall = parseFirewall(rules, 'f');
+    const resolved = new Map([['peer.example.org', ['10.77.0.20', 'fd77::20']]]);
+    const loaded = spawnSync('ip', ['netns', 'exec', self, 'nft', '-f', '-'], {
+      input: compile(firewall, resolved),
+      encoding: 'utf8',
+      timeout: 20_000,
+    });
+    expect(loaded.stderr).toBe('');
+    const decided = new Set<string>();
+    for (let number = 0; number < 160; number += 1) {
+      const family = number % 2 ? 6 : 4;
+      const incoming = number % 4 < 2;
+      const other = peers[family][(number >> 2) % 3] ?? '';
+      const packet: Packet = {
+        direction: incoming ? 'in' : 'out',
+        protocol: number % 5 < 3 ? 'udp' : 'tcp',
+        source: incoming ? other : own[family],
+        destination: incoming ? own[family] : other,
+        sourcePort: 41_000 + number,
+        destinationPort: 5000 + ((number * 7) % 11),
+      };
+      const result = evaluate(firewall, resolved, packet);
+      const before = counters();
+      const space = incoming ? peer : self;
+      senders[space]?.stdin?.write(`${JSON.stringify(packet)}\n`);
+      await answers[space]?.next();
+      const key = result.rule?.id ?? `default ${incoming ? 'input' : 'output'}`;
+      let grew: string[] = [];
+      for (let tries = 0; tries < 40 && grew.length === 0; tries += 1) {
+        const after = counters();
+        grew = [...after.keys()].filter(
+          (one) =>
+            !['established', 'implied'].includes(one) && (after.get(one) ?? 0) > (before.get(one) ?? 0),
+        );
+      }
+      expect(grew, `${JSON.stringify(packet)}: ${result.why}`).toEqual([key]);
+      decided.add(key);
+    }
+    expect([...decided].sort()).toEqual(
+      expect.arrayContaining([
+        'default input',
+        'default output',
+        'r1',
+        'r2',
+        'r3',
+        'r4',
+        'r6',
+        'r7',
+        'r8',
+        'r9',
+        'r10',
+        'r11',
+      ]),
+    );
+  });
+});
