@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import type { Args } from '../../shared/contract/commands.ts';
 import type { FirewallApplied } from '../../shared/contract/firewall.ts';
 import { VsError } from '../../shared/errors.ts';
@@ -9,7 +10,7 @@ import { writeFileDurable, writeFileIfChanged } from '../../shared/store.ts';
 import type { Alerts } from './alerts.ts';
 import { isOf, load, logAll, lookInto, tagOf, tryRules } from './live.ts';
 import { type Made, type Maker, logs } from './make.ts';
-import { type Known, writeNames } from './names.ts';
+import { type Known, readNames, writeNames } from './names.ts';
 import { namesOf } from './rule.ts';
 import { type Sources, withEnable } from './sources.ts';
 
@@ -39,7 +40,10 @@ export function createChanges(
   }
 
   async function keepNames(name: string, known: Known): Promise<void> {
-    if (Object.keys(known).length > 0) await writeNames(paths.rules(name), known);
+    const rules = paths.rules(name);
+    // a start should not wait for the disk
+    if (Object.keys(known).length > 0 && !isDeepStrictEqual(await readNames(rules), known))
+      await writeNames(rules, known);
     alerts.names(name, known);
   }
   /** For the next start first, then for the vserver that runs: a crash in between is mended by the next start of the agent. */
@@ -88,7 +92,10 @@ export function createChanges(
     async render({ name, staged }: Args<'firewall.render'>): Promise<string> {
       const tree = staged ? paths.staged(name, staged.saga, staged.label) : paths.vserver(name);
       const made = await maker.make(name, await maker.sources(name, { tree }), 'known');
-      await keepNames(name, made.known);
+      // a full disk keeps nobody from starting by what is known already
+      await keepNames(name, made.known).catch((error: unknown) =>
+        log.warn({ vserver: name, error: String(error) }, 'the addresses of its names could not be kept'),
+      );
       if (logs(made.firewall)) await logAll();
       return made.rules;
     },

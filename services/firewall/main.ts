@@ -33,7 +33,7 @@ export function service(context: Context): Service {
 
   /** The same work on each vserver that runs; what fails for one leaves its rules as they are. */
   async function onEach(what: string, work: Work): Promise<void> {
-    if (busy) return; // names that do not resolve take a while
+    if (busy) throw new VsError('unavailable', 'the pass before still waits for names', { retryable: true });
     busy = true;
     try {
       await onAll(await running(), what, work);

@@ -67,7 +67,7 @@ function expectRules(vserver: string, address: string): void {
 function expectFirewall(vserver: string): void {
   const inside = lab.on('host1', `nsenter -t ${initOf(vserver)} -n nft list table inet vs`);
   expect(inside).toMatch(/hook input .*policy drop/);
-  expect(inside).toMatch(/tcp dport (80|\{ 80 \}) accept/);
+  expect(inside).toMatch(/tcp dport (80|\{ 80 \}) (counter packets \d+ bytes \d+ )?accept/);
 }
 
 beforeAll(() => {
