@@ -13,8 +13,8 @@ interface Options {
   host?: string;
   json?: boolean;
 }
-/** Names are resolved first, for up to 3 s. */
-const CHANGE = { timeoutMs: 60_000 };
+/** Names are resolved first, for up to 3 s; thousands of rules take nft a while. */
+const CHANGE = { timeoutMs: 120_000 };
 const print = (value: unknown) => console.log(JSON.stringify(value, null, 2));
 
 /** Does it with the host of a vserver. */
@@ -128,7 +128,7 @@ export function register(program: Command): void {
   verb('show', 'its rules, and what each has matched since it was loaded', '  vs fw show web1').action(
     async (name: string, options: Options) => {
       await onHost(name, options, async (client, host) => {
-        const view = await client.request(host, 'firewall.show', { name });
+        const view = await client.request(host, 'firewall.show', { name }, CHANGE);
         if (options.json) print(view);
         else console.log(showText(view, host, process.stdout.columns || 80));
       });

@@ -1,71 +1,87 @@
-import { readFile } from 'node:fs/promises';
 import { pathsFor } from '../../shared/paths.ts';
 import { VsError } from '../../shared/errors.ts';
 import type { Context, Service } from '../../shared/service.ts';
 import { createTurns } from '../../shared/turns.ts';
-import { createFirewalls } from './firewalls.ts';
-import { kernelLog } from './kernel-log.ts';
+import { createAlerts } from './alerts.ts';
+import { createChanges } from './changes.ts';
+import { kernelLog, whyNoLog } from './kernel-log.ts';
+import { createLooks } from './looks.ts';
+import { createMaker } from './make.ts';
 import { close, open, remember } from './opening.ts';
 import { openTotals } from './totals.ts';
 
 /** After a start of the agent the host's list of vservers that run may take so long to be there (ms). */
 const SOON_MS = 1000;
 
+type Work = (name: string, pid: number) => Promise<void>;
+type Running = { name: string; pid: number }[];
+
 /** The firewall service: the rules of vservers, from their files into their namespaces, and what they count. */
 export function service(context: Context): Service {
   const { settings, bus, host, log } = context;
   const inTurn = createTurns(); // the rules of a vserver change one at a time
   const opened = remember();
-  const firewalls = createFirewalls(context, opened.statements);
+  const maker = createMaker(context);
+  const alerts = createAlerts(context);
+  const looks = createLooks(context, maker);
+  const changes = createChanges(context, maker, alerts, opened.statements);
   const running = async () => (await bus.request(host, 'host-agent.running', {})).running;
   const totals = openTotals(pathsFor(settings), running, log);
   let timer: NodeJS.Timeout | undefined;
   let first: NodeJS.Timeout | undefined;
+  let busy = false;
 
-  /** The init of a vserver that runs, whose namespace has the rules. */
-  async function initOf(name: string): Promise<number | undefined> {
-    const { state } = await bus.request(host, 'host-agent.show', { name });
-    return state.pid;
-  }
   /** The same work on each vserver that runs; what fails for one leaves its rules as they are. */
-  async function onEach(what: string, work: (name: string, pid: number) => Promise<void>): Promise<void> {
-    const all = await running();
-    firewalls.forget(new Set(all.map(({ name }) => name)));
+  async function onEach(what: string, work: Work): Promise<void> {
+    if (busy) throw new VsError('unavailable', 'the pass before still waits for names', { retryable: true });
+    busy = true;
+    try {
+      await onAll(await running(), what, work);
+    } finally {
+      busy = false;
+    }
+  }
+  async function onAll(all: Running, what: string, work: Work): Promise<void> {
+    alerts.forget(new Set(all.map(({ name }) => name)));
     for (const { name, pid } of all)
-      await inTurn(name, () => work(name, pid)).catch((error: unknown) =>
-        log.warn({ vserver: name, error: String(error) }, `firewall: ${what}; its rules stay as they are`),
+      await inTurn(name, () => work(name, pid)).then(
+        () => alerts.fault(name),
+        (error: unknown) => {
+          if (error instanceof VsError && error.code === 'usage') alerts.fault(name, error.message);
+          log.warn({ vserver: name, error: String(error) }, `firewall: ${what}; its rules stay as they are`);
+        },
       );
   }
-  const onEachSoon = (what: string, work: (name: string, pid: number) => Promise<void>) =>
-    void onEach(what, work).catch((error: unknown) =>
-      log.warn({ error: String(error) }, `firewall: ${what}`),
-    );
+  const failed = (error: unknown) => log.warn({ error: String(error) }, 'firewalls of vservers');
+  /** Until the host could say which vservers run. */
+  function healSoon(ms: number): void {
+    first = setTimeout(() => {
+      onEach('after the start of the agent', changes.heal).catch((error: unknown) => {
+        failed(error);
+        healSoon(10 * SOON_MS);
+      });
+    }, ms);
+  }
 
   return {
     name: 'firewall',
     handlers: {
-      'firewall.render': async (args) => ({ rules: await firewalls.render(args) }),
-      'firewall.show': (args) => firewalls.show(args),
-      'firewall.check': (args) => firewalls.check(args),
-      'firewall.save': (args) => inTurn(args.name, () => firewalls.save(args)),
-      'firewall.up': ({ name }) => inTurn(name, () => firewalls.up(name)),
-      'firewall.down': ({ name }) => inTurn(name, () => firewalls.down(name)),
-      'firewall.reload': ({ name }) => inTurn(name, () => firewalls.reload(name)),
-      'firewall.test': (args) => firewalls.test(args),
+      'firewall.render': async (args) => ({ rules: await changes.render(args) }),
+      'firewall.show': (args) => looks.show(args),
+      'firewall.check': (args) => looks.check(args),
+      'firewall.save': (args) => inTurn(args.name, () => changes.save(args)),
+      'firewall.up': ({ name }) => inTurn(name, () => changes.up(name)),
+      'firewall.down': ({ name }) => inTurn(name, () => changes.down(name)),
+      'firewall.reload': ({ name }) => inTurn(name, () => changes.reload(name)),
+      'firewall.test': (args) => looks.test(args),
       'firewall.log': async ({ name, lines }) => {
-        const asked = await firewalls.logs(name);
-        const all = await readFile('/proc/sys/net/netfilter/nf_log_all_netns', 'utf8').catch(() => undefined);
-        const missing = !asked
-          ? `the firewall.conf of ${name} has no line "log"`
-          : all?.trim() === '1'
-            ? undefined
-            : `the kernel of ${host} logs no packets of vservers: net.netfilter.nf_log_all_netns is not 1`;
+        const missing = await whyNoLog(name, host, await looks.logs(name));
         return { lines: await kernelLog(name, lines), ...(missing ? { missing } : {}) };
       },
       'firewall.counters': async () => ({ vservers: await totals() }),
       'firewall.open': (args) =>
         inTurn(args.name, async () => {
-          const pid = await initOf(args.name);
+          const pid = await looks.initOf(args.name);
           if (pid === undefined) throw new VsError('refused', `${args.name} does not run`);
           const found = await open(pid, args);
           if (found) opened.add(args);
@@ -74,15 +90,15 @@ export function service(context: Context): Service {
       'firewall.close': ({ name }) =>
         inTurn(name, async () => {
           opened.drop(name);
-          const pid = await initOf(name);
+          const pid = await looks.initOf(name);
           if (pid !== undefined) await close(pid);
           return {};
         }),
     },
     async start() {
-      first = setTimeout(() => onEachSoon('after the start of the agent', firewalls.heal), SOON_MS);
+      healSoon(SOON_MS);
       timer = setInterval(
-        () => onEachSoon('names', firewalls.refresh),
+        () => void onEach('its names', changes.refresh).catch(failed),
         settings.FIREWALL_RESOLVE_SECONDS * 1000,
       );
     },

@@ -8,11 +8,13 @@ import { listRules, lookInto } from './live.ts';
 type Totals = Data<'firewall.counters'>['vservers'];
 /** Each look starts a process in each vserver that has a firewall: not for every sample (ms). */
 const AGAIN_MS = 30_000;
+/** Thousands of rules take nft seconds: then the time to the next look is so many times as long. */
+const SHARE = 100;
 
 /** What the firewalls have let pass and denied. Whoever asks is answered at once, with what was counted last. */
 export function openTotals(paths: Paths, running: () => Promise<{ name: string; pid: number }[]>, log: Log) {
   let last: Totals = [];
-  let counted = -Infinity;
+  let next = -Infinity;
   let counting: Promise<void> | undefined;
 
   const hasRules = (name: string): boolean =>
@@ -34,11 +36,14 @@ export function openTotals(paths: Paths, running: () => Promise<{ name: string; 
   }
 
   return async (): Promise<Totals> => {
-    if (performance.now() - counted >= AGAIN_MS && !counting) {
-      counted = performance.now();
+    if (performance.now() >= next && !counting) {
+      const began = performance.now();
       counting = count()
         .catch((error: unknown) => log.debug({ error: String(error) }, 'counters of firewalls'))
-        .finally(() => (counting = undefined));
+        .finally(() => {
+          counting = undefined;
+          next = began + Math.max(AGAIN_MS, SHARE * (performance.now() - began));
+        });
     }
     return last;
   };
