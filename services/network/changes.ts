@@ -8,7 +8,7 @@ import type { Arriving } from './arriving.ts';
 import { bridgeDown, bridgeUp, unplug } from './bridges.ts';
 import { type Link, links } from './ip.ts';
 import type { openKept } from './kept.ts';
-import { bridgeOf, usersOf } from './plan.ts';
+import { bridgeOf, trunkOf, usersOf } from './plan.ts';
 import { isProbe } from './probe.ts';
 
 /** How often it is looked which networks nobody uses any more, and so long one must have been without use (ms). */
@@ -53,7 +53,8 @@ export function openChanges(
       const usersOfOne = (await usersNow())(one);
       if (usersOfOne.length > 0 && !isReplaced) continue;
       if (usersOfOne.length === 0) await bridgeDown(one);
-      await unplug(one);
+      // the wire may be that of another network by now
+      if (!networks.some((other) => trunkOf(other) === trunkOf(one))) await unplug(one);
       gone.push(one);
     }
     await kept.gone(gone);
