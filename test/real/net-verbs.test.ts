@@ -55,10 +55,11 @@ test('hosts have their own networks.conf until the one of the master is applied'
 });
 
 test('a network is added, used at once, and kept while anybody uses it', async () => {
-  const done = lab.vs([
-    ...['net', 'add', '30', '10.60.30.0/24', '10.60.30.1', '--name', 'red', '--net6', 'fd60:30::/64'],
-    ...['--gw6', 'fd60:30::1', '--uplink', 'none', '--mtu', '1400', '--nameserver', '10.60.30.2,fd60:30::2'],
-  ]);
+  const done = lab.vs(
+    'net add 30 10.60.30.0/24 10.60.30.1 --name red --net6 fd60:30::/64 --gw6 fd60:30::1 --uplink none --mtu 1400 --nameserver 10.60.30.2,fd60:30::2'.split(
+      ' ',
+    ),
+  );
   expect(done.stdout).toMatch(/red: new\nTaken by host1, host2/);
   expect(conf()).toContain(
     '30:10.60.30.0/24:10.60.30.1:10.60.30.2 [fd60:30::2]:name=red,net6=[fd60:30::/64],gw6=[fd60:30::1],uplink=none,mtu=1400\n',
