@@ -7,7 +7,7 @@ import { largest } from '../../services/network/echo.ts';
 import type { Link } from '../../services/network/ip.ts';
 import { cannotJoin, planUp } from '../../services/network/plan.ts';
 import { settle } from '../../services/network/settle.ts';
-import { judgeDevices } from '../../services/networks/check.ts';
+import { checkNetwork, judgeDevices } from '../../services/networks/check.ts';
 import { merged } from '../../services/networks/main.ts';
 import { type Placed, planNetworks } from '../../services/networks/plan.ts';
 
@@ -282,4 +282,44 @@ test('what a map shows is escaped', () => {
   expect(svg).not.toContain('<script');
   expect(svg).not.toContain('\u001b');
   expect(mapText(evil)).not.toContain('\u001b');
+});
+
+test('a check asks every host that is there, and the others ping the first', async () => {
+  const asked: string[] = [];
+  const examined = (mtu: number) => ({
+    network: { ...read(`${blue},mtu=${mtu}`)[0]! },
+    guard: true,
+    devices: [],
+  });
+  const bus = {
+    request: (host: string, command: string, args: { mtu?: number }) => {
+      asked.push(`${host} ${command}${args.mtu ? ` ${args.mtu}` : ''}`);
+      if (command === 'network.examine')
+        return host === 'host4'
+          ? Promise.reject(new Error('no nft'))
+          : Promise.resolve(examined(host === 'host3' ? 1400 : 1500));
+      if (command === 'network.echo') return Promise.resolve({ address: 'fe80::1' });
+      return Promise.resolve({ passes: host === 'host2' ? 1500 : null });
+    },
+  };
+  const hosts = ['host1', 'host2', 'host3', 'host4', 'host5'].map((host) => ({
+    host,
+    state: host === 'host5' ? ('offline' as const) : ('online' as const),
+  }));
+  const found = await checkNetwork({ bus } as never, 'blue', hosts);
+  const words = found.map(({ host, findings }) =>
+    [host, ...findings.map((one) => `${one.result} ${one.check}`)].join(' '),
+  );
+  expect(words).toEqual([
+    'host1 warn mtu',
+    'host2 warn mtu ok path',
+    'host3 warn mtu fail path',
+    'host4 fail host',
+    'host5 warn host',
+  ]);
+  expect(asked.slice(4)).toEqual([
+    'host1 network.echo',
+    'host2 network.probe 1500',
+    'host3 network.probe 1400',
+  ]);
 });
