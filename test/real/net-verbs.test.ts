@@ -248,3 +248,17 @@ test('a network goes when its last vserver has ended by itself', async () => {
   lab.vs(['start', 'web1']);
   expect(isUp('host1', 'vsbr10')).toBe(true);
 });
+
+test('a larger MTU comes at once, and who runs goes on until its next start', () => {
+  lab.on(
+    'master',
+    String.raw`sed -i 's/\(uplink=eth1\)\(,mtu=[0-9]*\)*/\1,mtu=1600/' /etc/vs-tools/networks.conf`,
+  );
+  expect(lab.vs(['net', 'apply']).stdout).toMatch(
+    /blue: .*MTU .* -> 1600; until they restart, as before: .*web1/,
+  );
+  expect([mtuOf('host1', 'vsbr10'), mtuOf('host1', 'eth1')]).toEqual([1600, 1600]);
+  expect(inside('host1', 'web1', 'ip link show eth0')).not.toContain('mtu 1600');
+  lab.vs(['restart', 'web1']);
+  expect(inside('host1', 'web1', 'ip link show eth0')).toContain('mtu 1600');
+});
