@@ -56,6 +56,16 @@ export const outputs: Record<string, Output> = {
     ),
   },
   ...Object.fromEntries(
+    ['list', 'add', 'remove'].map((verb) => [
+      `address ${verb}`,
+      {
+        schema: z.array(
+          z.object({ device: z.string(), address: z.string(), prefix: z.int(), network: name, mac }),
+        ),
+      },
+    ]),
+  ),
+  ...Object.fromEntries(
     ['start', 'stop', 'restart', 'kill', 'pause', 'resume', 'enable', 'disable'].map((verb) => [verb, life]),
   ),
   ...Object.fromEntries(

@@ -1,14 +1,13 @@
-import { readdir } from 'node:fs/promises';
 import type { Network } from '../../shared/contract/network.ts';
 import { poolNetworks } from '../../shared/contract/networks.ts';
 import type { Context } from '../../shared/service.ts';
 import type { Turns } from '../../shared/turns.ts';
-import { vethOf } from '../../shared/veth.ts';
 import type { Arriving } from './arriving.ts';
 import { bridgeDown, bridgeUp, unplug } from './bridges.ts';
-import { type Link, links } from './ip.ts';
+import { links } from './ip.ts';
 import type { openKept } from './kept.ts';
 import { bridgeOf, trunkOf, usersOf } from './plan.ts';
+import { ownersOf } from './ports.ts';
 import { isProbe } from './probe.ts';
 
 /** How often it is looked which networks nobody uses any more, and so long one must have been without use (ms). */
@@ -22,11 +21,12 @@ const WAIT_MS = 5000;
  * stopped, however it did, and after a crash.
  */
 export function openChanges(
-  { bus, host, settings, log }: Context,
+  context: Context,
   kept: ReturnType<typeof openKept>,
   arriving: Arriving,
   turns: Turns,
 ) {
+  const { bus, host, settings, log } = context;
   const waiting = new Set<() => void>();
   let timer: NodeJS.Timeout | undefined;
   let fault: { version: number; message: string } | undefined;
@@ -34,15 +34,14 @@ export function openChanges(
   /** Names of the vservers that are on a network or on their way to it. */
   async function usersNow(): Promise<(network: Network) => string[]> {
     const now = await links();
-    const names = await readdir(settings.VSERVER_DIR).catch(() => []);
-    return (network) => users(network, now, names);
-  }
-  function users(network: Network, now: Map<string, Link>, names: string[]): string[] {
-    const ports = new Set(usersOf(network, now).filter((port) => !isProbe(port)));
-    const here = names.filter((name) => ports.delete(vethOf(name)));
-    for (const name of here) arriving.drop(name); // it has come
-    // whatever a person has plugged in there is called by its device
-    return [...new Set([...here, ...ports, ...arriving.to(network.name)])].toSorted();
+    const owners = await ownersOf(context);
+    return (network) => {
+      const ports = usersOf(network, now).filter((port) => !isProbe(port));
+      // whatever a person has plugged in there is called by its device
+      const here = ports.map((port) => owners.get(port) ?? port);
+      for (const name of here) arriving.drop(name); // it has come
+      return [...new Set([...here, ...arriving.to(network.name)])].toSorted();
+    };
   }
 
   async function takeDown(): Promise<void> {
@@ -111,10 +110,10 @@ export function openChanges(
   async function look(): Promise<void> {
     if (kept.leaving().length > 0 || (await kept.state()).held.length > 0) await take(undefined);
     const now = await links();
-    for (const one of await kept.networks()) {
-      if (!now.has(bridgeOf(one))) continue;
-      const names = await readdir(settings.VSERVER_DIR).catch(() => []);
-      if (users(one, now, names).length > 0) arriving.touch(one.name);
+    const up = (await kept.networks()).filter((one) => now.has(bridgeOf(one)));
+    const users = up.length > 0 ? await usersNow() : () => [];
+    for (const one of up) {
+      if (users(one).length > 0) arriving.touch(one.name);
       else if (arriving.isIdle(one.name, IDLE_MS))
         await turns('bridges', async () => {
           if (arriving.to(one.name).length === 0 && (await bridgeDown(one)))

@@ -110,14 +110,14 @@ export async function openProbe(bridge: string, mtu?: number) {
 /** Asks on a bridge whether addresses answer, and tells `found`; resolves when the probe is cleared away. */
 export async function whoAnswers(
   bridge: string,
-  want: { address: string; address6?: string | undefined },
+  want: { address?: string | undefined; address6?: string | undefined },
   found: (answers: { answers: string | null; taken6?: boolean }) => void,
 ): Promise<void> {
   const { namespace, close } = await openProbe(bridge);
   try {
     await ip('-n', namespace, 'link', 'set', 'eth0', 'up');
     const [answers, six] = await Promise.all([
-      answers4(namespace, want.address),
+      want.address ? answers4(namespace, want.address) : null,
       want.address6 ? taken6(namespace, want.address6) : undefined,
     ]);
     found({ answers, ...(six === undefined ? {} : { taken6: six }) });

@@ -1,4 +1,5 @@
 import type { Network } from '../../shared/contract/network.ts';
+import type { Port } from './inside.ts';
 import { bridgeOf } from './plan.ts';
 
 /** Keeps the host itself off a bridge of vservers: it answers and sends nothing there, guests reach one another. */
@@ -38,21 +39,25 @@ export function hexOf(address: string): string {
 export const vethTable = (veth: string): string => `vs_${veth}`;
 
 /** Anti-spoofing at the host's end of a vserver's veth (the set proved in measured.md): only its own MAC and addresses. */
-export function vethRules(veth: string, own: { mac: string; address: string; address6?: string }): string {
-  const linkLocal = linkLocalOf(own.mac);
-  const mine = own.address6 ? [own.address6, linkLocal] : [linkLocal];
+export function vethRules({ veth, mac, addresses, addresses6 }: Port): string {
+  const linkLocal = linkLocalOf(mac);
+  const own6 = addresses6.map(({ address }) => address);
+  const mine = [...own6, linkLocal];
+  const own4 = `{ ${addresses.map(({ address }) => address).join(', ')} }`;
   // the target of an advertisement, by its place: nft of Debian 12 has no `icmpv6 taddr`
   const foreign = mine.map((address) => `@th,64,128 != ${hexOf(address)}`).join(' ');
-  const v6 = own.address6 ? `    ip6 saddr ${own.address6} accept\n` : '';
+  const v4 =
+    addresses.length > 0
+      ? `    arp saddr ether ${mac} arp saddr ip ${own4} accept\n    ip saddr ${own4} accept\n`
+      : '';
+  const v6 = own6.length > 0 ? `    ip6 saddr { ${own6.join(', ')} } accept\n` : '';
   return `table netdev ${vethTable(veth)}
 delete table netdev ${vethTable(veth)}
 table netdev ${vethTable(veth)} {
   chain input {
     type filter hook ingress device "${veth}" priority -500; policy drop;
-    ether saddr != ${own.mac} drop
-    arp saddr ether ${own.mac} arp saddr ip ${own.address} accept
-    ip saddr ${own.address} accept
-    icmpv6 type { nd-router-advert, nd-redirect } drop
+    ether saddr != ${mac} drop
+${v4}    icmpv6 type { nd-router-advert, nd-redirect } drop
     icmpv6 type nd-neighbor-advert ${foreign} drop
 ${v6}    ip6 saddr { ${linkLocal}, :: } icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert, nd-router-solicit, mld-listener-report, mld2-listener-report } accept
   }

@@ -1,20 +1,46 @@
 import type { Data } from '../../shared/contract/commands.ts';
 import type { HostNetworks } from '../../shared/contract/networks.ts';
+import { type VserverState, vserverState } from '../../shared/contract/vserver.ts';
 import { VsError } from '../../shared/errors.ts';
+import { openHeard } from '../../shared/heard.ts';
 import type { Context } from '../../shared/service.ts';
 import type { Placed } from './plan.ts';
 
 const ANSWERS_MS = 5000;
 
+/** Every address of a vserver with the network that it is in; `offline`: its host is, so nobody knows whether it runs. */
+export function placesOf(one: VserverState, offline: boolean): Placed[] {
+  const { name, host, network, address, address6, more = [] } = one;
+  const state = offline ? 'unknown' : one.state;
+  return [{ network, address, address6 }, ...more].flatMap((at) => {
+    const first = at.address ?? at.address6;
+    return first === undefined ? [] : [{ name, host, state, network: at.network, address: first }];
+  });
+}
+
+/** What the pool says of its vservers, heard from its hosts. */
+export const openVservers = ({ bus }: Pick<Context, 'bus'>) =>
+  openHeard(bus, bus.topics.all.vserverState, vserverState, { limit: 100_000 });
+
 /** The vservers of the whole pool, as far as it was heard, and its hosts. */
-export async function poolOf({ bus }: Pick<Context, 'bus'>) {
+export async function poolOf(
+  { bus }: Pick<Context, 'bus'>,
+  heard: Pick<Awaited<ReturnType<typeof openVservers>>, 'all'>,
+) {
   const { rows, hosts } = await bus.request('master', 'orchestrator.scan', {});
-  const vservers = rows.flatMap(({ host, vserver, state, network, address }): Placed[] =>
+  const offline = new Set(hosts.flatMap(({ host, state }) => (state === 'offline' ? [host] : [])));
+  const known = new Set(rows.map(({ host, vserver }) => `${host}/${vserver}`));
+  const further = heard
+    .all()
+    .map(({ value }) => value)
+    .filter(({ host, name }) => known.has(`${host}/${name}`))
+    .flatMap((one) => placesOf(one, offline.has(one.host)).slice(1));
+  const first = rows.flatMap(({ host, vserver, state, network, address }): Placed[] =>
     vserver === null || network === null || address === null
       ? []
       : [{ name: vserver, host, state, network, address }],
   );
-  return { vservers, hosts };
+  return { vservers: [...first, ...further], hosts };
 }
 type Pool = Awaited<ReturnType<typeof poolOf>>;
 

@@ -6,7 +6,7 @@ import { VsError } from '../../shared/errors.ts';
 import type { Context, Service } from '../../shared/service.ts';
 import { createTurns } from '../../shared/turns.ts';
 import { checkNetwork } from './check.ts';
-import { type Asked, askHosts, poolOf, untilTaken } from './hosts.ts';
+import { type Asked, askHosts, openVservers, poolOf, untilTaken } from './hosts.ts';
 import { type Placed, planNetworks } from './plan.ts';
 import { openStore } from './store.ts';
 
@@ -16,6 +16,8 @@ export function service(context: Context): Service {
   const store = openStore(settings);
   const turns = createTurns();
 
+  let heard: ReturnType<typeof openVservers> | undefined;
+  const vservers = () => (heard ??= openVservers(context));
   const tell = (applied: PoolNetworks) => bus.retain(bus.topics.networks, applied);
 
   /** Applies a text of networks.conf; `write`: it is not in the file yet. */
@@ -25,7 +27,7 @@ export function service(context: Context): Service {
       const text = change(now);
       const wanted = await store.read(text);
       const before = await store.applied();
-      const pool = await poolOf(context);
+      const pool = await poolOf(context, await vservers());
       const { changes, inTheWay } = planNetworks(before, wanted, pool.vservers);
       if (inTheWay.length > 0) throw new VsError('refused', `nothing was changed: ${inTheWay.join('; ')}`);
       if (!before && wanted.networks.length === 0)
@@ -45,7 +47,7 @@ export function service(context: Context): Service {
 
   async function list(): Promise<Data<'networks.list'>> {
     const applied = await store.applied();
-    const pool = await poolOf(context);
+    const pool = await poolOf(context, await vservers());
     const asked = await askHosts(context, pool.hosts);
     const files: Pick<Data<'networks.list'>, 'pending' | 'fault'> = { pending: [] };
     try {
@@ -85,12 +87,13 @@ export function service(context: Context): Service {
             'not-found',
             `there is no network ${network}; there are ${networks.map((other) => other.network.name).join(', ') || 'none'}`,
           );
-        const { hosts } = await poolOf(context);
+        const { hosts } = await poolOf(context, await vservers());
         const of = hosts.filter(({ host }) => one.hosts.some((other) => other.host === host));
         return { hosts: await checkNetwork(context, network, of) };
       },
     },
     async start() {
+      void vservers().catch((error: unknown) => context.log.error({ err: error }, 'vservers are not heard'));
       const applied = await store.applied();
       if (applied) tell(applied);
     },

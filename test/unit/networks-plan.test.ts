@@ -8,7 +8,9 @@ import type { Link } from '../../services/network/ip.ts';
 import { cannotJoin, planUp } from '../../services/network/plan.ts';
 import { settle } from '../../services/network/settle.ts';
 import { checkNetwork, judgeDevices } from '../../services/networks/check.ts';
+import { placesOf } from '../../services/networks/hosts.ts';
 import { merged } from '../../services/networks/main.ts';
+import type { VserverState } from '../../shared/contract/vserver.ts';
 import { type Placed, planNetworks } from '../../services/networks/plan.ts';
 
 const read = (...lines: string[]) => parseNetworks(lines.join('\n'), 'n');
@@ -139,12 +141,13 @@ test('a smaller MTU waits for those that run, a larger one does not', () => {
 test('who is on the way keeps a network up, and idle is what nobody used for long', () => {
   let now = 0;
   const arriving = openArriving(() => now);
-  arriving.add('web1', 'blue');
+  arriving.add('web1', ['blue']);
   expect(arriving.to('blue')).toEqual(['web1']);
   expect(arriving.to('green')).toEqual([]);
   arriving.drop('web1');
   expect(arriving.to('blue')).toEqual([]);
-  arriving.add('web2', 'blue');
+  arriving.add('web2', ['red', 'blue']);
+  expect(arriving.to('red')).toEqual(['web2']);
   now = 3_700_000;
   expect(arriving.to('blue')).toEqual([]);
   expect(arriving.isIdle('blue', 1000)).toBe(false); // seen for the first time
@@ -322,4 +325,33 @@ test('a check asks every host that is there, and the others ping the first', asy
     'host2 network.probe 1500',
     'host3 network.probe 1400',
   ]);
+});
+
+test('a network that only a further address is in, is used as well', () => {
+  const state = {
+    ...{ name: 'web1', host: 'host1', state: 'running', network: 'blue', address: '10.60.10.5' },
+    more: [
+      { network: 'green', address: '10.60.20.5' },
+      { network: 'blue', address6: 'fd60:10::6' },
+    ],
+  } as unknown as VserverState;
+  const places = placesOf(state, false);
+  expect(places.map((one) => `${one.network} ${one.address} ${one.state}`)).toEqual([
+    'blue 10.60.10.5 running',
+    'green 10.60.20.5 running',
+    'blue fd60:10::6 running',
+  ]);
+  expect(placesOf(state, true)[1]?.state).toBe('unknown');
+  const six = `${blue},net6=[fd60:10::/64]`;
+  expect(planNetworks(wanted(six, green), wanted(six, green), places).inTheWay).toEqual([]);
+  expect(planNetworks(wanted(six, green), wanted(six), places).inTheWay.join()).toMatch(
+    /^green is used by web1 on host1:/,
+  );
+  expect(planNetworks(wanted(six, green), wanted(blue, green), places).inTheWay.join()).toMatch(
+    /fd60:10::6 of web1 would be outside/,
+  );
+  const renamed = wanted(six.replace('eth1', 'eth3'), green);
+  expect(planNetworks(wanted(six, green), renamed, places).inTheWay.join()).toMatch(
+    /while web1 on host1 runs there/,
+  );
 });

@@ -1,0 +1,36 @@
+import { readFile, readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Context } from '../../shared/service.ts';
+import { pathsFor } from '../../shared/paths.ts';
+import { vethOf } from '../../shared/veth.ts';
+import { writeFileIfChanged } from '../../shared/store.ts';
+
+/** An interface of a vserver: its name inside, and the host's end. */
+export interface Ends {
+  device: string;
+  veth: string;
+}
+
+/** Remembers beside the rules which interfaces a vserver is to have. */
+export const writePorts = (rules: string, ports: Ends[]) =>
+  writeFileIfChanged(join(rules, 'ports'), ports.map(({ device, veth }) => `${device} ${veth}\n`).join(''));
+
+/** The interfaces of a vserver as `attach` left them; eth0 alone where it did not remember them yet. */
+export async function portsOf(rules: string, name: string): Promise<Ends[]> {
+  const text = await readFile(join(rules, 'ports'), 'utf8').catch(() => '');
+  const ports = text
+    .split('\n')
+    .map((line) => line.split(' '))
+    .flatMap(([device, veth]) => (device && veth ? [{ device, veth }] : []));
+  return ports.length > 0 ? ports : [{ device: 'eth0', veth: vethOf(name) }];
+}
+
+/** The vservers of this host by the host's ends of their veths. */
+export async function ownersOf({ settings }: Pick<Context, 'settings'>): Promise<Map<string, string>> {
+  const paths = pathsFor(settings);
+  const names = await readdir(settings.VSERVER_DIR).catch(() => []);
+  const all = names.map(async (name) =>
+    (await portsOf(paths.rules(name), name)).map(({ veth }) => [veth, name] as const),
+  );
+  return new Map((await Promise.all(all)).flat());
+}
