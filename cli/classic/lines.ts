@@ -24,6 +24,23 @@ export function scanLines(rows: ScanRow[], hosts: string[]): string[] {
 export const stateLine = (one: { host: string; name: string; enabled: boolean; state: string }): string =>
   `${one.host}:${one.name}:${one.enabled ? 'enabled' : 'disabled'}:${one.state === 'stopped' ? 'stopped' : 'running'}`;
 
+/**
+ * `host:vserver:address:vlan:route:fw in:fw out`, each up or down. What runs has its address, its route and the rules of both
+ * directions: it does not start without.
+ */
+export const netLines = (
+  rows: ScanRow[],
+  { networks }: { networks: { network: { name: string }; hosts: { host: string; up: boolean | null }[] }[] },
+): string[] =>
+  rows
+    .map(({ host, vserver, state, network }) => {
+      const of = networks.find((one) => one.network.name === network);
+      const vlan = of?.hosts.find((one) => one.host === host)?.up ? 'up' : 'down';
+      const its = state === 'stopped' ? 'down' : 'up';
+      return [host, vserver, its, vlan, its, its, its].join(':');
+    })
+    .toSorted();
+
 /** Names of resources as the classic called them, and what its numbers are in. */
 const resources: Partial<Record<LimitRow['key'], { name: string; unit: number }>> = {
   memory_bytes: { name: 'rss', unit: MB },

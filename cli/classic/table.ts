@@ -6,7 +6,7 @@ import type { SagaState } from '../../shared/contract/saga.ts';
 import type { VserverConfig, VserverState } from '../../shared/contract/vserver.ts';
 import { VsError } from '../../shared/errors.ts';
 import { ask, show } from './call.ts';
-import { limitLines, moveLines, packageLines, scanLines, statLines, stateLine } from './lines.ts';
+import { limitLines, moveLines, netLines, packageLines, scanLines, statLines, stateLine } from './lines.ts';
 
 /** Flags of a classic command: `text` takes a value, `word` none, `maybe` one or none. */
 type Kind = 'text' | 'word' | 'maybe';
@@ -42,6 +42,13 @@ function subject(given: Given): string[] {
 }
 const rowsOf = (given: Given) =>
   ask(['scan', ...pass(given, 'host', 'host'), ...pass(given, 'name', 'name')]) as ScanRow[];
+/** Does another machine than the vserver itself answer at its address? */
+function answersElsewhere({ vserver, host: at, network, address }: ScanRow): boolean {
+  const question = JSON.stringify({ network, address });
+  const { answers } = ask(['call', at, 'network.check', question]) as { answers: string | null };
+  if (answers === null) return false;
+  return (ask(['show', vserver ?? '']) as { config: VserverConfig }).config.mac !== answers;
+}
 const vserverRows = (given: Given) =>
   rowsOf(given)
     .filter((row) => row.vserver !== null && row.state !== 'unknown')
@@ -259,6 +266,34 @@ export const classics: Record<string, Classic> = {
       return [];
     },
   },
+  'vs-net': {
+    summary: 'network of vservers: address, VLAN, route, firewall',
+    flags: {
+      name,
+      all: word('every vserver'),
+      vlan: text('up or down: the network of these, on their hosts'),
+      check: word('exit 1 when the address answers elsewhere'),
+    },
+    run(given) {
+      const wanted = given['all'] ? rowsOf({}) : rowsOf({ name: need(given, 'name') });
+      const rows = wanted.filter((row) => row.vserver !== null && row.state !== 'unknown');
+      if (rows.length === 0 && !given['all'])
+        throw new VsError('not-found', `There is no vserver ${need(given, 'name')}.`);
+      const vlan = given['vlan'];
+      if (vlan !== undefined && vlan !== 'up' && vlan !== 'down')
+        throw new VsError('usage', 'Give --vlan up, or --vlan down.');
+      if (vlan !== undefined)
+        for (const row of rows) ask(['net', vlan, row.network ?? '', '--host', row.host]);
+      const elsewhere = given['check'] ? rows.filter(answersElsewhere) : [];
+      if (elsewhere.length > 0)
+        throw new VsError(
+          'refused',
+          elsewhere.map((row) => `${row.address} of ${row.vserver} answers elsewhere`).join('; '),
+        );
+      const { networks } = ask(['net', 'list']) as Parameters<typeof netLines>[1];
+      return netLines(rows, { networks });
+    },
+  },
   'vs-functions': {
     summary: 'any command of any service: vs-functions TARGET SERVICE.COMMAND [JSON]',
     flags: { list: word('every command'), version: word('the version') },
@@ -272,7 +307,6 @@ export const classics: Record<string, Classic> = {
 
 /** Classic commands whose parts of vs-tools are not there yet. */
 export const later: Record<string, string> = {
-  'vs-net': 'networks and firewalls by hand',
   'vs-monitor': 'monitoring with mails',
   'vs-snapshot': 'snapshots for people',
   'vs-backup': 'backups',

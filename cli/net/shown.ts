@@ -18,7 +18,7 @@ export function listText({ networks }: Pick<Listed, 'networks'>): string {
       .filter((one) => one.up)
       .map((one) => one.host)
       .join(',') || '-',
-    String(vservers.length),
+    String(new Set(vservers.map((one) => one.name)).size),
   ]);
   return table(['NETWORK', 'VLAN', 'SUBNET', 'GATEWAY', 'NET6', 'MTU', 'UP ON', 'VSERVERS'], rows);
 }

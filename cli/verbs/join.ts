@@ -44,7 +44,7 @@ export function register(program: Command): void {
         `This machine is the host ${token.name} now. Its certificate is good until ${ends}, and is renewed by itself.`,
       );
       for (const note of notes) console.log(note);
-      console.log(`Next: networks.conf in ${settings.CONFIG_DIR} (docs/networking.md), then
+      console.log(`Its networks come from the master, where "vs net apply" gives them to all hosts (docs/networking.md). Next:
   vs service host-agent network firewall monitor snapshot transfer`);
     });
 }

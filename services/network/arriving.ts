@@ -6,23 +6,21 @@ const ARRIVES_MS = 3_600_000;
  * is taken down between the two would let a start fail.
  */
 export function openArriving(now: () => number = () => performance.now()) {
-  const arriving = new Map<string, { name: string; network: string; until: number }>();
+  const arriving = new Map<string, { networks: string[]; until: number }>();
   const used = new Map<string, number>();
   const kept = new Set<string>();
 
   return {
-    /** It will come to this network. */
-    add(name: string, network: string): void {
-      arriving.set(`${name} ${network}`, { name, network, until: now() + ARRIVES_MS });
+    /** It will come to these networks. */
+    add(name: string, networks: string[]): void {
+      arriving.set(name, { networks, until: now() + ARRIVES_MS });
     },
     /** It has come, or will not. */
-    drop(name: string): void {
-      for (const [key, one] of arriving) if (one.name === name) arriving.delete(key);
-    },
+    drop: (name: string): void => void arriving.delete(name),
     /** Who is on the way to a network. */
     to(network: string): string[] {
-      for (const [key, { until }] of arriving) if (until < now()) arriving.delete(key);
-      return [...arriving.values()].flatMap((one) => (one.network === network ? [one.name] : []));
+      for (const [name, { until }] of arriving) if (until < now()) arriving.delete(name);
+      return [...arriving].flatMap(([name, one]) => (one.networks.includes(network) ? [name] : []));
     },
     /** Somebody works with it just now. */
     touch: (network: string): void => void used.set(network, now()),

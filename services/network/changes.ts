@@ -1,15 +1,13 @@
-import { readdir } from 'node:fs/promises';
 import type { Network } from '../../shared/contract/network.ts';
 import { poolNetworks } from '../../shared/contract/networks.ts';
-import { pathsFor } from '../../shared/paths.ts';
 import type { Context } from '../../shared/service.ts';
 import type { Turns } from '../../shared/turns.ts';
 import type { Arriving } from './arriving.ts';
 import { bridgeDown, bridgeUp, unplug } from './bridges.ts';
-import { type Link, links } from './ip.ts';
+import { links } from './ip.ts';
 import type { openKept } from './kept.ts';
-import { bridgeOf, usersOf } from './plan.ts';
-import { portsOf } from './ports.ts';
+import { bridgeOf, trunkOf, usersOf } from './plan.ts';
+import { ownersOf } from './ports.ts';
 import { isProbe } from './probe.ts';
 
 /** How often it is looked which networks nobody uses any more, and so long one must have been without use (ms). */
@@ -23,12 +21,12 @@ const WAIT_MS = 5000;
  * stopped, however it did, and after a crash.
  */
 export function openChanges(
-  { bus, host, settings, log }: Context,
+  context: Context,
   kept: ReturnType<typeof openKept>,
   arriving: Arriving,
   turns: Turns,
 ) {
-  const paths = pathsFor(settings);
+  const { bus, host, settings, log } = context;
   const waiting = new Set<() => void>();
   let timer: NodeJS.Timeout | undefined;
   let fault: { version: number; message: string } | undefined;
@@ -36,24 +34,14 @@ export function openChanges(
   /** Names of the vservers that are on a network or on their way to it. */
   async function usersNow(): Promise<(network: Network) => string[]> {
     const now = await links();
-    const own = await ownPorts();
-    return (network) => users(network, now, own);
-  }
-  /** The host's ends of all vservers that lie here. */
-  async function ownPorts(): Promise<Map<string, string[]>> {
-    const names = await readdir(settings.VSERVER_DIR).catch(() => []);
-    const read = async (name: string) =>
-      [name, (await portsOf(paths.rules(name), name)).map(({ veth }) => veth)] as const;
-    return new Map(await Promise.all(names.filter((name) => !name.startsWith('.')).map(read)));
-  }
-  function users(network: Network, now: Map<string, Link>, own: Map<string, string[]>): string[] {
-    const ports = new Set(usersOf(network, now).filter((port) => !isProbe(port)));
-    const here = [...own].flatMap(([name, veths]) =>
-      veths.filter((veth) => ports.delete(veth)).length > 0 ? [name] : [],
-    );
-    for (const name of here) arriving.drop(name); // it has come
-    // whatever a person has plugged in there is called by its device
-    return [...new Set([...here, ...ports, ...arriving.to(network.name)])].toSorted();
+    const owners = await ownersOf(context);
+    return (network) => {
+      const ports = usersOf(network, now).filter((port) => !isProbe(port));
+      // whatever a person has plugged in there is called by its device
+      const here = ports.map((port) => owners.get(port) ?? port);
+      for (const name of here) arriving.drop(name); // it has come
+      return [...new Set([...here, ...arriving.to(network.name)])].toSorted();
+    };
   }
 
   async function takeDown(): Promise<void> {
@@ -64,7 +52,8 @@ export function openChanges(
       const usersOfOne = (await usersNow())(one);
       if (usersOfOne.length > 0 && !isReplaced) continue;
       if (usersOfOne.length === 0) await bridgeDown(one);
-      await unplug(one);
+      // the wire may be that of another network by now
+      if (!networks.some((other) => trunkOf(other) === trunkOf(one))) await unplug(one);
       gone.push(one);
     }
     await kept.gone(gone);
@@ -121,9 +110,10 @@ export function openChanges(
   async function look(): Promise<void> {
     if (kept.leaving().length > 0 || (await kept.state()).held.length > 0) await take(undefined);
     const now = await links();
-    for (const one of await kept.networks()) {
-      if (!now.has(bridgeOf(one))) continue;
-      if (users(one, now, await ownPorts()).length > 0) arriving.touch(one.name);
+    const up = (await kept.networks()).filter((one) => now.has(bridgeOf(one)));
+    const users = up.length > 0 ? await usersNow() : () => [];
+    for (const one of up) {
+      if (users(one).length > 0) arriving.touch(one.name);
       else if (arriving.isIdle(one.name, IDLE_MS))
         await turns('bridges', async () => {
           if (arriving.to(one.name).length === 0 && (await bridgeDown(one)))

@@ -28,7 +28,7 @@ export async function answerPings(bridge: string, seconds: number): Promise<{ ad
   const { namespace, close } = await openProbe(bridge, 9216);
   try {
     const address = await up(namespace);
-    setTimeout(() => void close(), seconds * 1000).unref();
+    setTimeout(() => void close(), seconds * 1000);
     return { address };
   } catch (error) {
     await close();

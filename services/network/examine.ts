@@ -1,17 +1,17 @@
-import { readdir } from 'node:fs/promises';
 import type { Data } from '../../shared/contract/commands.ts';
 import type { Network } from '../../shared/contract/network.ts';
 import { run } from '../../shared/run.ts';
 import type { Context } from '../../shared/service.ts';
-import { vethOf } from '../../shared/veth.ts';
 import { links } from './ip.ts';
 import { bridgeOf, trunkOf } from './plan.ts';
+import { ownersOf } from './ports.ts';
 
 type Examined = Data<'network.examine'>;
 type Device = Examined['devices'][number];
 
 /** What there is of a network on this host; changes nothing. */
-export async function examine({ settings }: Context, network: Network): Promise<Examined> {
+export async function examine(context: Context, network: Network): Promise<Examined> {
+  const { settings } = context;
   const now = await links();
   const bridge = bridgeOf(network);
   const look = (device: string, role: Device['role']): Device => {
@@ -26,7 +26,6 @@ export async function examine({ settings }: Context, network: Network): Promise<
     };
   };
   const trunk = trunkOf(network);
-  const names = await readdir(settings.VSERVER_DIR).catch(() => []);
   const { code, stdout } = await run(['nft', 'list', 'table', 'netdev', `vs_guard_${bridge}`], {
     okCodes: [0, 1],
   });
@@ -37,9 +36,9 @@ export async function examine({ settings }: Context, network: Network): Promise<
       ...(network.uplink ? [look(network.uplink, 'uplink')] : []),
       ...(trunk && network.tagged ? [look(trunk, 'vlan')] : []),
       look(bridge, 'bridge'),
-      ...names
-        .filter((name) => now.get(vethOf(name))?.master === bridge)
-        .map((vserver) => ({ ...look(vethOf(vserver), 'vserver'), vserver })),
+      ...[...(await ownersOf(context))]
+        .filter(([veth]) => now.get(veth)?.master === bridge)
+        .map(([veth, vserver]) => ({ ...look(veth, 'vserver'), vserver })),
     ],
   };
 }

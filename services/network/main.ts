@@ -116,11 +116,11 @@ export function service(context: Context): Service {
       'network.reach': async ({ address }) => ({ answers: await reaches(address) }),
       'network.attach': async (args): Promise<Attachment> => {
         const places = await placesOf(args.interfaces);
-        for (const { network } of places)
-          await inTurn(async () => {
-            arriving.add(args.name, network.name);
-            await bridgeUp(network, settings.MTU);
-          });
+        arriving.add(
+          args.name,
+          places.map(({ network }) => network.name),
+        );
+        for (const { network } of places) await inTurn(() => bridgeUp(network, settings.MTU));
         const rules = paths.rules(args.name);
         const { rules: guest } = await context.bus.request(context.host, 'firewall.render', {
           name: args.name,

@@ -1,5 +1,7 @@
-import { readFile } from 'node:fs/promises';
+import { readFile, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { Context } from '../../shared/service.ts';
+import { pathsFor } from '../../shared/paths.ts';
 import { vethOf } from '../../shared/veth.ts';
 import { writeFileIfChanged } from '../../shared/store.ts';
 
@@ -21,4 +23,14 @@ export async function portsOf(rules: string, name: string): Promise<Ends[]> {
     .map((line) => line.split(' '))
     .flatMap(([device, veth]) => (device && veth ? [{ device, veth }] : []));
   return ports.length > 0 ? ports : [{ device: 'eth0', veth: vethOf(name) }];
+}
+
+/** The vservers of this host by the host's ends of their veths. */
+export async function ownersOf({ settings }: Pick<Context, 'settings'>): Promise<Map<string, string>> {
+  const paths = pathsFor(settings);
+  const names = await readdir(settings.VSERVER_DIR).catch(() => []);
+  const all = names.map(async (name) =>
+    (await portsOf(paths.rules(name), name)).map(({ veth }) => [veth, name] as const),
+  );
+  return new Map((await Promise.all(all)).flat());
 }

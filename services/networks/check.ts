@@ -63,58 +63,60 @@ export function judgeDevices({ network, guard, devices }: Examined): Finding[] {
 const ECHO_S = 45;
 const sentence = (error: unknown) => (error instanceof Error ? error.message : String(error));
 
+interface Looked {
+  host: string;
+  findings: Finding[];
+  /** The MTU that its vservers have there; absent where nothing leads out of the host. */
+  mtu?: number;
+}
+
+async function lookAt(bus: Context['bus'], host: string, network: string): Promise<Looked> {
+  try {
+    const looked = await bus.request(host, 'network.examine', { network });
+    const { uplink, mtu = 1500 } = looked.network;
+    return { host, findings: judgeDevices(looked), ...(uplink === undefined ? {} : { mtu }) };
+  } catch (error) {
+    return { host, findings: [make('fail', 'host', sentence(error))] };
+  }
+}
+
 /** Looks at a network on each of these hosts, then sends packets of full size from the others to the first. */
 export async function checkNetwork(
   { bus }: Pick<Context, 'bus'>,
   network: string,
   hosts: { host: string; state: 'online' | 'offline' }[],
 ): Promise<{ host: string; findings: Finding[] }[]> {
-  const examine = async (host: string) => {
-    const looked = await bus.request(host, 'network.examine', { network });
-    return { host, looked, findings: judgeDevices(looked) };
-  };
   const results = await Promise.all(
-    hosts.map(async ({ host, state }) => {
-      if (state === 'offline')
-        return { host, findings: [make('warn', 'host', 'offline, and could not be asked')] };
-      return examine(host).catch((error: unknown) => ({
-        host,
-        findings: [make('fail', 'host', sentence(error))],
-      }));
-    }),
+    hosts.map(({ host, state }): Promise<Looked> | Looked =>
+      state === 'online'
+        ? lookAt(bus, host, network)
+        : { host, findings: [make('warn', 'host', 'offline, and could not be asked')] },
+    ),
   );
-  const there = results.filter((one) => 'looked' in one && one.looked.network.uplink !== undefined);
-  const sizes = new Set(there.map((one) => ('looked' in one ? one.looked.network.mtu : undefined)));
-  for (const one of sizes.size > 1 ? there : [])
-    if ('looked' in one)
-      one.findings.push(
+  const linked = results.flatMap((one) => (one.mtu === undefined ? [] : [{ ...one, mtu: one.mtu }]));
+  if (new Set(linked.map(({ mtu }) => mtu)).size > 1)
+    for (const { findings, mtu } of linked)
+      findings.push(
         make(
           'warn',
           'mtu',
-          `its MTU is ${one.looked.network.mtu}, other hosts have another one: large packets between their vservers are lost`,
+          `its MTU is ${mtu}, other hosts have another one: large packets between their vservers are lost`,
           'the same mtu= for all, in networks.conf',
         ),
       );
-  const [first, ...others] = there;
-  if (!first || others.length === 0) return results.map(({ host, findings }) => ({ host, findings }));
-  try {
-    const { address } = await bus.request(first.host, 'network.echo', { network, seconds: ECHO_S });
-    await Promise.all(
-      others.map(async (one) => {
-        if ('looked' in one && 'looked' in first)
-          one.findings.push(
-            await through(bus, one.host, {
-              network,
-              address,
-              to: first.host,
-              mtu: Math.min(one.looked.network.mtu ?? 1500, first.looked.network.mtu ?? 1500),
-            }),
-          );
-      }),
-    );
-  } catch (error) {
-    first.findings.push(make('fail', 'path', sentence(error)));
-  }
+  const [first, ...others] = linked;
+  if (first && others.length > 0)
+    try {
+      const { address } = await bus.request(first.host, 'network.echo', { network, seconds: ECHO_S });
+      const ways = others.map(async ({ host, findings, mtu }) =>
+        findings.push(
+          await through(bus, host, { network, address, to: first.host, mtu: Math.min(mtu, first.mtu) }),
+        ),
+      );
+      await Promise.all(ways);
+    } catch (error) {
+      first.findings.push(make('fail', 'path', sentence(error)));
+    }
   return results.map(({ host, findings }) => ({ host, findings }));
 }
 

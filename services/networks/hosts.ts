@@ -1,26 +1,25 @@
 import type { Data } from '../../shared/contract/commands.ts';
 import type { HostNetworks } from '../../shared/contract/networks.ts';
+import type { ScanRow } from '../../shared/contract/orchestrator.ts';
 import { VsError } from '../../shared/errors.ts';
 import type { Context } from '../../shared/service.ts';
 import type { Placed } from './plan.ts';
 
 const ANSWERS_MS = 5000;
 
-/** The vservers of the whole pool, as far as it was heard, once for each of their addresses; and its hosts. */
+/** Every address of a vserver with the network that it is in. */
+export function placesOf({ host, vserver, state, network, address, more = [] }: ScanRow): Placed[] {
+  if (vserver === null || network === null || address === null) return [];
+  return [{ network, address }, ...more].flatMap((one) => {
+    const first = one.address ?? ('address6' in one ? one.address6 : undefined);
+    return first === undefined ? [] : [{ name: vserver, host, state, network: one.network, address: first }];
+  });
+}
+
+/** The vservers of the whole pool, as far as it was heard, once for each address; and its hosts. */
 export async function poolOf({ bus }: Pick<Context, 'bus'>) {
   const { rows, hosts } = await bus.request('master', 'orchestrator.scan', {});
-  const vservers = rows.flatMap(({ host, vserver, state, network, address, more = [] }): Placed[] =>
-    vserver === null || network === null || address === null
-      ? []
-      : [{ network, address }, ...more].map((one) => ({
-          name: vserver,
-          host,
-          state,
-          network: one.network,
-          address: one.address ?? one.address6 ?? '',
-        })),
-  );
-  return { vservers, hosts };
+  return { vservers: rows.flatMap(placesOf), hosts };
 }
 type Pool = Awaited<ReturnType<typeof poolOf>>;
 

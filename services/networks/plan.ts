@@ -26,8 +26,13 @@ export interface Plan {
 const USUAL_MTU = 1500;
 const runs = (one: Placed) => one.state !== 'stopped';
 const said = (value: string | number | undefined) => (value === undefined ? 'none' : String(value));
+/** Each once, though it may have several addresses in a network. */
 const listed = (vservers: Placed[]): string =>
-  vservers.map((one) => `${one.name} on ${one.host}${runs(one) ? '' : ' (stopped)'}`).join(', ');
+  [...new Set(vservers.map((one) => `${one.name} on ${one.host}${runs(one) ? '' : ' (stopped)'}`))].join(
+    ', ',
+  );
+
+const namesOf = (vservers: Placed[]): string[] => [...new Set(vservers.map((one) => one.name))];
 
 /** A network without what each host may have of its own. */
 const soft = [
@@ -48,7 +53,7 @@ function changesOf(old: Network, next: Network, here: Placed[]): NetworkChange[]
             network: next.name,
             what: `${word} ${said(old[key])} -> ${said(next[key])}`,
             when,
-            vservers: here.filter((one) => when !== 'next start' || runs(one)).map((one) => one.name),
+            vservers: namesOf(here.filter((one) => when !== 'next start' || runs(one))),
           },
         ],
   );
@@ -73,7 +78,7 @@ function wiring(before: Wanted, after: Wanted, pair: [Network, Network], here: P
         change: { network: next.name, what, when: 'now' as const, vservers: [] as string[] },
         hosts: [],
       };
-      one.change.vservers.push(...vservers.map(({ name }) => name));
+      one.change.vservers.push(...namesOf(vservers));
       if (host) one.hosts.push(host);
       found.set(what, one);
     };

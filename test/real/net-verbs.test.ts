@@ -55,10 +55,11 @@ test('hosts have their own networks.conf until the one of the master is applied'
 });
 
 test('a network is added, used at once, and kept while anybody uses it', async () => {
-  const done = lab.vs([
-    ...['net', 'add', '30', '10.60.30.0/24', '10.60.30.1', '--name', 'red', '--net6', 'fd60:30::/64'],
-    ...['--gw6', 'fd60:30::1', '--uplink', 'none', '--mtu', '1400', '--nameserver', '10.60.30.2,fd60:30::2'],
-  ]);
+  const done = lab.vs(
+    'net add 30 10.60.30.0/24 10.60.30.1 --name red --net6 fd60:30::/64 --gw6 fd60:30::1 --uplink none --mtu 1400 --nameserver 10.60.30.2,fd60:30::2'.split(
+      ' ',
+    ),
+  );
   expect(done.stdout).toMatch(/red: new\nTaken by host1, host2/);
   expect(conf()).toContain(
     '30:10.60.30.0/24:10.60.30.1:10.60.30.2 [fd60:30::2]:name=red,net6=[fd60:30::/64],gw6=[fd60:30::1],uplink=none,mtu=1400\n',
@@ -246,4 +247,18 @@ test('a network goes when its last vserver has ended by itself', async () => {
   await within(110_000, () => !isUp('host1', 'vsbr10'));
   lab.vs(['start', 'web1']);
   expect(isUp('host1', 'vsbr10')).toBe(true);
+});
+
+test('a larger MTU comes at once, and who runs goes on until its next start', () => {
+  lab.on(
+    'master',
+    String.raw`sed -i 's/\(uplink=eth1\)\(,mtu=[0-9]*\)*/\1,mtu=1600/' /etc/vs-tools/networks.conf`,
+  );
+  expect(lab.vs(['net', 'apply']).stdout).toMatch(
+    /blue: .*MTU .* -> 1600; until they restart, as before: .*web1/,
+  );
+  expect([mtuOf('host1', 'vsbr10'), mtuOf('host1', 'eth1')]).toEqual([1600, 1600]);
+  expect(inside('host1', 'web1', 'ip link show eth0')).not.toContain('mtu 1600');
+  lab.vs(['restart', 'web1']);
+  expect(inside('host1', 'web1', 'ip link show eth0')).toContain('mtu 1600');
 });

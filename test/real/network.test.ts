@@ -27,7 +27,8 @@ const service = (code: string): string =>
       process.execPath,
       '--input-type=module',
       '-e',
-      `import { bridgeUp, bridgeDown } from '${project}services/network/bridges.ts';
+      `import { bridgeUp, bridgeDown, unplug } from '${project}services/network/bridges.ts';
+       import { answerPings, largestThrough } from '${project}services/network/echo.ts';
        import { whoAnswers } from '${project}services/network/probe.ts';
        const net = { name: 'blue', vlan: 10, tagged: false, subnet: '10.60.10.0/24' };
        console.log(JSON.stringify(await (${code})));`,
@@ -131,4 +132,32 @@ test('a network with vservers stays, an empty one goes', () => {
   ip('-n', host, 'link', 'del', 'vsvbbbbbbbb');
   expect(service('bridgeDown(net)')).toBe('true');
   expect(inside(host, 'nft', 'list', 'tables').stdout).not.toContain('vs_guard');
+});
+
+test('a device of the host is not taken, another one is, and is given back', () => {
+  ip('-n', host, 'link', 'add', 'up1', 'type', 'veth', 'peer', 'name', 'far1');
+  ip('-n', host, 'address', 'add', '192.0.2.1/24', 'dev', 'up1');
+  ip('-n', host, 'link', 'set', 'up1', 'up');
+  const red = "{ ...net, name: 'red', vlan: 11, uplink: 'up1' }";
+  const master = () => ip('-n', host, '-j', 'link', 'show', 'up1');
+  expect(() => service(`bridgeUp(${red}, 1500)`)).toThrow(
+    /has the address 192\.0\.2\.1 of this host, which it would lose/,
+  );
+  expect(master()).not.toContain('vsbr11');
+  ip('-n', host, 'address', 'del', '192.0.2.1/24', 'dev', 'up1');
+  service(`bridgeUp(${red}, 1496)`);
+  expect(master()).toMatch(/"mtu":1496[^]*"master":"vsbr11"/);
+  service(`unplug(${red}).then(() => 1)`);
+  expect(master()).not.toContain('vsbr11');
+  expect(service(`bridgeDown(${red})`)).toBe('true');
+});
+
+test('the largest packet through a bridge is found', () => {
+  const blue = `(async () => {
+    const bridge = await bridgeUp({ ...net, vlan: 12 }, 1500);
+    const { address } = await answerPings(bridge, 5);
+    const found = [await largestThrough(bridge, address, 1500), await largestThrough(bridge, 'fe80::1', 1280)];
+    return found;
+  })()`;
+  expect(JSON.parse(service(blue))).toEqual([1500, null]);
 });

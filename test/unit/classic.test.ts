@@ -1,6 +1,13 @@
 import { readFileSync, readdirSync, readlinkSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { limitLines, moveLines, packageLines, scanLines, statLines } from '../../cli/classic/lines.ts';
+import {
+  limitLines,
+  moveLines,
+  netLines,
+  packageLines,
+  scanLines,
+  statLines,
+} from '../../cli/classic/lines.ts';
 import { readFlags } from '../../cli/classic/main.ts';
 import { addressOf, classics, later } from '../../cli/classic/table.ts';
 import type { ScanRow } from '../../shared/contract/orchestrator.ts';
@@ -92,6 +99,28 @@ test('lines of figures, a move, and packages', () => {
       { package: 'b', summary: 'does b' },
     ]),
   ).toEqual(['a:1', 'a:1:2', 'b:does b']);
+});
+
+test('lines of the network', () => {
+  const row = {
+    host: 'host1',
+    vserver: 'web1',
+    enabled: true,
+    address: '10.60.10.5',
+    network: 'blue',
+    epoch: 1,
+  };
+  const networks = [{ network: { name: 'blue' }, hosts: [{ host: 'host1', up: true }] }];
+  const rows = [
+    { ...row, state: 'running' as const },
+    { ...row, vserver: 'db1', state: 'stopped' as const },
+    { ...row, vserver: 'app1', host: 'host2', state: 'stopped' as const },
+  ];
+  expect(netLines(rows, { networks })).toEqual([
+    'host1:db1:down:up:down:down:down',
+    'host1:web1:up:up:up:up:up',
+    'host2:app1:down:down:down:down:down',
+  ]);
 });
 
 test('every name of the classic is there, leads to vs, and is documented', () => {

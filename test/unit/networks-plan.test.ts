@@ -7,7 +7,8 @@ import { largest } from '../../services/network/echo.ts';
 import type { Link } from '../../services/network/ip.ts';
 import { cannotJoin, planUp } from '../../services/network/plan.ts';
 import { settle } from '../../services/network/settle.ts';
-import { judgeDevices } from '../../services/networks/check.ts';
+import { checkNetwork, judgeDevices } from '../../services/networks/check.ts';
+import { placesOf } from '../../services/networks/hosts.ts';
 import { merged } from '../../services/networks/main.ts';
 import { type Placed, planNetworks } from '../../services/networks/plan.ts';
 
@@ -139,12 +140,13 @@ test('a smaller MTU waits for those that run, a larger one does not', () => {
 test('who is on the way keeps a network up, and idle is what nobody used for long', () => {
   let now = 0;
   const arriving = openArriving(() => now);
-  arriving.add('web1', 'blue');
+  arriving.add('web1', ['blue']);
   expect(arriving.to('blue')).toEqual(['web1']);
   expect(arriving.to('green')).toEqual([]);
   arriving.drop('web1');
   expect(arriving.to('blue')).toEqual([]);
-  arriving.add('web2', 'blue');
+  arriving.add('web2', ['red', 'blue']);
+  expect(arriving.to('red')).toEqual(['web2']);
   now = 3_700_000;
   expect(arriving.to('blue')).toEqual([]);
   expect(arriving.isIdle('blue', 1000)).toBe(false); // seen for the first time
@@ -282,4 +284,75 @@ test('what a map shows is escaped', () => {
   expect(svg).not.toContain('<script');
   expect(svg).not.toContain('\u001b');
   expect(mapText(evil)).not.toContain('\u001b');
+});
+
+test('a check asks every host that is there, and the others ping the first', async () => {
+  const asked: string[] = [];
+  const examined = (mtu: number) => ({
+    network: { ...read(`${blue},mtu=${mtu}`)[0]! },
+    guard: true,
+    devices: [],
+  });
+  const bus = {
+    request: (host: string, command: string, args: { mtu?: number }) => {
+      asked.push(`${host} ${command}${args.mtu ? ` ${args.mtu}` : ''}`);
+      if (command === 'network.examine')
+        return host === 'host4'
+          ? Promise.reject(new Error('no nft'))
+          : Promise.resolve(examined(host === 'host3' ? 1400 : 1500));
+      if (command === 'network.echo') return Promise.resolve({ address: 'fe80::1' });
+      return Promise.resolve({ passes: host === 'host2' ? 1500 : null });
+    },
+  };
+  const hosts = ['host1', 'host2', 'host3', 'host4', 'host5'].map((host) => ({
+    host,
+    state: host === 'host5' ? ('offline' as const) : ('online' as const),
+  }));
+  const found = await checkNetwork({ bus } as never, 'blue', hosts);
+  const words = found.map(({ host, findings }) =>
+    [host, ...findings.map((one) => `${one.result} ${one.check}`)].join(' '),
+  );
+  expect(words).toEqual([
+    'host1 warn mtu',
+    'host2 warn mtu ok path',
+    'host3 warn mtu fail path',
+    'host4 fail host',
+    'host5 warn host',
+  ]);
+  expect(asked.slice(4)).toEqual([
+    'host1 network.echo',
+    'host2 network.probe 1500',
+    'host3 network.probe 1400',
+  ]);
+});
+
+test('a network that only a further address is in, is used as well', () => {
+  const state = {
+    ...{ vserver: 'web1', host: 'host1', state: 'running' as const, network: 'blue', address: '10.60.10.5' },
+    enabled: true,
+    epoch: 1,
+    more: [
+      { network: 'green', address: '10.60.20.5' },
+      { network: 'blue', address6: 'fd60:10::6' },
+    ],
+  };
+  const places = placesOf(state);
+  expect(places.map((one) => `${one.network} ${one.address} ${one.state}`)).toEqual([
+    'blue 10.60.10.5 running',
+    'green 10.60.20.5 running',
+    'blue fd60:10::6 running',
+  ]);
+  expect(placesOf({ ...state, state: 'unknown' })[1]?.state).toBe('unknown');
+  const six = `${blue},net6=[fd60:10::/64]`;
+  expect(planNetworks(wanted(six, green), wanted(six, green), places).inTheWay).toEqual([]);
+  expect(planNetworks(wanted(six, green), wanted(six), places).inTheWay.join()).toMatch(
+    /^green is used by web1 on host1:/,
+  );
+  expect(planNetworks(wanted(six, green), wanted(blue, green), places).inTheWay.join()).toMatch(
+    /fd60:10::6 of web1 would be outside/,
+  );
+  const renamed = wanted(six.replace('eth1', 'eth3'), green);
+  expect(planNetworks(wanted(six, green), renamed, places).inTheWay.join()).toMatch(
+    /while web1 on host1 runs there/,
+  );
 });
