@@ -31,6 +31,7 @@ export const verbs: Record<string, Verb> = {
   boot: { summary: 'in which order vservers start and stop', load: () => import('./verbs/boot.ts') },
   logs: { summary: 'the console of a vserver', load: () => import('./verbs/logs.ts') },
   exec: { summary: 'run a command in a vserver', load: () => import('./verbs/exec.ts') },
+  address: { summary: 'addresses of a vserver: show, add, remove', load: () => import('./verbs/address.ts') },
   limit: { summary: 'limits of a vserver: show or change', load: () => import('./verbs/limit.ts') },
   enter: { summary: 'a shell in a vserver', load: () => import('./verbs/enter.ts') },
   push: { summary: 'copy files into a vserver', load: () => import('./verbs/push.ts') },

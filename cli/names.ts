@@ -46,6 +46,10 @@ export function parseAddress(text: string): { address: string; prefix?: number; 
   };
 }
 
+/** One more address: `ip[/prefix][,ipv6]`, or an IPv6 one alone. */
+export const parseFurther = (text: string): { address?: string; prefix?: number; address6?: string } =>
+  isIPv6(text) ? { address6: text } : parseAddress(text);
+
 /** Whole seconds of an option. */
 export function secondsOf(text: string, option: string, least: number, most: number): number {
   const value = Number(text);

@@ -5,7 +5,7 @@ import { type CommandName, commands } from '../shared/contract/commands.ts';
 import { finding } from '../shared/contract/doctor.ts';
 import { newestFigures } from '../shared/contract/history.ts';
 import { pastEvent } from '../shared/contract/host.ts';
-import { hostName, name } from '../shared/contract/names.ts';
+import { hostName, mac, name } from '../shared/contract/names.ts';
 import { scanRow } from '../shared/contract/orchestrator.ts';
 import { sagaState } from '../shared/contract/saga.ts';
 import { copyInfo, trashEntry } from '../shared/contract/snapshot.ts';
@@ -54,6 +54,16 @@ export const outputs: Record<string, Output> = {
       }),
     ),
   },
+  ...Object.fromEntries(
+    ['list', 'add', 'remove'].map((verb) => [
+      `address ${verb}`,
+      {
+        schema: z.array(
+          z.object({ device: z.string(), address: z.string(), prefix: z.int(), network: name, mac }),
+        ),
+      },
+    ]),
+  ),
   ...Object.fromEntries(
     ['start', 'stop', 'restart', 'kill', 'pause', 'resume', 'enable', 'disable'].map((verb) => [verb, life]),
   ),

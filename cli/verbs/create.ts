@@ -6,13 +6,14 @@ import { VsError } from '../../shared/errors.ts';
 import { type Client, withClient } from '../client.ts';
 import { summaryText } from '../follow.ts';
 import { addLimitFlags, limitChangesOf } from '../limits.ts';
-import { checkHost, checkName, parseAddress, quoted } from '../names.ts';
+import { checkHost, checkName, parseAddress, parseFurther, quoted } from '../names.ts';
 import { type SagaOptions, present } from '../sagas.ts';
 
 interface Options extends SagaOptions {
   host?: string;
   enable?: boolean;
   start?: boolean;
+  also?: string[];
   domain?: string;
   nameserver?: string;
   sshKey?: string[];
@@ -64,6 +65,7 @@ function argsOf(name: string, address: string, source: string | undefined, optio
   return {
     name,
     ...where,
+    ...(options.also ? { more: options.also.map(parseFurther) } : {}),
     ...(source === undefined ? {} : { source }),
     ...(Object.keys(limits).length > 0 ? { limits } : {}),
     ...(options.domain === undefined ? {} : { domain: options.domain }),
@@ -105,6 +107,11 @@ export function register(program: Command): void {
       "busybox, a template, a suite such as bookworm, a tarball or oci:FILE on the master, or clone:NAME (create.conf's TEMPLATE unless told)",
     )
     .option('--host <host>', 'on this host (the one with most room unless told)')
+    .option(
+      '--also <address>',
+      'one more address, also of another network; may be given more than once',
+      (address: string, before: string[] | undefined) => [...(before ?? []), address],
+    )
     .option('--domain <domain>', "its domain (the network's unless told)")
     .option('--nameserver <addresses>', "its resolvers (the network's unless told)")
     .option('--enable', 'start it at boot')
@@ -131,6 +138,7 @@ What it will do is shown first; in a terminal it asks before it does that.
 Examples:
   vs create web1 10.60.10.5 bookworm
   vs create web2 10.60.10.6/24,fd60:10::6 busybox --host host1 --enable --start
+  vs create db1 10.60.10.10 bookworm --also 10.60.20.10 --also fd60:10::11
   vs create web3 10.60.10.7 clone:web1 --memory 512M --cpu 0.5
   vs create web4 10.60.10.8 bookworm --start --ssh-key ~/.ssh/id_ed25519.pub --post-install setup.sh
   vs create web5 10.60.10.9 oci:/root/nginx.tar --start`,

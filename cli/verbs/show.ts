@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { addressesOf } from '../../shared/interfaces.ts';
 import { withClient } from '../client.ts';
 import { hostOf } from '../locate.ts';
 import { checkHost, checkName } from '../names.ts';
@@ -28,6 +29,10 @@ export function register(program: Command): void {
         ['enabled', state.enabled ? 'yes' : 'no'],
         ['address', `${config.address}/${config.prefix}${config.address6 ? `, ${config.address6}` : ''}`],
         ['network', `${config.network}, ${config.mac}`],
+        [
+          'also',
+          addressesOf({ address: config.address, more: config.more }).slice(1).join(', ') || undefined,
+        ],
         [
           'memory',
           config.limits.memory_bytes === undefined ? 'unlimited' : binary(config.limits.memory_bytes),

@@ -4,6 +4,7 @@ import { ownershipsOf } from '../../shared/ownership.ts';
 import { pathsFor } from '../../shared/paths.ts';
 import { run } from '../../shared/run.ts';
 import type { Context, Service } from '../../shared/service.ts';
+import { networksOf } from '../../shared/interfaces.ts';
 import { vethOf } from '../../shared/veth.ts';
 import { lookAtCertificate } from './certificate.ts';
 import { about, tried } from './finding.ts';
@@ -49,7 +50,16 @@ export function service(context: Context): Service {
   }
   async function orphans({ fix, sagas }: Args<'doctor.look'>): Promise<Finding[]> {
     const here = await list();
-    const veths = new Set(here.filter((one) => one.state !== 'stopped').map((one) => vethOf(one.name)));
+    const veths = new Set(
+      here
+        .filter((one) => one.state !== 'stopped')
+        .flatMap(({ name, network, more }) => [
+          vethOf(name),
+          ...networksOf({ network, more })
+            .slice(1)
+            .map((further) => vethOf(name, further)),
+        ]),
+    );
     const found = judgeLeft(
       await leftOf(settings),
       here,

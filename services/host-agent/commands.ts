@@ -2,6 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import type { Args } from '../../shared/contract/commands.ts';
 import type { LimitReport } from '../../shared/contract/limits.ts';
 import { VsError } from '../../shared/errors.ts';
+import { questionsOf } from '../../shared/interfaces.ts';
 import { readOwnership } from '../../shared/ownership.ts';
 import type { VserverState } from '../../shared/contract/vserver.ts';
 import type { Paths } from '../../shared/paths.ts';
@@ -57,15 +58,13 @@ export function createCommands(parts: Parts) {
     await runtime.requireStopped(name, ENDS_WITHIN);
     if (!saga) {
       // a saga has asked before it took the vserver away from its source, where the answer no longer means anything
-      const { network, address, address6 } = config;
-      const { answers, taken6 } = await bus.request(host, 'network.check', {
-        network,
-        address,
-        ...(address6 ? { address6 } : {}),
-      });
-      if (answers)
-        throw new VsError('refused', `${name} is not started: ${address} answers already, from ${answers}`);
-      if (taken6) throw new VsError('refused', `${name} is not started: ${address6} answers already`);
+      for (const question of questionsOf(config)) {
+        const { answers, taken6 } = await bus.request(host, 'network.check', question);
+        const { address, address6 } = question;
+        if (answers)
+          throw new VsError('refused', `${name} is not started: ${address} answers already, from ${answers}`);
+        if (taken6) throw new VsError('refused', `${name} is not started: ${address6} answers already`);
+      }
     }
     await states.mark(name, 'starting');
     try {

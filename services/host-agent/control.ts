@@ -49,6 +49,7 @@ export function createControl(parts: Parts) {
     return config;
   }
   return {
+    mine,
     pause: (name: string) =>
       inTurn(name, async () => {
         await mine(name);

@@ -57,6 +57,27 @@ function limitLines(limits: Limits, { layout, disks }: HostLimits): string[] {
   ];
 }
 
+/** Its interfaces with all their addresses; the gateways are those of the first. */
+function networkLines({ interfaces, gateway, gateway6 }: Attachment): string[] {
+  return interfaces.flatMap((port, index) => {
+    const key = `lxc.net.${index}`;
+    const isFirst = index === 0;
+    return [
+      `${key}.type = veth`,
+      `${key}.flags = up`,
+      `${key}.name = ${port.device}`,
+      `${key}.link = ${port.bridge}`,
+      `${key}.veth.pair = ${port.veth}`,
+      `${key}.hwaddr = ${port.mac}`,
+      `${key}.mtu = ${port.mtu}`,
+      ...port.addresses.map(({ address, prefix }) => `${key}.ipv4.address = ${address}/${prefix}`),
+      ...(isFirst && gateway && port.addresses.length > 0 ? [`${key}.ipv4.gateway = ${gateway}`] : []),
+      ...port.addresses6.map(({ address, prefix }) => `${key}.ipv6.address = ${address}/${prefix}`),
+      ...(isFirst && gateway6 && port.addresses6.length > 0 ? [`${key}.ipv6.gateway = ${gateway6}`] : []),
+    ];
+  });
+}
+
 /** The runtime's configuration of a vserver (lxc.container.conf(5)); generated at each start, never edited. */
 export function lxcConfig(
   vserver: VserverConfig,
@@ -80,17 +101,7 @@ export function lxcConfig(
     // a guest that writes for ever does not fill the disk of its host
     `lxc.console.size = ${CONSOLE_SIZE}`,
     'lxc.console.rotate = 1',
-    'lxc.net.0.type = veth',
-    'lxc.net.0.flags = up',
-    'lxc.net.0.name = eth0',
-    `lxc.net.0.link = ${net.bridge}`,
-    `lxc.net.0.veth.pair = ${net.veth}`,
-    `lxc.net.0.hwaddr = ${net.mac}`,
-    `lxc.net.0.mtu = ${net.mtu}`,
-    `lxc.net.0.ipv4.address = ${net.address}`,
-    ...(net.gateway ? [`lxc.net.0.ipv4.gateway = ${net.gateway}`] : []),
-    ...(net.address6 ? [`lxc.net.0.ipv6.address = ${net.address6}`] : []),
-    ...(net.address6 && net.gateway6 ? [`lxc.net.0.ipv6.gateway = ${net.gateway6}`] : []),
+    ...networkLines(net),
     'lxc.hook.version = 1',
     `lxc.hook.pre-start = ${paths.preStart} ${paths.ownership} ${paths.rootfs} ${paths.mount} ${vserver.idmap}`,
     `lxc.hook.start-host = ${net.hook}`,

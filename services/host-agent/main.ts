@@ -5,6 +5,7 @@ import { pathsFor } from '../../shared/paths.ts';
 import type { Context, Service } from '../../shared/service.ts';
 import { clearTemporaries } from '../../shared/store.ts';
 import { createTurns } from '../../shared/turns.ts';
+import { createAddresses } from './addresses.ts';
 import { autostart, waitingAtBoot } from './boot.ts';
 import { ownCertificate } from './certificate.ts';
 import { createCommands } from './commands.ts';
@@ -54,6 +55,7 @@ export function service(context: Context): Service {
   const inTurn = createTurns(); // commands that change one vserver run one after the other
   const commands = createCommands({ context, paths, lxc, locks, limits, runtime, states, inTurn, booting });
   const control = createControl({ context, paths, locks, runtime, states, inTurn });
+  const addresses = createAddresses({ context, paths, runtime, states, inTurn, mine: control.mine });
   const every = createEvery({ context, states, commands, control });
   const sessions = openSessions({
     context,
@@ -98,6 +100,7 @@ export function service(context: Context): Service {
       'host-agent.pause': ({ name }) => control.pause(name),
       'host-agent.resume': ({ name }) => control.resume(name),
       'host-agent.boot': (args) => control.boot(args),
+      'host-agent.address': addresses,
       'host-agent.every': every,
       'host-agent.logs': async ({ name, ...args }, call) => {
         await loadVserver(paths, host, name);

@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import type { Attachment } from '../../shared/contract/network.ts';
 import { type VserverConfig, vserverConfig } from '../../shared/contract/vserver.ts';
 import { VsError } from '../../shared/errors.ts';
+import { interfacesOf } from '../../shared/interfaces.ts';
 import type { Paths } from '../../shared/paths.ts';
 import { run } from '../../shared/run.ts';
 import { keepSpares } from '../../shared/spare.ts';
@@ -64,15 +65,11 @@ export function createRuntime(context: Context, paths: Paths, lxc: Lxc, limits: 
     config: VserverConfig,
     staged?: { saga: string; label?: string | undefined },
   ): Promise<Attachment> {
-    const { name, network, mac, address, prefix, address6, prefix6 } = config;
+    const { name } = config;
     const { net_in_rate, net_out_rate } = config.limits;
     return bus.request(host, 'network.attach', {
       name,
-      network,
-      mac,
-      address,
-      prefix,
-      ...(address6 ? { address6, prefix6 } : {}),
+      interfaces: interfacesOf(config),
       ...(net_in_rate ? { in_rate: net_in_rate } : {}),
       ...(net_out_rate ? { out_rate: net_out_rate } : {}),
       ...(staged ? { staged } : {}),
@@ -201,10 +198,24 @@ export function createRuntime(context: Context, paths: Paths, lxc: Lxc, limits: 
       const text = await configOf(config, await attach(config), paths.rootfs(name));
       await writeFileIfChanged(paths.lxcConfig(name), text);
     },
+    /** The same for its addresses; one that runs gets them at once. Answers the interfaces that come with its next start. */
+    async readdress(config: VserverConfig, pid: number | undefined): Promise<string[]> {
+      await this.renew(config);
+      const interfaces = interfacesOf(config);
+      if (pid === undefined) return [];
+      const args = { name: config.name, pid, interfaces };
+      const { missing } = await bus.request(host, 'network.readdress', args);
+      this.announce({ ...config, ...(missing.length > 0 ? { more: [] } : {}) }, pid);
+      return missing;
+    },
     /** Tells the neighbours in the background: nobody waits for it. */
     announce(config: VserverConfig, pid: number): void {
       bus
-        .request(host, 'network.announce', { name: config.name, pid, mac: config.mac })
+        .request(host, 'network.announce', {
+          name: config.name,
+          pid,
+          interfaces: interfacesOf(config).map(({ device, mac }) => ({ device, mac })),
+        })
         .catch((error: unknown) =>
           context.log.warn({ vserver: config.name, error: String(error) }, 'not announced'),
         );

@@ -115,6 +115,7 @@ export function createStates(
       ...(config.address6 ? { address6: config.address6 } : {}),
       mac: config.mac,
       network: config.network,
+      ...(config.more ? { more: config.more } : {}),
       epoch: isOwned ? own.epoch : 0,
       uuid: config.uuid,
       limits: config.limits,

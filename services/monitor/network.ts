@@ -48,7 +48,7 @@ export function flowKeys(interfaces: Interface[], lead = 'net'): Metrics {
 }
 
 /** The host's end of a vserver's veth. */
-const isVeth = (name: string) => /^(vs\d+|veth.*)$/.test(name);
+const isVeth = (name: string) => /^(vsv[0-9a-f]{8}|vsp[a-z0-9]{1,6}|veth.*)$/.test(name);
 /** What carries the traffic of others: it would count twice. */
 const isAbove = (name: string) => /^(vsbr|br|virbr|lxcbr|lxdbr|docker|ifb|dummy|tun|tap|bond_)|\./.test(name);
 

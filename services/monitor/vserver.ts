@@ -71,7 +71,9 @@ export function openMeters() {
           : {}),
         procs_max: procsMax,
         ...loadKeys(loads ?? []),
-        ...flowKeys(interfacesOf(readKernel(`/proc/${pid}/net/dev`)).filter((one) => one.name === 'eth0')),
+        ...flowKeys(
+          interfacesOf(readKernel(`/proc/${pid}/net/dev`)).filter((one) => /^eth\d+$/.test(one.name)),
+        ),
         ...namespaceFigures(pid),
         ...(await tmpfsOf(pid, mounts)),
         ...(since ? { uptime_seconds: Math.max(0, Math.round((Date.now() - since) / 1000)) } : {}),

@@ -4,18 +4,21 @@ import { loadNetworks, networkOf } from '../../config/networks.ts';
 import type { Attachment, Network } from '../../shared/contract/network.ts';
 import { VsError } from '../../shared/errors.ts';
 import { pathsFor } from '../../shared/paths.ts';
+import { run } from '../../shared/run.ts';
 import type { Context, Service } from '../../shared/service.ts';
 import { createTurns } from '../../shared/turns.ts';
 import { vethOf } from '../../shared/veth.ts';
 import { clearTemporaries, writeFileIfChanged } from '../../shared/store.ts';
 import { announceAgain } from './announce.ts';
 import { bridgeDown, bridgeUp } from './bridges.ts';
-import { announceBatch, startHook } from './hook.ts';
+import { startHook } from './hook.ts';
+import { type Place, type Port, announceBatch, batch6, readdress } from './inside.ts';
 import { ip, links } from './ip.ts';
 import { bridgeOf, usersOf } from './plan.ts';
+import { portsOf, writePorts } from './ports.ts';
 import { clearProbes, whoAnswers } from './probe.ts';
 import { reaches } from './reach.ts';
-import { vethRules, vethTable } from './rules.ts';
+import { vethRules } from './rules.ts';
 import { shapeMissing, shapeNow, writeShape } from './shape.ts';
 
 /** The network service: bridges and VLANs of this host, and the veth, rules and addresses of its vservers. */
@@ -43,9 +46,17 @@ export function service(context: Context): Service {
       network,
       up: now.has(bridgeOf(network)),
       bridge: bridgeOf(network),
-      vservers: names.filter((name) => ports.has(vethOf(name))),
+      vservers: await onPorts(names, ports),
     };
   }
+  async function onPorts(names: string[], ports: Set<string>): Promise<string[]> {
+    if (ports.size === 0) return [];
+    const own = await Promise.all(names.map((name) => portsOf(paths.rules(name), name)));
+    return names.filter((_name, at) => own[at]?.some(({ veth }) => ports.has(veth)));
+  }
+  /** Where each interface of a vserver is. */
+  const placesOf = (ports: Port[]): Promise<Place[]> =>
+    Promise.all(ports.map(async (port) => ({ port, network: await find(port.network) })));
 
   return {
     name: 'network',
@@ -75,41 +86,52 @@ export function service(context: Context): Service {
         }),
       'network.reach': async ({ address }) => ({ answers: await reaches(address) }),
       'network.attach': async (args): Promise<Attachment> => {
-        const network = await find(args.network);
-        const bridge = await inTurn(() => bridgeUp(network, settings.MTU));
-        const veth = vethOf(args.name);
+        const places = await placesOf(args.interfaces);
+        for (const { network } of places) await inTurn(() => bridgeUp(network, settings.MTU));
         const rules = paths.rules(args.name);
         const { rules: guest } = await context.bus.request(context.host, 'firewall.render', {
           name: args.name,
           ...(args.staged ? { staged: args.staged } : {}),
         });
         await writeFileIfChanged(`${rules}/guest.nft`, guest);
-        await writeFileIfChanged(`${rules}/host.nft`, vethRules(veth, args));
-        await writeFileIfChanged(`${rules}/announce.ip`, announceBatch(args));
-        await writeShape(rules, veth, { in: args.in_rate, out: args.out_rate });
-        await writeFileIfChanged(`${rules}/start-host`, startHook(rules, veth, vethTable(veth)), 0o700);
+        await writeFileIfChanged(`${rules}/host.nft`, args.interfaces.map(vethRules).join(''));
+        await writeFileIfChanged(`${rules}/announce.ip`, announceBatch(places));
+        await writeFileIfChanged(`${rules}/routes6.ip`, batch6(places));
+        await writeShape(rules, args.interfaces, { in: args.in_rate, out: args.out_rate });
+        await writePorts(rules, args.interfaces);
+        await writeFileIfChanged(`${rules}/start-host`, startHook(rules, args.interfaces), 0o700);
+        const first = places[0]?.network;
         return {
-          bridge,
-          veth,
-          mac: args.mac,
-          address: `${args.address}/${args.prefix}`,
-          gateway: network.gateway,
-          ...(args.address6
-            ? { address6: `${args.address6}/${args.prefix6 ?? 64}`, gateway6: network.gateway6 }
-            : {}),
-          mtu: network.mtu ?? settings.MTU,
-          nameserver: network.nameserver,
-          domain: network.domain,
+          interfaces: places.map(({ port, network }) => ({
+            ...port,
+            bridge: bridgeOf(network),
+            mtu: network.mtu ?? settings.MTU,
+          })),
+          gateway: first?.gateway,
+          gateway6: first?.gateway6,
+          nameserver: first?.nameserver,
+          domain: first?.domain,
           hook: `${rules}/start-host`,
         };
+      },
+      'network.readdress': async ({ pid, interfaces }) => {
+        const places = await placesOf(interfaces);
+        const now = await links();
+        for (const { port } of places)
+          if (now.has(port.veth)) await run(['nft', '-f', '-'], { input: vethRules(port) });
+        return { missing: await readdress(pid, places) };
       },
       'network.detach': async (args) => {
         await rm(paths.rules(args.name), { recursive: true, force: true });
         return {};
       },
       'network.link': async (args) => {
-        const veth = vethOf(args.name);
-        if (args.up || (await links()).has(veth)) await ip('link', 'set', veth, args.up ? 'up' : 'down');
+        const [first, ...further] = await portsOf(paths.rules(args.name), args.name);
+        const now = await links();
+        for (const { veth } of further)
+          if (now.has(veth)) await ip('link', 'set', veth, args.up ? 'up' : 'down');
+        const { veth } = first ?? { veth: vethOf(args.name) };
+        if (args.up || now.has(veth)) await ip('link', 'set', veth, args.up ? 'up' : 'down');
         return {};
       },
       'network.shape': async ({ name, pid, in_rate, out_rate }) => {
@@ -117,13 +139,14 @@ export function service(context: Context): Service {
         const missing = await shapeMissing();
         if (missing && (in_rate || out_rate))
           throw new VsError('refused', `${context.host} cannot slow down the network of ${name}: ${missing}`);
-        if (!missing) await shapeNow(vethOf(name), pid, rates);
-        await writeShape(paths.rules(name), vethOf(name), rates);
+        const ports = await portsOf(paths.rules(name), name);
+        if (!missing) await shapeNow(ports, pid, rates);
+        await writeShape(paths.rules(name), ports, rates);
         return {};
       },
       'network.shaping': async () => ({ missing: await shapeMissing() }),
       'network.announce': async (args) => {
-        announceAgain(args.pid, args.mac, log);
+        announceAgain(args.pid, args.interfaces, log);
         return {};
       },
     },

@@ -74,7 +74,7 @@ class NoAnswer extends Error {}
  */
 export async function whoAnswers(
   bridge: string,
-  want: { address: string; address6?: string | undefined },
+  want: { address?: string | undefined; address6?: string | undefined },
   found: (answers: { answers: string | null; taken6?: boolean }) => void,
 ): Promise<void> {
   const mark = Math.random().toString(36).slice(2, 8);
@@ -87,7 +87,7 @@ export async function whoAnswers(
     await ip('link', 'set', port, 'master', bridge, 'up');
     await ip('-n', namespace, 'link', 'set', 'eth0', 'up');
     const [answers, six] = await Promise.all([
-      answers4(namespace, want.address),
+      want.address ? answers4(namespace, want.address) : null,
       want.address6 ? taken6(namespace, want.address6) : undefined,
     ]);
     found({ answers, ...(six === undefined ? {} : { taken6: six }) });

@@ -1,4 +1,5 @@
 import type { Network } from '../../shared/contract/network.ts';
+import type { Port } from './inside.ts';
 import { bridgeOf } from './plan.ts';
 
 /** Keeps the host itself off a bridge of vservers: it answers and sends nothing there, guests reach one another. */
@@ -45,23 +46,26 @@ const otherTarget = (address: string) => `@th,64,128 != ${hexOf(address)}`;
  * speaks for a router, a DHCP server or another vserver. All else is dropped: tags, STP, LLDP, other protocols. The first fragment of a
  * datagram shows whose it is; without it the others are worth nothing, so they pass by their address.
  */
-export function vethRules(veth: string, own: { mac: string; address: string; address6?: string }): string {
-  const linkLocal = linkLocalOf(own.mac);
-  const mine = own.address6 ? [own.address6, linkLocal] : [linkLocal];
-  const foreign = mine.map(otherTarget).join(' ');
+export function vethRules({ veth, mac, addresses, addresses6 }: Port): string {
+  const linkLocal = linkLocalOf(mac);
+  const own6 = addresses6.map(({ address }) => address);
+  const own4 = `{ ${addresses.map(({ address }) => address).join(', ')} }`;
+  const foreign = [...own6, linkLocal].map(otherTarget).join(' ');
+  const isMine = `arp saddr ether ${mac} arp saddr ip ${own4}`;
+  const v4 =
+    addresses.length > 0
+      ? `    meta protocol arp arp htype 1 arp ptype 0x0800 arp hlen 6 arp plen 4 ${isMine} accept
+    meta protocol ip ip saddr ${own4} goto ip_out\n`
+      : '';
+  const v6 = own6.length > 0 ? `    meta protocol ip6 ip6 saddr { ${own6.join(', ')} } goto ip6_out\n` : '';
   return `table netdev ${vethTable(veth)}
 delete table netdev ${vethTable(veth)}
 table netdev ${vethTable(veth)} {
   chain input {
     type filter hook ingress device "${veth}" priority -500; policy drop;
-    ether saddr != ${own.mac} drop
+    ether saddr != ${mac} drop
     @ll,96,16 { 0x8100, 0x88a8, 0x9100 } drop
-    meta protocol arp goto arp_out
-    meta protocol ip ip saddr ${own.address} goto ip_out
-${own.address6 ? `    meta protocol ip6 ip6 saddr ${own.address6} goto ip6_out\n` : ''}    meta protocol ip6 ip6 saddr { ${linkLocal}, :: } goto link_out
-  }
-  chain arp_out {
-    arp htype 1 arp ptype 0x0800 arp hlen 6 arp plen 4 arp saddr ether ${own.mac} arp saddr ip ${own.address} accept
+${v4}${v6}    meta protocol ip6 ip6 saddr { ${linkLocal}, :: } goto link_out
   }
   chain ip_out {
     ip frag-off & 0x1fff != 0 accept

@@ -1,6 +1,7 @@
 import { rm } from 'node:fs/promises';
 import { run } from '../../shared/run.ts';
 import { writeFileIfChanged } from '../../shared/store.ts';
+import type { Ends } from './ports.ts';
 
 /** Bytes a second in and out, as the vserver sees it; absent: as fast as it goes. */
 export interface Rates {
@@ -19,20 +20,25 @@ export function shapeLine(device: string, rate: number): string {
  * guest's reach as the other (it has no net_admin), it makes its programs wait where a policer on the host's end would throw
  * their packets away, and there is no device (ifb) that could be left behind.
  */
-export async function writeShape(rules: string, veth: string, rates: Rates): Promise<void> {
-  const lines = { 'host.tc': [veth, rates.in], 'guest.tc': ['eth0', rates.out] } as const;
-  for (const [file, [device, rate]] of Object.entries(lines)) {
-    if (rate) await writeFileIfChanged(`${rules}/${file}`, shapeLine(device, rate));
+export async function writeShape(rules: string, ports: Ends[], rates: Rates): Promise<void> {
+  const files = [
+    { file: 'host.tc', rate: rates.in, devices: ports.map(({ veth }) => veth) },
+    { file: 'guest.tc', rate: rates.out, devices: ports.map(({ device }) => device) },
+  ];
+  for (const { file, rate, devices } of files) {
+    if (rate)
+      await writeFileIfChanged(`${rules}/${file}`, devices.map((device) => shapeLine(device, rate)).join(''));
     else await rm(`${rules}/${file}`, { force: true });
   }
 }
 
-/** Brings the rates to a vserver that runs; `pid` is its init. */
-export async function shapeNow(veth: string, pid: number, rates: Rates): Promise<void> {
-  const ends: [string[], string, number | undefined][] = [
+/** Brings the rates to each interface of a vserver that runs; `pid` is its init. */
+export async function shapeNow(ports: Ends[], pid: number, rates: Rates): Promise<void> {
+  const inside = ['nsenter', '-t', String(pid), '-n'];
+  const ends = ports.flatMap(({ device, veth }): [string[], string, number | undefined][] => [
     [[], veth, rates.in],
-    [['nsenter', '-t', String(pid), '-n'], 'eth0', rates.out],
-  ];
+    [inside, device, rates.out],
+  ]);
   for (const [where, device, rate] of ends) {
     if (rate) await run([...where, 'tc', '-batch', '-'], { input: shapeLine(device, rate) });
     // 2: there is none

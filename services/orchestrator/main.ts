@@ -2,6 +2,7 @@ import { VsError } from '../../shared/errors.ts';
 import type { Call, Context, Service } from '../../shared/service.ts';
 import type { Args } from '../../shared/contract/commands.ts';
 import type { SagaState } from '../../shared/contract/saga.ts';
+import { changeAddresses } from './addresses.ts';
 import { readAudit } from './audit.ts';
 import { openEpochs } from './epochs.ts';
 import { openHeardAudit } from './heard-audit.ts';
@@ -132,6 +133,10 @@ export function service(context: Context): Service {
         return {
           vservers: from.map(({ host, name, template: was }) => ({ host, name, sha256: was?.sha256 })),
         };
+      },
+      'orchestrator.address': async (args) => {
+        await resumed.promise;
+        return changeAddresses(deciding, args);
       },
       'orchestrator.remove': begin('remove'),
       'orchestrator.get': begin('get'),

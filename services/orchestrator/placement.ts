@@ -4,6 +4,8 @@ import { size } from './text.ts';
 export interface Need {
   name: string;
   network: string;
+  /** Further networks that it is in. */
+  also?: string[];
   memory: number;
   disk: number;
 }
@@ -36,8 +38,10 @@ const most = (rooms: Room[], of: (room: Room) => number): string => {
 function reason(need: Need, rooms: Room[]): string | undefined {
   const hosts = rooms.map((room) => room.host).join(', ');
   if (rooms.length === 0) return 'there is no other host that is online and may be chosen';
-  const connected = rooms.filter((room) => room.networks.includes(need.network));
-  if (connected.length === 0) return `none of ${hosts} has network ${need.network}`;
+  const networks = [need.network, ...(need.also ?? [])];
+  const connected = rooms.filter((room) => networks.every((one) => room.networks.includes(one)));
+  if (connected.length === 0)
+    return `none of ${hosts} has ${networks.length > 1 ? 'networks' : 'network'} ${networks.join(' and ')}`;
   const unnamed = connected.filter((room) => !room.vservers.includes(need.name));
   if (unnamed.length === 0)
     return `${connected.map((room) => room.host).join(', ')} has a vserver ${need.name} already`;

@@ -2,10 +2,11 @@ import type { Args, Data } from '../../shared/contract/commands.ts';
 import type { VserverConfig, VserverState } from '../../shared/contract/vserver.ts';
 import type { Bus } from '../../shared/bus.ts';
 import { VsError } from '../../shared/errors.ts';
+import { questionsOf } from '../../shared/interfaces.ts';
 
-export type Addresses = Pick<VserverConfig, 'network' | 'address' | 'address6'>;
-/** Has a host ask its network. */
-type Ask = (question: Args<'network.check'>) => Promise<Data<'network.check'>>;
+export type Addresses = Pick<VserverConfig, 'network' | 'address' | 'address6' | 'more'>;
+/** Has a host ask its network; `nth`: which question it is of several, the first one without. */
+type Ask = (question: Args<'network.check'>, nth?: number) => Promise<Data<'network.check'>>;
 /** The same, and whether another host answers it. */
 export interface Looks {
   check: Ask;
@@ -20,16 +21,19 @@ export const looksFrom = (bus: Pick<Bus, 'request'>, host: string): Looks => ({
 
 /** Nobody answers at the addresses: the network says so, whatever the pool believes. `of`: whose they are, for people. Throws 'refused'. */
 export async function requireSilence(ask: Ask, addresses: Addresses, of?: string): Promise<void> {
-  const { network, address, address6 } = addresses;
-  const { answers, taken6 } = await ask({ network, address, ...(address6 ? { address6 } : {}) });
   const whose = of === undefined ? '' : ` of ${of}`;
-  if (answers)
-    throw new VsError(
-      'refused',
-      `${address}${whose} is in use: ${answers} answers there on network ${network}`,
-      { details: { answers } },
-    );
-  if (taken6) throw new VsError('refused', `${address6}${whose} is in use: it answers on network ${network}`);
+  for (const [nth, question] of questionsOf(addresses).entries()) {
+    const { network, address, address6 } = question;
+    const { answers, taken6 } = await ask(question, nth > 0 ? nth : undefined);
+    if (answers)
+      throw new VsError(
+        'refused',
+        `${address}${whose} is in use: ${answers} answers there on network ${network}`,
+        { details: { answers } },
+      );
+    if (taken6)
+      throw new VsError('refused', `${address6}${whose} is in use: it answers on network ${network}`);
+  }
 }
 
 /**

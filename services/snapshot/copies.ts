@@ -34,8 +34,8 @@ export async function listCopies(directory: string, only?: string): Promise<Copy
         const record = await readJson(recordIn(tree), copyRecord);
         const config = record && (await readJson(join(tree, 'vserver.json'), vserverConfig));
         if (!config) return undefined;
-        const { network, address, address6 } = config;
-        return { ...record, network, address, ...(address6 ? { address6 } : {}) };
+        const { network, address, address6, more } = config;
+        return { ...record, network, address, ...(address6 ? { address6 } : {}), ...(more ? { more } : {}) };
       }),
   );
   return copies.filter((one) => one !== undefined);

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { type CommandSpec, errorCode, hostCommand } from './command.ts';
-import { name } from './names.ts';
-import { bootPlan, vserverState } from './vserver.ts';
+import { ipv4, ipv6, name } from './names.ts';
+import { bootPlan, vserverState, wantedAddress } from './vserver.ts';
 
 const named = z.strictObject({ name });
 const { order, delay, stopTimeout } = bootPlan.shape;
@@ -36,6 +36,11 @@ export const controlCommands = {
       stopTimeout: stopTimeout.nullable(),
     }),
     vserverState,
+  ),
+  'host-agent.address': hostCommand(
+    'give a vserver one more address (in a further network: on an interface of its own, which comes with its next start), or take one away; later: interfaces that come then',
+    z.strictObject({ name, add: wantedAddress.optional(), remove: z.union([ipv4, ipv6]).optional() }),
+    z.object({ state: vserverState, later: z.array(z.string()) }),
   ),
   'host-agent.every': hostCommand(
     'do the same with every vserver that this host owns: start and restart in boot order, stop in the reverse, a few at a time; timeout (ms) of each stop; progress {name, state} or {name, code, error}',

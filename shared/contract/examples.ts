@@ -12,6 +12,16 @@ const sha256 = 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855
 const pem = `-----BEGIN CERTIFICATE-----\n${'MIIB'.repeat(16)}\n${'AAAA'.repeat(4)}\n-----END CERTIFICATE-----\n`;
 
 /** The arguments of each command once, as docs/topics.md shows them; a command without an example fails the types. */
+const interfaces = [
+  {
+    device: 'eth0',
+    veth: 'vsv0a1b2c3d',
+    network,
+    mac,
+    addresses: [{ address, prefix: 24 }],
+    addresses6: [],
+  },
+];
 export const examples: { [K in CommandName]: z.input<(typeof commands)[K]['args']> } = {
   'host-agent.list': {},
   'host-agent.running': {},
@@ -30,6 +40,7 @@ export const examples: { [K in CommandName]: z.input<(typeof commands)[K]['args'
   'host-agent.resume': { name },
   'host-agent.boot': { name, order: 10, delay: 5, stopTimeout: null },
   'host-agent.every': { verb: 'stop', timeout: 10_000 },
+  'host-agent.address': { name, add: { address: '10.60.20.5' } },
   'host-agent.logs': { name, lines: 20 },
   'host-agent.session': {
     name,
@@ -94,12 +105,13 @@ export const examples: { [K in CommandName]: z.input<(typeof commands)[K]['args'
   'network.down': { network },
   'network.check': { network, address, address6: 'fd60:10::5' },
   'network.reach': { address: '192.0.2.11' },
-  'network.attach': { name, network, mac, address, prefix: 24 },
+  'network.attach': { name, interfaces },
+  'network.readdress': { name, pid: 4711, interfaces },
   'network.detach': { name },
   'network.link': { name, up: false },
   'network.shape': { name, pid: 4711, in_rate: 12_500_000 },
   'network.shaping': {},
-  'network.announce': { name, pid: 4711, mac },
+  'network.announce': { name, pid: 4711, interfaces: [{ device: 'eth0', mac }] },
   'firewall.open': {
     name,
     to: [{ address: '192.0.2.80', port: 80 }],
@@ -200,6 +212,7 @@ export const examples: { [K in CommandName]: z.input<(typeof commands)[K]['args'
   'orchestrator.locate': { name },
   'orchestrator.move': { name, host: 'host2' },
   'orchestrator.create': { name, address, source: 'bookworm', host: 'host1', start: true },
+  'orchestrator.address': { name, add: { address: '10.60.20.5' } },
   'orchestrator.origins': { template: 'bookworm' },
   'orchestrator.remove': { name },
   'orchestrator.get': { name },

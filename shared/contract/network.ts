@@ -19,16 +19,24 @@ export const network = z.strictObject({
 });
 export type Network = z.infer<typeof network>;
 
-/** What the runtime needs for the veth of one vserver. */
-export const attachment = z.object({
-  bridge: z.string(),
+const withPrefix = <T extends typeof ipv4 | typeof ipv6>(address: T) =>
+  z.array(z.strictObject({ address, prefix: z.int().min(1).max(128) })).max(64);
+/** An interface of a vserver, as shared/interfaces.ts makes it of vserver.json. */
+export const vserverInterface = z.strictObject({
+  device: z.string().regex(/^eth\d{1,2}$/),
   veth: z.string().max(15), // the host's end
+  network: name,
   mac,
-  address: z.string(), // with prefix
+  addresses: withPrefix(ipv4),
+  addresses6: withPrefix(ipv6),
+});
+const interfaces = z.array(vserverInterface).min(1).max(32);
+
+/** What the runtime needs for the veths of one vserver; the first interface has the gateways. */
+export const attachment = z.object({
+  interfaces: z.array(vserverInterface.extend({ bridge: z.string(), mtu: z.int() })).min(1),
   gateway: ipv4.optional(),
-  address6: z.string().optional(),
   gateway6: ipv6.optional(),
-  mtu: z.int(),
   nameserver: z.string().optional(),
   domain: z.string().optional(),
   hook: z.string(), // lxc.hook.start-host
@@ -54,7 +62,7 @@ export const networkCommands = {
   ),
   'network.match': hostCommand(
     'the network of an address',
-    z.strictObject({ address: ipv4 }),
+    z.strictObject({ address: z.union([ipv4, ipv6]) }),
     z.object({ network }),
   ),
   'network.up': hostCommand('VLAN device, bridge and guard', byNetwork, z.object({ bridge: z.string() })),
@@ -65,7 +73,7 @@ export const networkCommands = {
   ),
   'network.check': hostCommand(
     'does the address answer on its network? (duplicate address detection, IPv4 and IPv6)',
-    z.strictObject({ network: name, address: ipv4, address6: ipv6.optional() }),
+    z.strictObject({ network: name, address: ipv4.optional(), address6: ipv6.optional() }),
     z.object({ answers: mac.nullable(), taken6: z.boolean().optional() }),
   ),
   'network.reach': hostCommand(
@@ -74,20 +82,20 @@ export const networkCommands = {
     z.object({ answers: z.boolean() }),
   ),
   'network.attach': hostCommand(
-    'network up and rule files ready; what the runtime needs for the veth',
+    'networks up and rule files ready; what the runtime needs for the veths',
     z.strictObject({
       name,
-      network: name,
-      mac,
-      address: ipv4,
-      prefix: z.int(),
-      address6: ipv6.optional(),
-      prefix6: z.int().optional(),
+      interfaces,
       in_rate: rate.optional(), // bytes a second, as the vserver sees it
       out_rate: rate.optional(),
       staged: staged.optional(),
     }),
     attachment,
+  ),
+  'network.readdress': hostCommand(
+    'after attach: a vserver that runs (pid: its init) gets the addresses and the rules of its port at once, as far as it has the interfaces; missing: those that come with its next start',
+    z.strictObject({ name, pid: z.int().min(2), interfaces }),
+    z.object({ missing: z.array(z.string()) }),
   ),
   'network.detach': hostCommand('rule files gone', z.strictObject({ name })),
   'network.link': hostCommand(
@@ -105,7 +113,11 @@ export const networkCommands = {
   ),
   'network.announce': hostCommand(
     'tell the neighbours where the addresses are (gratuitous ARP, unsolicited NA), from inside its namespace',
-    z.strictObject({ name, pid: z.int().min(2), mac }),
+    z.strictObject({
+      name,
+      pid: z.int().min(2),
+      interfaces: z.array(z.strictObject({ device: z.string(), mac })).max(32),
+    }),
     empty,
   ),
 } satisfies Record<string, CommandSpec>;

@@ -7,7 +7,7 @@ import { sagaState } from './saga.ts';
 import { copyInfo, trashEntry } from './snapshot.ts';
 import { templateName, templateVserver } from './template.ts';
 import { transport } from './transfer.ts';
-import { runState, sshKeys } from './vserver.ts';
+import { MOST_FURTHER, runState, sshKeys, vserverState, wantedAddress } from './vserver.ts';
 
 /** One row of `vs scan --json`. An offline host has a row of its own with vserver null; its vservers are `unknown`. */
 export const scanRow = z.object({
@@ -90,6 +90,7 @@ export const orchestratorCommands = {
       address: ipv4,
       address6: ipv6.optional(),
       prefix: z.int().min(1).max(32).optional(),
+      more: z.array(wantedAddress).max(MOST_FURTHER).optional(),
       source: z.string().min(1).max(4096).optional(), // create.conf's TEMPLATE unless given
       domain: z.string().max(253).optional(),
       nameserver: z.string().max(200).optional(),
@@ -105,6 +106,11 @@ export const orchestratorCommands = {
       wait: z.boolean().optional(),
     }),
     started,
+  ),
+  'orchestrator.address': masterCommand(
+    'give a vserver one more address, which nobody of the pool has, or take one away; later: interfaces that come with its next start',
+    z.strictObject({ name, add: wantedAddress.optional(), remove: z.union([ipv4, ipv6]).optional() }),
+    z.object({ state: vserverState, later: z.array(z.string()) }),
   ),
   'orchestrator.origins': masterCommand(
     'the vservers that came from a template, also of hosts that are offline',

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { type CommandSpec, hostCommand, masterCommand } from './command.ts';
 import { bytes, empty, epoch, hostName, id, ipv4, ipv6, label, name, ts } from './names.ts';
-import { vserverConfig } from './vserver.ts';
+import { furtherAddress, vserverConfig } from './vserver.ts';
 
 /** What a storage driver can do; choices are made by these flags, never by its name. */
 export const storageInfo = z.object({
@@ -60,7 +60,12 @@ export const copyRecord = z.looseObject({
 export type CopyRecord = z.infer<typeof copyRecord>;
 
 /** A copy as the master lists it. */
-export const copyInfo = copyRecord.extend({ network: name, address: ipv4, address6: ipv6.optional() });
+export const copyInfo = copyRecord.extend({
+  network: name,
+  address: ipv4,
+  address6: ipv6.optional(),
+  more: z.array(furtherAddress).optional(),
+});
 export type CopyInfo = z.infer<typeof copyInfo>;
 
 /** The snapshot service owns the storage below /var/lib/vservers: trees, staging, snapshots and trash. */

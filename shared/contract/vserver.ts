@@ -15,6 +15,30 @@ export const bootPlan = z.looseObject({
 });
 export type BootPlan = z.infer<typeof bootPlan>;
 
+/**
+ * One more address of a vserver. In the network of its first one it stands on eth0 too; each other network has an interface of
+ * its own (eth1, ...), whose MAC stands with each of its addresses.
+ */
+export const furtherAddress = z.looseObject({
+  network: name,
+  address: ipv4.optional(),
+  prefix: z.int().min(1).max(32).optional(),
+  address6: ipv6.optional(),
+  prefix6: z.int().min(1).max(128).optional(),
+  mac: mac.optional(),
+});
+export type FurtherAddress = z.infer<typeof furtherAddress>;
+/** One more address that a person asks for; its network is found by it. */
+export const wantedAddress = z
+  .strictObject({
+    address: ipv4.optional(),
+    prefix: z.int().min(1).max(32).optional(),
+    address6: ipv6.optional(),
+  })
+  .refine((one) => one.address !== undefined || one.address6 !== undefined, 'an IPv4 or an IPv6 address');
+/** How many of them a vserver may have. */
+export const MOST_FURTHER = 31;
+
 /** `vserver.json`, which travels with the vserver. Tolerant of new keys, so that an older agent can hold it. */
 export const vserverConfig = z.looseObject({
   version: z.literal(1),
@@ -26,6 +50,7 @@ export const vserverConfig = z.looseObject({
   address6: ipv6.optional(),
   prefix6: z.int().min(1).max(128).optional(),
   mac,
+  more: z.array(furtherAddress).max(MOST_FURTHER).optional(),
   domain: z.string().optional(),
   nameserver: z.string().optional(),
   enabled: z.boolean(),
@@ -54,6 +79,7 @@ export const vserverState = z.looseObject({
   address6: ipv6.optional(),
   mac,
   network: name,
+  more: z.array(furtherAddress).optional(),
   epoch: z.int().min(0),
   uuid: z.uuid(),
   limits,

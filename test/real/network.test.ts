@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { startHook } from '../../services/network/hook.ts';
-import { vethRules, vethTable } from '../../services/network/rules.ts';
+import { vethRules } from '../../services/network/rules.ts';
 
 // A host, two guests on its bridge; everything in namespaces of its own.
 const project = new URL('../..', import.meta.url).pathname;
@@ -94,12 +94,17 @@ test('a vserver speaks with its own addresses only; the hook fails closed', () =
   spawnSync('sleep', ['0.3']);
   try {
     const veth = 'vsvaaaaaaaa';
+    const port = {
+      device: 'eth0',
+      veth,
+      network: 'blue',
+      mac,
+      addresses: [{ address: '10.60.10.5', prefix: 24 }],
+      addresses6: [{ address: 'fd60:10::5', prefix: 64 }],
+    };
     const hook = join(rules, 'start-host');
-    writeFileSync(hook, startHook(rules, veth, vethTable(veth)), { mode: 0o700 });
-    writeFileSync(
-      join(rules, 'host.nft'),
-      vethRules(veth, { mac, address: '10.60.10.5', address6: 'fd60:10::5' }),
-    );
+    writeFileSync(hook, startHook(rules, [port]), { mode: 0o700 });
+    writeFileSync(join(rules, 'host.nft'), vethRules(port));
     const start = () => inside(host, 'env', `LXC_PID=${pid}`, hook);
     expect(start().status).not.toBe(0); // no guest.nft
     writeFileSync(join(rules, 'guest.nft'), '');

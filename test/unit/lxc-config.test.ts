@@ -26,13 +26,22 @@ const web1: VserverConfig = {
   source: 'busybox',
   created: 1,
 };
-const net: Attachment = {
-  bridge: 'vsbr10',
+const port = {
+  device: 'eth0',
   veth: 'vsv0123abcd',
+  network: 'blue',
   mac: '02:00:0a:3c:0a:05',
-  address: '10.60.10.5/24',
-  gateway: '10.60.10.1',
+  addresses: [{ address: '10.60.10.5', prefix: 24 }],
+  addresses6: [],
+  bridge: 'vsbr10',
   mtu: 1500,
+};
+const six: Pick<Attachment, 'interfaces'> = {
+  interfaces: [{ ...port, addresses6: [{ address: 'fd60:10::5', prefix: 64 }] }],
+};
+const net: Attachment = {
+  interfaces: [port],
+  gateway: '10.60.10.1',
   hook: '/var/lib/vs-tools/rules/web1/start-host',
 };
 const layoutOf = (version: 1 | 2): Layout => ({
@@ -165,16 +174,46 @@ describe('network', () => {
   });
 
   test('IPv6: address with prefix and gateway; without an address neither', () => {
-    const address6 = 'fd60:10::5/64';
     const gateway6 = 'fd60:10::1';
-    expect(keys(make({ net: { address6, gateway6 } }), 'lxc.net.0.ipv6')).toEqual([
+    expect(keys(make({ net: { ...six, gateway6 } }), 'lxc.net.0.ipv6')).toEqual([
       'lxc.net.0.ipv6.address = fd60:10::5/64',
       'lxc.net.0.ipv6.gateway = fd60:10::1',
     ]);
-    expect(keys(make({ net: { address6 } }), 'lxc.net.0.ipv6')).toEqual([
-      'lxc.net.0.ipv6.address = fd60:10::5/64',
-    ]);
+    expect(keys(make({ net: six }), 'lxc.net.0.ipv6')).toEqual(['lxc.net.0.ipv6.address = fd60:10::5/64']);
     expect(keys(make({ net: { gateway6 } }), 'lxc.net.0.ipv6')).toEqual([]); // lxc would refuse it
+  });
+
+  test('further addresses and networks: all of them, the gateway once', () => {
+    const interfaces = [
+      { ...port, addresses: [...port.addresses, { address: '10.60.10.15', prefix: 24 }] },
+      {
+        ...port,
+        device: 'eth1',
+        veth: 'vsv4567abcd',
+        network: 'green',
+        mac: '02:00:0a:3c:14:05',
+        addresses: [],
+        addresses6: [{ address: 'fd60:20::5', prefix: 64 }],
+        bridge: 'vsbr20',
+        mtu: 1496,
+      },
+    ];
+    const text = make({ net: { interfaces, gateway6: 'fd60:10::1' } });
+    expect(keys(text, 'lxc.net.0.ipv4')).toEqual([
+      'lxc.net.0.ipv4.address = 10.60.10.5/24',
+      'lxc.net.0.ipv4.address = 10.60.10.15/24',
+      'lxc.net.0.ipv4.gateway = 10.60.10.1',
+    ]);
+    expect(keys(text, 'lxc.net.1')).toEqual([
+      'lxc.net.1.type = veth',
+      'lxc.net.1.flags = up',
+      'lxc.net.1.name = eth1',
+      'lxc.net.1.link = vsbr20',
+      'lxc.net.1.veth.pair = vsv4567abcd',
+      'lxc.net.1.hwaddr = 02:00:0a:3c:14:05',
+      'lxc.net.1.mtu = 1496',
+      'lxc.net.1.ipv6.address = fd60:20::5/64',
+    ]);
   });
 
   test('a network without a gateway has no line for it', () => {
@@ -276,7 +315,7 @@ test.skipIf(!lxc).each([true, false])(
         tmp_bytes: 1_048_576,
         disk_bytes: 1_073_741_824,
       },
-      net: { address6: 'fd60:10::5/64', gateway6: 'fd60:10::1' },
+      net: { ...six, gateway6: 'fd60:10::1' },
     });
     mkdirSync(join(directory, 'web1'), { recursive: true });
     writeFileSync(join(directory, 'web1/config'), text);

@@ -178,11 +178,17 @@ describe('network', () => {
   eth0:   50016     688    1    2    0     0          0         0    48278     661    3    4    0     0       0          0
 eth0.10: 100 1 0 0 0 0 0 0 200 2 0 0 0 0 0 0
 vsbr10: 10 1 0 0 0 0 0 0 20 2 0 0 0 0 0 0
-  vs12: 7 1 0 0 0 0 0 0 8 1 0 0 0 0 0 0
+  vsv0a1b2c3d: 7 1 0 0 0 0 0 0 8 1 0 0 0 0 0 0
   eth1:1000 10 0 0 0 0 0 0 2000 20 0 0 0 0 0 0
 `;
   test('bytes, packets, errors and drops of each interface but loopback', () => {
-    expect(interfacesOf(dev).map(({ name }) => name)).toEqual(['eth0', 'eth0.10', 'vsbr10', 'vs12', 'eth1']);
+    expect(interfacesOf(dev).map(({ name }) => name)).toEqual([
+      'eth0',
+      'eth0.10',
+      'vsbr10',
+      'vsv0a1b2c3d',
+      'eth1',
+    ]);
     expect(interfacesOf(dev)[0]).toEqual({
       name: 'eth0',
       rx: { bytes: 50016, packets: 688, errors: 1, drops: 2 },
@@ -196,7 +202,7 @@ vsbr10: 10 1 0 0 0 0 0 0 20 2 0 0 0 0 0 0
     expect([keys['net_eth0_10_rx_bytes'], keys['net_vsbr10_tx_bytes'], keys['net_eth1_rx_bytes']]).toEqual([
       100, 20, 1000,
     ]);
-    expect(Object.keys(keys).filter((key) => key.includes('vs12'))).toEqual([]);
+    expect(Object.keys(keys).filter((key) => key.includes('vsv0a1b2c3d'))).toEqual([]);
   });
   test('messages and bytes of both families, and what was thrown away', () => {
     const snmp = `Ip: Forwarding DefaultTTL InReceives InHdrErrors InAddrErrors ForwDatagrams InUnknownProtos InDiscards InDelivers OutRequests OutDiscards OutNoRoutes

@@ -71,9 +71,13 @@ export async function openCgroup(pid: number, layout: Layout, unified: string) {
   };
 }
 
-/** The network of a vserver: what came in and went out at its eth0 since its start (bytes). */
+/** The network of a vserver: what came in and went out at its interfaces since its start (bytes). */
 export async function networkOf(pid: number): Promise<{ in: number; out: number }> {
-  const line = /^\s*eth0:\s*(.*)$/m.exec(await text(`/proc/${pid}/net/dev`))?.[1];
-  const values = (line ?? '').trim().split(/\s+/).map(Number);
-  return { in: values[0] || 0, out: values[8] || 0 };
+  const all = { in: 0, out: 0 };
+  for (const [, line = ''] of (await text(`/proc/${pid}/net/dev`)).matchAll(/^\s*eth\d+:\s*(.*)$/gm)) {
+    const values = line.trim().split(/\s+/).map(Number);
+    all.in += values[0] || 0;
+    all.out += values[8] || 0;
+  }
+  return all;
 }

@@ -1,12 +1,10 @@
-import { randomBytes } from 'node:crypto';
-import { inSubnet, isHostAddress } from '../../../config/networks.ts';
+import { requireUsable } from '../../../config/further.ts';
+import type { HostInfo } from '../../../shared/contract/host.ts';
 import type { Network } from '../../../shared/contract/network.ts';
+import type { VserverState } from '../../../shared/contract/vserver.ts';
 import { VsError } from '../../../shared/errors.ts';
+import { addressesOf } from '../../../shared/interfaces.ts';
 import type { Pool } from '../pool.ts';
-
-/** A random locally administered unicast MAC. */
-export const randomMac = (): string =>
-  `02:${[...randomBytes(5)].map((byte) => byte.toString(16).padStart(2, '0')).join(':')}`;
 
 /** The IPv6 address that goes with an IPv4 one: the network's prefix and the last bytes as people write them (10.60.10.5 -> fd60:10::5). */
 function derive6(network: Network, address: string): string | undefined {
@@ -32,25 +30,31 @@ export function checkAddresses(
   network: Network,
   wanted: Wanted,
 ): string | undefined {
-  for (const address of [wanted.address, wanted.address6])
-    if (address && (address === network.gateway || address === network.gateway6))
-      throw new VsError('refused', `${address} is the gateway of network ${network.name}`);
-  if (!isHostAddress(network.subnet, wanted.address))
-    throw new VsError(
-      'refused',
-      `${wanted.address} is the network or broadcast address of ${network.name} (${network.subnet})`,
-    );
-  const taken = pool.all().find((one) => one.address === wanted.address);
-  if (taken) throw new VsError('refused', `${wanted.address} belongs to ${taken.name} on ${taken.host}`);
-  if (wanted.address6 && !(network.subnet6 && inSubnet(network.subnet6, wanted.address6)))
-    throw new VsError(
-      'refused',
-      `${wanted.address6} is not in network ${network.name} (${network.subnet6 ?? 'it has no IPv6'})`,
-    );
+  requireUsable(network, wanted);
   const address6 = wanted.address6 ?? derive6(network, wanted.address);
-  const taken6 = address6 && pool.all().find((one) => one.address6 === address6);
-  if (taken6) throw new VsError('refused', `${address6} belongs to ${taken6.name} on ${taken6.host}`);
+  requireUnused(pool.all(), [wanted.address, address6]);
   return address6;
+}
+
+/** None of these belongs to a vserver of the pool, also on a host that is offline. Throws 'refused'. */
+export function requireUnused(all: VserverState[], addresses: (string | undefined)[], of = ''): void {
+  for (const address of addresses) {
+    const taken = address && all.find((one) => addressesOf(one).includes(address));
+    if (taken) throw new VsError('refused', `${address}${of} belongs to ${taken.name} on ${taken.host}`);
+  }
+}
+
+/** A host has all these networks. Throws 'refused'. */
+export function requireNetworks(
+  { host, networks }: Pick<HostInfo, 'host' | 'networks'>,
+  wanted: string[],
+): void {
+  for (const network of wanted)
+    if (!networks.includes(network))
+      throw new VsError(
+        'refused',
+        `${host} has no network ${network}; it has ${networks.join(', ') || 'none'}`,
+      );
 }
 
 /** What vserver.json says of a place in a network. */

@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
+import { randomMac } from '../../../config/further.ts';
 import type { Args } from '../../../shared/contract/commands.ts';
 import { VsError } from '../../../shared/errors.ts';
 import { estimate } from '../estimate.ts';
-import { randomMac } from './address.ts';
 import type { CreatePlan } from './create-plan.ts';
 import { groups, size } from '../text.ts';
 import { carriageText } from '../transport.ts';

@@ -2,13 +2,15 @@ import { randomUUID } from 'node:crypto';
 import { readFile, stat } from 'node:fs/promises';
 import { type CreateDefaults, loadCreate } from '../../../config/create.ts';
 import { parseSshKeys } from '../../../config/ssh-keys.ts';
+import { randomMac } from '../../../config/further.ts';
 import type { Args } from '../../../shared/contract/commands.ts';
 import { MOST_SCRIPT } from '../../../shared/contract/orchestrator.ts';
 import { VsError } from '../../../shared/errors.ts';
+import { networksOf } from '../../../shared/interfaces.ts';
 import { withChanges } from '../../../shared/limits.ts';
-import { randomMac } from './address.ts';
-import { checkAddresses, placeIn, requireFree } from './address.ts';
+import { checkAddresses, placeIn, requireFree, requireNetworks } from './address.ts';
 import { beyond, candidates, chooseHost, networkOfAddress } from './choose.ts';
+import { furtherIn } from './further.ts';
 import { requireLimits } from './limits.ts';
 import { cloneTo, originalOf } from './original.ts';
 import type { Deciding, Planned } from './planned.ts';
@@ -76,6 +78,9 @@ export async function planCreate(deciding: Deciding, args: Args<'orchestrator.cr
   const tooMuch = beyond(info, wish);
   if (tooMuch) throw new VsError('refused', tooMuch);
   const address6 = checkAddresses(pool, network, args);
+  const place = placeIn(network, args.address, address6, args.prefix);
+  const further = await furtherIn(deciding, hosts, { name: args.name, ...place }, args.more);
+  requireNetworks(info, networksOf({ ...place, ...further }));
   const was =
     original &&
     (await context.bus.request(original.clone.host, 'host-agent.show', { name: original.clone.of })).config;
@@ -87,8 +92,9 @@ export async function planCreate(deciding: Deciding, args: Args<'orchestrator.cr
     version: 1 as const,
     uuid: randomUUID(),
     name: args.name,
-    ...placeIn(network, args.address, address6, args.prefix),
+    ...place,
     mac: randomMac(),
+    ...further,
     domain,
     nameserver,
     enabled: args.enable ?? defaults.enable ?? false,

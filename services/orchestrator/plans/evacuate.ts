@@ -2,6 +2,7 @@ import { loadSlaves } from '../../../config/slaves.ts';
 import type { Args } from '../../../shared/contract/commands.ts';
 import type { VserverState } from '../../../shared/contract/vserver.ts';
 import { VsError } from '../../../shared/errors.ts';
+import { networksOf } from '../../../shared/interfaces.ts';
 import { type Need, placeAll } from '../placement.ts';
 import { roomsOf } from '../rooms.ts';
 import { size, vservers as vserversText } from '../text.ts';
@@ -64,8 +65,9 @@ async function needsOf(deciding: Deciding, host: string, vservers: VserverState[
   const needs: (Need & { why?: string })[] = [];
   const left = vservers.values();
   async function worker(): Promise<void> {
-    for (const { name, network, epoch, state } of left) {
-      const need = { name, network, memory: 0, disk: 0 };
+    for (const { name, network, more, epoch, state } of left) {
+      const also = networksOf({ network, more }).slice(1);
+      const need = { name, network, ...(also.length > 0 ? { also } : {}), memory: 0, disk: 0 };
       if (epoch === 0) needs.push({ ...need, why: `${host} has files of it, but does not own it` });
       else if (state !== 'running' && state !== 'stopped') needs.push({ ...need, why: `it is ${state}` });
       else

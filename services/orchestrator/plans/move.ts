@@ -2,10 +2,12 @@ import type { Args } from '../../../shared/contract/commands.ts';
 import type { HostInfo } from '../../../shared/contract/host.ts';
 import type { VserverState } from '../../../shared/contract/vserver.ts';
 import { VsError } from '../../../shared/errors.ts';
+import { networksOf } from '../../../shared/interfaces.ts';
 import { estimate } from '../estimate.ts';
 import { stillThere } from '../still-there.ts';
 import { groups, size } from '../text.ts';
 import { carriageText, chooseTransport } from '../transport.ts';
+import { requireNetworks } from './address.ts';
 import type { Deciding, Planned } from './planned.ts';
 import { ready, wire } from './wire.ts';
 
@@ -33,11 +35,7 @@ function checkMove(vserver: VserverState, target: HostInfo, there: VserverState 
         ? `${target.host} has a vserver ${vserver.name} already`
         : `${target.host} has an old copy of ${vserver.name}, which it does not own; look at it, then: vs remove ${vserver.name} --host ${target.host}`,
     );
-  if (!target.networks.includes(vserver.network))
-    throw new VsError(
-      'refused',
-      `${target.host} has no network ${vserver.network}; it has ${target.networks.join(', ') || 'none'}`,
-    );
+  requireNetworks(target, networksOf(vserver));
 }
 
 /** Decides a move; refuses with a sentence before anything is journaled or changed. */

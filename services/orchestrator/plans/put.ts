@@ -1,12 +1,15 @@
 import type { Args } from '../../../shared/contract/commands.ts';
 import type { CopyInfo } from '../../../shared/contract/snapshot.ts';
 import { VsError } from '../../../shared/errors.ts';
+import { addressesOf, networksOf } from '../../../shared/interfaces.ts';
 import { nextEpoch } from '../epochs.ts';
 import { shown } from '../estimate.ts';
 import { isOutdated } from '../outdated.ts';
+import type { Addresses } from '../silence.ts';
 import type { Pool } from '../pool.ts';
 import { groups, moment, size } from '../text.ts';
 import { carriageText, chooseTransport } from '../transport.ts';
+import { requireNetworks, requireUnused } from './address.ts';
 import { masterInfo } from './master.ts';
 import type { Deciding, Planned } from './planned.ts';
 import { ready, wire } from './wire.ts';
@@ -23,22 +26,11 @@ export async function copyOf({ context }: Deciding, name: string): Promise<CopyI
 export function requirePlace(
   pool: Pool,
   host: string,
-  copy: { name: string; uuid: string; network: string; address: string; address6?: string | undefined },
+  copy: { name: string; uuid: string } & Addresses,
 ): void {
-  const { name, network, address, address6 } = copy;
-  const { networks } = pool.requireHost(host);
-  if (!networks.includes(network))
-    throw new VsError(
-      'refused',
-      `${host} has no network ${network}; it has ${networks.join(', ') || 'none'}`,
-    );
-  for (const other of pool.all()) {
-    if (other.uuid === copy.uuid) continue;
-    if (other.address === address)
-      throw new VsError('refused', `${address} of ${name} belongs to ${other.name} on ${other.host}`);
-    if (address6 && other.address6 === address6)
-      throw new VsError('refused', `${address6} of ${name} belongs to ${other.name} on ${other.host}`);
-  }
+  requireNetworks({ ...pool.requireHost(host), host }, networksOf(copy));
+  const others = pool.all().filter((one) => one.uuid !== copy.uuid);
+  requireUnused(others, addressesOf(copy), ` of ${copy.name}`);
 }
 
 /** Refuses while a vserver of this name or uuid lives anywhere; where its host is offline, that says what to do. */
@@ -83,7 +75,7 @@ export async function planPut(deciding: Deciding, args: Args<'orchestrator.put'>
   const { wish, ...wired } = await wire(deciding, 'master', host);
   const carriage = chooseTransport(undefined, wish, master, target, nested);
   await ready(deciding, carriage, 'master', host);
-  const { network, address, address6, uuid, taken } = copy;
+  const { network, address, address6, more, uuid, taken } = copy;
   const plan = {
     name,
     source: 'master',
@@ -97,6 +89,7 @@ export async function planPut(deciding: Deciding, args: Args<'orchestrator.put'>
     network,
     address,
     ...(address6 ? { address6 } : {}),
+    ...(more ? { more } : {}),
     taken,
     ...wired,
   };

@@ -87,7 +87,7 @@ export async function planRecover(deciding: Deciding, args: Args<'orchestrator.r
       ? chooseTransport(undefined, wish, copyPlace, target, nested)
       : { copy: 'rsync' as const, channel: channels[wish] };
   if (!here) await ready(deciding, carriage, from, host);
-  const { network, address, address6, uuid, mac } = dead;
+  const { network, address, address6, more, uuid, mac } = dead;
   const plan = {
     name,
     source: from,
@@ -101,6 +101,7 @@ export async function planRecover(deciding: Deciding, args: Args<'orchestrator.r
     network,
     address,
     ...(address6 ? { address6 } : {}),
+    ...(more ? { more } : {}),
     mac,
     taken: source.taken,
     ...wired,

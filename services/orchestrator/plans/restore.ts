@@ -1,14 +1,15 @@
 import { randomUUID } from 'node:crypto';
+import { randomMac } from '../../../config/further.ts';
 import type { Args } from '../../../shared/contract/commands.ts';
 import type { TrashEntry } from '../../../shared/contract/snapshot.ts';
 import { VsError } from '../../../shared/errors.ts';
+import { addressesOf } from '../../../shared/interfaces.ts';
 import { nextEpoch } from '../epochs.ts';
 import { estimate } from '../estimate.ts';
 import { isOutdated } from '../outdated.ts';
-import { randomMac } from './address.ts';
 import { day, size } from '../text.ts';
 import { trashOf } from '../trash.ts';
-import { checkAddresses, placeIn, requireFree } from './address.ts';
+import { checkAddresses, placeIn, requireFree, requireUnused } from './address.ts';
 import type { Deciding, Planned } from './planned.ts';
 
 type Entry = TrashEntry & { host: string };
@@ -67,11 +68,13 @@ export async function planRestore(deciding: Deciding, args: Args<'orchestrator.r
   const { network } = await context.bus.request(host, 'network.match', { address });
   const given = args.address6 ?? (args.address ? undefined : was.address6);
   const address6 = checkAddresses(others, network, { address, address6: given });
-  const { address6: _old, prefix6: _prefix, ...rest } = was;
+  const { address6: _old, prefix6: _prefix, more, ...rest } = was;
+  if (more && !args.address) requireUnused(known, addressesOf({ address, more }), ` of ${name}`);
   const config = {
     ...rest,
     name,
     ...placeIn(network, address, address6, args.address ? undefined : was.prefix),
+    ...(more && !args.address ? { more } : {}), // who gives it another address wants another one
     ...(living ? { uuid: randomUUID(), mac: randomMac(), created: Date.now() } : {}),
   };
   const seen = entries.filter((one) => one.uuid === was.uuid).map((one) => one.epoch ?? 0);

@@ -6,6 +6,7 @@ import type { CreatePlan } from './create-plan.ts';
 import { groups, size } from '../text.ts';
 import type { Original } from './original.ts';
 import type { Deciding } from './planned.ts';
+import { addressesOf } from '../../../shared/interfaces.ts';
 
 /** What is known of a source before anything is built: a sentence, the text of its .info file, bytes on a disk (0: not known). */
 export interface Source {
@@ -89,6 +90,7 @@ export function summaryOf({
       'network',
       `${network.name} (VLAN ${network.vlan}${gateway})${nameserver ? `, nameserver ${nameserver}` : ''}`,
     ],
+    ['also', addressesOf({ address, more: config.more }).slice(1).join(', ')],
     ['host', `${info.host}, ${why}; ${rooms}`],
     ['source', from.text],
     ['info', from.info ?? ''],

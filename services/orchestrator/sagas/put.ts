@@ -1,3 +1,4 @@
+import type { FurtherAddress } from '../../../shared/contract/vserver.ts';
 import type { Agents } from '../agent.ts';
 import type { Step } from '../executor.ts';
 import { type Route, pass } from '../passes.ts';
@@ -13,6 +14,7 @@ export interface PutPlan extends Route {
   network: string;
   address: string;
   address6?: string;
+  more?: FurtherAddress[];
   /** When the copy was taken. */
   taken: number;
 }

@@ -65,7 +65,7 @@ export async function requireGone(
  */
 export async function requireAlone(
   agents: Agents,
-  plan: Pick<RecoverPlan, 'dead' | 'name' | 'target' | 'network' | 'address' | 'address6' | 'mac'>,
+  plan: Pick<RecoverPlan, 'dead' | 'name' | 'target' | 'network' | 'address' | 'address6' | 'more' | 'mac'>,
   context: StepContext,
 ): Promise<void> {
   const { dead, name, target } = plan;

@@ -1,5 +1,6 @@
 import type { Args, Data } from '../../../shared/contract/commands.ts';
 import { VsError } from '../../../shared/errors.ts';
+import { networksOf } from '../../../shared/interfaces.ts';
 import type { Agents } from '../agent.ts';
 import type { Step, StepContext } from '../executor.ts';
 import { type Addresses, requireSilence, type Looks } from '../silence.ts';
@@ -176,8 +177,8 @@ export const answerStep = (
 /** Has a host ask its network who answers. `tag`: of a question that must not be given the answer of one before. */
 export const networkOf =
   (agents: Agents, host: string, context: StepContext, tag = '') =>
-  (question: Args<'network.check'>): Promise<Data<'network.check'>> =>
-    agents.ask(host, 'network.check', question, context, { tag });
+  (question: Args<'network.check'>, nth?: number): Promise<Data<'network.check'>> =>
+    agents.ask(host, 'network.check', question, context, { tag: `${tag}${nth ?? ''}` });
 
 /** The same for what is asked about a host that is said to be dead. */
 export const looksOf = (agents: Agents, host: string, context: StepContext, tag: string): Looks => ({
@@ -197,6 +198,8 @@ export const addressStep = (
     await requireSilence(networkOf(agents, what.host, context), what.config, what.of);
     context.say(`${address} is free on ${network}`);
   },
-  undo: async (context) =>
-    void (await agents.ask(what.host, 'network.down', { network: what.config.network }, context)),
+  async undo(context) {
+    for (const [index, network] of networksOf(what.config).entries())
+      await agents.ask(what.host, 'network.down', { network }, context, index > 0 ? { tag: network } : {});
+  },
 });

@@ -27,21 +27,18 @@ export function service({ settings, host }: Context): Service {
       'network.down': async () => ({ removed: true }),
       'network.check': ({ address }) =>
         later('probe', theWorld().random.between(5, 60), ({ node }) => {
-          return { answers: theWorld().guests.whoAnswers(node, address, BOOT_MS) ?? null };
+          return { answers: theWorld().guests.whoAnswers(node, address ?? '', BOOT_MS) ?? null };
         }),
       'network.reach': ({ address }) =>
         later('ping', theWorld().random.between(2, 900), ({ node }) => {
           const other = [...theWorld().machines.values()].find((one) => managementOf(one.name) === address);
           return { answers: other !== undefined && !theWorld().isCut(node.name, other.name) };
         }),
-      'network.attach': async ({ name, mac, address, prefix }) => ({
-        bridge: 'vsbr10',
-        veth: `vs${name}`.slice(0, 15),
-        mac,
-        address: `${address}/${prefix}`,
-        mtu: 1500,
+      'network.attach': async ({ name, interfaces }) => ({
+        interfaces: interfaces.map((one) => ({ ...one, bridge: 'vsbr10', mtu: 1500 })),
         hook: `/var/lib/vs-tools/rules/${name}/start-host`,
       }),
+      'network.readdress': async () => ({ missing: [] }),
       'network.detach': async () => ({}),
       'network.announce': async () => ({}),
       'network.link': ({ name, up }) =>
