@@ -38,28 +38,56 @@ export function hexOf(address: string): string {
 
 export const vethTable = (veth: string): string => `vs_${veth}`;
 
-/** Anti-spoofing at the host's end of a vserver's veth (the set proved in measured.md): only its own MAC and addresses. */
+/** An IPv6 address at the place of an ND message's target: nft of Debian 12 has no `icmpv6 taddr`. */
+const otherTarget = (address: string) => `@th,64,128 != ${hexOf(address)}`;
+
+/**
+ * What a vserver may send, at the host's end of its veth: untagged ARP, IPv4 and IPv6 from its own MAC and addresses, and nothing that
+ * speaks for a router, a DHCP server or another vserver. All else is dropped: tags, STP, LLDP, other protocols. The first fragment of a
+ * datagram shows whose it is; without it the others are worth nothing, so they pass by their address.
+ */
 export function vethRules({ veth, mac, addresses, addresses6 }: Port): string {
   const linkLocal = linkLocalOf(mac);
   const own6 = addresses6.map(({ address }) => address);
-  const mine = [...own6, linkLocal];
   const own4 = `{ ${addresses.map(({ address }) => address).join(', ')} }`;
-  // the target of an advertisement, by its place: nft of Debian 12 has no `icmpv6 taddr`
-  const foreign = mine.map((address) => `@th,64,128 != ${hexOf(address)}`).join(' ');
+  const foreign = [...own6, linkLocal].map(otherTarget).join(' ');
+  const isMine = `arp saddr ether ${mac} arp saddr ip ${own4}`;
   const v4 =
     addresses.length > 0
-      ? `    arp saddr ether ${mac} arp saddr ip ${own4} accept\n    ip saddr ${own4} accept\n`
+      ? `    meta protocol arp arp htype 1 arp ptype 0x0800 arp hlen 6 arp plen 4 ${isMine} accept
+    meta protocol ip ip saddr ${own4} goto ip_out\n`
       : '';
-  const v6 = own6.length > 0 ? `    ip6 saddr { ${own6.join(', ')} } accept\n` : '';
+  const v6 = own6.length > 0 ? `    meta protocol ip6 ip6 saddr { ${own6.join(', ')} } goto ip6_out\n` : '';
   return `table netdev ${vethTable(veth)}
 delete table netdev ${vethTable(veth)}
 table netdev ${vethTable(veth)} {
   chain input {
     type filter hook ingress device "${veth}" priority -500; policy drop;
     ether saddr != ${mac} drop
-${v4}    icmpv6 type { nd-router-advert, nd-redirect } drop
+    @ll,96,16 { 0x8100, 0x88a8, 0x9100 } drop
+${v4}${v6}    meta protocol ip6 ip6 saddr { ${linkLocal}, :: } goto link_out
+  }
+  chain ip_out {
+    ip frag-off & 0x1fff != 0 accept
+    icmp type { redirect, router-advertisement } drop
+    goto last_out
+  }
+  chain ip6_out {
+    frag frag-off != 0 accept
     icmpv6 type nd-neighbor-advert ${foreign} drop
-${v6}    ip6 saddr { ${linkLocal}, :: } icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert, nd-router-solicit, mld-listener-report, mld2-listener-report } accept
+    icmpv6 type { destination-unreachable, packet-too-big, time-exceeded, parameter-problem, echo-request, echo-reply, nd-router-solicit, nd-neighbor-solicit, nd-neighbor-advert, mld-listener-report, mld-listener-done, mld2-listener-report } accept
+    meta l4proto ipv6-icmp drop
+    goto last_out
+  }
+  chain link_out {
+    icmpv6 type nd-neighbor-advert ${foreign} drop
+    ip6 saddr :: icmpv6 type nd-neighbor-solicit ${foreign} drop
+    icmpv6 type { nd-router-solicit, nd-neighbor-solicit, nd-neighbor-advert, mld-listener-report, mld-listener-done, mld2-listener-report } accept
+  }
+  chain last_out {
+    udp dport { 67, 68, 546, 547 } drop
+    meta l4proto 112 drop
+    meta l4proto != 255 accept
   }
 }
 `;

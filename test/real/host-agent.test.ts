@@ -61,7 +61,7 @@ const mqtt = (): string[] =>
 function expectRules(vserver: string, address: string): void {
   const port = lab.on('host1', `nft list table netdev vs_${vethOf(vserver)}`);
   expect(port).toContain(`device "${vethOf(vserver)}"`);
-  expect(port).toContain(`ip saddr ${address} accept`);
+  expect(port).toContain(`ip saddr ${address} goto ip_out`);
   expect(port).toContain('policy drop');
 }
 function expectFirewall(vserver: string): void {

@@ -1,6 +1,10 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { linkLocalOf, vethTable } from '../../services/network/rules.ts';
+import { vethOf } from '../../shared/veth.ts';
 import { realLab } from './lab-kit.ts';
+import { type Station, frames } from './packets/frames.ts';
+import { peersOf } from './packets/peers.ts';
 
 // web1 tries to get out; web2 is its neighbour on the same bridge, web3 the one on the other host.
 const lab = realLab('bciso');
@@ -101,6 +105,23 @@ test('it cannot change its addresses, its MAC, its link or its routes', () => {
   ];
   const nested = commands.map((command) => `unshare -r ${command}`); // as root of a user namespace in it
   expect(allowed([...commands, ...nested])).toEqual([]);
+  // in a network namespace of its own, also nested, it may do all this: nothing of it leads out
+  const within = 'ip link set lo up; ip addr add 10.60.10.6/24 dev lo; nft flush ruleset';
+  for (const space of ['unshare -r -n', 'unshare -r unshare -r -n']) {
+    inside(
+      `${space} sh -c '${within}; ip link set eth0 netns 1; wget -T 2 -O - http://10.60.10.7/ && echo out'`,
+    );
+    expect(
+      inside(`${space} sh -c 'ip -o link | grep -c eth0; timeout 3 wget -q -O - http://10.60.10.7/'`).stdout,
+    ).toBe('0\n');
+  }
+  // and into that of another process it cannot take its link, nor come back with more rights
+  expect(
+    allowed([
+      'unshare -r -n sleep 5 & sleep 1; ip link set eth0 netns $!',
+      'unshare -r nsenter -t 1 -n ip addr add 10.60.10.77/24 dev eth0',
+    ]),
+  ).toEqual([]);
   expect(networkOf()).toBe(before);
 });
 
@@ -158,17 +179,120 @@ bind(S, ${address(from, 0)}) or die "bind: $!"; send(S, "${text}", 0, ${address(
   ]);
 });
 
+const peers = peersOf(lab);
+const macOf = (host: string, device: string, prefix = ''): string =>
+  /ether (\S+)/.exec(lab.on(host, `${prefix} ip -o link show ${device}`))?.[1] ?? '';
+const station = (mac: string, last: number): Station => ({
+  mac,
+  4: `10.60.10.${last}`,
+  6: `fd60:10::${last}`,
+  link: linkLocalOf(mac),
+});
+type Captured = { frames: [device: string, type: number, hex: string][] };
+
+test('of the frames that its network can carry, those of its own name pass, and no others', async () => {
+  const macIn = (vserver: string, host: string) =>
+    macOf(host, 'eth0', `nsenter -t ${peers.initOf(host, vserver)} -n`);
+  const all = frames(station(macIn('web1', 'host1'), 5), station(macIn('web2', 'host1'), 6), {
+    ...station(macOf('router', 'blue'), 1),
+  });
+  const [from, beside, across, wire] = [
+    peers.inVserver('host1', 'web1'),
+    peers.inVserver('host1', 'web2'),
+    peers.inVserver('host2', 'web3'),
+    peers.inNode('host1'),
+  ];
+  /** The names of those that came to the neighbour, to the other host, and to the uplink. */
+  async function seen(): Promise<{ neighbour: string[]; elsewhere: string[] }> {
+    await Promise.all([beside.ask({ capture: ['eth0'] }), across.ask({ capture: ['eth0'] })]);
+    await wire.ask({ capture: ['eth1', 'vsbr10'] });
+    await from.ask({ frames: all.map((frame) => frame.hex) });
+    await sleep(500);
+    const [near, far, out] = await Promise.all(
+      [beside, across, wire].map((peer) => peer.ask<Captured>({ captured: true })),
+    );
+    const among = (...captured: (Captured | undefined)[]): string[] =>
+      all
+        .filter(({ mark }) => captured.some((one) => one?.frames.some(([, , hex]) => hex.includes(mark))))
+        .map((frame) => frame.name);
+    return { neighbour: among(near), elsewhere: among(far, out) };
+  }
+  const own = all.filter((frame) => frame.expected === 'pass').map((frame) => frame.name);
+  const strict = await seen();
+  expect(strict.neighbour).toEqual(own);
+  expect(strict.elsewhere.filter((name) => !own.includes(name))).toEqual([]);
+  expect(strict.elsewhere).toContain('own IPv4 to everybody');
+  // without the rules at its wire each of them comes to the neighbour: it is they that drop it
+  const table = `netdev ${vethTable(vethOf('web1'))}`;
+  lab.on('host1', `nft delete table ${table}`);
+  const free = await seen();
+  lab.on('host1', 'nft -f /var/lib/vs-tools/rules/web1/host.nft');
+  peers.inside('host1', 'web2', `ping -c 1 ${network.web3}`); // the bridges know its MAC again
+  expect(all.map((frame) => frame.name).filter((name) => !free.neighbour.includes(name))).toEqual([]);
+  expect((await seen()).neighbour).toEqual(own);
+  await Promise.all([from, beside, across, wire].map((peer) => peer.end()));
+});
+
 test('the host answers nothing on the bridge, neither its management address nor any other', () => {
   // with every capability, in the network of web1: only the host's guard is in the way
   const from = `nsenter -t ${init()} -n`;
   const asks = (address: string) => lab.on('host1', `${from} arping -c 2 -w 2 -f -I eth0 ${address}`, null);
   expect(asks(network.web2)).toMatch(/Received 1 response/);
   expect(asks('10.98.0.11')).toMatch(/Received 0 response/);
-  expect(
-    lab.on('host1', `${from} ip route add 10.98.0.0/24 dev eth0; ${from} ping -c 1 -W 1 10.98.0.11`, null),
-  ).not.toMatch(/bytes from/);
-  lab.on('host1', `${from} ip route del 10.98.0.0/24 dev eth0`);
-  expect(lab.on('host1', 'ip -o addr show dev vsbr10')).toBe('');
+  const inside1 = (script: string) => peers.inside('host1', 'web1', script);
+  const management = ['10.98.0.11', '10.98.0.12', '10.98.0.1'];
+  const pings = (): string =>
+    inside1(`${management.map((address) => `ping -c 1 -W 1 ${address} &`).join(' ')} wait`);
+  expect(pings()).not.toMatch(/bytes from 10\.98/); // by its own gateway: the router knows no way there
+  // directly, to the MAC of the bridge, of the uplink and of the host's end of its wire, without asking for it
+  inside1('ip route add 10.98.0.0/24 dev eth0');
+  const echoes = () => lab.on('host1', `awk '/^IcmpMsg/ { print }' /proc/net/snmp`);
+  const before = echoes();
+  for (const device of ['vsbr10', 'eth1', vethOf('web1')]) {
+    const mac = macOf('host1', device);
+    inside1(management.map((address) => `ip neigh replace ${address} lladdr ${mac} dev eth0`).join('\n'));
+    expect(pings(), device).not.toMatch(/bytes from/);
+    // ssh of the host, the broker of the master
+    const connect = ['10.98.0.11/22', '10.98.0.1/8883'].map(
+      (at) => `(timeout 1 bash -c "exec 3<>/dev/tcp/${at}"; echo "exit $?") &`,
+    );
+    expect(inside1(`${connect.join(' ')} wait`), device).toBe('exit 124\nexit 124\n');
+  }
+  expect(echoes()).toBe(before);
+  inside1('ip route del 10.98.0.0/24 dev eth0; ip neigh flush dev eth0');
+  expect(lab.on('host1', 'ip -o addr show dev vsbr10; ip -o addr show dev eth1')).toBe('');
+});
+
+test('nothing of the host leaves by the bridge of its vservers, even when its routes lead there', async () => {
+  const [wire, guest] = [peers.inNode('host1'), peers.inVserver('host1', 'web2')];
+  await wire.ask({ capture: ['vsbr10', 'eth1'] });
+  await guest.ask({ capture: ['eth0'] });
+  lab.on(
+    'host1',
+    'ip route add 10.60.10.0/24 dev vsbr10; ip route add 10.60.20.0/24 via 10.60.10.1 dev vsbr10 onlink',
+  );
+  const [four, six] = [
+    ['10.60.10.6', '10.60.10.7', '10.60.10.1', '10.60.20.1'],
+    ['fd60:10::6', 'fe80::1%vsbr10', 'ff02::1%vsbr10'],
+  ];
+  const pings = [
+    ...four.map((one) => `ping -c 1 -W 1 ${one}`),
+    ...six.map((one) => `ping -6 -c 1 -W 1 ${one}`),
+  ];
+  expect(lab.on('host1', `${pings.join(' & ')} & wait`)).not.toMatch(/bytes from/);
+  lab.on('host1', 'arping -c 1 -w 1 -I vsbr10 10.60.10.6', null);
+  const page = inside(`timeout 3 wget -q -O - http://${network.web3}/`, 'web2').stdout;
+  expect(page).toBe('web3\n'); // the capture sees what passes
+  const [out, at] = [
+    await wire.ask<Captured>({ captured: true }),
+    await guest.ask<Captured>({ captured: true }),
+  ];
+  lab.on('host1', 'ip route del 10.60.10.0/24; ip route del 10.60.20.0/24', null);
+  const macs = ['vsbr10', 'eth1', 'eth0'].map((device) => macOf('host1', device).replaceAll(':', ''));
+  const ofHost = [...out.frames, ...at.frames].filter(([, , hex]) => macs.includes(hex.slice(12, 24)));
+  expect(out.frames.length + at.frames.length).toBeGreaterThan(5);
+  expect(ofHost).toEqual([]);
+  await Promise.all([wire.end(), guest.end()]);
 });
 
 test('it cannot reach the kernel: sysrq, sysctl, devices, the clock, its own limits', () => {
