@@ -37,32 +37,42 @@ export async function until(lab: VmLab, name: string, script: string, within: nu
 }
 export const anyCode = [...Array(256).keys()];
 
-/** A pool as docs/install.md makes it: the master's authority, a token for each host, and the agents come. */
+/** Has a VM its settings? Those of a run that was kept have them. */
+const isDone = async (lab: VmLab, name: string): Promise<boolean> =>
+  (await lab.on(name, 'test -e /etc/vs-tools/vs-tools.conf', { ok: anyCode })).code === 0;
+
+/** The master's authority, a token for each host, and the agents come: as docs/install.md makes a pool. */
+async function form(lab: VmLab): Promise<void> {
+  if (!(await isDone(lab, 'master')))
+    await lab.on('master', 'vs master init --name 10.97.0.1 --yes', { timeoutMs: 600_000 });
+  await lab.on('master', 'systemctl start vs-broker vs-master');
+  say('the master has its authority; broker and master start');
+  await until(lab, 'master', 'vs scan', 600_000);
+  say('the master answers');
+  const hosts = lab.machines.filter((one) => one.role === 'host').map((one) => one.name);
+  for (const host of hosts) {
+    if (await isDone(lab, host)) continue;
+    const line = (await lab.on('master', `vs host token ${host}`)).stdout;
+    const [, command = ''] = /(vs join \S+ --token \S+)/.exec(line) ?? [];
+    expect(command, line).not.toBe('');
+    await lab.on(host, command, { timeoutMs: 600_000 });
+    await lab.on(host, 'systemctl start vs-agent');
+    say(`${host} has joined`);
+  }
+  await until(lab, 'master', `[ "$(vs host list | grep -c ' online ')" = ${hosts.length} ]`, 600_000);
+  say(`${hosts.length} hosts are online`);
+}
+
+/** The pool in VMs, or in those of VS_VM_ATTACH. */
 export async function pool(): Promise<VmLab> {
   const kept = process.env['VS_VM_ATTACH'];
-  if (kept) return attach(kept);
-  const lab = await up({ suite: (process.env['VS_VM_SUITE'] ?? 'trixie') as Suite, say });
+  const suite = (process.env['VS_VM_SUITE'] ?? 'trixie') as Suite;
+  const lab = kept ? await attach(kept) : await up({ suite, say });
   try {
-    await lab.on('master', 'vs master init --name 10.97.0.1 --yes', { timeoutMs: 600_000 });
-    await lab.on('master', 'systemctl start vs-broker vs-master');
-    say('the master has its authority; broker and master start');
-    await until(lab, 'master', 'vs scan', 600_000);
-    say('the master answers');
-    const hosts = lab.machines.filter((one) => one.role === 'host').map((one) => one.name);
-    for (const host of hosts) {
-      const line = (await lab.on('master', `vs host token ${host}`)).stdout;
-      const [, command = ''] = /(vs join \S+ --token \S+)/.exec(line) ?? [];
-      expect(command, line).not.toBe('');
-      await lab.on(host, command, { timeoutMs: 600_000 });
-      await lab.on(host, 'systemctl start vs-agent');
-      say(`${host} has joined`);
-    }
-    const online = `[ "$(vs host list | grep -c ' online ')" = ${hosts.length} ]`;
-    await until(lab, 'master', online, 600_000);
-    say(`${hosts.length} hosts are online`);
+    await form(lab);
     return lab;
   } catch (error) {
-    if (process.env['VS_VM_KEEP'] !== '1') await lab.down();
+    if (!kept && process.env['VS_VM_KEEP'] !== '1') await lab.down();
     throw error;
   }
 }
