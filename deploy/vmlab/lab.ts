@@ -180,7 +180,14 @@ async function bring(
       say(`${way.name} answers`);
     }),
   );
+  await writeFile(join(directory, 'ways.json'), JSON.stringify([...ways.values()]));
   return labOf(directory, all, ways);
+}
+
+/** The lab of a run that was kept: its VMs are up. */
+export async function attach(directory: string): Promise<VmLab> {
+  const all = JSON.parse(await readFile(join(directory, 'ways.json'), 'utf8')) as Way[];
+  return labOf(directory, machines(all.length - 1), new Map(all.map((way) => [way.name, way])));
 }
 
 function labOf(directory: string, all: Machine[], ways: Map<string, Way>): VmLab {

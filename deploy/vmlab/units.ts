@@ -122,7 +122,7 @@ export function filesOf(machine: Machine, all: Machine[], keys: Keys): Record<st
   return {
     'etc/hostname': `${machine.name}\n`,
     'etc/hosts': `127.0.0.1 localhost\n::1 localhost\n${names}`,
-    'etc/fstab': `/dev/vdc ${projectAt} ext4 ro 0 0\n${isHost ? '/dev/vdd /var/lib/vservers ext4 prjquota 0 0\n' : ''}`,
+    'etc/fstab': `/dev/vdc ${projectAt} ext4 ro,x-systemd.device-timeout=15min 0 0\n${isHost ? '/dev/vdd /var/lib/vservers ext4 prjquota,x-systemd.device-timeout=15min 0 0\n' : ''}`,
     'etc/subuid': 'root:100000:65536\n',
     'etc/subgid': 'root:100000:65536\n',
     'root/.ssh/authorized_keys': keys.authorized,
