@@ -66,7 +66,6 @@ function networkLines({ interfaces, gateway, gateway6 }: Attachment): string[] {
       `${key}.type = veth`,
       `${key}.flags = up`,
       `${key}.name = ${port.device}`,
-      `${key}.link = ${port.bridge}`,
       `${key}.veth.pair = ${port.veth}`,
       `${key}.hwaddr = ${port.mac}`,
       `${key}.mtu = ${port.mtu}`,

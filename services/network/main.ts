@@ -132,7 +132,8 @@ export function service(context: Context): Service {
         await writeFileIfChanged(`${rules}/routes6.ip`, batch6(places));
         await writeShape(rules, args.interfaces, { in: args.in_rate, out: args.out_rate });
         await writePorts(rules, args.interfaces);
-        await writeFileIfChanged(`${rules}/start-host`, startHook(rules, args.interfaces), 0o700);
+        const plugged = places.map(({ port, network }) => ({ ...port, bridge: bridgeOf(network) }));
+        await writeFileIfChanged(`${rules}/start-host`, startHook(rules, plugged), 0o700);
         const first = places[0]?.network;
         return {
           interfaces: places.map(({ port, network }) => ({

@@ -104,7 +104,7 @@ test('a vserver speaks with its own addresses only; the hook fails closed', () =
       addresses6: [{ address: 'fd60:10::5', prefix: 64 }],
     };
     const hook = join(rules, 'start-host');
-    writeFileSync(hook, startHook(rules, [port]), { mode: 0o700 });
+    writeFileSync(hook, startHook(rules, [{ ...port, bridge: 'vsbr10' }]), { mode: 0o700 });
     writeFileSync(join(rules, 'host.nft'), vethRules(port));
     const start = () => inside(host, 'env', `LXC_PID=${pid}`, hook);
     expect(start().status).not.toBe(0); // no guest.nft
