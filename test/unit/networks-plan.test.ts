@@ -329,7 +329,7 @@ test('a check asks every host that is there, and the others ping the first', asy
 
 test('a network that only a further address is in, is used as well', () => {
   const state = {
-    ...{ name: 'web1', host: 'host1', state: 'running', network: 'blue', address: '10.60.10.5' },
+    ...web1,
     more: [
       { network: 'green', address: '10.60.20.5' },
       { network: 'blue', address6: 'fd60:10::6' },
