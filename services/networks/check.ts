@@ -87,11 +87,10 @@ export async function checkNetwork(
   hosts: { host: string; state: 'online' | 'offline' }[],
 ): Promise<{ host: string; findings: Finding[] }[]> {
   const results = await Promise.all(
-    hosts.map(({ host, state }): Promise<Looked> | Looked =>
-      state === 'online'
-        ? lookAt(bus, host, network)
-        : { host, findings: [make('warn', 'host', 'offline, and could not be asked')] },
-    ),
+    hosts.map(async ({ host, state }): Promise<Looked> => {
+      if (state === 'online') return lookAt(bus, host, network);
+      return { host, findings: [make('warn', 'host', 'offline, and could not be asked')] };
+    }),
   );
   const linked = results.flatMap((one) => (one.mtu === undefined ? [] : [{ ...one, mtu: one.mtu }]));
   if (new Set(linked.map(({ mtu }) => mtu)).size > 1)

@@ -328,7 +328,11 @@ test('a check asks every host that is there, and the others ping the first', asy
 
 test('a network that only a further address is in, is used as well', () => {
   const state = {
-    ...{ vserver: 'web1', host: 'host1', state: 'running' as const, network: 'blue', address: '10.60.10.5' },
+    vserver: 'web1',
+    host: 'host1',
+    state: 'running' as const,
+    network: 'blue',
+    address: '10.60.10.5',
     enabled: true,
     epoch: 1,
     more: [
