@@ -64,7 +64,10 @@ async function startWires(directory: string, all: Machine[]): Promise<void> {
   );
   const program = new URL('wire.ts', import.meta.url).pathname;
   await launch(directory, 'wire', [process.execPath, program, directory, ...ports]);
-  await sleep(500);
+  for (let tries = 0; !(await readFile(join(directory, 'wire.log'), 'utf8')).includes('ready'); tries++) {
+    if (tries > 600) throw new VsError('failed', 'the wires of the VMs did not start within 60 s');
+    await sleep(100);
+  }
 }
 
 async function makeDisks(directory: string, boot: string, machine: Machine): Promise<void> {

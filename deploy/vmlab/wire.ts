@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { type WriteStream, createWriteStream } from 'node:fs';
 import { type Socket, createServer } from 'node:net';
 import { parseFrame, pcapFrame, pcapHead } from './frames.ts';
@@ -5,7 +6,7 @@ import { parseFrame, pcapFrame, pcapHead } from './frames.ts';
 /**
  * The wires between the VMs: a learning switch that knows of no VLAN but what it is told by tags, as one that one buys, with a tap
  * at every port. QEMU's `-netdev stream` connects to a socket a port, and puts the length (4 bytes) before each frame.
- * Usage: wire.ts DIRECTORY WIRE:PORT...; the socket of a port is DIRECTORY/WIRE-PORT.sock, what comes in there is kept in WIRE-PORT.pcap.
+ * Usage: wire.ts DIRECTORY WIRE:PORT[:tap]...; it says `ready` when all listen. The socket of a port is DIRECTORY/WIRE-PORT.sock, what comes in at one with a tap is kept in WIRE-PORT.pcap.
  */
 interface Port {
   name: string;
@@ -69,5 +70,8 @@ for (const one of wanted) {
   tap?.write(pcapHead());
   const port: Port = { name: portName, socket: undefined, tap };
   wire.ports.push(port);
-  createServer((socket) => serve(wire, port, socket)).listen(`${directory}/${name}-${portName}.sock`);
+  const server = createServer((socket) => serve(wire, port, socket));
+  server.listen(`${directory}/${name}-${portName}.sock`);
+  await once(server, 'listening');
 }
+console.log('ready');

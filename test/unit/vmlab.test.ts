@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { type Socket, connect } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -65,7 +65,7 @@ test('a frame is read with its tag and addresses, from a tap as well', () => {
 test('the wire floods what it does not know, learns by VLAN, never sends back, and keeps what came in', async () => {
   const program = new URL('../../deploy/vmlab/wire.ts', import.meta.url).pathname;
   const argv = [process.execPath, program, place, 'trunk:a:tap', 'trunk:b', 'trunk:c'];
-  const wire = start(argv, { stdio: ['ignore', 'inherit', 'inherit'] });
+  const wire = start(argv, { stdio: ['ignore', 'pipe', 'inherit'] });
   const heard: Record<string, Buffer[]> = {};
   const sockets: Record<string, Socket> = {};
   const send = (port: string, ...frames: Buffer[]) => {
@@ -83,8 +83,8 @@ test('the wire floods what it does not know, learns by VLAN, never sends back, a
   const counts = () =>
     ['a', 'b', 'c'].map((port) => heard[port]?.reduce((sum, chunk) => sum + chunk.length, 0));
   try {
+    if (wire.stdout) await once(wire.stdout, 'data'); // ready
     for (const port of ['a', 'b', 'c']) {
-      await vi.waitFor(() => expect(existsSync(join(place, `trunk-${port}.sock`))).toBe(true), 10_000);
       const socket = connect(join(place, `trunk-${port}.sock`));
       sockets[port] = socket;
       heard[port] = [];
