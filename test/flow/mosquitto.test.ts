@@ -177,7 +177,7 @@ describe.skipIf(!installed)('mosquitto_pub and mosquitto_sub', () => {
     pub('operator', command, JSON.stringify({ id: 'mine', replyTo: `vs/1/hosts/host1/replies/${id}` }));
     await until(() => heard().length > 0, 'the reply');
     expect(heard()).toEqual([
-      `vs/1/hosts/host1/replies/${id} {"id":"mine","ok":true,"data":{"networks":[]}}`,
+      `vs/1/hosts/host1/replies/${id} {"id":"mine","ok":true,"data":{"networks":[],"taken":{"source":"file","held":[]}}}`,
     ]);
     await sleep(200);
     expect(others().filter((line) => line.startsWith('vs/1/hosts/host1/replies/'))).toEqual([]);
