@@ -59,7 +59,8 @@ async function change(
 export function register(program: Command): void {
   const command = program
     .command('address')
-    .description('the addresses of a vserver: more than one, and in more than one network');
+    .description('the addresses of a vserver: more than one, and in more than one network')
+    .addHelpText('after', '\nExamples:\n  vs address list web1\n  vs address add web1 10.60.20.5');
   const verb = (text: string, does: string, example: string) =>
     command
       .command(text)

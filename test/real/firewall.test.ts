@@ -36,9 +36,10 @@ async function eventually(what: string, look: () => boolean, seconds = 30): Prom
     if (Date.now() > end) throw new Error(`not within ${seconds} s: ${what}`);
 }
 const serve81 = () => lab.vs(['exec', 'web1', '--', 'httpd', '-p', '81', '-h', '/var/www']);
-const killAgent = async (): Promise<void> => {
+const killAgent = async (meanwhile: () => void = () => undefined): Promise<void> => {
   const before = lab.pidOf(host, 'agent');
   process.kill(before, 'SIGKILL');
+  meanwhile();
   await eventually('a new agent that answers', () => {
     if (lab.vs(['call', host, 'host-agent.list'], null).code !== 0) return false;
     return lab.pidOf(host, 'agent') !== before;
@@ -157,9 +158,7 @@ test('20 reloads lose no packet of what is allowed, and let none pass of what is
 
 test('the agent is killed: the rules stay, and a change by hand is in force after it is back', async () => {
   const before = rules();
-  process.kill(lab.pidOf(host, 'agent'), 'SIGKILL');
-  expect(rules()).toBe(before);
-  await killAgent();
+  await killAgent(() => expect(rules()).toBe(before));
   expect(rules()).toBe(before);
   expect([page(80), page(81)]).toEqual([true, false]);
   lab.on(host, `echo 'allow from 0/0 tcp/81' >> ${conf}`); // as if it had died between the file and the rules
