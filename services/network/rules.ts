@@ -76,7 +76,7 @@ ${v4}${v6}    meta protocol ip6 ip6 saddr { ${linkLocal}, :: } goto link_out
     frag frag-off != 0 accept
     icmpv6 type nd-neighbor-advert ${foreign} drop
     icmpv6 type { destination-unreachable, packet-too-big, time-exceeded, parameter-problem, echo-request, echo-reply, nd-router-solicit, nd-neighbor-solicit, nd-neighbor-advert, mld-listener-report, mld-listener-done, mld2-listener-report } accept
-    meta l4proto ipv6-icmp drop
+    meta l4proto 58 drop
     goto last_out
   }
   chain link_out {

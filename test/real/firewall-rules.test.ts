@@ -6,11 +6,15 @@ import { compile } from '../../services/firewall/compile.ts';
 import { type Packet, evaluate } from '../../services/firewall/evaluate.ts';
 import { parseFirewall } from '../../services/firewall/parse.ts';
 import { namesOf } from '../../services/firewall/rule.ts';
+import { vethRules } from '../../services/network/rules.ts';
 import { everySample } from '../unit/firewall-kit.ts';
 
+/** What a host without the package netbase lacks: rules must not need its names. Then nft, where a port of a vserver is. */
+const bare = `for file in /etc/protocols /etc/services; do ! [ -e $file ] || mount --bind /dev/null $file; done
+ip link add vsv0a1b2c3d type veth peer name inside; exec nft "$@"`;
 /** The rules, by a real nft in a network namespace of its own. */
 function nft(rules: string, ...flags: string[]): string {
-  const result = spawnSync('unshare', ['-n', 'nft', ...flags, '-f', '-'], {
+  const result = spawnSync('unshare', ['-n', '-m', 'sh', '-c', bare, 'sh', ...flags, '-f', '-'], {
     input: rules,
     encoding: 'utf8',
     timeout: 60_000,
@@ -26,6 +30,15 @@ describe('nft takes what is compiled', () => {
     );
     expect(nft(compile(firewall), '-c')).toBe('0');
     expect(nft(compile(firewall, some, 'web1: '))).toBe('0');
+  });
+
+  test('what guards the port of a vserver', () => {
+    const port = { device: 'eth0', veth: 'vsv0a1b2c3d', network: 'blue', mac: '02:00:0a:3c:0a:05' };
+    const addresses = ['10.60.10.5', '10.60.10.15'].map((address) => ({ address, prefix: 24 }));
+    const addresses6 = [{ address: 'fd60:10::5', prefix: 64 }];
+    expect(nft(vethRules({ ...port, addresses, addresses6 }))).toBe('0');
+    expect(nft(vethRules({ ...port, addresses, addresses6: [] }))).toBe('0');
+    expect(nft(vethRules({ ...port, addresses: [], addresses6 }))).toBe('0');
   });
 
   test('a fault would be seen', () => expect(nft('table inet vs { nonsense }', '-c')).not.toBe('0'));
