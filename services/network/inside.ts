@@ -1,7 +1,8 @@
-import { z } from 'zod';
 import type { Args } from '../../shared/contract/commands.ts';
 import type { Network } from '../../shared/contract/network.ts';
+import { VsError } from '../../shared/errors.ts';
 import { run } from '../../shared/run.ts';
+import { addressesIn } from './ip.ts';
 
 export type Port = Args<'network.attach'>['interfaces'][number];
 /** An interface of a vserver, and the network that it is in. */
@@ -60,25 +61,10 @@ export const batch6 = (places: Place[]): string =>
     .six.map((line) => `${line}\n`)
     .join('');
 
-const shown = z.array(
-  z.looseObject({
-    ifname: z.string(),
-    addr_info: z.array(z.looseObject({ local: z.string(), prefixlen: z.int(), scope: z.string() })),
-  }),
-);
 /** The addresses of each interface inside, but those of the link. */
 async function addressesInside(pid: number): Promise<Map<string, string[]>> {
   const { stdout } = await run(['nsenter', '-t', String(pid), '-n', 'ip', '-j', 'address', 'show']);
-  return new Map(
-    shown
-      .parse(JSON.parse(stdout))
-      .map(({ ifname, addr_info }) => [
-        ifname,
-        addr_info
-          .filter((one) => one.scope === 'global')
-          .map((one) => text({ address: one.local, prefix: one.prefixlen })),
-      ]),
-  );
+  return addressesIn(stdout);
 }
 
 /** Gives a vserver that runs exactly these addresses, on the interfaces that it has; answers the devices that it has not. */
@@ -119,6 +105,9 @@ export async function readdress(pid: number, places: Place[]): Promise<string[]>
   for (const { port } of there)
     for (const one of wanted.get(port.device) ?? [])
       if (!after.get(port.device)?.includes(one))
-        throw new Error(`${one} could not be set on ${port.device}`);
+        throw new VsError(
+          'failed',
+          `${one} could not be set on ${port.device} inside; it is kept, and comes with the next start`,
+        );
   return places.filter(({ port }) => !now.has(port.device)).map(({ port }) => port.device);
 }

@@ -24,15 +24,29 @@ export async function links(): Promise<Map<string, Link>> {
 }
 
 const addressed = z.array(
-  z.looseObject({ addr_info: z.array(z.looseObject({ local: z.string().optional(), scope: z.string() })) }),
+  z.looseObject({
+    ifname: z.string(),
+    addr_info: z.array(
+      z.looseObject({ local: z.string().optional(), prefixlen: z.int(), scope: z.string() }),
+    ),
+  }),
 );
+/** The addresses with their prefix of each device in what `ip -j address show` prints, but link-local ones. */
+export const addressesIn = (stdout: string): Map<string, string[]> =>
+  new Map(
+    addressed
+      .parse(JSON.parse(stdout))
+      .map(({ ifname, addr_info }) => [
+        ifname,
+        addr_info.flatMap(({ local, prefixlen, scope }) =>
+          scope === 'global' && local ? [`${local}/${prefixlen}`] : [],
+        ),
+      ]),
+  );
 /** The addresses that this host itself has on a device, but link-local ones. */
 export async function addressesOn(device: string): Promise<string[]> {
   const { stdout } = await run(['ip', '-j', 'address', 'show', 'dev', device]);
-  return addressed
-    .parse(JSON.parse(stdout))
-    .flatMap((one) => one.addr_info)
-    .flatMap(({ local, scope }) => (scope === 'global' && local ? [local] : []));
+  return [...addressesIn(stdout).values()].flat().map((one) => one.split('/')[0] ?? one);
 }
 
 /** Runs one `ip` command. */

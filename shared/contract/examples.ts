@@ -11,7 +11,6 @@ const secret = '3q2-7wABAgMEBQYHCAkKCw';
 const sha256 = 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855';
 const pem = `-----BEGIN CERTIFICATE-----\n${'MIIB'.repeat(16)}\n${'AAAA'.repeat(4)}\n-----END CERTIFICATE-----\n`;
 
-/** The arguments of each command once, as docs/topics.md shows them; a command without an example fails the types. */
 const interfaces = [
   {
     device: 'eth0',
@@ -22,6 +21,7 @@ const interfaces = [
     addresses6: [],
   },
 ];
+/** The arguments of each command once, as docs/topics.md shows them; a command without an example fails the types. */
 export const examples: { [K in CommandName]: z.input<(typeof commands)[K]['args']> } = {
   'host-agent.list': {},
   'host-agent.tell': {},
