@@ -6,7 +6,7 @@ import { finding } from '../shared/contract/doctor.ts';
 import { firewallPacket } from '../shared/contract/firewall.ts';
 import { newestFigures } from '../shared/contract/history.ts';
 import { pastEvent } from '../shared/contract/host.ts';
-import { hostName, ipv4, mac, name } from '../shared/contract/names.ts';
+import { hostName, ipv4, mac, name, ts } from '../shared/contract/names.ts';
 import { poolNetwork } from '../shared/contract/networks.ts';
 import { scanRow } from '../shared/contract/orchestrator.ts';
 import { sagaState } from '../shared/contract/saga.ts';
@@ -36,6 +36,20 @@ const life: Output = {
 /** By verb. */
 export const outputs: Record<string, Output> = {
   version: { schema: z.object({ version: z.string(), node: z.string() }) },
+  'master backup': {
+    schema: z.object({ file: z.string(), files: z.int(), bytes: z.int(), removed: z.array(z.string()) }),
+  },
+  'master restore': {
+    schema: z.object({
+      taken: ts,
+      host: z.string(),
+      files: z.int(),
+      aside: z.string().optional(),
+      unfinished: z.array(z.string()),
+      done: z.array(z.string()),
+    }),
+    note: 'aside: where what the machine had before is; unfinished: sagas that are not resumed',
+  },
   scan: { schema: z.array(scanRow), note: 'with --watch one such list a line' },
   show: { schema: data('host-agent.show') },
   stats: {

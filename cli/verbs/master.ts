@@ -1,12 +1,14 @@
 import type { Command } from 'commander';
+import { VsError } from '../../shared/errors.ts';
 import { confirm, needRoot } from '../ask.ts';
+import { moment, size } from '../table.ts';
 
-/** `vs master init`: makes this machine the master of a pool. */
+/** `vs master init|backup|restore`: makes this machine the master of a pool, keeps what it knows, brings it back. */
 export function register(program: Command): void {
   const master = program
     .command('master')
     .description('the master of a pool (on it, as root)')
-    .addHelpText('after', '\nExamples:\n  vs master init');
+    .addHelpText('after', '\nExamples:\n  vs master init\n  vs master backup /mnt/usb --keep 30');
   master
     .command('init')
     .description('make this machine the master: authority, certificate, users, vs-tools.conf; again is fine')
@@ -34,4 +36,90 @@ export function register(program: Command): void {
   vs host token host1                                        # prints the line to run on the host host1
   vs user add anna --role operator                           # a person`);
     });
+  registerBackup(master);
+  registerRestore(master);
+}
+
+function keepOf(text: string): number {
+  if (/^[1-9]\d{0,4}$/.test(text)) return Number(text);
+  throw new VsError('usage', `--keep is a whole number from 1 to 99999, not "${text.slice(0, 40)}"`);
+}
+
+/** `vs master backup`: also from cron or a timer, while the services run. */
+function registerBackup(master: Command): void {
+  master
+    .command('backup')
+    .description(
+      'an archive of what the master knows: authority, users, settings, journals. It holds the keys of the pool: keep it as safe as the master',
+    )
+    .argument('<directory>', 'where it is put, as vs-master-TIME.tar.gz')
+    .option('--keep <n>', 'remove older archives there, but for the newest N')
+    .option('--with-history', 'with the kept figures (vs stats), which may be large')
+    .option('--json', 'for programs')
+    .addHelpText('after', '\nExamples:\n  vs master backup /mnt/usb\n  vs master backup /mnt/usb --keep 30')
+    .action(async (directory: string, options: { keep?: string; withHistory?: boolean; json?: boolean }) => {
+      needRoot('vs master backup');
+      const keep = options.keep === undefined ? undefined : keepOf(options.keep);
+      const { resolve } = await import('node:path');
+      const { loadSettings } = await import('../../config/settings.ts');
+      const { takeArchive } = await import('../../services/master-archive/take.ts');
+      const { version } = await import('../../shared/service.ts');
+      const taken = await takeArchive(loadSettings(), resolve(directory), {
+        version: version(),
+        ...(keep === undefined ? {} : { keep }),
+        ...(options.withHistory ? { withHistory: true } : {}),
+      });
+      if (options.json) return console.log(JSON.stringify(taken, null, 2));
+      console.log(`${taken.file}: ${taken.files} files, ${size(taken.bytes)}`);
+      if (taken.removed.length > 0) console.log(`removed ${taken.removed.join(', ')}`);
+      console.log('It holds the keys of the pool. Bring it back with: vs master restore FILE');
+    });
+}
+
+/** `vs master restore`: on a new machine, or in the place of what this one has. */
+function registerRestore(master: Command): void {
+  master
+    .command('restore')
+    .description('this machine becomes the master that an archive was taken of')
+    .argument('<file>', 'an archive of vs master backup')
+    .option('--replace', 'this machine is a master already: what it has is put aside')
+    .option('--name <name...>', 'a name or address by which hosts and people reach it now')
+    .option('--yes', 'do not ask')
+    .option('--json', 'for programs')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  vs master restore /mnt/usb/vs-master-20261127T030000Z.tar.gz\n  vs master restore vs-master-20261127T030000Z.tar.gz --replace --yes',
+    )
+    .action(
+      async (
+        file: string,
+        options: { replace?: boolean; name?: string[]; yes?: boolean; json?: boolean },
+      ) => {
+        needRoot('vs master restore');
+        const { resolve } = await import('node:path');
+        const { loadSettings } = await import('../../config/settings.ts');
+        const { initMaster } = await import('../../services/authority/init.ts');
+        const { restoreArchive } = await import('../../services/master-archive/restore.ts');
+        const settings = loadSettings();
+        if (!options.yes)
+          await confirm(
+            `Make this machine the master of the pool in ${file} (${settings.STATE_DIR}, ${settings.CONFIG_DIR})? The old master must not run any more.`,
+            'vs master restore',
+          );
+        const restored = await restoreArchive(settings, resolve(file), { replace: options.replace ?? false });
+        const done = await initMaster(loadSettings(), options.name ?? []);
+        if (options.json) return console.log(JSON.stringify({ ...restored, done }, null, 2));
+        console.log(
+          `This machine is the master as ${restored.host} was at ${moment(restored.taken)}: ${restored.files} files`,
+        );
+        for (const line of done) console.log(line);
+        if (restored.aside) console.log(`What it had before is in ${restored.aside}`);
+        if (restored.unfinished.length > 0)
+          console.log(
+            `These ran at that moment, and are not resumed: ${restored.unfinished.join(', ')}. Their journals are in ${settings.STATE_DIR}/sagas/not-resumed; once the hosts are online look at vs scan, and let vs doctor --fix clear away what they left.`,
+          );
+        console.log(`Next: start the services of the master (vs service broker; vs service orchestrator ...), then vs host list.
+Hosts come by themselves when they reach it by the name or address that they know.`);
+      },
+    );
 }
