@@ -153,7 +153,7 @@ export function service(context: Context): Service {
         const now = await links();
         for (const { port } of places)
           if (now.has(port.veth)) await run(['nft', '-f', '-'], { input: vethRules(port) });
-        return { missing: await readdress(pid, places) };
+        return readdress(pid, places);
       },
       'network.detach': async (args) => {
         arriving.drop(args.name);

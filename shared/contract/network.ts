@@ -136,9 +136,9 @@ export const networkCommands = {
     attachment,
   ),
   'network.readdress': hostCommand(
-    'after attach: a vserver that runs (pid: its init) gets the addresses and the rules of its port at once, as far as it has the interfaces; missing: those that come with its next start',
+    'after attach: a vserver that runs (pid: its init) gets the addresses and the rules of its port at once, as far as it has the interfaces; missing: those that come with its next start; changed: it had others before',
     z.strictObject({ name, pid: z.int().min(2), interfaces }),
-    z.object({ missing: z.array(z.string()) }),
+    z.object({ missing: z.array(z.string()), changed: z.boolean() }),
   ),
   'network.detach': hostCommand('rule files gone', z.strictObject({ name })),
   'network.link': hostCommand(
