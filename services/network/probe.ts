@@ -15,9 +15,6 @@ export async function clearProbes(): Promise<void> {
     if (entry.startsWith(PREFIX) && !own.has(entry)) await ip('netns', 'del', entry);
 }
 
-/** Is the device the port of a check? */
-export const isProbe = (device: string): boolean => /^vsp[a-z0-9]{1,6}$/.test(device);
-
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** Does an IPv6 address answer? The kernel's own duplicate address detection (RFC 4862) on a device of a namespace. */
