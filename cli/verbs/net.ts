@@ -40,9 +40,12 @@ function lookVerbs(net: Command): void {
     .description(
       'who answers at an address (exit 1: somebody does), or whether a network is in order on every host and between them',
     )
-    .argument('<what>', 'an IPv4 address, or the name of a network')
+    .argument('<what>', 'an address, or the name of a network')
     .option('--json', 'for programs')
-    .addHelpText('after', '\nExamples:\n  vs net check 10.60.10.5\n  vs net check blue')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  vs net check 10.60.10.5\n  vs net check fd60:10::5\n  vs net check blue',
+    )
     .action(async (what: string, options: Json) => {
       const { checkSubject } = await import('../net/check.ts');
       await checkSubject(what, options.json === true);
@@ -72,8 +75,8 @@ function changeVerbs(net: Command): void {
     .command('add')
     .description('write a network into networks.conf of the master, and give it to the hosts')
     .argument('<vlan>', '1 to 4094')
-    .argument('<subnet>', 'such as 10.60.30.0/24')
-    .argument('[gateway]', 'such as 10.60.30.1')
+    .argument('<subnet>', 'such as 10.60.30.0/24; of IPv6 alone: such as fd60:30::/64')
+    .argument('[gateway]', 'such as 10.60.30.1, or fd60:30::1')
     .option('--name <name>', 'else vlan and its number')
     .option('--net6 <prefix>', 'such as fd60:30::/64')
     .option('--gw6 <address>', 'such as fd60:30::1')
@@ -89,7 +92,7 @@ function changeVerbs(net: Command): void {
     .option('--json', 'for programs')
     .addHelpText(
       'after',
-      '\nExamples:\n  vs net add 30 10.60.30.0/24 10.60.30.1 --name red --uplink eth1\n  vs net add 30 10.60.30.0/24 10.60.30.1 --name red --net6 fd60:30::/64 --gw6 fd60:30::1 --mtu 1496',
+      '\nExamples:\n  vs net add 30 10.60.30.0/24 10.60.30.1 --name red --uplink eth1\n  vs net add 30 10.60.30.0/24 10.60.30.1 --name red --net6 fd60:30::/64 --gw6 fd60:30::1 --mtu 1496\n  vs net add 31 fd60:31::/64 fd60:31::1 --name six --uplink eth1',
     )
     .action((vlan: string, subnet: string, gateway: string | undefined, options: AddOptions) =>
       add(vlan, subnet, gateway, options),

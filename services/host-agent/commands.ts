@@ -1,3 +1,5 @@
+import { questionsOf } from '../../shared/interfaces.ts';
+import { firstOf } from '../../shared/addresses.ts';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Args } from '../../shared/contract/commands.ts';
 import type { LimitReport } from '../../shared/contract/limits.ts';
@@ -250,7 +252,14 @@ export function createCommands(parts: Parts) {
         return true;
       }),
     async answering({ name, timeout, settle }: Args<'host-agent.answering'>): Promise<{ ms: number }> {
-      const { network, address, mac } = await loadVserver(paths, host, name);
+      const config = await loadVserver(paths, host, name);
+      const { mac } = config;
+      const address = firstOf(config);
+      const [question] = questionsOf({
+        ...config,
+        more: [],
+        ...(config.address ? { address6: undefined } : {}),
+      });
       if (settle) {
         const { since = 0 } = await states.of(name);
         await pause(Math.min(settle, Math.max(0, since + settle - Date.now())));
@@ -259,7 +268,8 @@ export function createCommands(parts: Parts) {
       for (;;) {
         const running = (await lxc.alive()).has(name);
         if (running) {
-          const { answers } = await bus.request(host, 'network.check', { network, address });
+          const found = question && (await bus.request(host, 'network.check', question));
+          const answers = config.address ? found?.answers : found?.answers6;
           if (answers === mac) return { ms: Math.round(performance.now() - began) };
           if (answers)
             throw new VsError('failed', `${address} is answered by ${answers}, not by ${name} (${mac})`);

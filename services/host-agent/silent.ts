@@ -10,9 +10,13 @@ export async function requireSilent(
   otherwise: string,
 ): Promise<void> {
   for (const question of questionsOf(places)) {
-    const { answers, taken6 } = await bus.request(host, 'network.check', question);
+    const { answers, taken6, answers6 } = await bus.request(host, 'network.check', question);
     const { address, address6 } = question;
     if (answers) throw new VsError('refused', `${otherwise}: ${address} answers already, from ${answers}`);
-    if (taken6) throw new VsError('refused', `${otherwise}: ${address6} answers already`);
+    if (taken6)
+      throw new VsError(
+        'refused',
+        `${otherwise}: ${address6} answers already${answers6 ? `, from ${answers6}` : ''}`,
+      );
   }
 }

@@ -93,7 +93,7 @@ test('a fault changes nothing, and is named by file and line', () => {
   );
   expect(lab.vs(['net', 'add', 'x', '10.70.0.0/24'], 2).stderr).toMatch(/A VLAN is a whole number/);
   lab.on('master', 'echo "nonsense" >> /etc/vs-tools/networks.conf');
-  expect(lab.vs(['net', 'apply'], 2).stderr).toMatch(/networks\.conf:3: expected vlan/);
+  expect(lab.vs(['net', 'apply'], 2).stderr).toMatch(/networks\.conf:3:1: expected vlan/);
   expect(lab.vs(['net', 'list']).stdout).toMatch(/cannot be applied: .*networks\.conf:3/);
   lab.on('master', 'sed -i /nonsense/d /etc/vs-tools/networks.conf');
   expect(conf()).toBe(before);
