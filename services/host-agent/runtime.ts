@@ -88,6 +88,7 @@ export function createRuntime(context: Context, paths: Paths, lxc: Lxc, limits: 
         ownership: paths.ownership(name),
         console: paths.console(name),
         preStart: join(hooks, 'pre-start'),
+        portUp: join(hooks, 'port-up'),
         seccomp: fileURLToPath(new URL('./no-subvolumes.seccomp', import.meta.url)),
       },
       { ...(await limits.ofHost()), init, stop },
