@@ -3,7 +3,7 @@ import { canonical6 } from '../../shared/addresses.ts';
 import type { Data } from '../../shared/contract/commands.ts';
 import { VsError } from '../../shared/errors.ts';
 import { withClient } from '../client.ts';
-import { checkName } from '../names.ts';
+import { checkName, quoted } from '../names.ts';
 import { type PoolNetwork, findNetwork } from './shown.ts';
 
 const LONG_MS = 120_000;
@@ -87,6 +87,11 @@ export async function checkSubject(subject: string, json: boolean): Promise<void
         : `Nobody answers at ${subject} on ${found.network} (asked from ${found.asked})${whose}.`,
     );
   }
+  if (/[.:]/.test(subject))
+    throw new VsError(
+      'usage',
+      `${quoted(subject)} is no address; expected one such as 10.60.10.5 or fd60:10::5, or the name of a network.`,
+    );
   const hosts = await checkNetwork(checkName(subject, 'network'));
   if (isBad(hosts)) process.exitCode = 1;
   console.log(json ? JSON.stringify(hosts, null, 2) : checkedText(hosts));

@@ -1,9 +1,10 @@
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
+import { VsError } from '../../shared/errors.ts';
 import { withClient } from '../client.ts';
 import { type AddOptions, add, down, told, up } from '../net/edit.ts';
 import { findNetwork, listText, notes, showText } from '../net/shown.ts';
-import { checkHost, checkName } from '../names.ts';
+import { checkHost, checkName, quoted } from '../names.ts';
 
 interface Json {
   json?: boolean;
@@ -61,7 +62,12 @@ function lookVerbs(net: Command): void {
       if (options.svg !== undefined) {
         const { mapSvg } = await import('../net/svg.ts');
         const { writeFile } = await import('node:fs/promises');
-        await writeFile(resolve(options.svg), mapSvg(listed));
+        await writeFile(resolve(options.svg), mapSvg(listed)).catch((error: Error) => {
+          throw new VsError(
+            'failed',
+            `The map cannot be written into ${quoted(options.svg ?? '')}: ${error.message}.`,
+          );
+        });
         if (!options.json) return console.log(`The map is in ${options.svg}.`);
       }
       if (options.json) return print(listed);

@@ -85,7 +85,7 @@ test('a fault changes nothing, and is named by file and line', () => {
   const before = conf();
   const { version } = list();
   expect(lab.vs(['net', 'add', '10', '10.70.0.0/24', '--name', 'red'], 2).stderr).toMatch(
-    /networks\.conf:3: VLAN 10 is network blue already/,
+    /the network cannot be: VLAN 10 is network blue already/,
   );
   expect(lab.vs(['net', 'add', '31', '10.60.10.0/25', '--name', 'red'], 2).stderr).toMatch(/overlaps/);
   expect(lab.vs(['net', 'add', '31', '10.70.0.0/24', '10.71.0.1'], 2).stderr).toMatch(
