@@ -120,3 +120,18 @@ test('all of them move along, and a restart keeps them; a copy has its own addre
   ]);
   expect(lab.leftovers()).toEqual([]);
 });
+
+test('all its networks come along when it is renamed, fetched, brought back, and when its host is evacuated', () => {
+  lab.vs(['remove', 'web9', '--yes']);
+  lab.vs(['rename', 'web1', 'web5', '--restart']);
+  expect(all.filter((one) => !reaches(one))).toEqual([]);
+  lab.vs(['get', 'web5']);
+  lab.vs(['stop', 'web5']);
+  lab.vs(['remove', 'web5', '--yes']);
+  lab.vs(['put', 'web5', 'host1']);
+  lab.vs(['start', 'web5']);
+  expect(all.filter((one) => !reaches(one))).toEqual([]);
+  lab.vs(['evacuate', 'host1', '--yes']);
+  expect(all.filter((one) => !reaches(one))).toEqual([]);
+  expect(lab.leftovers()).toEqual([]);
+});
