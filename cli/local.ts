@@ -1,3 +1,4 @@
+import { firstOf } from '../shared/addresses.ts';
 import { connect as connectSocket } from 'node:net';
 import type { Reply } from '../shared/contract/command.ts';
 import type { ScanRow } from '../shared/contract/orchestrator.ts';
@@ -26,7 +27,8 @@ const rowOf = (one: VserverState): ScanRow => ({
   vserver: one.name,
   state: one.state,
   enabled: one.enabled,
-  address: one.address,
+  address: firstOf(one),
+  ...(one.address6 ? { address6: one.address6 } : {}),
   network: one.network,
   epoch: one.epoch,
 });

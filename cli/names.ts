@@ -26,14 +26,15 @@ export function checkId(text: string): string {
   throw new VsError('usage', `${quoted(text)} is no saga id; "vs saga list" shows them.`);
 }
 
-/** `ip[/prefix][,ipv6]` of create. */
-export function parseAddress(text: string): { address: string; prefix?: number; address6?: string } {
+/** `ip[/prefix][,ipv6]` of create and of further addresses, or an IPv6 one alone. */
+export function parseAddress(text: string): { address?: string; prefix?: number; address6?: string } {
+  if (isIPv6(text) && !text.includes('%')) return { address6: text };
   const [first = '', second, ...rest] = text.split(',');
   const [address = '', prefix, ...more] = first.split('/');
   const wrong = () =>
     new VsError(
       'usage',
-      `${quoted(text)} is no address: it is IPV4[/PREFIX][,IPV6], such as 10.60.10.5, 10.60.10.5/24 or 10.60.10.5,fd60:10::5.`,
+      `${quoted(text)} is no address: it is IPV4[/PREFIX][,IPV6] or IPV6, such as 10.60.10.5, 10.60.10.5/24, 10.60.10.5,fd60:10::5 or fd60:10::5.`,
     );
   if (!isIPv4(address) || rest.length > 0 || more.length > 0) throw wrong();
   if (second !== undefined && !isIPv6(second)) throw wrong();
@@ -45,10 +46,6 @@ export function parseAddress(text: string): { address: string; prefix?: number; 
     ...(second === undefined ? {} : { address6: second }),
   };
 }
-
-/** One more address: `ip[/prefix][,ipv6]`, or an IPv6 one alone. */
-export const parseFurther = (text: string): { address?: string; prefix?: number; address6?: string } =>
-  isIPv6(text) ? { address6: text } : parseAddress(text);
 
 /** Whole seconds of an option. */
 export function secondsOf(text: string, option: string, least: number, most: number): number {

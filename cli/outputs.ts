@@ -6,7 +6,7 @@ import { finding } from '../shared/contract/doctor.ts';
 import { firewallPacket } from '../shared/contract/firewall.ts';
 import { newestFigures } from '../shared/contract/history.ts';
 import { pastEvent } from '../shared/contract/host.ts';
-import { hostName, ipv4, mac, name, ts } from '../shared/contract/names.ts';
+import { hostName, ipv4, ipv6, mac, name, ts } from '../shared/contract/names.ts';
 import { poolNetwork } from '../shared/contract/networks.ts';
 import { scanRow } from '../shared/contract/orchestrator.ts';
 import { sagaState } from '../shared/contract/saga.ts';
@@ -109,10 +109,11 @@ export const outputs: Record<string, Output> = {
   'net check': {
     schema: z.union([
       z.object({
-        address: ipv4,
+        address: z.union([ipv4, ipv6]),
         network: name,
         asked: hostName,
-        answers: mac.nullable(),
+        taken: z.boolean(),
+        answers: mac.nullable(), // of an IPv6 address also where it is taken, when it could not be learnt
         vserver: name.nullable(),
       }),
       data('networks.check').shape.hosts,

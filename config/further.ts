@@ -3,7 +3,7 @@ import type { Network } from '../shared/contract/network.ts';
 import { type FurtherAddress, MOST_FURTHER, type VserverConfig } from '../shared/contract/vserver.ts';
 import { VsError } from '../shared/errors.ts';
 import { addressesOf } from '../shared/interfaces.ts';
-import { inSubnet, isHostAddress } from './networks.ts';
+import { inSubnet, isHostAddress } from './subnets.ts';
 
 /** A random locally administered unicast MAC. */
 export const randomMac = (): string =>
@@ -22,12 +22,16 @@ export function requireUsable(network: Network, { address, address6 }: WantedAdd
   for (const one of [address, address6])
     if (one !== undefined && (one === gateway || one === gateway6))
       throw new VsError('refused', `${one} is the gateway of network ${name}`);
-  if (address !== undefined && !inSubnet(subnet, address))
-    throw new VsError('refused', `${address} is not in network ${name} (${subnet})`);
-  if (address !== undefined && !isHostAddress(subnet, address))
-    throw new VsError('refused', `${address} is the network or broadcast address of ${name} (${subnet})`);
-  if (address6 !== undefined && !(subnet6 && inSubnet(subnet6, address6)))
-    throw new VsError('refused', `${address6} is not in network ${name} (${subnet6 ?? 'it has no IPv6'})`);
+  for (const [one, net, family] of [
+    [address, subnet, 'IPv4'],
+    [address6, subnet6, 'IPv6'],
+  ] as const) {
+    if (one === undefined) continue;
+    if (net === undefined || !inSubnet(net, one))
+      throw new VsError('refused', `${one} is not in network ${name} (${net ?? `it has no ${family}`})`);
+    if (!isHostAddress(net, one))
+      throw new VsError('refused', `${one} is the network or broadcast address of ${name} (${net})`);
+  }
 }
 
 /** What vserver.json says of one more address; in a network that the vserver was not in, with a new MAC. Throws 'refused'. */
@@ -46,7 +50,9 @@ export function furtherOf(
   const known = more.find((one) => one.network === network.name)?.mac;
   return {
     network: network.name,
-    ...(address === undefined ? {} : { address, prefix: prefix ?? Number(network.subnet.split('/')[1]) }),
+    ...(address === undefined
+      ? {}
+      : { address, prefix: prefix ?? Number(network.subnet?.split('/')[1] ?? 24) }),
     ...(address6 === undefined ? {} : { address6, prefix6: Number(network.subnet6?.split('/')[1] ?? 64) }),
     ...(network.name === vserver.network ? {} : { mac: known ?? randomMac() }),
   };

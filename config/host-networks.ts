@@ -1,6 +1,7 @@
 import type { Network } from '../shared/contract/network.ts';
 import type { HostNetworking } from '../shared/contract/networks.ts';
-import { uplinkConflict, uplinkFault } from './networks.ts';
+import { uplinkFault } from './network-parse.ts';
+import { uplinkConflict } from './networks.ts';
 
 /**
  * A network as one host has it: the uplink that slaves.conf says for that network and host, else that of the network, else,

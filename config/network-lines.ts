@@ -1,6 +1,6 @@
 import { VsError } from '../shared/errors.ts';
 import { withoutComment } from './lines.ts';
-import { parseNetwork } from './networks.ts';
+import { parseNetwork } from './network-parse.ts';
 
 /** What a line of networks.conf says. */
 export interface NetworkWish {
@@ -20,22 +20,21 @@ export interface NetworkWish {
 /** The line of a network. Throws VsError 'usage' when it would not be read as what was meant. */
 export function networkLine(wish: NetworkWish): string {
   const { vlan, subnet, gateway = '', nameserver = '', domain = '' } = wish;
-  for (const [key, value] of Object.entries({ subnet, domain, uplink: wish.uplink ?? '', nameserver }))
+  const bare = (text: string) => text.replace(/^\[|\]$/g, '');
+  const bracketed = (text: string) => (text.includes(':') ? `[${bare(text)}]` : text);
+  for (const [key, value] of Object.entries({ domain, uplink: wish.uplink ?? '', nameserver }))
     if (/[^\x21-\x7e ]|[#,"']/.test(value) || (key !== 'nameserver' && /[:\s=]/.test(value)))
       throw new VsError('usage', `${key} has a character that networks.conf cannot hold`);
   const options = [
     ['name', wish.name],
-    ['net6', wish.subnet6 && `[${wish.subnet6}]`],
-    ['gw6', wish.gateway6 && `[${wish.gateway6}]`],
+    ['net6', wish.subnet6 && bracketed(wish.subnet6)],
+    ['gw6', wish.gateway6 && bracketed(wish.gateway6)],
     ['uplink', wish.uplink],
     ['mtu', wish.mtu],
   ].flatMap(([key, value]) => (value === undefined || value === '' ? [] : [`${key}=${value}`]));
   if (wish.untagged) options.push('untagged');
-  const servers = nameserver
-    .split(/\s+/)
-    .filter(Boolean)
-    .map((one) => (one.includes(':') ? `[${one}]` : one));
-  const fields = [String(vlan), subnet, gateway, servers.join(' '), domain];
+  const servers = nameserver.split(/\s+/).filter(Boolean).map(bracketed);
+  const fields = [String(vlan), bracketed(subnet), bracketed(gateway), servers.join(' '), domain];
   while (fields.at(-1) === '' && fields.length > 3) fields.pop();
   const line = [...fields, ...(options.length > 0 ? [options.join(',')] : [])].join(':');
   try {
@@ -56,7 +55,7 @@ export function withoutNetwork(text: string, name: string): string {
     const line = withoutComment(raw).trim();
     if (!line) return false;
     try {
-      return parseNetwork(line).name === name;
+      return parseNetwork(line).network.name === name;
     } catch {
       return false;
     }

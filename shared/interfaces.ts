@@ -54,7 +54,12 @@ export const networksOf = ({ network, more = [] }: Pick<Places, 'network' | 'mor
 ];
 
 /** What is asked of the network about all of them (`network.check`), those of its own network first. */
-export const questionsOf = ({ network, address, address6, more = [] }: Places) =>
+export const questionsOf = ({
+  network,
+  address,
+  address6,
+  more = [],
+}: Pick<FurtherAddress, 'network' | 'address' | 'address6'> & Pick<Places, 'more'>) =>
   [{ network, address, address6 }, ...more].map((one) => ({
     network: one.network,
     ...(one.address === undefined ? {} : { address: one.address }),

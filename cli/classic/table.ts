@@ -1,3 +1,4 @@
+import type { Data } from '../../shared/contract/commands.ts';
 import type { LimitRow } from '../../shared/contract/limits.ts';
 import type { NewestFigures } from '../../shared/contract/history.ts';
 import type { ScanRow } from '../../shared/contract/orchestrator.ts';
@@ -44,9 +45,11 @@ const rowsOf = (given: Given) =>
   ask(['scan', ...pass(given, 'host', 'host'), ...pass(given, 'name', 'name')]) as ScanRow[];
 /** Does another machine than the vserver itself answer at its address? */
 function answersElsewhere({ vserver, host: at, network, address }: ScanRow): boolean {
-  const question = JSON.stringify({ network, address });
-  const { answers } = ask(['call', at, 'network.check', question]) as { answers: string | null };
-  if (answers === null) return false;
+  const six = address?.includes(':');
+  const question = JSON.stringify({ network, [six ? 'address6' : 'address']: address });
+  const found = ask(['call', at, 'network.check', question]) as Data<'network.check'>;
+  const answers = six ? found.answers6 : found.answers;
+  if (!answers) return false;
   return (ask(['show', vserver ?? '']) as { config: VserverConfig }).config.mac !== answers;
 }
 const vserverRows = (given: Given) =>

@@ -110,13 +110,13 @@ const isArrow = (word: string): boolean => word === '->' || word === 'to';
 /** The packet with the vserver's own address in it. Throws VsError 'usage' when it has none of that kind. */
 export function packetOf(
   asked: AskedPacket,
-  vserver: { name: string; address: string; address6?: string | undefined },
+  vserver: { name: string; address?: string | undefined; address6?: string | undefined },
 ): FirewallPacket {
   const own = asked.own.address ?? (isIPv6(asked.far.address) ? vserver.address6 : vserver.address);
   if (own === undefined)
     throw new VsError(
       'usage',
-      `${vserver.name} has no IPv6 address, so no such packet can come to it or leave it.`,
+      `${vserver.name} has no ${isIPv6(asked.far.address) ? 'IPv6' : 'IPv4'} address, so no such packet can come to it or leave it.`,
     );
   const [from, to] =
     asked.direction === 'in'

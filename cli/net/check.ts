@@ -1,4 +1,5 @@
-import { isIPv4, isIPv6 } from 'node:net';
+import { isIP, isIPv6 } from 'node:net';
+import { canonical6 } from '../../shared/addresses.ts';
 import type { Data } from '../../shared/contract/commands.ts';
 import { VsError } from '../../shared/errors.ts';
 import { withClient } from '../client.ts';
@@ -8,11 +9,11 @@ import { type PoolNetwork, findNetwork } from './shown.ts';
 const LONG_MS = 120_000;
 type Checked = Data<'networks.check'>['hosts'];
 
-/** Who answers at an IPv4 address of the pool: asked on its network, from the first host that can. */
+/** Who answers at an address of the pool: asked on its network, from the first host that can. */
 export async function checkAddress(address: string) {
   return withClient(async (client) => {
     const { networks } = await client.request('master', 'networks.list', {});
-    const { networkOf } = await import('../../config/networks.ts');
+    const { networkOf, subnetsOf } = await import('../../config/networks.ts');
     const network = networkOf(
       networks.map((one) => one.network),
       address,
@@ -20,7 +21,7 @@ export async function checkAddress(address: string) {
     if (!network)
       throw new VsError(
         'not-found',
-        `${address} is in no network; there are ${networks.map((one) => `${one.network.name} ${one.network.subnet}`).join(', ') || 'none'}.`,
+        `${address} is in no network; there are ${networks.map((one) => `${one.network.name} ${subnetsOf(one.network).join(' ')}`).join(', ') || 'none'}.`,
       );
     const one = findNetwork(networks, network.name);
     const owner = one.vservers.find((other) => other.address === address);
@@ -34,8 +35,11 @@ export async function checkAddress(address: string) {
     let last: unknown;
     for (const host of hosts)
       try {
-        const { answers } = await client.request(host, 'network.check', { network: network.name, address });
-        return { address, network: network.name, asked: host, answers, vserver: owner?.name ?? null };
+        const what = isIPv6(address) ? { address6: address } : { address };
+        const found = await client.request(host, 'network.check', { network: network.name, ...what });
+        const answers = isIPv6(address) ? (found.answers6 ?? null) : found.answers;
+        const taken = found.taken6 ?? answers !== null;
+        return { address, network: network.name, asked: host, taken, answers, vserver: owner?.name ?? null };
       } catch (error) {
         last = error;
       }
@@ -72,19 +76,22 @@ export const isBad = (hosts: Checked): boolean =>
 
 /** `vs net check ADDRESS|NETWORK`. */
 export async function checkSubject(subject: string, json: boolean): Promise<void> {
-  if (isIPv6(subject))
-    throw new VsError('usage', `${quoted(subject)} is IPv6; give the IPv4 address or the network.`);
-  if (isIPv4(subject)) {
-    const found = await checkAddress(subject);
-    if (found.answers) process.exitCode = 1;
+  if (isIP(subject) > 0 && !subject.includes('%')) {
+    const found = await checkAddress(canonical6(subject));
+    if (found.taken) process.exitCode = 1;
     if (json) return console.log(JSON.stringify(found, null, 2));
     const whose = found.vserver ? `, which is the address of ${found.vserver}` : '';
     return console.log(
-      found.answers
-        ? `${subject} answers on ${found.network}, from ${found.answers}${whose}.`
+      found.taken
+        ? `${subject} answers on ${found.network}${found.answers ? `, from ${found.answers}` : ''}${whose}.`
         : `Nobody answers at ${subject} on ${found.network} (asked from ${found.asked})${whose}.`,
     );
   }
+  if (/[.:]/.test(subject))
+    throw new VsError(
+      'usage',
+      `${quoted(subject)} is no address; expected one such as 10.60.10.5 or fd60:10::5, or the name of a network.`,
+    );
   const hosts = await checkNetwork(checkName(subject, 'network'));
   if (isBad(hosts)) process.exitCode = 1;
   console.log(json ? JSON.stringify(hosts, null, 2) : checkedText(hosts));

@@ -1,7 +1,8 @@
+import { isIP, isIPv6 } from 'node:net';
 import type { Args, Data } from '../../shared/contract/commands.ts';
 import { VsError } from '../../shared/errors.ts';
 import { withClient } from '../client.ts';
-import { quoted } from '../names.ts';
+import { checkName, quoted } from '../names.ts';
 import { changeLines, notes } from './shown.ts';
 
 export interface AddOptions {
@@ -32,13 +33,20 @@ export function wishOf(
   options: AddOptions,
 ): Args<'networks.add'> {
   const { name, net6, gw6, uplink, untagged, mtu, nameserver, domain, dryRun } = options;
+  const bare = (text: string, family: (text: string) => boolean, what: string, example: string) => {
+    const address = text.replace(/^\[(.*)\]$/, '$1');
+    if (family(address)) return address;
+    throw new VsError('usage', `${quoted(text)} is no ${what}; expected one such as ${example}.`);
+  };
   return {
     vlan: whole(vlan, 'A VLAN', 1, 4094),
     subnet,
-    ...(gateway === undefined ? {} : { gateway }),
-    ...(name === undefined ? {} : { name }),
+    ...(gateway === undefined
+      ? {}
+      : { gateway: bare(gateway, (one) => isIP(one) > 0, 'gateway', '10.60.30.1 or fd60:30::1') }),
+    ...(name === undefined ? {} : { name: checkName(name, 'network') }),
     ...(net6 === undefined ? {} : { subnet6: net6 }),
-    ...(gw6 === undefined ? {} : { gateway6: gw6 }),
+    ...(gw6 === undefined ? {} : { gateway6: bare(gw6, isIPv6, 'IPv6 gateway', 'fd60:30::1') }),
     ...(uplink === undefined ? {} : { uplink }),
     ...(untagged ? { untagged } : {}),
     ...(mtu === undefined ? {} : { mtu: whole(mtu, '--mtu', 1280, 9216) }),

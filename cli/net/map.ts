@@ -8,8 +8,25 @@ const WIDTH = 80;
 export const plain = (text: string): string => text.replace(/[^\x20-\x7e]/g, '?');
 const cut = (text: string): string => (text.length <= WIDTH ? text : `${text.slice(0, WIDTH - 3)}...`);
 
-const vserverText = ({ name, address, state }: PoolNetwork['vservers'][number]) =>
-  `${name} ${address}${state === 'running' ? '' : ` (${state})`}`;
+/** The line of a network: what it is called, its VLAN, subnets and gateway. */
+export const networkText = ({ name, vlan, subnet, subnet6, gateway, gateway6 }: PoolNetwork['network']) => {
+  const via = subnet ? gateway : gateway6;
+  return [name, `VLAN ${vlan}`, subnet, subnet6, via && `gateway ${via}`].filter(Boolean).join('  ');
+};
+
+/** The vservers of a host in a network, each once: with its first address there, and how many more it has. */
+export function vserversOn({ vservers }: Pick<PoolNetwork, 'vservers'>, host: string) {
+  const found = new Map<string, PoolNetwork['vservers'][number] & { further: number }>();
+  for (const one of vservers) {
+    if (one.host !== host) continue;
+    const known = found.get(one.name);
+    if (known) known.further += 1;
+    else found.set(one.name, { ...one, further: 0 });
+  }
+  return [...found.values()];
+}
+const vserverText = ({ name, address, state, further }: ReturnType<typeof vserversOn>[number]) =>
+  `${name} ${address}${further > 0 ? ` +${further}` : ''}${state === 'running' ? '' : ` (${state})`}`;
 
 function wrapped(words: string[], indent: string): string[] {
   const lines: string[] = [];
@@ -29,14 +46,8 @@ function wrapped(words: string[], indent: string): string[] {
 export function mapText({ networks, hosts }: Mapped): string {
   const lines: string[] = [];
   for (const { network, hosts: here, vservers } of networks) {
-    const { name, vlan, subnet, gateway, subnet6 } = network;
-    lines.push(
-      cut(
-        plain(
-          `${name}  VLAN ${vlan}  ${subnet}${subnet6 ? `  ${subnet6}` : ''}${gateway ? `  gateway ${gateway}` : ''}`,
-        ),
-      ),
-    );
+    const { vlan } = network;
+    lines.push(cut(plain(networkText(network))));
     const names = new Set([...here.map((one) => one.host), ...vservers.map((one) => one.host)]);
     for (const [index, host] of [...names].toSorted().entries()) {
       const one = here.find((other) => other.host === host);
@@ -47,7 +58,7 @@ export function mapText({ networks, hosts }: Mapped): string {
       lines.push(
         cut(plain(`${isLast ? '`' : '|'}-- ${host}  ${state}, ${wire}${one?.mtu ? `, MTU ${one.mtu}` : ''}`)),
       );
-      const on = vservers.filter((other) => other.host === host).map((other) => plain(vserverText(other)));
+      const on = vserversOn({ vservers }, host).map((other) => plain(vserverText(other)));
       lines.push(...wrapped(on, `${isLast ? ' ' : '|'}     `));
     }
     lines.push('');

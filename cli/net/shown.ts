@@ -10,8 +10,8 @@ export function listText({ networks }: Pick<Listed, 'networks'>): string {
   const rows = networks.map(({ network, hosts, vservers }) => [
     network.name,
     String(network.vlan),
-    network.subnet,
-    network.gateway ?? '-',
+    network.subnet ?? '-',
+    (network.subnet ? network.gateway : network.gateway6) ?? '-',
     network.subnet6 ?? '-',
     mtusOf(hosts, network.mtu),
     hosts
@@ -79,7 +79,7 @@ export function showText({ network, hosts, vservers }: PoolNetwork): string {
   const rows: [string, string][] = [
     ['name', network.name],
     ['vlan', `${network.vlan}${network.tagged ? '' : ', untagged'}`],
-    ['subnet', network.subnet],
+    ['subnet', network.subnet ?? ''],
     ['gateway', network.gateway ?? ''],
     ['net6', network.subnet6 ?? ''],
     ['gateway6', network.gateway6 ?? ''],

@@ -1,4 +1,4 @@
-import { type Mapped, plain } from './map.ts';
+import { type Mapped, networkText, plain, vserversOn } from './map.ts';
 
 const escape = (text: string): string =>
   plain(text)
@@ -18,9 +18,7 @@ const text = (x: number, y: number, words: string, more = '') =>
 export function mapSvg({ networks, hosts }: Mapped): string {
   const names = hosts.map((one) => one.host).toSorted();
   const on = (host: string) =>
-    networks.flatMap((one, index) =>
-      one.vservers.filter((other) => other.host === host).map((other) => ({ ...other, index })),
-    );
+    networks.flatMap((one, index) => vserversOn(one, host).map((other) => ({ ...other, index })));
   const rows = Math.max(1, ...names.map((host) => on(host).length));
   const top = 40 + networks.length * LINE;
   const height = top + HOST.head + rows * HOST.row + 40;
@@ -29,18 +27,10 @@ export function mapSvg({ networks, hosts }: Mapped): string {
   for (const [index, { network }] of networks.entries()) {
     const y = 40 + index * LINE;
     const colour = COLOURS[index % COLOURS.length] ?? '#000000';
-    const { name, vlan, subnet, subnet6, gateway } = network;
     parts.push(
       `<line x1="${HOST.left}" y1="${y}" x2="${width - HOST.left}" y2="${y}" stroke="${colour}" stroke-width="3"/>`,
     );
-    parts.push(
-      text(
-        HOST.left,
-        y - 5,
-        `${name}  VLAN ${vlan}  ${subnet}${subnet6 ? `  ${subnet6}` : ''}${gateway ? `  gateway ${gateway}` : ''}`,
-        ` fill="${colour}"`,
-      ),
-    );
+    parts.push(text(HOST.left, y - 5, networkText(network), ` fill="${colour}"`));
   }
   for (const [column, host] of names.entries()) {
     const x = HOST.left + column * (HOST.width + HOST.gap);
@@ -63,12 +53,18 @@ export function mapSvg({ networks, hosts }: Mapped): string {
         `<line x1="${at}" y1="${40 + index * LINE}" x2="${at}" y2="${top}" stroke="${colour}" stroke-width="2"${dash}/>`,
       );
     }
-    for (const [row, { name, address, state: runs, index }] of mine.entries()) {
+    for (const [row, { name, address, further, state: runs, index }] of mine.entries()) {
       const y = top + HOST.head + row * HOST.row + 10;
       parts.push(
         `<circle cx="${x + 13}" cy="${y - 4}" r="4" fill="${runs === 'running' ? (COLOURS[index % COLOURS.length] ?? '#000000') : '#ffffff'}" stroke="${COLOURS[index % COLOURS.length] ?? '#000000'}"/>`,
       );
-      parts.push(text(x + 24, y, `${name}  ${address}${runs === 'running' ? '' : `  ${runs}`}`));
+      parts.push(
+        text(
+          x + 24,
+          y,
+          `${name}  ${address}${further > 0 ? ` +${further}` : ''}${runs === 'running' ? '' : `  ${runs}`}`,
+        ),
+      );
     }
   }
   return `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}" font-family="sans-serif" font-size="11">

@@ -1,3 +1,4 @@
+import { firstOf } from '../../shared/addresses.ts';
 import type { Args } from '../../shared/contract/commands.ts';
 import type { NewestFigures } from '../../shared/contract/history.ts';
 import type { Metrics, Status } from '../../shared/contract/host.ts';
@@ -41,7 +42,8 @@ export function fromTopics(
       });
     }
     if (what !== 'vservers' || last !== 'state') continue;
-    const { state, address, epoch } = payload as VserverState;
+    const { state, epoch } = payload as VserverState;
+    const address = firstOf(payload as VserverState);
     if (!(epoch > (vservers.get(name)?.epoch ?? 0))) continue;
     const figures = figuresAt(`${base}/hosts/${host}/vservers/${name}/metrics`);
     const known = online(host) ? state : 'unknown';

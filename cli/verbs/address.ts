@@ -6,7 +6,7 @@ import { VsError } from '../../shared/errors.ts';
 import { interfacesOf } from '../../shared/interfaces.ts';
 import { type Client, withClient } from '../client.ts';
 import { hostOf } from '../locate.ts';
-import { checkHost, checkName, parseFurther, quoted } from '../names.ts';
+import { checkHost, checkName, parseAddress, quoted } from '../names.ts';
 import { table } from '../table.ts';
 
 interface Options {
@@ -41,7 +41,7 @@ function present(config: VserverConfig, later: string[], { json }: Options): voi
 
 async function change(
   name: string,
-  what: { add: ReturnType<typeof parseFurther> } | { remove: string },
+  what: { add: ReturnType<typeof parseAddress> } | { remove: string },
   options: Options,
 ): Promise<void> {
   checkName(name);
@@ -86,7 +86,7 @@ export function register(program: Command): void {
   )
     .argument('<address>', 'IPV4[/PREFIX][,IPV6] or IPV6; its network is found by the address')
     .action((name: string, address: string, options: Options) =>
-      change(name, { add: parseFurther(address) }, options),
+      change(name, { add: parseAddress(address) }, options),
     );
   verb('remove', 'take an address away; the first one stays', '  vs address remove web1 10.60.10.15')
     .argument('<address>', 'one of its further addresses')

@@ -1,3 +1,4 @@
+import { firstOf } from '../../shared/addresses.ts';
 import type { Command } from 'commander';
 import { confirm } from '../ask.ts';
 import { withClient } from '../client.ts';
@@ -25,7 +26,7 @@ export function register(program: Command): void {
         moment(one.taken),
         one.kind,
         size(one.bytes),
-        one.address,
+        firstOf(one),
       ]);
       console.log(table(['VSERVER', 'FROM', 'TAKEN', 'HOW', 'SIZE', 'ADDRESS'], rows));
     });

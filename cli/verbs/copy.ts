@@ -18,7 +18,7 @@ export function register(program: Command): void {
     .description('make a new vserver from another, running or not, which stays as it is')
     .argument('<name>', 'the vserver to copy')
     .argument('<to>', 'name of the new one')
-    .requiredOption('--address <address>', 'IPV4[/PREFIX][,IPV6] of the new one')
+    .requiredOption('--address <address>', 'IPV4[/PREFIX][,IPV6] or IPV6 of the new one')
     .option('--address6 <address>', 'its IPv6 address (from the network unless told)')
     .option('--host <host>', 'on this host (the one with most room unless told)')
     .option('--enable', 'start it at boot')

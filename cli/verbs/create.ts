@@ -6,7 +6,7 @@ import { VsError } from '../../shared/errors.ts';
 import { type Client, withClient } from '../client.ts';
 import { summaryText } from '../follow.ts';
 import { addLimitFlags, limitChangesOf } from '../limits.ts';
-import { checkHost, checkName, parseAddress, parseFurther, quoted } from '../names.ts';
+import { checkHost, checkName, parseAddress, quoted } from '../names.ts';
 import { type SagaOptions, present } from '../sagas.ts';
 
 interface Options extends SagaOptions {
@@ -65,7 +65,7 @@ function argsOf(name: string, address: string, source: string | undefined, optio
   return {
     name,
     ...where,
-    ...(options.also ? { more: options.also.map(parseFurther) } : {}),
+    ...(options.also ? { more: options.also.map(parseAddress) } : {}),
     ...(source === undefined ? {} : { source }),
     ...(Object.keys(limits).length > 0 ? { limits } : {}),
     ...(options.domain === undefined ? {} : { domain: options.domain }),
@@ -101,7 +101,7 @@ export function register(program: Command): void {
     .command('create')
     .description('create a vserver')
     .argument('<name>', 'its name')
-    .argument('<address>', 'IPV4[/PREFIX][,IPV6]; its network is found by the address')
+    .argument('<address>', 'IPV4[/PREFIX][,IPV6] or IPV6; its network is found by the address')
     .argument(
       '[source]',
       "busybox, a template, a suite such as bookworm, a tarball or oci:FILE on the master, or clone:NAME (create.conf's TEMPLATE unless told)",

@@ -1,9 +1,10 @@
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
+import { VsError } from '../../shared/errors.ts';
 import { withClient } from '../client.ts';
 import { type AddOptions, add, down, told, up } from '../net/edit.ts';
 import { findNetwork, listText, notes, showText } from '../net/shown.ts';
-import { checkHost, checkName } from '../names.ts';
+import { checkHost, checkName, quoted } from '../names.ts';
 
 interface Json {
   json?: boolean;
@@ -40,9 +41,12 @@ function lookVerbs(net: Command): void {
     .description(
       'who answers at an address (exit 1: somebody does), or whether a network is in order on every host and between them',
     )
-    .argument('<what>', 'an IPv4 address, or the name of a network')
+    .argument('<what>', 'an address, or the name of a network')
     .option('--json', 'for programs')
-    .addHelpText('after', '\nExamples:\n  vs net check 10.60.10.5\n  vs net check blue')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  vs net check 10.60.10.5\n  vs net check fd60:10::5\n  vs net check blue',
+    )
     .action(async (what: string, options: Json) => {
       const { checkSubject } = await import('../net/check.ts');
       await checkSubject(what, options.json === true);
@@ -58,7 +62,12 @@ function lookVerbs(net: Command): void {
       if (options.svg !== undefined) {
         const { mapSvg } = await import('../net/svg.ts');
         const { writeFile } = await import('node:fs/promises');
-        await writeFile(resolve(options.svg), mapSvg(listed));
+        await writeFile(resolve(options.svg), mapSvg(listed)).catch((error: Error) => {
+          throw new VsError(
+            'failed',
+            `The map cannot be written into ${quoted(options.svg ?? '')}: ${error.message}.`,
+          );
+        });
         if (!options.json) return console.log(`The map is in ${options.svg}.`);
       }
       if (options.json) return print(listed);
@@ -72,8 +81,8 @@ function changeVerbs(net: Command): void {
     .command('add')
     .description('write a network into networks.conf of the master, and give it to the hosts')
     .argument('<vlan>', '1 to 4094')
-    .argument('<subnet>', 'such as 10.60.30.0/24')
-    .argument('[gateway]', 'such as 10.60.30.1')
+    .argument('<subnet>', 'such as 10.60.30.0/24; of IPv6 alone: such as fd60:30::/64')
+    .argument('[gateway]', 'such as 10.60.30.1, or fd60:30::1')
     .option('--name <name>', 'else vlan and its number')
     .option('--net6 <prefix>', 'such as fd60:30::/64')
     .option('--gw6 <address>', 'such as fd60:30::1')
@@ -89,7 +98,7 @@ function changeVerbs(net: Command): void {
     .option('--json', 'for programs')
     .addHelpText(
       'after',
-      '\nExamples:\n  vs net add 30 10.60.30.0/24 10.60.30.1 --name red --uplink eth1\n  vs net add 30 10.60.30.0/24 10.60.30.1 --name red --net6 fd60:30::/64 --gw6 fd60:30::1 --mtu 1496',
+      '\nExamples:\n  vs net add 30 10.60.30.0/24 10.60.30.1 --name red --uplink eth1\n  vs net add 30 10.60.30.0/24 10.60.30.1 --name red --net6 fd60:30::/64 --gw6 fd60:30::1 --mtu 1496\n  vs net add 31 fd60:31::/64 fd60:31::1 --name six --uplink eth1',
     )
     .action((vlan: string, subnet: string, gateway: string | undefined, options: AddOptions) =>
       add(vlan, subnet, gateway, options),

@@ -27,12 +27,14 @@ export function register(program: Command): void {
         ['host', state.host],
         ['state', `${state.state}${state.since ? ` since ${moment(state.since)}` : ''}`],
         ['enabled', state.enabled ? 'yes' : 'no'],
-        ['address', `${config.address}/${config.prefix}${config.address6 ? `, ${config.address6}` : ''}`],
-        ['network', `${config.network}, ${config.mac}`],
         [
-          'also',
-          addressesOf({ address: config.address, more: config.more }).slice(1).join(', ') || undefined,
+          'address',
+          [config.address && `${config.address}/${config.prefix}`, config.address6]
+            .filter(Boolean)
+            .join(', '),
         ],
+        ['network', `${config.network}, ${config.mac}`],
+        ['also', addressesOf({ more: config.more }).join(', ') || undefined],
         [
           'memory',
           config.limits.memory_bytes === undefined ? 'unlimited' : binary(config.limits.memory_bytes),

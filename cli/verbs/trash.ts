@@ -79,7 +79,7 @@ export function register(program: Command): void {
     .option('--host <host>', 'from the trash of this host')
     .option('--entry <id>', 'this entry of vs trash list (the newest copy unless told)')
     .option('--as <name>', 'under another name')
-    .option('--address <address>', 'with another address, IPV4[,IPV6]')
+    .option('--address <address>', 'with another address, IPV4[,IPV6] or IPV6')
     .option('--start', 'start it')
     .option('--dry-run', 'check and show the steps, change nothing')
     .option('--no-follow', 'return as soon as it is begun')

@@ -23,9 +23,12 @@ export function service(context: Context): Service {
   const list = async () => (await bus.request(host, 'host-agent.list', {})).vservers;
 
   async function networks(): Promise<Finding[]> {
-    const known = (await bus.request(host, 'network.list', {})).networks;
+    const { networks: known, taken } = await bus.request(host, 'network.list', {});
     const uplinks = known.flatMap(({ network }) => network.uplink ?? []);
-    return judgeNetworks(known, await devicesOf([...new Set(uplinks)]), await list(), settings.MTU);
+    return judgeNetworks(known, await devicesOf([...new Set(uplinks)]), await list(), {
+      mtu: settings.MTU,
+      source: taken?.source ?? 'file',
+    });
   }
   async function vservers(): Promise<Finding[]> {
     const here = await list();

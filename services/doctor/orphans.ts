@@ -3,6 +3,7 @@ import { basename, join } from 'node:path';
 import type { Settings } from '../../config/settings.ts';
 import type { Finding } from '../../shared/contract/doctor.ts';
 import type { VserverState } from '../../shared/contract/vserver.ts';
+import { isVeth } from '../../shared/veth.ts';
 import { about } from './finding.ts';
 
 /** What lies about on a host, by the names of files, mounts and devices. */
@@ -127,7 +128,7 @@ export async function leftOf(
     snapshots: [...new Map(snapshots.map((one) => [`${one.name}/${one.saga}`, one])).values()],
     locks,
     mounts: [...new Set(mounted)],
-    veths: (await names('/sys/class/net')).filter((name) => /^vsv[0-9a-f]{8}$/.test(name)),
+    veths: (await names('/sys/class/net')).filter(isVeth),
     temporaries,
   };
 }

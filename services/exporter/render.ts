@@ -1,3 +1,4 @@
+import { firstOf } from '../../shared/addresses.ts';
 import { topicsFor } from '../../shared/contract/topics.ts';
 import { type Families, openFamilies } from './families.ts';
 import { hostFigures, vserverFigures } from './figures.ts';
@@ -52,7 +53,7 @@ function writeVservers({ gauge, figures }: Families, view: View): void {
     if (known) running(of, one.state === 'running');
     enabled(of, one.enabled);
     epoch(of, one.epoch);
-    info({ ...of, network: one.network, address: one.address }, 1);
+    info({ ...of, network: one.network, address: firstOf(one) }, 1);
     if (known && one.state !== 'stopped') write(of, view.figures(topics.vserverMetrics(one.host, one.name)));
   }
 }

@@ -1,3 +1,4 @@
+import { firstOf } from '../../shared/addresses.ts';
 import type { Args, Data } from '../../shared/contract/commands.ts';
 import type { NewestFigures } from '../../shared/contract/history.ts';
 import { type Metrics, metrics, status } from '../../shared/contract/host.ts';
@@ -87,9 +88,10 @@ export async function openNewest({ bus }: Context, keepMs: number, take: (sample
         )
         .sort(byName),
       ...owned()
-        .map(({ name, host, state, address }) => {
+        .map((vserver) => {
+          const { name, host, state } = vserver;
           const known = online.get(host) === 'online' ? state : 'unknown';
-          const one = { kind: 'vserver' as const, name, host, state: known, address };
+          const one = { kind: 'vserver' as const, name, host, state: known, address: firstOf(vserver) };
           return withFigures(one, topics.vserverMetrics(host, name), keys);
         })
         .sort(byName),

@@ -1,12 +1,14 @@
 import { furtherOf } from '../../config/further.ts';
 import type { Args, Data } from '../../shared/contract/commands.ts';
-import type { VserverConfig, VserverState } from '../../shared/contract/vserver.ts';
+import type { VserverConfig } from '../../shared/contract/vserver.ts';
 import { VsError } from '../../shared/errors.ts';
+import { addressesOf } from '../../shared/interfaces.ts';
 import type { Paths } from '../../shared/paths.ts';
 import type { Context } from '../../shared/service.ts';
 import type { Turns } from '../../shared/turns.ts';
 import { saveVserver } from './files.ts';
 import type { Runtime } from './runtime.ts';
+import { requireSilent } from './silent.ts';
 import type { States } from './state.ts';
 
 interface Parts {
@@ -30,14 +32,7 @@ export function createAddresses({ context, paths, runtime, states, inTurn, mine 
     if (address === undefined) throw new VsError('usage', 'give an address');
     const { network } = await bus.request(host, 'network.match', { address });
     const one = furtherOf(network, wanted, config);
-    const { answers, taken6 } = await bus.request(host, 'network.check', {
-      network: network.name,
-      ...(wanted.address ? { address: wanted.address } : {}),
-      ...(wanted.address6 ? { address6: wanted.address6 } : {}),
-    });
-    if (answers)
-      throw new VsError('refused', `${name} does not get ${wanted.address}: ${answers} answers there`);
-    if (taken6) throw new VsError('refused', `${name} does not get ${wanted.address6}: it answers already`);
+    await requireSilent(bus, host, one, `${name} does not get it`);
     return { ...config, more: [...(config.more ?? []), one] };
   }
 
@@ -58,18 +53,42 @@ export function createAddresses({ context, paths, runtime, states, inTurn, mine 
     return left.length > 0 ? { ...others, more: left } : others;
   }
 
-  return ({ name, add, remove }: Change): Promise<Data<'host-agent.address'>> =>
-    inTurn(name, async () => {
+  /** Does vserver.json say already what is wanted? So it is after a crash between the file and the vserver that runs. */
+  function isKept(config: VserverConfig, { add, remove }: Change): boolean {
+    const own = addressesOf(config);
+    if (remove !== undefined) return !own.includes(remove);
+    return [add?.address, add?.address6].every((one) => one === undefined || own.includes(one));
+  }
+
+  return (change: Change): Promise<Data<'host-agent.address'>> =>
+    inTurn(change.name, async () => {
+      const { name, add, remove } = change;
+      if ((add === undefined) === (remove === undefined))
+        throw new VsError(
+          'usage',
+          'give either an address to add or one to remove; each is a command of its own',
+        );
       const before = await mine(name);
-      const config = add ? await more(before, add) : remove === undefined ? before : less(before, remove);
-      const state: VserverState = await states.of(name);
-      if (!add && remove === undefined) return { state, later: [] };
+      const { state, pid } = await states.of(name);
+      const living = state === 'running' || state === 'frozen' ? pid : undefined;
+      const next = () => (add ? more(before, add) : less(before, remove ?? ''));
+      const told = { vserver: name };
+      const done = async (later: string[]) => {
+        bus.event(
+          'host-agent',
+          'addresses',
+          `${name} has ${add ? 'one more address' : 'an address less'}`,
+          told,
+        );
+        return { state: await states.again(name), later };
+      };
+      if (isKept(before, change)) {
+        const { later, changed } = await runtime.readdress(before, living);
+        if (changed) return done(later);
+        await next(); // says what is in the way
+      }
+      const config = await next();
       await saveVserver(paths, config);
-      const runs = state.state === 'running' || state.state === 'frozen';
-      const later = await runtime.readdress(config, runs ? state.pid : undefined);
-      bus.event('host-agent', 'addresses', `${name} has ${add ? 'one more address' : 'an address less'}`, {
-        vserver: name,
-      });
-      return { state: await states.again(name), later };
+      return done((await runtime.readdress(config, living)).later);
     });
 }

@@ -1,8 +1,9 @@
+import { questionsOf } from '../../shared/interfaces.ts';
+import { firstOf } from '../../shared/addresses.ts';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Args } from '../../shared/contract/commands.ts';
 import type { LimitReport } from '../../shared/contract/limits.ts';
 import { VsError } from '../../shared/errors.ts';
-import { questionsOf } from '../../shared/interfaces.ts';
 import { readOwnership } from '../../shared/ownership.ts';
 import type { VserverState } from '../../shared/contract/vserver.ts';
 import type { Paths } from '../../shared/paths.ts';
@@ -15,6 +16,7 @@ import type { LimitsOfHost } from './limits/limits.ts';
 import type { Lxc } from './lxc.ts';
 import { claim, release, requireOwner } from './ownership.ts';
 import type { Runtime } from './runtime.ts';
+import { requireSilent } from './silent.ts';
 import type { States } from './state.ts';
 
 interface Parts {
@@ -56,16 +58,8 @@ export function createCommands(parts: Parts) {
     // who starts what is paused wants it to run; a saga that froze it thaws it itself
     if (now.state === 'frozen') return saga ? now : runOn({ context, runtime, states }, config);
     await runtime.requireStopped(name, ENDS_WITHIN);
-    if (!saga) {
-      // a saga has asked before it took the vserver away from its source, where the answer no longer means anything
-      for (const question of questionsOf(config)) {
-        const { answers, taken6 } = await bus.request(host, 'network.check', question);
-        const { address, address6 } = question;
-        if (answers)
-          throw new VsError('refused', `${name} is not started: ${address} answers already, from ${answers}`);
-        if (taken6) throw new VsError('refused', `${name} is not started: ${address6} answers already`);
-      }
-    }
+    // a saga has asked before it took the vserver away from its source, where the answer no longer means anything
+    if (!saga) await requireSilent(bus, host, config, `${name} is not started`);
     await states.mark(name, 'starting');
     try {
       states.saw(name, await runtime.start(config, saga));
@@ -258,7 +252,14 @@ export function createCommands(parts: Parts) {
         return true;
       }),
     async answering({ name, timeout, settle }: Args<'host-agent.answering'>): Promise<{ ms: number }> {
-      const { network, address, mac } = await loadVserver(paths, host, name);
+      const config = await loadVserver(paths, host, name);
+      const { mac } = config;
+      const address = firstOf(config);
+      const [question] = questionsOf({
+        ...config,
+        more: [],
+        ...(config.address ? { address6: undefined } : {}),
+      });
       if (settle) {
         const { since = 0 } = await states.of(name);
         await pause(Math.min(settle, Math.max(0, since + settle - Date.now())));
@@ -267,7 +268,8 @@ export function createCommands(parts: Parts) {
       for (;;) {
         const running = (await lxc.alive()).has(name);
         if (running) {
-          const { answers } = await bus.request(host, 'network.check', { network, address });
+          const found = question && (await bus.request(host, 'network.check', question));
+          const answers = config.address ? found?.answers : found?.answers6;
           if (answers === mac) return { ms: Math.round(performance.now() - began) };
           if (answers)
             throw new VsError('failed', `${address} is answered by ${answers}, not by ${name} (${mac})`);

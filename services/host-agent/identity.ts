@@ -15,7 +15,7 @@ import {
 type Who = Pick<VserverConfig, 'name' | 'domain' | 'address' | 'address6'>;
 
 const namesOf = ({ name, domain }: Who) => (domain ? [`${name}.${domain}`, name] : [name]);
-const addressesOf = ({ address, address6 }: Who) => [address, ...(address6 ? [address6] : [])];
+const addressesOf = ({ address, address6 }: Who) => [address, address6].filter((one) => one !== undefined);
 const ownLines = (who: Who) => addressesOf(who).map((ip) => `${ip} ${namesOf(who).join(' ')}`);
 
 /** /etc/hosts of a new vserver. */

@@ -11,6 +11,7 @@ export interface RuntimePaths {
   ownership: string;
   console: string;
   preStart: string;
+  portUp: string;
   /** The rules that keep a guest from subvolumes of its own. */
   seccomp: string;
 }
@@ -58,7 +59,7 @@ function limitLines(limits: Limits, { layout, disks }: HostLimits): string[] {
 }
 
 /** Its interfaces with all their addresses; the gateways are those of the first. */
-function networkLines({ interfaces, gateway, gateway6 }: Attachment): string[] {
+function networkLines({ interfaces, gateway, gateway6 }: Attachment, portUp: string): string[] {
   return interfaces.flatMap((port, index) => {
     const key = `lxc.net.${index}`;
     const isFirst = index === 0;
@@ -69,6 +70,7 @@ function networkLines({ interfaces, gateway, gateway6 }: Attachment): string[] {
       `${key}.veth.pair = ${port.veth}`,
       `${key}.hwaddr = ${port.mac}`,
       `${key}.mtu = ${port.mtu}`,
+      `${key}.script.up = ${portUp}`,
       ...port.addresses.map(({ address, prefix }) => `${key}.ipv4.address = ${address}/${prefix}`),
       ...(isFirst && gateway && port.addresses.length > 0 ? [`${key}.ipv4.gateway = ${gateway}`] : []),
       ...port.addresses6.map(({ address, prefix }) => `${key}.ipv6.address = ${address}/${prefix}`),
@@ -100,7 +102,7 @@ export function lxcConfig(
     // a guest that writes for ever does not fill the disk of its host
     `lxc.console.size = ${CONSOLE_SIZE}`,
     'lxc.console.rotate = 1',
-    ...networkLines(net),
+    ...networkLines(net, paths.portUp),
     'lxc.hook.version = 1',
     `lxc.hook.pre-start = ${paths.preStart} ${paths.ownership} ${paths.rootfs} ${paths.mount} ${vserver.idmap}`,
     `lxc.hook.start-host = ${net.hook}`,

@@ -88,6 +88,7 @@ export function createRuntime(context: Context, paths: Paths, lxc: Lxc, limits: 
         ownership: paths.ownership(name),
         console: paths.console(name),
         preStart: join(hooks, 'pre-start'),
+        portUp: join(hooks, 'port-up'),
         seccomp: fileURLToPath(new URL('./no-subvolumes.seccomp', import.meta.url)),
       },
       { ...(await limits.ofHost()), init, stop },
@@ -198,15 +199,18 @@ export function createRuntime(context: Context, paths: Paths, lxc: Lxc, limits: 
       const text = await configOf(config, await attach(config), paths.rootfs(name));
       await writeFileIfChanged(paths.lxcConfig(name), text);
     },
-    /** The same for its addresses; one that runs gets them at once. Answers the interfaces that come with its next start. */
-    async readdress(config: VserverConfig, pid: number | undefined): Promise<string[]> {
+    /** The same for its addresses; one that runs gets them at once. `later`: the interfaces that come with its next start. */
+    async readdress(
+      config: VserverConfig,
+      pid: number | undefined,
+    ): Promise<{ later: string[]; changed: boolean }> {
       await this.renew(config);
       const interfaces = interfacesOf(config);
-      if (pid === undefined) return [];
+      if (pid === undefined) return { later: [], changed: false };
       const args = { name: config.name, pid, interfaces };
-      const { missing } = await bus.request(host, 'network.readdress', args);
+      const { missing, changed } = await bus.request(host, 'network.readdress', args);
       this.announce({ ...config, ...(missing.length > 0 ? { more: [] } : {}) }, pid);
-      return missing;
+      return { later: missing, changed };
     },
     /** Tells the neighbours in the background: nobody waits for it. */
     announce(config: VserverConfig, pid: number): void {

@@ -108,7 +108,7 @@ export function service(context: Context): Service {
         uuid,
         epoch,
         network,
-        address: `${address}/${prefix}`,
+        address: address && `${address}/${prefix}`,
         address6,
         mac,
         domain,

@@ -1,4 +1,5 @@
 import type { Metrics } from '../../shared/contract/host.ts';
+import { isProbe, isVeth } from '../../shared/veth.ts';
 import { fieldOf, readKernel } from './read.ts';
 
 export interface Interface {
@@ -47,14 +48,14 @@ export function flowKeys(interfaces: Interface[], lead = 'net'): Metrics {
   return keys;
 }
 
-/** The host's end of a vserver's veth. */
-const isVeth = (name: string) => /^(vsv[0-9a-f]{8}|vsp[a-z0-9]{1,6}|veth.*)$/.test(name);
+/** The host's end of a vserver's veth, also of others than ours. */
+const isWire = (name: string) => isVeth(name) || isProbe(name) || name.startsWith('veth');
 /** What carries the traffic of others: it would count twice. */
 const isAbove = (name: string) => /^(vsbr|br|virbr|lxcbr|lxdbr|docker|ifb|dummy|tun|tap|bond_)|\./.test(name);
 
 /** Sums over the devices that lead out of this host, and each interface but those of vservers on its own. */
 export function hostFlows(text: string): Metrics {
-  const interfaces = interfacesOf(text).filter(({ name }) => !isVeth(name));
+  const interfaces = interfacesOf(text).filter(({ name }) => !isWire(name));
   const keys = flowKeys(interfaces.filter(({ name }) => !isAbove(name)));
   for (const one of interfaces.slice(0, PUBLISHED))
     Object.assign(keys, flowKeys([one], `net_${one.name.replaceAll(/[^A-Za-z0-9]/g, '_')}`));

@@ -6,21 +6,23 @@ const ARRIVES_MS = 3_600_000;
  * is taken down between the two would let a start fail.
  */
 export function openArriving(now: () => number = () => performance.now()) {
-  const arriving = new Map<string, { networks: string[]; until: number }>();
+  const arriving = new Map<string, { networks: Set<string>; until: number }>();
   const used = new Map<string, number>();
   const kept = new Set<string>();
 
   return {
     /** It will come to these networks. */
     add(name: string, networks: string[]): void {
-      arriving.set(name, { networks, until: now() + ARRIVES_MS });
+      arriving.set(name, { networks: new Set(networks), until: now() + ARRIVES_MS });
     },
-    /** It has come, or will not. */
+    /** It has come to this one; it may still come to the others. */
+    came: (name: string, network: string): void => void arriving.get(name)?.networks.delete(network),
+    /** It has come everywhere, or will not. */
     drop: (name: string): void => void arriving.delete(name),
     /** Who is on the way to a network. */
     to(network: string): string[] {
       for (const [name, { until }] of arriving) if (until < now()) arriving.delete(name);
-      return [...arriving].flatMap(([name, one]) => (one.networks.includes(network) ? [name] : []));
+      return [...arriving].flatMap(([name, one]) => (one.networks.has(network) ? [name] : []));
     },
     /** Somebody works with it just now. */
     touch: (network: string): void => void used.set(network, now()),

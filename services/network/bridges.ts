@@ -3,7 +3,7 @@ import type { Network } from '../../shared/contract/network.ts';
 import { run } from '../../shared/run.ts';
 import { addressesOn, ip, links, sysctl } from './ip.ts';
 import { type Step, bridgeOf, cannotJoin, planUp, trunkOf, usersOf } from './plan.ts';
-import { isProbe } from './probe.ts';
+import { isProbe } from '../../shared/veth.ts';
 import { guardRules, noGuard } from './rules.ts';
 
 /** A device that carries tags only is brought up, and to the MTU of its networks; one with addresses of the host is the host's. */

@@ -8,7 +8,7 @@ import { links } from './ip.ts';
 import type { openKept } from './kept.ts';
 import { bridgeOf, trunkOf, usersOf } from './plan.ts';
 import { ownersOf } from './ports.ts';
-import { isProbe } from './probe.ts';
+import { isProbe } from '../../shared/veth.ts';
 
 /** How often it is looked which networks nobody uses any more, and so long one must have been without use (ms). */
 const LOOK_MS = 15_000;
@@ -39,7 +39,7 @@ export function openChanges(
       const ports = usersOf(network, now).filter((port) => !isProbe(port));
       // whatever a person has plugged in there is called by its device
       const here = ports.map((port) => owners.get(port) ?? port);
-      for (const name of here) arriving.drop(name); // it has come
+      for (const name of here) arriving.came(name, network.name);
       return [...new Set([...here, ...arriving.to(network.name)])].toSorted();
     };
   }

@@ -67,8 +67,11 @@ async function addressesInside(pid: number): Promise<Map<string, string[]>> {
   return addressesIn(stdout);
 }
 
-/** Gives a vserver that runs exactly these addresses, on the interfaces that it has; answers the devices that it has not. */
-export async function readdress(pid: number, places: Place[]): Promise<string[]> {
+/** Gives a vserver that runs exactly these addresses, on the interfaces that it has; answers the devices that it has not, and whether it had others. */
+export async function readdress(
+  pid: number,
+  places: Place[],
+): Promise<{ missing: string[]; changed: boolean }> {
   const batch = async (lines: string[], ...flags: string[]) => {
     if (lines.length === 0) return;
     const argv = ['nsenter', '-t', String(pid), '-n', 'ip', ...flags, '-force', '-batch', '-'];
@@ -81,22 +84,22 @@ export async function readdress(pid: number, places: Place[]): Promise<string[]>
   // an interface whose last address was taken away stays until the next start, with nothing to say
   for (const device of before.keys())
     if (/^eth\d+$/.test(device) && !wanted.has(device)) wanted.set(device, []);
-  await batch(
-    [...wanted].flatMap(([device, own]) =>
-      (before.get(device) ?? [])
-        .filter((one) => !own.includes(one))
-        .map((one) => `address del ${one} dev ${device}`),
-    ),
+  const gone = [...wanted].flatMap(([device, own]) =>
+    (before.get(device) ?? [])
+      .filter((one) => !own.includes(one))
+      .map((one) => `address del ${one} dev ${device}`),
   );
+  await batch(gone);
   // read again: with the first address of a subnet the others of it may have gone
   const now = await addressesInside(pid);
   const there = places.filter(({ port }) => now.has(port.device));
+  const come = [...wanted].flatMap(([device, own]) =>
+    own
+      .filter((one) => now.get(device)?.includes(one) === false)
+      .map((one) => `address add ${one} dev ${device}${one.includes(':') ? ' nodad' : ''}`),
+  );
   await batch([
-    ...[...wanted].flatMap(([device, own]) =>
-      own
-        .filter((one) => now.get(device)?.includes(one) === false)
-        .map((one) => `address add ${one} dev ${device}${one.includes(':') ? ' nodad' : ''}`),
-    ),
+    ...come,
     ...routeLines(there).four,
     ...there.map(({ port }) => `link set dev ${port.device} address ${port.mac}`),
   ]);
@@ -109,5 +112,8 @@ export async function readdress(pid: number, places: Place[]): Promise<string[]>
           'failed',
           `${one} could not be set on ${port.device} inside; it is kept, and comes with the next start`,
         );
-  return places.filter(({ port }) => !now.has(port.device)).map(({ port }) => port.device);
+  return {
+    missing: places.filter(({ port }) => !now.has(port.device)).map(({ port }) => port.device),
+    changed: gone.length + come.length > 0,
+  };
 }

@@ -1,6 +1,6 @@
 import { readdir, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { networkOf } from '../../config/networks.ts';
+import { networkOf, subnetsOf } from '../../config/networks.ts';
 import type { Attachment, Network } from '../../shared/contract/network.ts';
 import { VsError } from '../../shared/errors.ts';
 import { pathsFor } from '../../shared/paths.ts';
@@ -89,7 +89,7 @@ export function service(context: Context): Service {
         if (network) return { network };
         throw new VsError(
           'refused',
-          `${args.address} is in no network; there are ${networks.map((one) => `${one.name} ${one.subnet}`).join(', ') || 'none'}`,
+          `${args.address} is in no network; there are ${networks.map((one) => `${one.name} ${subnetsOf(one).join(' ')}`).join(', ') || 'none'}`,
         );
       },
       'network.up': async (args) =>
@@ -153,7 +153,7 @@ export function service(context: Context): Service {
         const now = await links();
         for (const { port } of places)
           if (now.has(port.veth)) await run(['nft', '-f', '-'], { input: vethRules(port) });
-        return { missing: await readdress(pid, places) };
+        return readdress(pid, places);
       },
       'network.detach': async (args) => {
         arriving.drop(args.name);

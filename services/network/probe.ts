@@ -15,16 +15,16 @@ export async function clearProbes(): Promise<void> {
     if (entry.startsWith(PREFIX) && !own.has(entry)) await ip('netns', 'del', entry);
 }
 
-/** Is the device the port of a check? */
-export const isProbe = (device: string): boolean => /^vsp[a-z0-9]{1,6}$/.test(device);
-
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
+/** Writes settings of IPv6 in a namespace. */
+const setterOf = (namespace: string) => (key: string, value: string) =>
+  run(['nsenter', `--net=/run/netns/${namespace}`, 'tee', `/proc/sys/net/ipv6/${key}`], { input: value });
+
 /** Does an IPv6 address answer? The kernel's own duplicate address detection (RFC 4862) on a device of a namespace. */
-async function taken6(namespace: string, address: string): Promise<boolean> {
-  const inside = ['nsenter', `--net=/run/netns/${namespace}`];
-  const set = (key: string, value: string) =>
-    run([...inside, 'tee', `/proc/sys/net/ipv6/${key}`], { input: value });
+async function isTaken6(namespace: string, address: string): Promise<boolean> {
+  const set = setterOf(namespace);
+  await set('conf/eth0/accept_dad', '1');
   await set('conf/eth0/router_solicitation_delay', '0'); // its random delay of up to 1 s comes before the question
   await set('conf/eth0/dad_transmits', '3');
   await set('neigh/eth0/retrans_time_ms', '300');
@@ -36,6 +36,40 @@ async function taken6(namespace: string, address: string): Promise<boolean> {
     await pause(50);
   }
   return false;
+}
+
+/** The MAC that answers for an IPv6 address, which must not be set here: the neighbour that a packet to it finds. */
+async function neighbour6(namespace: string, address: string): Promise<string | undefined> {
+  const inside = ['nsenter', `--net=/run/netns/${namespace}`];
+  const at = [`${address}/128`, 'dev', 'eth0'];
+  await ip('-n', namespace, '-6', 'address', 'flush', 'dev', 'eth0', 'scope', 'global');
+  await ip('-n', namespace, '-6', 'route', 'replace', ...at);
+  const argv = [
+    ...inside,
+    'ping',
+    '-6',
+    '-n',
+    '-q',
+    '-c',
+    '2',
+    '-i',
+    '0.3',
+    '-W',
+    '1',
+    '-I',
+    'eth0',
+    address,
+  ];
+  await run(argv, { okCodes: [0, 1, 2] }); // whether it answers pings is its own affair
+  const { stdout } = await ip('-n', namespace, '-6', 'neigh', 'show', 'to', ...at);
+  return /lladdr ([0-9a-f:]{17})/.exec(stdout)?.[1];
+}
+
+/** Does an IPv6 address answer, and from which MAC, as far as it can be known? */
+async function taken6(namespace: string, address: string) {
+  const taken = await isTaken6(namespace, address);
+  const mac = taken ? await neighbour6(namespace, address) : undefined;
+  return { taken6: taken, ...(mac ? { answers6: mac } : {}) };
 }
 
 /**
@@ -111,16 +145,18 @@ export async function openProbe(bridge: string, mtu?: number) {
 export async function whoAnswers(
   bridge: string,
   want: { address?: string | undefined; address6?: string | undefined },
-  found: (answers: { answers: string | null; taken6?: boolean }) => void,
+  found: (answers: { answers: string | null; taken6?: boolean; answers6?: string }) => void,
 ): Promise<void> {
   const { namespace, close } = await openProbe(bridge);
   try {
+    // its own link-local address, which the question for the MAC comes from, needs no detection: its MAC is new
+    if (want.address6) await setterOf(namespace)('conf/eth0/accept_dad', '0');
     await ip('-n', namespace, 'link', 'set', 'eth0', 'up');
     const [answers, six] = await Promise.all([
       want.address ? answers4(namespace, want.address) : null,
       want.address6 ? taken6(namespace, want.address6) : undefined,
     ]);
-    found({ answers, ...(six === undefined ? {} : { taken6: six }) });
+    found({ answers, ...six });
   } finally {
     await close();
   }

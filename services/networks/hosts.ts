@@ -8,12 +8,14 @@ import type { Placed } from './plan.ts';
 const ANSWERS_MS = 5000;
 
 /** Every address of a vserver with the network that it is in. */
-export function placesOf({ host, vserver, state, network, address, more = [] }: ScanRow): Placed[] {
+export function placesOf({ host, vserver, state, network, address, address6, more = [] }: ScanRow): Placed[] {
   if (vserver === null || network === null || address === null) return [];
-  return [{ network, address }, ...more].flatMap((one) => {
-    const first = one.address ?? ('address6' in one ? one.address6 : undefined);
-    return first === undefined ? [] : [{ name: vserver, host, state, network: one.network, address: first }];
-  });
+  const own = { network, address, ...(address6 === address ? {} : { address6 }) };
+  return [own, ...more].flatMap((one) =>
+    [one.address, one.address6].flatMap((each) =>
+      each === undefined ? [] : [{ name: vserver, host, state, network: one.network, address: each }],
+    ),
+  );
 }
 
 /** The vservers of the whole pool, as far as it was heard, once for each address; and its hosts. */

@@ -1,4 +1,6 @@
 import { onHost } from '../../config/host-networks.ts';
+import { parseNetwork } from '../../config/network-parse.ts';
+import { conflictOf, parseNetworks } from '../../config/networks.ts';
 import { networkLine, withLine, withoutNetwork } from '../../config/network-lines.ts';
 import type { Data } from '../../shared/contract/commands.ts';
 import type { PoolNetwork, PoolNetworks } from '../../shared/contract/networks.ts';
@@ -69,7 +71,15 @@ export function service(context: Context): Service {
       'networks.apply': ({ dryRun }) => apply((text) => text, dryRun === true),
       'networks.add': async ({ dryRun, ...wish }) => {
         const line = networkLine(wish);
-        return { ...(await apply((text) => withLine(text, line), dryRun === true)), line };
+        const added = (text: string): string => {
+          const { network } = parseNetwork(line);
+          for (const other of parseNetworks(text, store.file)) {
+            const conflict = conflictOf(network, other);
+            if (conflict) throw new VsError('usage', `the network cannot be: ${conflict}`);
+          }
+          return withLine(text, line);
+        };
+        return { ...(await apply(added, dryRun === true)), line };
       },
       'networks.remove': ({ network, dryRun }) =>
         apply((text) => {

@@ -1,4 +1,4 @@
-import { networkOf } from '../../config/networks.ts';
+import { networkOf, subnetsOf } from '../../config/networks.ts';
 import { faultsOnHost, onHost } from '../../config/host-networks.ts';
 import type { Network } from '../../shared/contract/network.ts';
 import type { HostNetworking, NetworkChange } from '../../shared/contract/networks.ts';
@@ -119,7 +119,7 @@ export function planNetworks(before: Wanted | undefined, after: Wanted, vservers
     if (!old) {
       plan.changes.push({
         network: one.name,
-        what: before ? 'new' : `from now on by the master: ${one.subnet}`,
+        what: before ? 'new' : `from now on by the master: ${subnetsOf(one).join(', ')}`,
         when: 'now',
         vservers: [],
       });
@@ -140,7 +140,7 @@ export function planNetworks(before: Wanted | undefined, after: Wanted, vservers
       );
     else if (outside.length > 0)
       plan.inTheWay.push(
-        `${name}: ${outside.map((one) => `${one.address} of ${one.name}`).join(', ')} would be outside of ${network.subnet}`,
+        `${name}: ${outside.map((one) => `${one.address} of ${one.name}`).join(', ')} would be outside of ${subnetsOf(network).join(', ')}`,
       );
   }
   return plan;

@@ -34,10 +34,13 @@ export function openHolds(states: Map<string, SagaState>) {
           { retryable: true },
         );
       }
-      const address = args['address'];
+      const given = (asked: Record<string, unknown>) =>
+        [asked['address'], asked['address6']].filter((one) => typeof one === 'string');
+      const wanted = new Set(given(args));
       const rival = [...states.values()].find(
-        (one) => address && one.args['address'] === address && one.result === 'running',
+        (one) => one.result === 'running' && given(one.args).some((address) => wanted.has(address)),
       );
+      const address = given(rival?.args ?? {}).find((one) => wanted.has(one));
       if (rival)
         throw new VsError(
           'conflict',

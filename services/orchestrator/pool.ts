@@ -1,3 +1,4 @@
+import { firstOf } from '../../shared/addresses.ts';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { loadSlaves } from '../../config/slaves.ts';
@@ -49,7 +50,8 @@ export function openPool(context: Pick<Context, 'bus' | 'settings'>, repeatMs?: 
     vserver: one.name,
     state: isOnline(one.host) ? one.state : 'unknown',
     enabled: one.enabled,
-    address: one.address,
+    address: firstOf(one),
+    ...(one.address6 ? { address6: one.address6 } : {}),
     network: one.network,
     ...(one.more ? { more: one.more } : {}),
     epoch: one.epoch,

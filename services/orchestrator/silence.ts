@@ -1,3 +1,4 @@
+import { firstOf } from '../../shared/addresses.ts';
 import type { Args, Data } from '../../shared/contract/commands.ts';
 import type { VserverConfig, VserverState } from '../../shared/contract/vserver.ts';
 import type { Bus } from '../../shared/bus.ts';
@@ -24,7 +25,7 @@ export async function requireSilence(ask: Ask, addresses: Addresses, of?: string
   const whose = of === undefined ? '' : ` of ${of}`;
   for (const [nth, question] of questionsOf(addresses).entries()) {
     const { network, address, address6 } = question;
-    const { answers, taken6 } = await ask(question, nth > 0 ? nth : undefined);
+    const { answers, taken6, answers6 } = await ask(question, nth > 0 ? nth : undefined);
     if (answers)
       throw new VsError(
         'refused',
@@ -32,7 +33,11 @@ export async function requireSilence(ask: Ask, addresses: Addresses, of?: string
         { details: { answers } },
       );
     if (taken6)
-      throw new VsError('refused', `${address6}${whose} is in use: it answers on network ${network}`);
+      throw new VsError(
+        'refused',
+        `${address6}${whose} is in use: ${answers6 ?? 'it'} answers ${answers6 ? 'there ' : ''}on network ${network}`,
+        answers6 ? { details: { answers: answers6 } } : {},
+      );
   }
 }
 
@@ -44,14 +49,14 @@ export async function requireDeadSilence(
   { check, reach }: Looks,
   dead: Addresses & Pick<VserverState, 'name' | 'mac' | 'host'> & { management: string | undefined },
 ): Promise<void> {
-  const { name, address, mac, host, management } = dead;
+  const { name, mac, host, management } = dead;
   try {
     await requireSilence(check, dead, name);
   } catch (error) {
     if (!(error instanceof VsError) || error.details?.['answers'] !== mac) throw error;
     throw new VsError(
       'refused',
-      `${address} still answers as ${name} (${mac}): ${host} is not dead, only cut off from the master`,
+      `${firstOf(dead)} still answers as ${name} (${mac}): ${host} is not dead, only cut off from the master`,
       { cause: error },
     );
   }

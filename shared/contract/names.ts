@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { canonical6 } from '../addresses.ts';
 
 /** A host, vserver, network or template name: a DNS label of at most 32 characters (design.md, "The bus"). */
 export const name = z
@@ -20,7 +21,8 @@ export const id = z
   .regex(/^[A-Za-z0-9_-]+$/, 'an id is letters, digits, _ and -');
 
 export const ipv4 = z.ipv4();
-export const ipv6 = z.ipv6();
+/** In its one form (RFC 5952): the same address is always the same text. */
+export const ipv6 = z.ipv6().overwrite(canonical6);
 /** A unicast MAC address in lower case. */
 export const mac = z
   .string()

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { canonicalSubnet6 } from '../addresses.ts';
 import { type CommandSpec, hostCommand } from './command.ts';
 import { empty, ipv4, ipv6, mac, name, staged } from './names.ts';
 
@@ -9,9 +10,9 @@ export const network = z.strictObject({
   /** 802.1q tag on the uplink; false: the whole uplink device, or no uplink, is this network. */
   tagged: z.boolean(),
   uplink: z.string().max(15).optional(), // absent: a plain bridge inside the host
-  subnet: z.cidrv4(),
+  subnet: z.cidrv4().optional(), // of IPv4, IPv6 or both
   gateway: ipv4.optional(),
-  subnet6: z.cidrv6().optional(),
+  subnet6: z.cidrv6().overwrite(canonicalSubnet6).optional(),
   gateway6: ipv6.optional(),
   nameserver: z.string().optional(),
   domain: z.string().optional(),
@@ -117,7 +118,11 @@ export const networkCommands = {
   'network.check': hostCommand(
     'does the address answer on its network? (duplicate address detection, IPv4 and IPv6)',
     z.strictObject({ network: name, address: ipv4.optional(), address6: ipv6.optional() }),
-    z.object({ answers: mac.nullable(), taken6: z.boolean().optional() }),
+    z.object({
+      answers: mac.nullable(), // of the IPv4 address
+      taken6: z.boolean().optional(),
+      answers6: mac.optional(), // of the IPv6 address, where it could be learnt
+    }),
   ),
   'network.reach': hostCommand(
     'does another machine answer at its management address? (ICMP echo, IPv4 or IPv6)',
@@ -136,9 +141,9 @@ export const networkCommands = {
     attachment,
   ),
   'network.readdress': hostCommand(
-    'after attach: a vserver that runs (pid: its init) gets the addresses and the rules of its port at once, as far as it has the interfaces; missing: those that come with its next start',
+    'after attach: a vserver that runs (pid: its init) gets the addresses and the rules of its port at once, as far as it has the interfaces; missing: those that come with its next start; changed: it had others before',
     z.strictObject({ name, pid: z.int().min(2), interfaces }),
-    z.object({ missing: z.array(z.string()) }),
+    z.object({ missing: z.array(z.string()), changed: z.boolean() }),
   ),
   'network.detach': hostCommand('rule files gone', z.strictObject({ name })),
   'network.link': hostCommand(

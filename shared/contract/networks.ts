@@ -84,8 +84,8 @@ export const networksCommands = {
     'write a network into networks.conf and apply it',
     z.strictObject({
       vlan: z.int().min(1).max(4094),
-      subnet: z.string().max(32),
-      gateway: ipv4.optional(),
+      subnet: z.string().max(64), // of IPv6 alone: the IPv6 one, and its gateway
+      gateway: z.union([ipv4, ipv6]).optional(),
       name: name.optional(),
       subnet6: z.string().max(64).optional(),
       gateway6: ipv6.optional(),

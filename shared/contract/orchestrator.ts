@@ -15,7 +15,8 @@ export const scanRow = z.object({
   vserver: name.nullable(),
   state: z.union([runState, z.literal('offline')]),
   enabled: z.boolean().nullable(),
-  address: ipv4.nullable(),
+  address: z.union([ipv4, ipv6]).nullable(), // IPv6 of one that has no IPv4 address
+  address6: ipv6.optional(),
   network: z.string().nullable(),
   more: z.array(furtherAddress).optional(),
   epoch: z.int().nullable(),
@@ -88,7 +89,7 @@ export const orchestratorCommands = {
     'create a vserver',
     z.strictObject({
       name,
-      address: ipv4,
+      address: ipv4.optional(), // or address6, or both
       address6: ipv6.optional(),
       prefix: z.int().min(1).max(32).optional(),
       more: z.array(wantedAddress).max(MOST_FURTHER).optional(),
@@ -134,7 +135,7 @@ export const orchestratorCommands = {
     z.strictObject({
       name,
       to: name,
-      address: ipv4,
+      address: ipv4.optional(), // or address6, or both
       address6: ipv6.optional(),
       prefix: z.int().min(1).max(32).optional(),
       host: hostName.optional(), // by free resources unless given

@@ -62,7 +62,7 @@ export type CopyRecord = z.infer<typeof copyRecord>;
 /** A copy as the master lists it. */
 export const copyInfo = copyRecord.extend({
   network: name,
-  address: ipv4,
+  address: ipv4.optional(),
   address6: ipv6.optional(),
   more: z.array(furtherAddress).optional(),
 });

@@ -45,8 +45,8 @@ export const vserverConfig = z.looseObject({
   uuid: z.uuid(),
   name,
   network: name,
-  address: ipv4,
-  prefix: z.int().min(1).max(32),
+  address: ipv4.optional(), // of one that has IPv6 alone: absent
+  prefix: z.int().min(1).max(32).optional(),
   address6: ipv6.optional(),
   prefix6: z.int().min(1).max(128).optional(),
   mac,
@@ -75,7 +75,7 @@ export const vserverState = z.looseObject({
   name,
   state: runState,
   enabled: z.boolean(),
-  address: ipv4,
+  address: ipv4.optional(), // absent: it has IPv6 alone
   address6: ipv6.optional(),
   mac,
   network: name,

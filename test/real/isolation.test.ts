@@ -295,6 +295,26 @@ test('nothing of the host leaves by the bridge of its vservers, even when its ro
   await Promise.all([wire.end(), guest.end()]);
 });
 
+test('from the moment that a wire or a bridge is made the host says nothing there', async () => {
+  lab.vs(['stop', 'web2']);
+  // its uplink, a whole device, is the host's own until its network was up once
+  lab.vs(['net', 'up', 'green', '--host', 'host1']);
+  lab.vs(['net', 'down', 'green', '--host', 'host1']);
+  const all = peers.inNode('host1');
+  await all.ask({ capture: ['*'] }); // also what comes to be
+  lab.vs(['start', 'web2']);
+  lab.vs(['net', 'up', 'green', '--host', 'host1']);
+  await sleep(3000); // detection, router solicitations and listener reports of IPv6 come within 2 s
+  const { frames: seen } = await all.ask<Captured>({ captured: true });
+  await all.end();
+  const from = (mac: string) => seen.filter(([, , hex]) => hex.slice(12, 24) === mac.replaceAll(':', ''));
+  const guest = (JSON.parse(lab.vs(['address', 'list', 'web2', '--json']).stdout) as { mac: string }[])[0]
+    ?.mac;
+  expect(from(guest ?? '').length).toBeGreaterThan(0); // the capture sees what passes
+  for (const device of [vethOf('web2'), 'vsbr20'])
+    expect({ device, frames: from(macOf('host1', device)) }).toEqual({ device, frames: [] });
+});
+
 test('it cannot reach the kernel: sysrq, sysctl, devices, the clock, its own limits', () => {
   const pids = `cat $(ls -d /sys/fs/cgroup/pids$(awk -F: '$2 == "pids" { print $3 }' /proc/${init()}/cgroup)/pids.max /sys/fs/cgroup$(sed -n 's/^0:://p' /proc/${init()}/cgroup)/pids.max 2>/dev/null | head -1)`;
   expect(lab.on('host1', pids)).toBe('300\n');

@@ -85,7 +85,7 @@ test('a fault changes nothing, and is named by file and line', () => {
   const before = conf();
   const { version } = list();
   expect(lab.vs(['net', 'add', '10', '10.70.0.0/24', '--name', 'red'], 2).stderr).toMatch(
-    /networks\.conf:3: VLAN 10 is network blue already/,
+    /the network cannot be: VLAN 10 is network blue already/,
   );
   expect(lab.vs(['net', 'add', '31', '10.60.10.0/25', '--name', 'red'], 2).stderr).toMatch(/overlaps/);
   expect(lab.vs(['net', 'add', '31', '10.70.0.0/24', '10.71.0.1'], 2).stderr).toMatch(
@@ -93,7 +93,7 @@ test('a fault changes nothing, and is named by file and line', () => {
   );
   expect(lab.vs(['net', 'add', 'x', '10.70.0.0/24'], 2).stderr).toMatch(/A VLAN is a whole number/);
   lab.on('master', 'echo "nonsense" >> /etc/vs-tools/networks.conf');
-  expect(lab.vs(['net', 'apply'], 2).stderr).toMatch(/networks\.conf:3: expected vlan/);
+  expect(lab.vs(['net', 'apply'], 2).stderr).toMatch(/networks\.conf:3:1: expected vlan/);
   expect(lab.vs(['net', 'list']).stdout).toMatch(/cannot be applied: .*networks\.conf:3/);
   lab.on('master', 'sed -i /nonsense/d /etc/vs-tools/networks.conf');
   expect(conf()).toBe(before);

@@ -4,7 +4,7 @@ import { judgeEnd } from '../../services/doctor/certificate.ts';
 import { judgeIds, judgeOwnership } from '../../services/doctor/guests.ts';
 import { type KernelFacts, judgeKernel, moduleNames } from '../../services/doctor/kernel.ts';
 import { judgeHosts, judgeSagas } from '../../services/doctor/master.ts';
-import { judgeNetworks } from '../../services/doctor/networks.ts';
+import { type Device, judgeNetworks } from '../../services/doctor/networks.ts';
 import { judgeLeft } from '../../services/doctor/orphans.ts';
 import { judgeDevices, judgeSpace } from '../../services/doctor/storage.ts';
 import { isAtLeast, versionOf } from '../../services/doctor/tools.ts';
@@ -88,26 +88,46 @@ describe('storage', () => {
 
 describe('networks', () => {
   const network = { name: 'blue', vlan: 10, tagged: true, uplink: 'eno1', subnet: '10.0.10.0/24' };
-  const judge = (device: { mtu: number; state: string } | undefined, more = {}, of = 'blue') =>
-    bad(
-      judgeNetworks(
-        [{ network: { ...network, ...more }, up: false }],
-        new Map([['eno1', device]]),
-        [{ name: 'web1', network: of }],
-        1500,
-      ),
+  const findings = (device: Device, more = {}, of = 'blue', source: 'master' | 'file' = 'file', up = false) =>
+    judgeNetworks(
+      [{ network: { ...network, ...more }, up }],
+      new Map([['eno1', device]]),
+      [{ name: 'web1', network: of }],
+      { mtu: 1500, source },
     );
+  const judge = (...args: Parameters<typeof findings>) => bad(findings(...args));
+  const small = 'fail: blue: eno1 takes packets of 1496 bytes, its vservers send 1500';
   test('a fit uplink', () => expect(judge({ mtu: 1500, state: 'up' })).toEqual([]));
   test('no device, no link, too small packets, a network that is gone', () => {
     expect(judge(undefined)).toEqual(['fail: blue: this host has no device eno1']);
     expect(judge({ mtu: 1500, state: 'down' })).toEqual(['warn: blue: eno1 has no link']);
-    expect(judge({ mtu: 1496, state: 'up' })).toEqual([
-      'fail: blue: eno1 takes packets of 1496 bytes, its vservers send 1500',
-    ]);
+    expect(judge({ mtu: 1496, state: 'up', addressed: true })).toEqual([small]);
+    expect(judge({ mtu: 1496, state: 'up' }, { tagged: false })).toEqual([small]);
     expect(judge({ mtu: 1496, state: 'up' }, { mtu: 1496 })).toEqual([]);
     expect(judge({ mtu: 1500, state: 'up' }, {}, 'red')).toEqual([
       'fail: web1 is in network red, which networks.conf of this host has not',
     ]);
+  });
+  test('what a tagged uplink is given when its network comes up is no fault, and one when it is up', () => {
+    expect(judge({ mtu: 1496, state: 'up' })).toEqual([]);
+    expect(judge({ mtu: 1496, state: 'down', on: false })).toEqual([]);
+    expect(findings({ mtu: 1496, state: 'up' })[0]?.message).toMatch(
+      /raised to packets of 1500 bytes when it comes/,
+    );
+    expect(judge({ mtu: 1496, state: 'up' }, {}, 'blue', 'file', true)).toEqual([small]);
+    expect(judge({ mtu: 1500, state: 'down', on: false }, { tagged: false })).toHaveLength(1);
+  });
+  test("where the master's list counts, it is the master's files that are to be mended", () => {
+    const todo = (device: Device, of?: string) =>
+      findings(device, {}, of, 'master').map((one) => one.todo ?? '');
+    expect(todo(undefined)[0]).toMatch(/the master's networks\.conf or slaves\.conf, then: vs net apply/);
+    expect(todo({ mtu: 1496, state: 'up', addressed: true })[0]).toMatch(
+      /host's own .*the master's.*vs net apply/,
+    );
+    expect(judge(undefined, {}, 'red', 'master')[1]).toBe(
+      'fail: web1 is in network red, which the pool has not',
+    );
+    expect(todo(undefined, 'red')[1]).toMatch(/on the master: vs net add/);
   });
 });
 

@@ -56,6 +56,7 @@ const paths = {
   ownership: '/var/lib/vs-tools/owned/web1.json',
   console: '/var/lib/vs-tools/log/web1.console',
   preStart: '/opt/vs/hooks/pre-start',
+  portUp: '/opt/vs/hooks/port-up',
   seccomp: new URL('../../services/host-agent/no-subvolumes.seccomp', import.meta.url).pathname,
 };
 const make = (
@@ -167,6 +168,7 @@ describe('network', () => {
       'lxc.net.0.veth.pair = vsv0123abcd',
       'lxc.net.0.hwaddr = 02:00:0a:3c:0a:05',
       'lxc.net.0.mtu = 1500',
+      'lxc.net.0.script.up = /opt/vs/hooks/port-up',
       'lxc.net.0.ipv4.address = 10.60.10.5/24',
       'lxc.net.0.ipv4.gateway = 10.60.10.1',
     ]);
@@ -210,6 +212,7 @@ describe('network', () => {
       'lxc.net.1.veth.pair = vsv4567abcd',
       'lxc.net.1.hwaddr = 02:00:0a:3c:14:05',
       'lxc.net.1.mtu = 1496',
+      'lxc.net.1.script.up = /opt/vs/hooks/port-up',
       'lxc.net.1.ipv6.address = fd60:20::5/64',
     ]);
   });

@@ -90,7 +90,7 @@ test('the master: every fault of both files at once, and versions that grow', as
   const ahead = await store.apply(wanted, { ...second, version: 9_999_999_999 });
   expect(ahead.version).toBe(10_000_000_000);
   writeFileSync(`${directory}/slaves.conf`, 'host1:uplink=lo\n');
-  await expect(store.read('nonsense')).rejects.toThrow(/networks\.conf:1: [^]*slaves\.conf:1: /);
+  await expect(store.read('nonsense')).rejects.toThrow(/networks\.conf:1:1: [^]*slaves\.conf:1:7: /);
   await store.writeText('# kept\n');
   expect(readFileSync(store.file, 'utf8')).toBe('# kept\n');
 });

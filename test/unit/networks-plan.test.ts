@@ -147,6 +147,8 @@ test('who is on the way keeps a network up, and idle is what nobody used for lon
   expect(arriving.to('blue')).toEqual([]);
   arriving.add('web2', ['red', 'blue']);
   expect(arriving.to('red')).toEqual(['web2']);
+  arriving.came('web2', 'red');
+  expect([arriving.to('red'), arriving.to('blue')]).toEqual([[], ['web2']]);
   now = 3_700_000;
   expect(arriving.to('blue')).toEqual([]);
   expect(arriving.isIdle('blue', 1000)).toBe(false); // seen for the first time

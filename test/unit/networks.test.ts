@@ -29,7 +29,7 @@ test('a line with IPv6 and options, and a classic line', () => {
 test('every fault is named by file and line, all at once', () => {
   const text = `${blue}\n10:10.1.0.0/24:10.1.0.1\n30:10.60.10.128/25:\n40:10.4.0.0/24:10.5.0.1\n99999:10.9.0.0/24:\n50:10.50.0.0/24::::colour=red`;
   expect(() => parseNetworks(text, 'networks.conf')).toThrow(
-    /conf:2: VLAN 10 is network blue already[^]*conf:3: .*overlaps[^]*conf:4: gateway[^]*conf:5: vlan[^]*conf:6: unknown option colour/,
+    /conf:2:1: VLAN 10 is network blue already[^]*conf:3:4: .*overlaps[^]*conf:4:16: gateway[^]*conf:5:1: found "99999"[^]*conf:6:20: unknown option colour/,
   );
 });
 
@@ -39,7 +39,7 @@ test('slaves.conf: options, and every fault by line', () => {
     { host: 'host2', noselect: true, compress: true, bwlimit: 51_200 },
   ]);
   expect(() => parseSlaves('host1\nhost1\nhost2:fast\nHost_3', 's')).toThrow(
-    /s:2: host host1[^]*s:3: unknown option fast[^]*s:4: expected host/,
+    /s:2:1: host host1[^]*s:3:7: unknown option fast[^]*s:4:1: expected host/,
   );
 });
 

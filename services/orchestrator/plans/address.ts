@@ -1,3 +1,4 @@
+import { firstOf } from '../../../shared/addresses.ts';
 import { requireUsable } from '../../../config/further.ts';
 import type { HostInfo } from '../../../shared/contract/host.ts';
 import type { Network } from '../../../shared/contract/network.ts';
@@ -7,18 +8,25 @@ import { addressesOf } from '../../../shared/interfaces.ts';
 import type { Pool } from '../pool.ts';
 
 /** The IPv6 address that goes with an IPv4 one: the network's prefix and the last bytes as people write them (10.60.10.5 -> fd60:10::5). */
-function derive6(network: Network, address: string): string | undefined {
-  if (!network.subnet6) return undefined;
+function derive6(network: Network, address: string | undefined): string | undefined {
+  if (!network.subnet6 || !network.subnet || address === undefined) return undefined;
   const [prefix = ''] = network.subnet6.split('/');
   const bytes = address.split('.');
   const host = Number(network.subnet.split('/')[1]) >= 24 ? bytes.slice(3) : bytes.slice(2);
   return prefix.endsWith('::') ? `${prefix}${host.join(':')}` : undefined;
 }
 
-/** Addresses that a new vserver asks for; address6 by itself from the network's prefix. */
+/** Addresses that a new vserver asks for: one of the two, or both; address6 by itself from the network's prefix. */
 interface Wanted {
-  address: string;
+  address?: string | undefined;
   address6?: string | undefined;
+}
+
+/** The address by which the network of a new vserver is found. Throws 'usage' when there is none. */
+export function requireFirst(wanted: Wanted): string {
+  const address = firstOf(wanted);
+  if (address === '') throw new VsError('usage', 'give an address: an IPv4 or an IPv6 one');
+  return address;
 }
 
 /**
@@ -60,13 +68,12 @@ export function requireNetworks(
 /** What vserver.json says of a place in a network. */
 export const placeIn = (
   network: Network,
-  address: string,
+  address: string | undefined,
   address6: string | undefined,
   prefix?: number,
 ) => ({
   network: network.name,
-  address,
-  prefix: prefix ?? Number(network.subnet.split('/')[1]),
+  ...(address ? { address, prefix: prefix ?? Number(network.subnet?.split('/')[1] ?? 24) } : {}),
   ...(address6 ? { address6, prefix6: Number(network.subnet6?.split('/')[1] ?? 64) } : {}),
 });
 

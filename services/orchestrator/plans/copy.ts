@@ -1,3 +1,4 @@
+import { firstOf } from '../../../shared/addresses.ts';
 import { randomUUID } from 'node:crypto';
 import { randomMac } from '../../../config/further.ts';
 import type { Args } from '../../../shared/contract/commands.ts';
@@ -6,7 +7,7 @@ import { estimate } from '../estimate.ts';
 import type { CreatePlan } from './create-plan.ts';
 import { groups, size } from '../text.ts';
 import { carriageText } from '../transport.ts';
-import { checkAddresses, placeIn, requireFree } from './address.ts';
+import { checkAddresses, placeIn, requireFirst, requireFree } from './address.ts';
 import { chooseHost } from './choose.ts';
 import { cloneTo, findOriginal } from './original.ts';
 import type { Deciding, Planned } from './planned.ts';
@@ -21,7 +22,7 @@ export async function planCopy(deciding: Deciding, args: Args<'orchestrator.copy
   const { config: was } = await context.bus.request(from, 'host-agent.show', { name: args.name });
   if (args.host) pool.requireHost(args.host);
   const { network } = await context.bus.request(args.host ?? from, 'network.match', {
-    address: args.address,
+    address: requireFirst(args),
   });
   const address6 = checkAddresses(pool, network, args);
   const host = args.host ?? (await chooseHost(deciding, network.name));
@@ -78,6 +79,6 @@ export async function planCopy(deciding: Deciding, args: Args<'orchestrator.copy
         deciding.past?.() ?? [],
       ),
     },
-    title: `${args.to}: a copy of ${args.name} on ${from}${within ? '' : ` -> ${host}`}, ${args.address}, ${size(bytes)} in ${groups(original.files)} files, ${how}`,
+    title: `${args.to}: a copy of ${args.name} on ${from}${within ? '' : ` -> ${host}`}, ${firstOf(args)}, ${size(bytes)} in ${groups(original.files)} files, ${how}`,
   };
 }

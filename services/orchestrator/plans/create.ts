@@ -1,3 +1,4 @@
+import { firstOf } from '../../../shared/addresses.ts';
 import { randomUUID } from 'node:crypto';
 import { readFile, stat } from 'node:fs/promises';
 import { type CreateDefaults, loadCreate } from '../../../config/create.ts';
@@ -8,7 +9,7 @@ import { MOST_SCRIPT } from '../../../shared/contract/orchestrator.ts';
 import { VsError } from '../../../shared/errors.ts';
 import { networksOf } from '../../../shared/interfaces.ts';
 import { withChanges } from '../../../shared/limits.ts';
-import { checkAddresses, placeIn, requireFree, requireNetworks } from './address.ts';
+import { checkAddresses, placeIn, requireFirst, requireFree, requireNetworks } from './address.ts';
 import { beyond, candidates, chooseHost, networkOfAddress } from './choose.ts';
 import { furtherIn } from './further.ts';
 import { requireLimits } from './limits.ts';
@@ -71,7 +72,7 @@ export async function planCreate(deciding: Deciding, args: Args<'orchestrator.cr
   const named = args.host ?? defaults.host;
   if (named !== undefined) pool.requireHost(named);
   const hosts = named === undefined ? await candidates(deciding) : [named];
-  const network = await networkOfAddress(deciding, hosts, args.address);
+  const network = await networkOfAddress(deciding, hosts, requireFirst(args));
   const host = named ?? (await chooseHost(deciding, network.name, wish, original?.clone.host));
   const info = pool.requireHost(host);
   requireLimits(info, args.limits ?? {});
@@ -130,6 +131,6 @@ export async function planCreate(deciding: Deciding, args: Args<'orchestrator.cr
     onto: host,
     args: shownArgs(args),
     shows: { summary: summaryOf({ plan, network, info, why, from }) },
-    title: `${args.name}: new on ${host}, ${args.address} in network ${network.name}, from ${source}`,
+    title: `${args.name}: new on ${host}, ${firstOf(args)} in network ${network.name}, from ${source}`,
   };
 }

@@ -87,7 +87,7 @@ export async function planPut(deciding: Deciding, args: Args<'orchestrator.put'>
     uuid,
     epoch: await nextEpoch(deciding, copy, copy.epoch),
     network,
-    address,
+    ...(address ? { address } : {}),
     ...(address6 ? { address6 } : {}),
     ...(more ? { more } : {}),
     taken,

@@ -99,7 +99,7 @@ export async function planRecover(deciding: Deciding, args: Args<'orchestrator.r
     uuid,
     epoch: await nextEpoch(deciding, dead, source.epoch),
     network,
-    address,
+    ...(address ? { address } : {}),
     ...(address6 ? { address6 } : {}),
     ...(more ? { more } : {}),
     mac,

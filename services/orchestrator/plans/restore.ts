@@ -9,7 +9,7 @@ import { estimate } from '../estimate.ts';
 import { isOutdated } from '../outdated.ts';
 import { day, size } from '../text.ts';
 import { trashOf } from '../trash.ts';
-import { checkAddresses, placeIn, requireFree, requireUnused } from './address.ts';
+import { checkAddresses, placeIn, requireFirst, requireFree, requireUnused } from './address.ts';
 import type { Deciding, Planned } from './planned.ts';
 
 type Entry = TrashEntry & { host: string };
@@ -64,17 +64,20 @@ export async function planRestore(deciding: Deciding, args: Args<'orchestrator.r
       'conflict',
       `${of} is called ${living.name} now, on ${living.host}; bring it back by another name: --as NAME --address ADDRESS`,
     );
-  const address = args.address ?? was.address;
-  const { network } = await context.bus.request(host, 'network.match', { address });
-  const given = args.address6 ?? (args.address ? undefined : was.address6);
+  const isOther = args.address !== undefined || args.address6 !== undefined;
+  const address = isOther ? args.address : was.address;
+  const given = isOther ? args.address6 : was.address6;
+  const { network } = await context.bus.request(host, 'network.match', {
+    address: requireFirst({ address, address6: given }),
+  });
   const address6 = checkAddresses(others, network, { address, address6: given });
-  const { address6: _old, prefix6: _prefix, more, ...rest } = was;
-  if (more && !args.address) requireUnused(known, addressesOf({ address, more }), ` of ${name}`);
+  const { address: _four, prefix: _bits, address6: _six, prefix6: _bits6, more, ...rest } = was;
+  if (more && !isOther) requireUnused(known, addressesOf({ address, more }), ` of ${name}`);
   const config = {
     ...rest,
     name,
-    ...placeIn(network, address, address6, args.address ? undefined : was.prefix),
-    ...(more && !args.address ? { more } : {}), // who gives it another address wants another one
+    ...placeIn(network, address, address6, isOther ? undefined : was.prefix),
+    ...(more && !isOther ? { more } : {}), // who gives it another address wants another one
     ...(living ? { uuid: randomUUID(), mac: randomMac(), created: Date.now() } : {}),
   };
   const seen = entries.filter((one) => one.uuid === was.uuid).map((one) => one.epoch ?? 0);

@@ -76,8 +76,8 @@ export function summaryOf({
 }): NonNullable<SagaState['summary']> {
   const { config, sshKeys = [], postInstall } = plan;
   const { address, prefix, address6, prefix6, domain, nameserver } = config;
-  const six = address6 ? `, ${address6}/${prefix6 ?? 64}` : '';
-  const gateway = network.gateway ? `, gateway ${network.gateway}` : '';
+  const via = address === undefined ? network.gateway6 : network.gateway;
+  const gateway = via ? `, gateway ${via}` : '';
   const rooms = `${size(info.mem_free_bytes)} of memory and ${size(info.storage.free)} of disk are free there`;
   const script =
     postInstall === undefined
@@ -85,12 +85,17 @@ export function summaryOf({
       : `a script of ${size(Buffer.byteLength(postInstall))} runs in it once; what it needs of the network, firewall.conf must allow`;
   const lines: [string, string][] = [
     ['name', domain ? `${config.name}.${domain}` : config.name],
-    ['address', `${address}/${prefix}${six}`],
+    [
+      'address',
+      [address && `${address}/${prefix}`, address6 && `${address6}/${prefix6 ?? 64}`]
+        .filter(Boolean)
+        .join(', '),
+    ],
     [
       'network',
       `${network.name} (VLAN ${network.vlan}${gateway})${nameserver ? `, nameserver ${nameserver}` : ''}`,
     ],
-    ['also', addressesOf({ address, more: config.more }).slice(1).join(', ')],
+    ['also', addressesOf({ more: config.more }).join(', ')],
     ['host', `${info.host}, ${why}; ${rooms}`],
     ['source', from.text],
     ['info', from.info ?? ''],

@@ -1,3 +1,4 @@
+import { firstOf } from '../../../shared/addresses.ts';
 import type { Args } from '../../../shared/contract/commands.ts';
 import type { VserverConfig } from '../../../shared/contract/vserver.ts';
 import { VsError } from '../../../shared/errors.ts';
@@ -151,7 +152,7 @@ export function createSteps(plan: CreatePlan, agents: Agents): Step[] {
 
 export const createTexts = (plan: CreatePlan) => ({
   closing: (outputs: Record<string, Output>): string =>
-    `${plan.name} ${plan.start ? 'runs' : 'is'} on ${plan.host} with ${plan.config.address} in network ${plan.config.network}.${plan.start ? '' : ` Start it with: vs start ${plan.name}`}${keptText(outputs)}`,
+    `${plan.name} ${plan.start ? 'runs' : 'is'} on ${plan.host} with ${firstOf(plan.config)} in network ${plan.config.network}.${plan.start ? '' : ` Start it with: vs start ${plan.name}`}${keptText(outputs)}`,
   failed: (reason: string): string =>
     `${plan.name} was not created: ${reason}. Nothing of it is left on ${plan.host}.`,
 });

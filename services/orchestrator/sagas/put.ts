@@ -12,7 +12,7 @@ export interface PutPlan extends Route {
   /** Higher than any that anybody ever saw of it. */
   epoch: number;
   network: string;
-  address: string;
+  address?: string | undefined;
   address6?: string;
   more?: FurtherAddress[];
   /** When the copy was taken. */

@@ -1,3 +1,4 @@
+import { firstOf } from '../../../shared/addresses.ts';
 import type { Data } from '../../../shared/contract/commands.ts';
 import { VsError } from '../../../shared/errors.ts';
 import { type Agents, fresh } from '../agent.ts';
@@ -86,7 +87,7 @@ export function recoverSteps(plan: RecoverPlan, agents: Agents): Step[] {
     host: target,
     async do(context) {
       await requireDead(agents, plan, context);
-      context.say(`${plan.dead} is offline, ${plan.address} does not answer`);
+      context.say(`${plan.dead} is offline, ${firstOf(plan)} does not answer`);
     },
   });
   const steps: (Step | false)[] = [

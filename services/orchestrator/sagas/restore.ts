@@ -1,3 +1,4 @@
+import { firstOf } from '../../../shared/addresses.ts';
 import type { VserverConfig } from '../../../shared/contract/vserver.ts';
 import { VsError } from '../../../shared/errors.ts';
 import type { Agents } from '../agent.ts';
@@ -73,6 +74,6 @@ export function restoreSteps(plan: RestorePlan, agents: Agents): Step[] {
 /** The sentences at the end of a restore. */
 export const restoreTexts = (plan: RestorePlan) => ({
   closing: (): string =>
-    `${plan.name} ${plan.start ? 'runs' : 'is'} on ${plan.host}${plan.fresh ? ', as a vserver of its own,' : ' again'} with ${plan.config.address}.${plan.start ? '' : ` Start it with: vs start ${plan.name}`}`,
+    `${plan.name} ${plan.start ? 'runs' : 'is'} on ${plan.host}${plan.fresh ? ', as a vserver of its own,' : ' again'} with ${firstOf(plan.config)}.${plan.start ? '' : ` Start it with: vs start ${plan.name}`}`,
   failed: (reason: string): string => `${plan.of} stays in the trash of ${plan.host}: ${reason}.`,
 });

@@ -1,3 +1,4 @@
+import { firstOf } from '../../../shared/addresses.ts';
 import type { Args, Data } from '../../../shared/contract/commands.ts';
 import { VsError } from '../../../shared/errors.ts';
 import { networksOf } from '../../../shared/interfaces.ts';
@@ -194,9 +195,9 @@ export const addressStep = (
   name: 'network',
   host: what.host,
   async do(context) {
-    const { network, address } = what.config;
+    const { network } = what.config;
     await requireSilence(networkOf(agents, what.host, context), what.config, what.of);
-    context.say(`${address} is free on ${network}`);
+    context.say(`${firstOf(what.config)} is free on ${network}`);
   },
   async undo(context) {
     for (const [index, network] of networksOf(what.config).entries())

@@ -5,7 +5,7 @@
 # {"flows":[{id,to,port}],"every":0.003}     numbered datagrams until the next line; answers {id: {sent, answered, refused}}
 # {"heard":true}                             how many datagrams of each flow the listener heard
 # {"frames":["hex"],"device":"eth0"}         raw frames
-# {"capture":["eth0"]}, then {"captured":true} all frames of these devices as [device, packet type, hex]
+# {"capture":["eth0"]}, then {"captured":true} all frames of these devices ("*": of all, also of those that come) as [device, packet type, hex]
 use strict;
 use warnings;
 use JSON::PP;
@@ -281,7 +281,7 @@ sub capture {
     @captures = map {
         my $s = open_socket(17, SOCK_RAW, unpack('n', pack('S', 3)));
         setsockopt($s, SOL_SOCKET, $RCVBUFFORCE, 16_000_000);
-        bind($s, link_address(index_of($s, $_))) or die "bind $_: $!";
+        bind($s, link_address($_ eq '*' ? 0 : index_of($s, $_))) or die "bind $_: $!";
         [$_, $s];
     } @{ $_[0] };
     return { ok => \1 };

@@ -38,7 +38,7 @@ export function service({ settings, host }: Context): Service {
         interfaces: interfaces.map((one) => ({ ...one, bridge: 'vsbr10', mtu: 1500 })),
         hook: `/var/lib/vs-tools/rules/${name}/start-host`,
       }),
-      'network.readdress': async () => ({ missing: [] }),
+      'network.readdress': async () => ({ missing: [], changed: false }),
       'network.detach': async () => ({}),
       'network.announce': async () => ({}),
       'network.link': ({ name, up }) =>
