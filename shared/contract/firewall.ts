@@ -82,8 +82,8 @@ export const firewallCommands = {
     firewallView,
   ),
   'firewall.check': hostCommand(
-    'look for faults in the firewall.conf of a vserver, or in a text that might become it; changes nothing',
-    z.strictObject({ name, text: text.optional() }),
+    'look for faults in the firewall.conf of a vserver, or in a text that might become it, also for what the kernel cannot do; newcomer: one that is not here yet, without text the file that a new one gets; changes nothing',
+    z.strictObject({ name, text: text.optional(), newcomer: z.literal(true).optional() }),
     z.object({ file: z.string(), faults: z.array(z.string()) }),
   ),
   'firewall.save': hostCommand(
@@ -123,6 +123,11 @@ export const firewallCommands = {
     z.object({
       vservers: z.array(z.object({ name, accepted: counted, denied: counted })),
     }),
+  ),
+  'firewall.loaded': hostCommand(
+    'the vservers that run here with rules of their firewall.conf in force',
+    empty,
+    z.object({ vservers: z.array(name) }),
   ),
   'firewall.open': hostCommand(
     'let a vserver that runs out to some addresses and TCP ports, and ask some resolvers, for so many seconds: the kernel closes that by itself. open false: its firewall is not enabled, all is open',

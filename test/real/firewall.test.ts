@@ -256,6 +256,44 @@ test('it works by the socket of the host, and moves with the vserver', async () 
   expect([page(80), page(81)]).toEqual([true, false]);
 }, 180_000);
 
+test('counts go on over a reload and a restart; they and the last addresses of names move along', async () => {
+  lab.on(host, `echo '10.60.10.6 friend.example' >> /etc/hosts`);
+  edit('enable\nallow from friend.example tcp/80\n');
+  expect(page(80)).toBe(true);
+  const counted = () => show().rules.find(({ text }) => text.includes('friend'))?.packets ?? 0;
+  const before = counted();
+  expect(before).toBeGreaterThan(0);
+  edit('enable\nallow from 10.60.10.7 tcp/82\nallow  from friend.example tcp/80 # a line further down\n');
+  expect(show().rules.map(({ packets }) => packets)).toEqual([0, before]);
+  lab.vs(['restart', 'web1']);
+  expect(counted()).toBe(before);
+  expect(page(80)).toBe(true);
+  const after = counted();
+  expect(after).toBeGreaterThan(before);
+  lab.vs(['fw', 'reload', 'web1']); // what was counted is written then, else within a minute or two
+  expect(counted()).toBe(after);
+  // host1 never knew this name, and there is no name server here
+  expect(lab.on('host1', 'grep -c friend /etc/hosts || true')).toBe('0\n');
+  lab.vs(['move', 'web1', 'host1']);
+  host = 'host1';
+  expect(show().names).toEqual([{ name: 'friend.example', addresses: ['10.60.10.6'], stale: true }]);
+  expect(counted()).toBe(after);
+  await eventually('the page by the last address', () => page(80));
+  const alert = ['listen', 'hosts/host1/alerts/web1/firewall-names', '--count', '1', '--for', '2', '--json'];
+  await eventually('the alert of the new host', () =>
+    lab.vs(alert, null).stdout.includes('their last addresses stay in force'),
+  );
+  lab.vs(['stop', 'web1']);
+  lab.vs(['rename', 'web1', 'web9']);
+  lab.vs(['start', 'web9']);
+  expect((JSON.parse(lab.vs(['fw', 'show', 'web9', '--json']).stdout) as FirewallView).names).toMatchObject([
+    { addresses: ['10.60.10.6'] },
+  ]);
+  lab.vs(['stop', 'web9']);
+  lab.vs(['rename', 'web9', 'web1']);
+  lab.vs(['start', 'web1']);
+}, 240_000);
+
 test('a vserver that does not run takes the change at its start', () => {
   lab.vs(['stop', 'web1']);
   edit('enable\nallow from 10.60.10.7 tcp/80\n');
