@@ -121,10 +121,14 @@ export function parsePacket(given: string[]): AskedPacket {
 }
 const isArrow = (word: string): boolean => word === '->' || word === 'to';
 
-/** The packet with the vserver's own address in it. Throws VsError 'usage' when it has none of that kind. */
+/** Where a packet comes from that has no such port told. */
+const SOME_PORT = 40_000;
+
+/** The packet with the vserver's own address in it; `whole`: with all that a packet on a wire has. Throws VsError 'usage' when it has none of that kind. */
 export function packetOf(
   asked: AskedPacket,
   vserver: { name: string; address: string; address6?: string | undefined },
+  whole = false,
 ): FirewallPacket {
   const own = asked.own.address ?? (isIPv6(asked.far.address) ? vserver.address6 : vserver.address);
   if (own === undefined)
@@ -136,12 +140,14 @@ export function packetOf(
     asked.direction === 'in'
       ? [asked.far, { ...asked.own, address: own }]
       : [{ ...asked.own, address: own }, asked.far];
+  const ports = asked.protocol === 'tcp' || asked.protocol === 'udp';
+  const sourcePort = from.port ?? (whole && ports ? SOME_PORT : undefined);
   return {
     direction: asked.direction,
     protocol: asked.protocol,
     source: from.address,
     destination: to.address,
-    ...(from.port === undefined ? {} : { sourcePort: from.port }),
+    ...(sourcePort === undefined ? {} : { sourcePort }),
     ...(to.port === undefined ? {} : { destinationPort: to.port }),
     ...(asked.icmpType === undefined ? {} : { icmpType: asked.icmpType }),
   };

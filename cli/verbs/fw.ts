@@ -64,19 +64,26 @@ function requireUnredirected(name: string, words: string[]): void {
   );
 }
 
-async function test(name: string, words: string[], options: Options): Promise<void> {
+async function test(name: string, words: string[], options: Options & { send?: true }): Promise<void> {
   requireUnredirected(name, words);
   const asked = parsePacket(words);
   const { packet, answer } = await onHost(name, options, async (client, host) => {
     const { state } = await client.request(host, 'host-agent.show', { name });
-    const sent = packetOf(asked, state);
-    return { packet: sent, answer: await client.request(host, 'firewall.test', { name, packet: sent }) };
+    const args = {
+      name,
+      packet: packetOf(asked, state, options.send),
+      ...(options.send ? { send: true as const } : {}),
+    };
+    return { packet: args.packet, answer: await client.request(host, 'firewall.test', args, CHANGE) };
   });
   if (options.json) return print({ packet, ...answer });
   const verdict = answer.verdict === 'accept' ? 'accepted' : 'dropped';
   console.log(`${verdict}: ${packetText(packet)}`);
   const { rule } = answer;
   console.log(rule ? `by ${rule.file}:${rule.line}: ${rule.text}` : answer.why);
+  if (options.send && answer.sent) console.log('It was really sent, through the rules of its files.');
+  if (answer.evaluated)
+    console.log(`The evaluation says something else (${answer.evaluated}): please report that as a fault.`);
 }
 
 async function edit(name: string, options: Options): Promise<void> {
@@ -161,17 +168,19 @@ export function register(program: Command): void {
     .action(check);
   verb(
     'test',
-    'what happens to a packet, and by which rule; nothing is sent',
+    'what happens to a packet, and by which rule; nothing is sent unless you say --send',
     `  vs fw test web1 in tcp 192.0.2.7:5555 to 22
   vs fw test web1 'in tcp 192.0.2.7:5555 -> 22'
   vs fw test web1 out udp to 192.0.2.53:53
   vs fw test web1 in icmp 192.0.2.7 echo-request
-  vs fw test web1 in tcp [2001:db8::7]:5555 to 80`,
+  vs fw test web1 in tcp [2001:db8::7]:5555 to 80
+  vs fw test --send web1 in tcp 192.0.2.7:5555 to 22`,
   )
     .argument(
       '<packet...>',
       'in|out, protocol, source, "to", destination; the vserver\'s own address may be left out',
     )
+    .option('--send', 'really send it, through the same rules in a network namespace that is gone at once')
     .allowUnknownOption() // ->
     .action(test);
   verb(

@@ -4,11 +4,12 @@ import { VsError } from '../../shared/errors.ts';
 import type { Context } from '../../shared/service.ts';
 import type { Book } from './book.ts';
 import { keysOf } from './counts.ts';
-import { evaluate } from './evaluate.ts';
+import { evaluate, isLoopback } from './evaluate.ts';
 import { isOf, lookInto } from './live.ts';
 import { type Maker, logs } from './make.ts';
 import { addressesOf } from './names.ts';
 import { type Firewall, type Rule, namesOf } from './rule.ts';
+import { send } from './send.ts';
 
 /** More rules are not shown: the answer is one message of the bus. */
 const MOST_SHOWN = 2500;
@@ -90,11 +91,23 @@ export function createLooks({ bus, host }: Context, maker: Maker, book: Book) {
       }
     },
 
-    async test({ name, packet }: Args<'firewall.test'>): Promise<Data<'firewall.test'>> {
+    async test({ name, packet, send: sends }: Args<'firewall.test'>): Promise<Data<'firewall.test'>> {
       await initOf(name);
       const firewall = (await maker.sources(name)).parse();
-      const { verdict, rule, why } = evaluate(firewall, addressesOf(await maker.known(name)), packet);
-      return { verdict, ...(rule ? { rule: ruleOf(rule) } : {}), why, enabled: firewall.enabled };
+      const resolved = addressesOf(await maker.known(name));
+      const evaluated = evaluate(firewall, resolved, packet);
+      if (sends && (packet.state ?? 'new') !== 'new')
+        throw new VsError('usage', 'a packet that is really sent is a new one of a connection');
+      const sent = sends === true && firewall.enabled && !isLoopback(packet);
+      const { verdict, rule, why } = sent ? await send(firewall, resolved, packet) : evaluated;
+      return {
+        verdict,
+        ...(rule ? { rule: ruleOf(rule) } : {}),
+        why,
+        enabled: firewall.enabled,
+        ...(sends ? { sent } : {}),
+        ...(sent && evaluated.verdict !== verdict ? { evaluated: evaluated.verdict } : {}),
+      };
     },
 
     /** Those of them with rules in force. */

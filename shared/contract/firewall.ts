@@ -103,13 +103,17 @@ export const firewallCommands = {
     applied,
   ),
   'firewall.test': hostCommand(
-    'what the firewall of a vserver does with a packet, by its files and the addresses known of its names, and which rule decides',
-    z.strictObject({ name, packet: firewallPacket }),
+    'what the firewall of a vserver does with a packet, by its files and the addresses known of its names, and which rule decides; send: by really sending it through these rules, in a network namespace of its own, so that nothing of it reaches anybody',
+    z.strictObject({ name, packet: firewallPacket, send: z.literal(true).optional() }),
     z.object({
       verdict: z.enum(['accept', 'drop']),
       rule: firewallRule.optional(),
       why: z.string(),
       enabled: z.boolean(),
+      /** It was really sent; not when no firewall is enabled. */
+      sent: z.boolean().optional(),
+      /** What the evaluation says, when that is something else. */
+      evaluated: z.enum(['accept', 'drop']).optional(),
     }),
   ),
   'firewall.log': hostCommand(
