@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { type Socket, createSocket } from 'node:dgram';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -370,6 +370,28 @@ describe('an editor', () => {
     editor('echo enable >> "$2"');
     expect(await editText('web1', 'log\n', async (text) => saved.push(text))).toBe(1);
     expect(saved).toEqual(['log\nenable\n']);
+  });
+  test('a broken editor opens nothing: an empty file, none at all, no text', async () => {
+    const save = () => Promise.reject(new Error('saved'));
+    const edited = (script: string, before = 'enable\n') => {
+      editor(script);
+      return expect(editText('web1', before, save)).rejects;
+    };
+    await edited(': > "$2"').toThrow(/empty file: nothing was changed\. .*vs fw down web1/);
+    await edited('echo > "$2"').toThrow(/empty file/);
+    await edited('rm "$2"').toThrow(/no file \(ENOENT\)/);
+    await edited('printf "# \\377\\n" > "$2"').toThrow(/no UTF-8 text/);
+    await edited('echo > "$2"', '').toThrow(/saved/); // it was empty before
+    await edited('exit 7').toThrow(/exit code 7: nothing was changed\.$/);
+    await edited('kill -9 $$').toThrow(/was ended by SIGKILL/);
+    const cut = await editText('web1', 'enable\n', (editor('echo log >> "$2"; exit 1'), save)).catch(
+      (one: unknown) => one as VsError,
+    );
+    const [, kept = ''] = /What you wrote is in (\S+)\.$/.exec((cut as VsError).message) ?? [];
+    expect(readFileSync(kept, 'utf8')).toBe('enable\nlog\n');
+    rmSync(join(kept, '..'), { recursive: true });
+    rmSync(join(work, 'editor'));
+    await expect(editText('web1', '', save)).rejects.toThrow(/cannot be run \(ENOENT\): set EDITOR/);
   });
   test('what cannot be saved is not lost', async () => {
     editor('echo enabel >> "$2"');
