@@ -3,13 +3,25 @@ import type { Paths } from '../../shared/paths.ts';
 import type { Context } from '../../shared/service.ts';
 import { parseFile, readText, writeJson } from '../../shared/store.ts';
 import { createTurns } from '../../shared/turns.ts';
-import { type CountRecord, observe, record, totalOf } from './counts.ts';
+import {
+  type CountRecord,
+  type Counts,
+  type Title,
+  observe,
+  record,
+  titled,
+  titlesOf,
+  totalOf,
+} from './counts.ts';
 import { countersOf } from './counters.ts';
 import { listRules, lookInto, namespaceOf } from './live.ts';
 import type { Rest } from './rest.ts';
+import type { Rule } from './rule.ts';
 
 /** A record is written no more often than that, unless rules are loaded anew (ms). */
 const WRITTEN_MS = 60_000;
+
+const MOST_TITLES = 500;
 
 interface Page {
   record: CountRecord;
@@ -24,6 +36,8 @@ export function openBook(
   rest: Rest,
 ) {
   const pages = new Map<string, Page>();
+  /** Of the rules that were loaded last. */
+  const titles = new Map<string, Title[]>();
   const inTurn = createTurns();
   const fileOf = (name: string) => join(paths.vserver(name), 'firewall-counts.json');
 
@@ -82,6 +96,14 @@ export function openBook(
         );
         await work();
       }),
+    /** The rules that are loaded now, or at the next start. */
+    names(name: string, rules: Rule[]): void {
+      titles.delete(name);
+      titles.set(name, titlesOf(rules));
+      for (const [oldest] of titles) if (titles.size > MOST_TITLES) titles.delete(oldest);
+    },
+    /** What its rules have counted, by their names in metrics. */
+    titled: (name: string, counts: Counts) => titled(titles.get(name) ?? [], counts),
     /** Of those that run here no more. */
     leave: (running: Set<string>) => settleAll((name) => !running.has(name), true),
     close: () => settleAll(() => true, false),

@@ -50,6 +50,7 @@ export function createChanges(
   /** For the next start first, then for the vserver that runs: a crash in between is mended by the next start of the agent. */
   async function putInForce(name: string, made: Made, pid: number | undefined): Promise<void> {
     await keepNames(name, made.known);
+    book.names(name, made.firewall.rules);
     await writeFileIfChanged(join(paths.rules(name), 'guest.nft'), made.rules);
     if (logs(made.firewall)) await logAll();
     if (pid !== undefined && (made.rules || (await lookInto(pid))))
@@ -87,6 +88,7 @@ export function createChanges(
       const sources = await maker.sources(name, { tree });
       const made = await maker.make(name, sources, 'known');
       await maker.prove(name, sources, made);
+      book.names(name, made.firewall.rules);
       // a full disk keeps nobody from starting by what is known already
       await keepNames(name, made.known).catch((error: unknown) =>
         log.warn({ vserver: name, error: String(error) }, 'the addresses of its names could not be kept'),
@@ -111,6 +113,7 @@ export function createChanges(
     /** After a start of the agent: what is in force becomes what the files say; a fault leaves what is there. */
     async heal(name: string, pid: number): Promise<void> {
       const made = await maker.make(name, await maker.sources(name), 'known');
+      book.names(name, made.firewall.rules);
       const found = await lookInto(pid);
       const wanted = tagOf(made.rules);
       if (wanted ? found && found.tag?.rules === wanted.rules : !found) return alerts.names(name, made.known);

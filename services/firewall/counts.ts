@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { basename } from 'node:path';
 import { z } from 'zod';
 import type { Counters } from './counters.ts';
 import type { Rule } from './rule.ts';
@@ -12,7 +13,7 @@ const counts = z.strictObject({
   /** By the key of a rule. */
   rules: z.record(z.string(), counted),
 });
-type Counts = z.infer<typeof counts>;
+export type Counts = z.infer<typeof counts>;
 /** What a firewall has counted in its life: the kernel begins anew with each load of its rules, and with each start. */
 export const record = z.strictObject({
   version: z.literal(1),
@@ -44,6 +45,35 @@ export function keysOf(rules: Pick<Rule, 'id' | 'text'>[]): Map<string, string> 
     }),
   );
 }
+/** So many rules of a vserver are in its metrics. */
+const MOST_TITLED = 40;
+export interface Title {
+  key: string;
+  /** In the keys of metrics: small letters, digits and underscores. */
+  title: string;
+}
+/** Names for the figures of rules: their comment, which stays when lines come and go, else the line. */
+export function titlesOf(rules: Pick<Rule, 'id' | 'text' | 'comment' | 'at'>[]): Title[] {
+  const keys = keysOf(rules);
+  const slug = (text: string) =>
+    text
+      .toLowerCase()
+      .replaceAll(/[^a-z0-9]+/g, '_')
+      .replaceAll(/^_|_$/g, '')
+      .slice(0, 32);
+  return rules.slice(0, MOST_TITLED).map(({ id, comment, at }) => {
+    const file = slug(basename(at.file, '.conf'));
+    const line = `${file === 'firewall' || file === '' ? '' : `${file}_`}line${at.line}`;
+    return { key: keys.get(id) ?? '', title: slug(comment ?? '') || line };
+  });
+}
+/** What the rules with these names have counted; rules of the same name are one. */
+export function titled(titles: Title[], { rules }: Counts) {
+  const sums = new Map<string, z.infer<typeof counted>>();
+  for (const { key, title } of titles) if (rules[key]) sums.set(title, sum(sums.get(title), rules[key]));
+  return [...sums].map(([title, one]) => ({ title, ...one }));
+}
+
 /** Compiled rules, each counter with the key of its rule. */
 export function withKeys(rules: string, keys: ReadonlyMap<string, string>): string {
   return rules.replaceAll(/ comment "(r\d+)"$/gm, (all, id: string) =>

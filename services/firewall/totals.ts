@@ -32,7 +32,9 @@ export function openTotals(
       if (!hasRules(name)) continue;
       try {
         const counts = await book.look(name, pid);
-        if (counts) found.push({ name, accepted: counts.accepted, denied: counts.denied });
+        if (!counts) continue;
+        const { accepted, denied } = counts;
+        found.push({ name, accepted, denied, rules: book.titled(name, counts) });
       } catch (error) {
         log.debug({ vserver: name, error: String(error) }, 'it may have ended while its rules were counted');
       }

@@ -125,7 +125,15 @@ export const firewallCommands = {
     'what the firewalls of the vservers that run have let pass and denied, as last counted, some 30 s ago at most',
     empty,
     z.object({
-      vservers: z.array(z.object({ name, accepted: counted, denied: counted })),
+      vservers: z.array(
+        z.object({
+          name,
+          accepted: counted,
+          denied: counted,
+          /** Of the first 40 rules, by their comment or line. */
+          rules: z.array(z.object({ title: z.string(), packets: z.int(), bytes: z.int() })).optional(),
+        }),
+      ),
     }),
   ),
   'firewall.loaded': hostCommand(

@@ -234,7 +234,7 @@ test('figures of the firewall are published with those of the vserver', async ()
       .stdout;
   page(81);
   await eventually('figures', () => /"fw_denied_packets_total":[1-9]/.test(figures()), 75);
-  expect(figures()).toMatch(/"fw_accepted_packets_total":\d+/);
+  expect(figures()).toMatch(/"fw_accepted_packets_total":\d+.*"fw_rule_line3_packets_total":\d+/);
 }, 120_000);
 
 test('it works by the socket of the host, and moves with the vserver', async () => {
@@ -302,3 +302,33 @@ test('a vserver that does not run takes the change at its start', () => {
   expect(page(80)).toBe(false);
   expect(rules()).toContain('10.60.10.7');
 });
+
+test('the file that new vservers get: a fault is told before anything is made; its groups count', async () => {
+  const put = (file: string, text: string) =>
+    lab.on('host1', `mkdir -p /etc/vs-tools/groups; printf '${text}' > /etc/vs-tools/${file}`);
+  put('firewall.conf', 'enable\\nallow form any\\n');
+  const flags = ['create', 'web3', '10.60.10.7', 'busybox', '--host', 'host1'];
+  expect(lab.vs(flags, 1).stderr).toContain('/etc/vs-tools/firewall.conf:2:7: found "form"');
+  expect(lab.rows().some((row) => row.vserver === 'web3')).toBe(false);
+  put('firewall.conf', 'enable\\ninclude web\\nallow from @office tcp/22\\n');
+  put('groups/web.conf', 'allow from any tcp/80\\n');
+  put('sets.conf', 'office: 192.0.2.0/24\\n');
+  lab.vs([...flags, '--start']);
+  const asked = (packet: string, ...more: string[]) =>
+    lab.vs(['fw', 'test', 'web3', ...more, ...packet.split(' ')]).stdout.split(':')[0];
+  for (const send of [[], ['--send']])
+    expect([
+      asked('in tcp 192.0.2.7 to 22', ...send),
+      asked('in tcp 198.51.100.7 to 22', ...send),
+      asked('in tcp 198.51.100.7 to 80', ...send),
+    ]).toEqual(['accepted', 'dropped', 'accepted']);
+  put('sets.conf', 'office: 198.51.100.0/24\\n');
+  expect(lab.vs(['fw', 'show', 'web3']).stdout).toContain('have changed since the rules were loaded');
+  lab.vs(['fw', 'reload', 'web3']);
+  expect(lab.vs(['fw', 'show', 'web3']).stdout).not.toContain('have changed');
+  // host2 has neither the group nor the set
+  expect(lab.vs(['move', 'web3', 'host2'], 1).stderr).toMatch(
+    /could not be in force on host2[^]*firewall\.conf:2:9: found "web"[^]*firewall\.conf:3:12: found "@office"/,
+  );
+  expect(lab.running('web3')).toEqual(['host1']);
+}, 120_000);

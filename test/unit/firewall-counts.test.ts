@@ -1,7 +1,15 @@
 import { expect, test } from 'vitest';
 import { compile } from '../../services/firewall/compile.ts';
 import type { Counters } from '../../services/firewall/counters.ts';
-import { type CountRecord, keysOf, observe, totalOf, withKeys } from '../../services/firewall/counts.ts';
+import {
+  type CountRecord,
+  keysOf,
+  observe,
+  titled,
+  titlesOf,
+  totalOf,
+  withKeys,
+} from '../../services/firewall/counts.ts';
 import { rulesOf } from './firewall-kit.ts';
 
 const of = (packets: number) => ({ packets, bytes: packets * 100 });
@@ -77,4 +85,18 @@ test('a clone counts for itself', () => {
     ['t2', found(1, 0, { a: 1 }), 'clone'],
   ]);
   expect(clone.accepted).toEqual(of(1));
+});
+
+test('in metrics a rule has the name of its comment, else of its line; the same name is one figure', () => {
+  const { rules } = rulesOf(
+    'allow from any tcp/80 comment "Web pages!"\nallow from any tcp/81\nallow to any tcp/80 comment "web pages"\ndeny from any comment "  "',
+  );
+  const titles = titlesOf(rules);
+  expect(titles.map(({ title }) => title)).toEqual(['web_pages', 'f_line3', 'web_pages', 'f_line5']);
+  const [one, two, three] = titles.map(({ key }) => key);
+  const counts = after([['t1', found(9, 0, { [one ?? '']: 2, [two ?? '']: 3, [three ?? '']: 4 })]]);
+  expect(titled(titles, counts)).toEqual([
+    { title: 'web_pages', ...of(6) },
+    { title: 'f_line3', ...of(3) },
+  ]);
 });
