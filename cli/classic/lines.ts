@@ -25,19 +25,26 @@ export const stateLine = (one: { host: string; name: string; enabled: boolean; s
   `${one.host}:${one.name}:${one.enabled ? 'enabled' : 'disabled'}:${one.state === 'stopped' ? 'stopped' : 'running'}`;
 
 /**
- * `host:vserver:address:vlan:route:fw in:fw out`, each up or down. What runs has its address, its route and the rules of both
- * directions: it does not start without.
+ * `host:vserver:address:vlan:route:fw in:fw out`, each up or down. What runs has its address and its route: it does not start
+ * without. `walls`: who has rules in force, `host:vserver`; they are of both directions.
  */
 export const netLines = (
   rows: ScanRow[],
-  { networks }: { networks: { network: { name: string }; hosts: { host: string; up: boolean | null }[] }[] },
+  {
+    networks,
+    walls,
+  }: {
+    networks: { network: { name: string }; hosts: { host: string; up: boolean | null }[] }[];
+    walls: Set<string>;
+  },
 ): string[] =>
   rows
     .map(({ host, vserver, state, network }) => {
       const of = networks.find((one) => one.network.name === network);
       const vlan = of?.hosts.find((one) => one.host === host)?.up ? 'up' : 'down';
       const its = state === 'stopped' ? 'down' : 'up';
-      return [host, vserver, its, vlan, its, its, its].join(':');
+      const wall = walls.has(`${host}:${vserver}`) ? 'up' : 'down';
+      return [host, vserver, its, vlan, its, wall, wall].join(':');
     })
     .toSorted();
 

@@ -52,6 +52,11 @@ function answersElsewhere({ vserver, host: at, network, address }: ScanRow): boo
   if (!answers) return false;
   return (ask(['show', vserver ?? '']) as { config: VserverConfig }).config.mac !== answers;
 }
+/** Whose rules are in force on a host. */
+function wallsOf(at: string): string[] {
+  const { vservers } = ask(['call', at, 'firewall.loaded', '{}']) as { vservers: string[] };
+  return vservers.map((one) => `${at}:${one}`);
+}
 const vserverRows = (given: Given) =>
   rowsOf(given)
     .filter((row) => row.vserver !== null && row.state !== 'unknown')
@@ -275,6 +280,7 @@ export const classics: Record<string, Classic> = {
       name,
       all: word('every vserver'),
       vlan: text('up or down: the network of these, on their hosts'),
+      fw: text('up or down: the firewall of these, now and for good'),
       check: word('exit 1 when the address answers elsewhere'),
     },
     run(given) {
@@ -285,6 +291,11 @@ export const classics: Record<string, Classic> = {
       const vlan = given['vlan'];
       if (vlan !== undefined && vlan !== 'up' && vlan !== 'down')
         throw new VsError('usage', 'Give --vlan up, or --vlan down.');
+      const wall = given['fw'];
+      if (wall !== undefined && wall !== 'up' && wall !== 'down')
+        throw new VsError('usage', 'Give --fw up, or --fw down.');
+      const of = ({ host: at, vserver }: ScanRow) => [vserver ?? '', '--host', at];
+      if (wall !== undefined) for (const row of rows) ask(['fw', wall, ...of(row)]);
       if (vlan !== undefined)
         for (const row of rows) ask(['net', vlan, row.network ?? '', '--host', row.host]);
       const elsewhere = given['check'] ? rows.filter(answersElsewhere) : [];
@@ -293,8 +304,9 @@ export const classics: Record<string, Classic> = {
           'refused',
           elsewhere.map((row) => `${row.address} of ${row.vserver} answers elsewhere`).join('; '),
         );
-      const { networks } = ask(['net', 'list']) as Parameters<typeof netLines>[1];
-      return netLines(rows, { networks });
+      const { networks } = ask(['net', 'list']) as Pick<Parameters<typeof netLines>[1], 'networks'>;
+      const walls = [...new Set(rows.map((row) => row.host))].flatMap((at) => wallsOf(at));
+      return netLines(rows, { networks, walls: new Set(walls) });
     },
   },
   'vs-functions': {

@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer';
 import { spawn } from 'node:child_process';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -14,7 +15,7 @@ export function editorOf(environment: NodeJS.ProcessEnv): string[] {
 async function runEditor(words: string[], file: string): Promise<void> {
   const [program = '', ...rest] = words;
   const child = spawn(program, [...rest, file], { stdio: 'inherit' });
-  const code = await new Promise<number>((resolve, reject) => {
+  const ended = await new Promise<string>((resolve, reject) => {
     child.once('error', (error: NodeJS.ErrnoException) =>
       reject(
         new VsError(
@@ -23,10 +24,11 @@ async function runEditor(words: string[], file: string): Promise<void> {
         ),
       ),
     );
-    child.once('exit', (ended, signal) => resolve(signal ? 1 : (ended ?? 1)));
+    child.once('exit', (code, signal) => {
+      resolve(signal ? `was ended by ${signal}` : code === 0 ? '' : `ended with exit code ${code}`);
+    });
   });
-  if (code !== 0)
-    throw new VsError('failed', `the editor ${program} ended with exit code ${code}: nothing was changed.`);
+  if (ended) throw new VsError('failed', `the editor ${program} ${ended}: nothing was changed.`);
 }
 
 async function editAgain(faults: string): Promise<boolean> {
@@ -36,6 +38,22 @@ async function editAgain(faults: string): Promise<boolean> {
   const answer = await lines.question('Edit it again? [Y/n] ');
   lines.close();
   return !/^n(o)?$/i.test(answer.trim());
+}
+
+/** What the editor left. Throws VsError 'failed' when that is nothing, or no text: a broken editor must not open a vserver to all. */
+async function readEdited(name: string, file: string, before: string): Promise<string> {
+  const say = (what: string) => new VsError('failed', `the editor left ${what}: nothing was changed.`);
+  const bytes = await readFile(file).catch((error: NodeJS.ErrnoException) => {
+    throw say(`no file (${error.code ?? error.message})`);
+  });
+  if (!isUtf8(bytes)) throw say('a file that is no UTF-8 text');
+  const edited = bytes.toString('utf8');
+  if (edited.trim() === '' && before.trim() !== '')
+    throw new VsError(
+      'failed',
+      `the editor left an empty file: nothing was changed. To let everything pass: vs fw down ${name}`,
+    );
+  return edited;
 }
 
 /**
@@ -53,8 +71,16 @@ export async function editText<T>(
   try {
     await writeFile(file, text, { mode: 0o600, flag: 'wx' });
     for (;;) {
-      await runEditor(editorOf(process.env), file);
-      const edited = await readFile(file, 'utf8');
+      try {
+        await runEditor(editorOf(process.env), file);
+      } catch (error) {
+        keep ||= (await readFile(file, 'utf8').catch(() => text)) !== text;
+        if (!keep) throw error;
+        throw new VsError('failed', `${(error as Error).message} What you wrote is in ${file}.`, {
+          cause: error,
+        });
+      }
+      const edited = await readEdited(name, file, text);
       if (edited === text) return undefined;
       try {
         return await save(edited);
@@ -62,7 +88,9 @@ export async function editText<T>(
         keep = true;
         const fault = error instanceof VsError && error.code === 'usage';
         if (fault && (await editAgain(error.message))) continue;
-        const why = fault ? 'It has faults, so nothing was changed.' : (error as Error).message;
+        const why = fault
+          ? 'It has faults, so nothing was changed.'
+          : (error as Error).message.replace(/[^.]$/, '$&.');
         throw new VsError(
           error instanceof VsError ? error.code : 'failed',
           `${why} What you wrote is in ${file}.`,

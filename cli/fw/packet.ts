@@ -1,5 +1,6 @@
 import { isIP, isIPv6 } from 'node:net';
 import type { FirewallPacket } from '../../shared/contract/firewall.ts';
+import { icmpTypes, icmpv6Types, protocols } from '../../shared/protocols.ts';
 import { VsError } from '../../shared/errors.ts';
 import { quoted } from '../names.ts';
 
@@ -20,13 +21,6 @@ const EXAMPLES =
   'such as: in tcp 192.0.2.7:5555 to 22, out udp to 192.0.2.53:53, in icmp 192.0.2.7, in tcp [2001:db8::7]:5555 to 80';
 const wrong = (why: string) => new VsError('usage', `${why}; a packet is told ${EXAMPLES}.`);
 const words = new Set(['tcp', 'udp', 'icmp', 'icmpv6']);
-/** ICMP and ICMPv6 have numbers of their own for the same things. */
-const types: Record<string, [four: number, six: number]> = {
-  'echo-request': [8, 128],
-  'echo-reply': [0, 129],
-  'destination-unreachable': [3, 1],
-  'time-exceeded': [11, 3],
-};
 
 function portOf(text: string): number {
   const port = Number(text);
@@ -34,32 +28,52 @@ function portOf(text: string): number {
   throw wrong(`${quoted(text)} is no port from 0 to 65535`);
 }
 
+function checkSix(text: string): string {
+  if (!isIPv6(text)) throw wrong(`${quoted(text)} is no IPv6 address`);
+  if (text.includes('%'))
+    throw wrong(`${quoted(text)} names a device, which a packet does not: leave out what begins with %`);
+  const [, four] = /^::ffff:([\d.]+)$/i.exec(text) ?? [];
+  if (four) throw wrong(`${quoted(text)} is never in a packet: it is told as ${four}`);
+  return text;
+}
+
 /** `1.2.3.4`, `1.2.3.4:5555`, `2001:db8::1`, `[2001:db8::1]:5555`, or for the vserver's own side `22` and `:22`. */
 export function parseEndpoint(text: string): Endpoint {
   if (/^:?\d{1,5}$/.test(text)) return { port: portOf(text.replace(':', '')) };
   const [, six, port6] = /^\[([^\]]*)\](?::(.*))?$/.exec(text) ?? [];
   if (six !== undefined) {
-    if (!isIPv6(six)) throw wrong(`${quoted(six)} is no IPv6 address`);
-    return { address: six, ...(port6 === undefined ? {} : { port: portOf(port6) }) };
+    return { address: checkSix(six), ...(port6 === undefined ? {} : { port: portOf(port6) }) };
   }
-  if (isIPv6(text)) return { address: text };
+  if (isIPv6(text)) return { address: checkSix(text) };
   const [address = '', port, ...rest] = text.split(':');
   if (!isIP(address) || rest.length > 0) throw wrong(`${quoted(text)} is no address with or without a port`);
   return { address, ...(port === undefined ? {} : { port: portOf(port) }) };
 }
 
 function protocolOf(text: string): AskedPacket['protocol'] {
-  if (words.has(text)) return text as AskedPacket['protocol'];
-  if (/^\d{1,3}$/.test(text) && Number(text) <= 255) return Number(text);
-  throw wrong(`${quoted(text)} is no protocol: tcp, udp, icmp, icmpv6 or a number`);
+  const number = Object.hasOwn(protocols, text)
+    ? protocols[text]
+    : /^\d{1,3}$/.test(text) && Number(text) <= 255
+      ? Number(text)
+      : undefined;
+  if (number === undefined)
+    throw wrong(
+      text === 'any'
+        ? 'one packet has one protocol: tcp, udp, icmp, icmpv6, esp, ... or a number'
+        : `${quoted(text)} is no protocol: ${Object.keys(protocols).join(', ')} or a number`,
+    );
+  const name = Object.keys(protocols).find((one) => protocols[one] === number && words.has(one));
+  return (name as AskedPacket['protocol'] | undefined) ?? number;
 }
 
 function typeOf(text: string | undefined, six: boolean): number {
   if (text === undefined) return six ? 128 : 8;
-  const known = Object.hasOwn(types, text) ? types[text] : undefined;
-  if (known) return known[six ? 1 : 0];
+  const types = six ? icmpv6Types : icmpTypes;
+  if (Object.hasOwn(types, text)) return types[text] ?? 0;
   if (/^\d{1,3}$/.test(text) && Number(text) <= 255) return Number(text);
-  throw wrong(`${quoted(text)} is no ICMP type: a number, or ${Object.keys(types).join(', ')}`);
+  throw wrong(
+    `${quoted(text)} is no type of ${six ? 'icmpv6' : 'icmp'}: 0 to 255, or ${Object.keys(types).join(', ')}`,
+  );
 }
 
 /** The words after `vs fw test NAME`. Throws VsError 'usage'. */
@@ -107,10 +121,14 @@ export function parsePacket(given: string[]): AskedPacket {
 }
 const isArrow = (word: string): boolean => word === '->' || word === 'to';
 
-/** The packet with the vserver's own address in it. Throws VsError 'usage' when it has none of that kind. */
+/** Where a packet comes from that has no such port told. */
+const SOME_PORT = 40_000;
+
+/** The packet with the vserver's own address in it; `whole`: with all that a packet on a wire has. Throws VsError 'usage' when it has none of that kind. */
 export function packetOf(
   asked: AskedPacket,
   vserver: { name: string; address?: string | undefined; address6?: string | undefined },
+  whole = false,
 ): FirewallPacket {
   const own = asked.own.address ?? (isIPv6(asked.far.address) ? vserver.address6 : vserver.address);
   if (own === undefined)
@@ -122,12 +140,14 @@ export function packetOf(
     asked.direction === 'in'
       ? [asked.far, { ...asked.own, address: own }]
       : [{ ...asked.own, address: own }, asked.far];
+  const ports = asked.protocol === 'tcp' || asked.protocol === 'udp';
+  const sourcePort = from.port ?? (whole && ports ? SOME_PORT : undefined);
   return {
     direction: asked.direction,
     protocol: asked.protocol,
     source: from.address,
     destination: to.address,
-    ...(from.port === undefined ? {} : { sourcePort: from.port }),
+    ...(sourcePort === undefined ? {} : { sourcePort }),
     ...(to.port === undefined ? {} : { destinationPort: to.port }),
     ...(asked.icmpType === undefined ? {} : { icmpType: asked.icmpType }),
   };

@@ -1,4 +1,6 @@
-import { readFileSync, readlinkSync } from 'node:fs';
+import { isUtf8 } from 'node:buffer';
+import { readlinkSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
 import type { Command } from 'commander';
 import type { FirewallApplied } from '../../shared/contract/firewall.ts';
@@ -28,16 +30,36 @@ function onHost<T>(
   return withClient(async (client) => work(client, await hostOf(client, name, options.host)));
 }
 
-function readCandidate(file: string): string {
-  try {
-    return readFileSync(file === '-' ? 0 : file, 'utf8');
-  } catch (error) {
-    throw new VsError('usage', `${file} cannot be read: ${(error as Error).message}.`, { cause: error });
+/** Of a message of the bus (shared/contract/firewall.ts). */
+const MOST_CHARACTERS = 400_000;
+
+/** Of what is piped in no more than could be a file: a reader of a pipe must not block, so it is no file for node:fs. */
+async function readInput(): Promise<Buffer> {
+  const parts: Buffer[] = [];
+  let size = 0;
+  for await (const part of process.stdin) {
+    parts.push(part as Buffer);
+    size += (part as Buffer).length;
+    if (size > 4 * MOST_CHARACTERS) break; // it is told as too long
   }
+  return Buffer.concat(parts);
+}
+
+/** Throws VsError 'usage'. */
+async function readCandidate(file: string): Promise<string> {
+  const bytes = await (file === '-' ? readInput() : readFile(file)).catch((error: unknown) => {
+    throw new VsError('usage', `${file} cannot be read: ${(error as Error).message}.`, { cause: error });
+  });
+  const text = bytes.toString('utf8');
+  const most = `at most ${MOST_CHARACTERS} in a firewall.conf`;
+  if (text.length > MOST_CHARACTERS)
+    throw new VsError('usage', `${file}:1:1: found ${text.length} characters or more, expected ${most}.`);
+  if (!isUtf8(bytes)) throw new VsError('usage', `${file} cannot be read: it is no UTF-8 text.`);
+  return text;
 }
 
 async function check(name: string, options: Options & { file?: string }): Promise<void> {
-  const text = options.file === undefined ? undefined : readCandidate(options.file);
+  const text = options.file === undefined ? undefined : await readCandidate(options.file);
   const answer = await onHost(name, options, (client, host) =>
     client.request(host, 'firewall.check', { name, ...(text === undefined ? {} : { text }) }, CHANGE),
   );
@@ -45,7 +67,7 @@ async function check(name: string, options: Options & { file?: string }): Promis
   // on the host the text has no file of its own
   const own = options.file === undefined ? lead : `${options.file}:`;
   const faults = answer.faults.map((one) => (one.startsWith(lead) ? `${own}${one.slice(lead.length)}` : one));
-  if (options.json) print({ ...answer, faults });
+  if (options.json) print({ file: options.file ?? answer.file, faults });
   else if (faults.length > 0) console.log(faults.join('\n'));
   else console.log(`${name}: ${options.file ?? 'its firewall.conf'} has no faults`);
   if (faults.length > 0) process.exitCode = 2;
@@ -64,19 +86,26 @@ function requireUnredirected(name: string, words: string[]): void {
   );
 }
 
-async function test(name: string, words: string[], options: Options): Promise<void> {
+async function test(name: string, words: string[], options: Options & { send?: true }): Promise<void> {
   requireUnredirected(name, words);
   const asked = parsePacket(words);
   const { packet, answer } = await onHost(name, options, async (client, host) => {
     const { state } = await client.request(host, 'host-agent.show', { name });
-    const sent = packetOf(asked, state);
-    return { packet: sent, answer: await client.request(host, 'firewall.test', { name, packet: sent }) };
+    const args = {
+      name,
+      packet: packetOf(asked, state, options.send),
+      ...(options.send ? { send: true as const } : {}),
+    };
+    return { packet: args.packet, answer: await client.request(host, 'firewall.test', args, CHANGE) };
   });
   if (options.json) return print({ packet, ...answer });
   const verdict = answer.verdict === 'accept' ? 'accepted' : 'dropped';
   console.log(`${verdict}: ${packetText(packet)}`);
   const { rule } = answer;
   console.log(rule ? `by ${rule.file}:${rule.line}: ${rule.text}` : answer.why);
+  if (options.send && answer.sent) console.log('It was really sent, through the rules of its files.');
+  if (answer.evaluated)
+    console.log(`The evaluation says something else (${answer.evaluated}): please report that as a fault.`);
 }
 
 async function edit(name: string, options: Options): Promise<void> {
@@ -161,17 +190,19 @@ export function register(program: Command): void {
     .action(check);
   verb(
     'test',
-    'what happens to a packet, and by which rule; nothing is sent',
+    'what happens to a packet, and by which rule; nothing is sent unless you say --send',
     `  vs fw test web1 in tcp 192.0.2.7:5555 to 22
   vs fw test web1 'in tcp 192.0.2.7:5555 -> 22'
   vs fw test web1 out udp to 192.0.2.53:53
   vs fw test web1 in icmp 192.0.2.7 echo-request
-  vs fw test web1 in tcp [2001:db8::7]:5555 to 80`,
+  vs fw test web1 in tcp [2001:db8::7]:5555 to 80
+  vs fw test --send web1 in tcp 192.0.2.7:5555 to 22`,
   )
     .argument(
       '<packet...>',
       'in|out, protocol, source, "to", destination; the vserver\'s own address may be left out',
     )
+    .option('--send', 'really send it, through the same rules in a network namespace that is gone at once')
     .allowUnknownOption() // ->
     .action(test);
   verb(

@@ -36,6 +36,8 @@ export function openFamilies() {
   return {
     /** Answers a function that adds a series. */
     gauge: (name: string, help: string, ...labelNames: string[]) => family('gauge', name, help, labelNames),
+    counter: (name: string, help: string, ...labelNames: string[]) =>
+      family('counter', name, help, labelNames),
     /** One family a figure; keys of the metrics that are in no figure are left out. */
     figures(figures: Figure[], ...labelNames: string[]) {
       const adders = figures.map(({ key, name, help, type, factor = 1 }) => ({

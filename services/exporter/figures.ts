@@ -71,7 +71,7 @@ export const hostFigures: Figure[] = [
   ...both('host'),
 ];
 
-/** Counters begin at 0 at each start of the vserver, also at the start after a move. */
+/** Counters begin at 0 at each start of the vserver, also at the start after a move; those of its firewall go on. */
 export const vserverFigures: Figure[] = [
   gauge('cpu_pct', 'vs_vserver_cpu_ratio', 'Processors that the vserver uses; 1 is one whole core', 0.01),
   counter(
@@ -111,6 +111,17 @@ export const vserverFigures: Figure[] = [
     'cpu_throttled_seconds_total',
     'vs_vserver_cpu_throttled_seconds_total',
     'Time for which the limit held it back',
+  ),
+  counter(
+    'fw_accepted_packets_total',
+    'vs_vserver_firewall_accepted_packets_total',
+    'Packets that it let pass',
+  ),
+  counter('fw_denied_packets_total', 'vs_vserver_firewall_denied_packets_total', 'Packets that it denied'),
+  counter(
+    'fw_denied_bytes_total',
+    'vs_vserver_firewall_denied_bytes_total',
+    'Bytes of the packets that it denied',
   ),
   ...both('vserver'),
 ];

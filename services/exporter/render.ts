@@ -28,7 +28,7 @@ function writeHosts({ gauge, figures }: Families, view: View): void {
   }
 }
 
-function writeVservers({ gauge, figures }: Families, view: View): void {
+function writeVservers({ gauge, counter, figures }: Families, view: View): void {
   const topics = topicsFor(view.base);
   const online = new Set(
     view.status.filter(({ value }) => value.state === 'online').map(({ topic }) => hostOf(topic)),
@@ -45,6 +45,20 @@ function writeVservers({ gauge, figures }: Families, view: View): void {
   const epoch = gauge('vs_vserver_epoch', 'The number of the owner in the row of its owners.', ...labels);
   const info = gauge('vs_vserver_info', 'Where it is reached; always 1.', ...labels, 'network', 'address');
   const write = figures(vserverFigures, ...labels);
+  const rules = {
+    packets: counter(
+      'vs_vserver_firewall_rule_packets_total',
+      'Packets that a rule matched.',
+      ...labels,
+      'rule',
+    ),
+    bytes: counter(
+      'vs_vserver_firewall_rule_bytes_total',
+      'Bytes of the packets that a rule matched.',
+      ...labels,
+      'rule',
+    ),
+  };
   for (const { value: one } of view.vservers) {
     if (one.epoch === 0) continue; // files of it; another host owns it
     const of = { host: one.host, vserver: one.name };
@@ -54,7 +68,13 @@ function writeVservers({ gauge, figures }: Families, view: View): void {
     enabled(of, one.enabled);
     epoch(of, one.epoch);
     info({ ...of, network: one.network, address: firstOf(one) }, 1);
-    if (known && one.state !== 'stopped') write(of, view.figures(topics.vserverMetrics(one.host, one.name)));
+    if (!known || one.state === 'stopped') continue;
+    const metrics = view.figures(topics.vserverMetrics(one.host, one.name));
+    write(of, metrics);
+    for (const [key, value] of Object.entries(metrics ?? {})) {
+      const [, rule = '', what] = /^fw_rule_(\w+)_(packets|bytes)_total$/.exec(key) ?? [];
+      if (what && typeof value === 'number') rules[what as 'packets' | 'bytes']({ ...of, rule }, value);
+    }
   }
 }
 

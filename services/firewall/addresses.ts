@@ -101,6 +101,14 @@ function prefixOfMask(text: string): number | undefined {
   return /^(1*)0*$/.exec(numberOf(text).toString(2).padStart(32, '0'))?.[1]?.length;
 }
 
+/** `::ffff:192.0.2.1` is how programs write an address of IPv4; no packet has it. */
+function mapped(host: string, family: 4 | 6 | undefined): string | undefined {
+  if (family !== 6) return undefined;
+  const number = numberOf(host);
+  if (number >> 32n !== 0xffffn) return undefined;
+  return `${textOf(4, number & 0xffff_ffffn)}, or a network of it: packets of IPv4 have IPv4 addresses`;
+}
+
 /** An address of a rule or a set (`any` is two); a string says what was expected instead. */
 export function parseAddress(text: string): Address[] | string {
   if (text === 'any')
@@ -111,6 +119,8 @@ export function parseAddress(text: string): Address[] | string {
   if (text === '0/0') return [{ family: 4, range: '0.0.0.0/0' }];
   const [host = '', prefix] = text.split('/');
   const family = familyOf(host);
+  const plain = mapped(host, family);
+  if (plain) return plain;
   if (family && prefix !== undefined) {
     const mask = family === 4 ? prefixOfMask(prefix) : undefined;
     if (mask !== undefined) return [{ family, range: `${host}/${mask}` }];

@@ -1,16 +1,16 @@
 import { join } from 'node:path';
-import { isDeepStrictEqual } from 'node:util';
 import type { Args } from '../../shared/contract/commands.ts';
 import type { FirewallApplied } from '../../shared/contract/firewall.ts';
 import { VsError } from '../../shared/errors.ts';
 import { pathsFor } from '../../shared/paths.ts';
-import { RunError } from '../../shared/run.ts';
 import type { Context } from '../../shared/service.ts';
 import { writeFileDurable, writeFileIfChanged } from '../../shared/store.ts';
 import type { Alerts } from './alerts.ts';
-import { isOf, load, logAll, lookInto, tagOf, tryRules } from './live.ts';
+import type { Book } from './book.ts';
+import { isOf, load, logAll, lookInto, tagOf } from './live.ts';
 import { type Made, type Maker, logs } from './make.ts';
-import { type Known, readNames, writeNames } from './names.ts';
+import { type Known, keepInTree, keepOwn } from './names.ts';
+import type { Rest } from './rest.ts';
 import { namesOf } from './rule.ts';
 import { type Sources, withEnable } from './sources.ts';
 
@@ -22,7 +22,7 @@ export function createChanges(
   context: Context,
   maker: Maker,
   alerts: Alerts,
-  open: (name: string) => string,
+  { open, rest, book }: { open: (name: string) => string; rest: Rest; book: Book },
 ) {
   const { settings, bus, host, log } = context;
   const paths = pathsFor(settings);
@@ -40,27 +40,21 @@ export function createChanges(
   }
 
   async function keepNames(name: string, known: Known): Promise<void> {
-    const rules = paths.rules(name);
-    // a start should not wait for the disk
-    if (Object.keys(known).length > 0 && !isDeepStrictEqual(await readNames(rules), known))
-      await writeNames(rules, known);
+    if (Object.keys(known).length > 0) {
+      const places = maker.placesOf(name);
+      await keepOwn(places, known);
+      await keepInTree(places, known, async () => (await rest(name)) === 'rests');
+    }
     alerts.names(name, known);
   }
   /** For the next start first, then for the vserver that runs: a crash in between is mended by the next start of the agent. */
   async function putInForce(name: string, made: Made, pid: number | undefined): Promise<void> {
     await keepNames(name, made.known);
+    book.names(name, made.firewall.rules);
     await writeFileIfChanged(join(paths.rules(name), 'guest.nft'), made.rules);
     if (logs(made.firewall)) await logAll();
     if (pid !== undefined && (made.rules || (await lookInto(pid))))
-      await load(pid, made.rules, made.rules ? open(name) : '');
-  }
-  /** What the parser let pass and nft does not is a fault of vs-tools; it changes nothing either. */
-  async function prove(sources: Sources, made: Made): Promise<void> {
-    await tryRules(made.rules).catch((error: unknown) => {
-      const said = error instanceof RunError ? error.stderr.slice(0, 300) : String(error);
-      const message = `nft refuses the rules made of ${sources.file}, so nothing was changed: ${said}`;
-      throw new VsError('failed', message, { cause: error });
-    });
+      await book.before(name, pid, () => load(pid, made.rules, made.rules ? open(name) : ''));
   }
   async function change(name: string, edit: (now: Sources) => string | undefined): Promise<FirewallApplied> {
     const pid = await changeable(name);
@@ -68,7 +62,7 @@ export function createChanges(
     const text = edit(now);
     const sources = text === undefined ? now : await maker.sources(name, { candidate: text });
     const made = await maker.make(name, sources, 'fresh');
-    await prove(sources, made);
+    await maker.prove(name, sources, made);
     if (sources.text !== now.text) await writeFileDurable(sources.file, sources.text, 0o644);
     await putInForce(name, made, pid);
     alerts.fault(name);
@@ -91,7 +85,10 @@ export function createChanges(
     /** The rules for a start, from the files in place or from a staged copy. */
     async render({ name, staged }: Args<'firewall.render'>): Promise<string> {
       const tree = staged ? paths.staged(name, staged.saga, staged.label) : paths.vserver(name);
-      const made = await maker.make(name, await maker.sources(name, { tree }), 'known');
+      const sources = await maker.sources(name, { tree });
+      const made = await maker.make(name, sources, 'known');
+      await maker.prove(name, sources, made);
+      book.names(name, made.firewall.rules);
       // a full disk keeps nobody from starting by what is known already
       await keepNames(name, made.known).catch((error: unknown) =>
         log.warn({ vserver: name, error: String(error) }, 'the addresses of its names could not be kept'),
@@ -116,6 +113,7 @@ export function createChanges(
     /** After a start of the agent: what is in force becomes what the files say; a fault leaves what is there. */
     async heal(name: string, pid: number): Promise<void> {
       const made = await maker.make(name, await maker.sources(name), 'known');
+      book.names(name, made.firewall.rules);
       const found = await lookInto(pid);
       const wanted = tagOf(made.rules);
       if (wanted ? found && found.tag?.rules === wanted.rules : !found) return alerts.names(name, made.known);

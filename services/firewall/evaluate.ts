@@ -54,8 +54,9 @@ function fitsProtocol(rule: Rule, packet: Packet, number: number, type: number):
   );
 }
 
-const isLoopback = (packet: Packet, source: bigint, destination: bigint) =>
-  source === destination || packet.destination === '::1' || packet.destination.startsWith('127.');
+/** What a vserver sends to itself. */
+export const isLoopback = ({ source, destination }: Packet): boolean =>
+  numberOf(source) === numberOf(destination) || destination === '::1' || destination.startsWith('127.');
 
 /** What the compiled rules do with a packet, and why. Throws VsError 'usage' for a packet that cannot be. */
 export function evaluate(
@@ -78,8 +79,7 @@ export function evaluate(
   const type = packet.icmpType ?? (number === icmp ? 8 : 128);
   if (!firewall.enabled) return { verdict: 'accept', why: 'the firewall is not enabled: everything passes' };
   const [source, destination] = [numberOf(packet.source), numberOf(packet.destination)];
-  if (isLoopback(packet, source, destination))
-    return { verdict: 'accept', why: 'the vserver may always talk to itself' };
+  if (isLoopback(packet)) return { verdict: 'accept', why: 'the vserver may always talk to itself' };
   if (packet.state === 'established' || packet.state === 'related')
     return {
       verdict: 'accept',

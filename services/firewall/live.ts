@@ -1,6 +1,6 @@
 import { readlink, writeFile } from 'node:fs/promises';
 import { VsError } from '../../shared/errors.ts';
-import { run } from '../../shared/run.ts';
+import { RunError, run } from '../../shared/run.ts';
 import { hashOf } from './sources.ts';
 
 /** What the rules in a namespace were made of: an empty chain of their table is called so. */
@@ -47,10 +47,19 @@ export async function load(pid: number, rules: string, more = ''): Promise<void>
   await inside(pid, ['-f', '-'], rules ? `${rules}${more}` : 'table inet vs\ndelete table inet vs\n');
 }
 
-/** What nft itself says against rules, in a namespace that is gone at once. Throws RunError. */
-export async function tryRules(rules: string): Promise<void> {
-  if (rules) await run(['unshare', '-n', 'nft', '-c', '-f', '-'], { input: rules });
+/** What this kernel itself says against rules, in a namespace that is gone at once; undefined: it would take them. */
+export async function refusalOf(rules: string): Promise<string | undefined> {
+  if (!rules) return undefined;
+  try {
+    await run(['unshare', '-n', 'nft', '-c', '-f', '-'], { input: rules });
+    return undefined;
+  } catch (error) {
+    return error instanceof RunError ? error.stderr.slice(0, 300) || error.message : String(error);
+  }
 }
+
+/** Which network namespace it is, for as long as it lives. */
+export const namespaceOf = (pid: number): Promise<string> => readlink(`/proc/${pid}/ns/net`);
 
 /** The rules of a namespace as nft tells them in JSON, without what their sets hold. */
 export const listRules = async (pid: number): Promise<string> =>

@@ -3,11 +3,13 @@ import { VsError } from '../../shared/errors.ts';
 import type { Context, Service } from '../../shared/service.ts';
 import { createTurns } from '../../shared/turns.ts';
 import { createAlerts } from './alerts.ts';
+import { openBook } from './book.ts';
 import { createChanges } from './changes.ts';
 import { kernelLog, whyNoLog } from './kernel-log.ts';
 import { createLooks } from './looks.ts';
 import { createMaker } from './make.ts';
 import { close, open, remember } from './opening.ts';
+import { openRest } from './rest.ts';
 import { openTotals } from './totals.ts';
 
 /** After a start of the agent the host's list of vservers that run may take so long to be there (ms). */
@@ -23,10 +25,13 @@ export function service(context: Context): Service {
   const opened = remember();
   const maker = createMaker(context);
   const alerts = createAlerts(context);
-  const looks = createLooks(context, maker);
-  const changes = createChanges(context, maker, alerts, opened.statements);
+  const rest = openRest(context);
+  const paths = pathsFor(settings);
+  const book = openBook(context, paths, rest);
+  const looks = createLooks(context, maker, book);
+  const changes = createChanges(context, maker, alerts, { open: opened.statements, rest, book });
   const running = async () => (await bus.request(host, 'host-agent.running', {})).running;
-  const totals = openTotals(pathsFor(settings), running, log);
+  const totals = openTotals(paths, running, log, book);
   let timer: NodeJS.Timeout | undefined;
   let first: NodeJS.Timeout | undefined;
   let busy = false;
@@ -78,6 +83,7 @@ export function service(context: Context): Service {
         const missing = await whyNoLog(name, host, await looks.logs(name));
         return { lines: await kernelLog(name, lines), ...(missing ? { missing } : {}) };
       },
+      'firewall.loaded': async () => ({ vservers: await looks.loaded(await running()) }),
       'firewall.counters': async () => ({ vservers: await totals() }),
       'firewall.open': (args) =>
         inTurn(args.name, async () => {
@@ -105,6 +111,7 @@ export function service(context: Context): Service {
     async stop() {
       clearTimeout(first);
       clearInterval(timer);
+      await book.close();
     },
   };
 }

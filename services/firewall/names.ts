@@ -1,6 +1,7 @@
 import { Resolver } from 'node:dns/promises';
 import { isIP, isIPv4 } from 'node:net';
 import { join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
 import { parseFile, readText, writeJson } from '../../shared/store.ts';
 
@@ -22,18 +23,49 @@ export const NAMES_WITHIN = 3000;
 export const MOST_NAMES = 200;
 const MOST_ADDRESSES = 100;
 
-const place = (rules: string) => join(rules, 'names.json');
-/** What was known when the host last looked. A damaged file is as good as none. */
-export async function readNames(rules: string): Promise<Known> {
-  const text = await readText(place(rules));
+/** Where they are known: on this host, and in the tree of the vserver, with which they travel. */
+export interface NamePlaces {
+  /** Rule files of the vserver on this host. */
+  rules: string;
+  /** Its directory, or a staged copy of it. */
+  tree: string;
+}
+const ownFile = ({ rules }: NamePlaces) => join(rules, 'names.json');
+/** Beside firewall.conf; people do not edit it. */
+const treeFile = ({ tree }: NamePlaces) => join(tree, 'firewall-names.json');
+
+/** What a file says. A damaged one is as good as none. */
+async function readFrom(path: string): Promise<Known> {
+  const text = await readText(path);
   try {
-    return text === undefined ? {} : parseFile(place(rules), text, file).names;
+    return text === undefined ? {} : parseFile(path, text, file).names;
   } catch {
     return {};
   }
 }
-export const writeNames = (rules: string, names: Known): Promise<void> =>
-  writeJson(place(rules), file, { version: 1, names });
+const isEmpty = ({ four, six }: Known[string]) => four.length + six.length === 0;
+
+/** `own`: what this host knows. `all`: that, and of names without an address here what the vserver has brought along. */
+export async function readNames(places: NamePlaces): Promise<{ own: Known; all: Known }> {
+  const own = await readFrom(ownFile(places));
+  const all = { ...(await readFrom(treeFile(places))) };
+  for (const [name, one] of Object.entries(own)) if (!isEmpty(one) || !all[name]) all[name] = one;
+  return { own, all };
+}
+async function keep(path: string, names: Known): Promise<void> {
+  // a start should not wait for the disk
+  if (!isDeepStrictEqual(await readFrom(path), names)) await writeJson(path, file, { version: 1, names });
+}
+export const keepOwn = (places: NamePlaces, names: Known): Promise<void> => keep(ownFile(places), names);
+/** For the host to which it moves next, and for copies of it. `may`: the tree is at rest, nobody copies it. */
+export async function keepInTree(
+  places: NamePlaces,
+  names: Known,
+  may: () => Promise<boolean>,
+): Promise<void> {
+  const path = treeFile(places);
+  if (!isDeepStrictEqual(await readFrom(path), names) && (await may())) await keep(path, names);
+}
 
 /** The addresses as the compiler takes them. */
 export const addressesOf = (known: Known): Map<string, string[]> =>

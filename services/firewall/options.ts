@@ -12,6 +12,10 @@ export const optionWords = new Set(['limit', 'log', 'comment', 'helper']);
 
 const units = new Set<string>(['second', 'minute', 'hour', 'day'] satisfies Unit[]);
 const most = 1_000_000;
+const seconds: Record<Unit, number> = { second: 1, minute: 60, hour: 3600, day: 86_400 };
+/** The kernel keeps a burst as the time that it takes, in 64 bits of ns (net/netfilter/nft_limit.c). */
+const mostBurst = (packets: number, unit: Unit): number =>
+  Number((2n ** 64n - 1n) / ((BigInt(seconds[unit]) * 1_000_000_000n) / BigInt(packets)));
 /** The words that are left, and where a line ends: so that a fault can point behind its last word. */
 export interface Rest {
   words: Word[];
@@ -40,6 +44,11 @@ function parseRate(rest: Rest, burst: number, report: Report): Rate | undefined 
   const number = whole(bare(next));
   if (number === undefined) {
     report(at, shown(next), `how many packets may come at once, 1 to ${most}`);
+    return undefined;
+  }
+  const bound = mostBurst(packets, rate.unit);
+  if (number > bound) {
+    report(at, shown(next), `at most ${bound} packets at once with ${count}/${unit}`);
     return undefined;
   }
   return { ...rate, burst: number };

@@ -67,7 +67,14 @@ export function parseFirewall(text: string, file: string, sources: Sources = {})
     }
     if (!seen.has(rule.addresses)) count('addresses', rule.addresses.length, mostAddresses, report);
     seen.add(rule.addresses);
-    firewall.rules.push({ id: `r${firewall.rules.length + 1}`, at, text: raw.trim(), ...rule });
+    const indent = raw.length - raw.trimStart().length;
+    firewall.rules.push({
+      id: `r${firewall.rules.length + 1}`,
+      at,
+      text: raw.trim(),
+      ...(indent > 0 ? { indent } : {}),
+      ...rule,
+    });
   }
 
   function include(rest: Rest, report: Report, path: string[]): void {

@@ -1,57 +1,7 @@
+import { icmpTypes, icmpv6Types, protocols } from '../../shared/protocols.ts';
 import { type Match, icmp, icmpv6, tcp, udp } from './rule.ts';
 import { type Item, type Report, type Word, quote } from './words.ts';
 
-const protocols: Record<string, number> = {
-  icmp,
-  igmp: 2,
-  ipip: 4,
-  tcp,
-  udp,
-  ipv6: 41,
-  gre: 47,
-  esp: 50,
-  ah: 51,
-  icmpv6,
-  ospf: 89,
-  vrrp: 112,
-  l2tp: 115,
-  sctp: 132,
-};
-const icmpTypes: Record<string, number> = {
-  'echo-reply': 0,
-  'destination-unreachable': 3,
-  'source-quench': 4,
-  redirect: 5,
-  'echo-request': 8,
-  'router-advertisement': 9,
-  'router-solicitation': 10,
-  'time-exceeded': 11,
-  'parameter-problem': 12,
-  'timestamp-request': 13,
-  'timestamp-reply': 14,
-  'info-request': 15,
-  'info-reply': 16,
-  'address-mask-request': 17,
-  'address-mask-reply': 18,
-};
-const icmpv6Types: Record<string, number> = {
-  'destination-unreachable': 1,
-  'packet-too-big': 2,
-  'time-exceeded': 3,
-  'parameter-problem': 4,
-  'echo-request': 128,
-  'echo-reply': 129,
-  'mld-listener-query': 130,
-  'mld-listener-report': 131,
-  'mld-listener-done': 132,
-  'nd-router-solicit': 133,
-  'nd-router-advert': 134,
-  'nd-neighbor-solicit': 135,
-  'nd-neighbor-advert': 136,
-  'nd-redirect': 137,
-  'router-renumbering': 138,
-  'mld2-listener-report': 143,
-};
 const services: Record<string, number> = {
   ftp: 21,
   ssh: 22,

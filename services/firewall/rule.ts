@@ -27,6 +27,8 @@ export interface Rule {
   at: Place;
   /** Its line, trimmed. */
   text: string;
+  /** So many blanks were before it. */
+  indent?: number;
   verdict: 'accept' | 'drop';
   /** Seen from the vserver: `from` is in, `to` is out. */
   direction: 'in' | 'out';

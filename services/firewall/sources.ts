@@ -52,7 +52,7 @@ export async function readSources(
       if (text.length > MOST_CHARACTERS)
         throw new VsError(
           'usage',
-          `${file} has ${text.length} characters; a firewall.conf has at most ${MOST_CHARACTERS}`,
+          `${file}:1:1: found ${text.length} characters, expected at most ${MOST_CHARACTERS} in a firewall.conf; what many share can be a group or a set`,
         );
       return parseFirewall(text, file, {
         ...(sets === undefined ? {} : { sets: { text: sets, file: setsFile } }),

@@ -2,8 +2,7 @@ import { statSync } from 'node:fs';
 import type { Data } from '../../shared/contract/commands.ts';
 import type { Paths } from '../../shared/paths.ts';
 import type { Log } from '../../shared/log.ts';
-import { countersOf } from './counters.ts';
-import { listRules, lookInto } from './live.ts';
+import type { Book } from './book.ts';
 
 type Totals = Data<'firewall.counters'>['vservers'];
 /** Each look starts a process in each vserver that has a firewall: not for every sample (ms). */
@@ -12,7 +11,12 @@ const AGAIN_MS = 30_000;
 const SHARE = 100;
 
 /** What the firewalls have let pass and denied. Whoever asks is answered at once, with what was counted last. */
-export function openTotals(paths: Paths, running: () => Promise<{ name: string; pid: number }[]>, log: Log) {
+export function openTotals(
+  paths: Paths,
+  running: () => Promise<{ name: string; pid: number }[]>,
+  log: Log,
+  book: Book,
+) {
   let last: Totals = [];
   let next = -Infinity;
   let counting: Promise<void> | undefined;
@@ -22,12 +26,15 @@ export function openTotals(paths: Paths, running: () => Promise<{ name: string; 
 
   async function count(): Promise<void> {
     const found: Totals = [];
-    for (const { name, pid } of await running()) {
+    const all = await running();
+    await book.leave(new Set(all.map(({ name }) => name)));
+    for (const { name, pid } of all) {
       if (!hasRules(name)) continue;
       try {
-        if (!(await lookInto(pid))) continue;
-        const { accepted, denied } = countersOf(await listRules(pid));
-        found.push({ name, accepted, denied });
+        const counts = await book.look(name, pid);
+        if (!counts) continue;
+        const { accepted, denied } = counts;
+        found.push({ name, accepted, denied, rules: book.titled(name, counts) });
       } catch (error) {
         log.debug({ vserver: name, error: String(error) }, 'it may have ended while its rules were counted');
       }

@@ -9,12 +9,18 @@ export function openWalls({ bus, host, log }: Pick<Context, 'bus' | 'host' | 'lo
   async function ask(): Promise<void> {
     const { vservers } = await bus.request(host, 'firewall.counters', {}, { timeoutMs: 5000 });
     known = new Map(
-      vservers.map(({ name, accepted, denied }) => [
+      vservers.map(({ name, accepted, denied, rules = [] }) => [
         name,
         {
           fw_accepted_packets_total: accepted.packets,
           fw_denied_packets_total: denied.packets,
           fw_denied_bytes_total: denied.bytes,
+          ...Object.fromEntries(
+            rules.flatMap(({ title, packets, bytes }) => [
+              [`fw_rule_${title}_packets_total`, packets],
+              [`fw_rule_${title}_bytes_total`, bytes],
+            ]),
+          ),
         },
       ]),
     );

@@ -153,6 +153,7 @@ export const examples: { [K in CommandName]: z.input<(typeof commands)[K]['args'
   },
   'firewall.log': { name, lines: 50 },
   'firewall.counters': {},
+  'firewall.loaded': {},
   'monitor.memory': {},
   'monitor.stats': { name },
   'monitor.sockets': { name },

@@ -41,6 +41,9 @@ export const keptFigures: Figure[] = [
   gauge('psi_io_some_pct', 'percent', 'io pressure'),
   gauge('psi_io_full_pct', 'percent', 'io stall'),
   gauge('cpu_iowait_pct', 'percent', 'io wait'),
+  counter('fw_accepted_packets_total', 'count', 'firewall let pass'),
+  counter('fw_denied_packets_total', 'count', 'firewall denied'),
+  counter('fw_denied_bytes_total', 'bytes', 'firewall denied, bytes'),
   gauge('vservers_running', 'count', 'vservers'),
 ];
 

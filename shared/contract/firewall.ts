@@ -82,8 +82,8 @@ export const firewallCommands = {
     firewallView,
   ),
   'firewall.check': hostCommand(
-    'look for faults in the firewall.conf of a vserver, or in a text that might become it; changes nothing',
-    z.strictObject({ name, text: text.optional() }),
+    'look for faults in the firewall.conf of a vserver, or in a text that might become it, also for what the kernel cannot do; newcomer: one that is not here yet, without text the file that a new one gets; changes nothing',
+    z.strictObject({ name, text: text.optional(), newcomer: z.literal(true).optional() }),
     z.object({ file: z.string(), faults: z.array(z.string()) }),
   ),
   'firewall.save': hostCommand(
@@ -103,13 +103,17 @@ export const firewallCommands = {
     applied,
   ),
   'firewall.test': hostCommand(
-    'what the firewall of a vserver does with a packet, by its files and the addresses known of its names, and which rule decides',
-    z.strictObject({ name, packet: firewallPacket }),
+    'what the firewall of a vserver does with a packet, by its files and the addresses known of its names, and which rule decides; send: by really sending it through these rules, in a network namespace of its own, so that nothing of it reaches anybody',
+    z.strictObject({ name, packet: firewallPacket, send: z.literal(true).optional() }),
     z.object({
       verdict: z.enum(['accept', 'drop']),
       rule: firewallRule.optional(),
       why: z.string(),
       enabled: z.boolean(),
+      /** It was really sent; not when no firewall is enabled. */
+      sent: z.boolean().optional(),
+      /** What the evaluation says, when that is something else. */
+      evaluated: z.enum(['accept', 'drop']).optional(),
     }),
   ),
   'firewall.log': hostCommand(
@@ -121,8 +125,21 @@ export const firewallCommands = {
     'what the firewalls of the vservers that run have let pass and denied, as last counted, some 30 s ago at most',
     empty,
     z.object({
-      vservers: z.array(z.object({ name, accepted: counted, denied: counted })),
+      vservers: z.array(
+        z.object({
+          name,
+          accepted: counted,
+          denied: counted,
+          /** Of the first 40 rules, by their comment or line. */
+          rules: z.array(z.object({ title: z.string(), packets: z.int(), bytes: z.int() })).optional(),
+        }),
+      ),
     }),
+  ),
+  'firewall.loaded': hostCommand(
+    'the vservers that run here with rules of their firewall.conf in force',
+    empty,
+    z.object({ vservers: z.array(name) }),
   ),
   'firewall.open': hostCommand(
     'let a vserver that runs out to some addresses and TCP ports, and ask some resolvers, for so many seconds: the kernel closes that by itself. open false: its firewall is not enabled, all is open',

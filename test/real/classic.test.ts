@@ -55,9 +55,12 @@ test('each name once, as a person of 2007 would', () => {
   expect(moved[0]).toBe('host2:web1:disabled:running');
   expect(moved[1]).toMatch(/^total:\d+\.\d\d$/);
   expect(moved[2]).toMatch(/^stopped:\d+\.\d\d$/);
-  expect(classic('vs-net', ['--name', 'web1', '--check'])).toEqual(['host2:web1:up:up:up:up:up']);
+  expect(classic('vs-net', ['--name', 'web1', '--check'])).toEqual(['host2:web1:up:up:up:down:down']);
+  expect(classic('vs-net', ['--name', 'web1', '--fw', 'up'])).toEqual(['host2:web1:up:up:up:up:up']);
   expect(classic('vs-net', ['--all'])).toEqual(['host2:web1:up:up:up:up:up']);
   expect(classic('vs-net', ['--name', 'web1', '--vlan', 'up'])).toEqual(['host2:web1:up:up:up:up:up']);
+  expect(classic('vs-net', ['--all', '--fw', 'down'])).toEqual(['host2:web1:up:up:up:down:down']);
+  classic('vs-net', ['--name', 'web1', '--fw', 'sideways'], 2);
   classic('vs-net', ['--name', 'web1', '--vlan', 'down'], 1); // it runs there
   const stats = classic('vs-stats', ['--name', 'web1']);
   expect(stats).toEqual(

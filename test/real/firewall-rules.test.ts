@@ -4,6 +4,8 @@ import { createInterface } from 'node:readline';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { compile } from '../../services/firewall/compile.ts';
 import { type Packet, evaluate } from '../../services/firewall/evaluate.ts';
+import { whatRefuses } from '../../services/firewall/kernel.ts';
+import { refusalOf } from '../../services/firewall/live.ts';
 import { parseFirewall } from '../../services/firewall/parse.ts';
 import { namesOf } from '../../services/firewall/rule.ts';
 import { vethRules } from '../../services/network/rules.ts';
@@ -21,6 +23,28 @@ function nft(rules: string, ...flags: string[]): string {
   });
   return result.error ? String(result.error) : `${result.status}${result.stderr}`;
 }
+
+test('what this kernel cannot do is told by the lines that ask for it', async () => {
+  const file = '/var/lib/vservers/web1/firewall.conf';
+  const text =
+    'enable\nallow from any tcp/80 limit 5/second\n  allow from any tcp/21 helper ftp # data\nlog\n';
+  const firewall = parseFirewall(text, file);
+  // a kernel without nf_conntrack_ftp: it is asked for a helper that no kernel has
+  const refusal = async (rules: string) => {
+    const said = nft(rules.replace('{ type "ftp"', '{ type "ftpx"'), '-c');
+    return said === '0' ? undefined : said;
+  };
+  const said = (await refusal(compile(firewall))) ?? '';
+  expect(said).toMatch(/No such file or directory/);
+  const asked = { firewall, file, text, host: 'host1', said, resolved: new Map<string, string[]>() };
+  const { code, message } = await whatRefuses(asked, refusal);
+  expect(code).toBe('usage');
+  expect(message).toMatch(
+    /^\S+firewall\.conf:3:25: found "helper ftp", expected something that the kernel of host1 can do \(nft: [^)]*No such file or directory[^]*modprobe nf_conntrack_ftp[^\n]*$/,
+  );
+  expect(await refusalOf(compile(firewall))).toBeUndefined();
+  expect(await refusalOf('table inet vs { nonsense }\n')).toMatch(/syntax error/);
+});
 
 describe('nft takes what is compiled', () => {
   test.each(everySample)('$name', ({ text, sources }) => {

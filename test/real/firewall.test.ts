@@ -234,7 +234,7 @@ test('figures of the firewall are published with those of the vserver', async ()
       .stdout;
   page(81);
   await eventually('figures', () => /"fw_denied_packets_total":[1-9]/.test(figures()), 75);
-  expect(figures()).toMatch(/"fw_accepted_packets_total":\d+/);
+  expect(figures()).toMatch(/"fw_accepted_packets_total":\d+.*"fw_rule_line3_packets_total":\d+/);
 }, 120_000);
 
 test('it works by the socket of the host, and moves with the vserver', async () => {
@@ -256,6 +256,44 @@ test('it works by the socket of the host, and moves with the vserver', async () 
   expect([page(80), page(81)]).toEqual([true, false]);
 }, 180_000);
 
+test('counts go on over a reload and a restart; they and the last addresses of names move along', async () => {
+  lab.on(host, `echo '10.60.10.6 friend.example' >> /etc/hosts`);
+  edit('enable\nallow from friend.example tcp/80\n');
+  expect(page(80)).toBe(true);
+  const counted = () => show().rules.find(({ text }) => text.includes('friend'))?.packets ?? 0;
+  const before = counted();
+  expect(before).toBeGreaterThan(0);
+  edit('enable\nallow from 10.60.10.7 tcp/82\nallow  from friend.example tcp/80 # a line further down\n');
+  expect(show().rules.map(({ packets }) => packets)).toEqual([0, before]);
+  lab.vs(['restart', 'web1']);
+  expect(counted()).toBe(before);
+  expect(page(80)).toBe(true);
+  const after = counted();
+  expect(after).toBeGreaterThan(before);
+  lab.vs(['fw', 'reload', 'web1']); // what was counted is written then, else within a minute or two
+  expect(counted()).toBe(after);
+  // host1 never knew this name, and there is no name server here
+  expect(lab.on('host1', 'grep -c friend /etc/hosts || true')).toBe('0\n');
+  lab.vs(['move', 'web1', 'host1']);
+  host = 'host1';
+  expect(show().names).toEqual([{ name: 'friend.example', addresses: ['10.60.10.6'], stale: true }]);
+  expect(counted()).toBe(after);
+  await eventually('the page by the last address', () => page(80));
+  const alert = ['listen', 'hosts/host1/alerts/web1/firewall-names', '--count', '1', '--for', '2', '--json'];
+  await eventually('the alert of the new host', () =>
+    lab.vs(alert, null).stdout.includes('their last addresses stay in force'),
+  );
+  lab.vs(['stop', 'web1']);
+  lab.vs(['rename', 'web1', 'web9']);
+  lab.vs(['start', 'web9']);
+  expect((JSON.parse(lab.vs(['fw', 'show', 'web9', '--json']).stdout) as FirewallView).names).toMatchObject([
+    { addresses: ['10.60.10.6'] },
+  ]);
+  lab.vs(['stop', 'web9']);
+  lab.vs(['rename', 'web9', 'web1']);
+  lab.vs(['start', 'web1']);
+}, 240_000);
+
 test('a vserver that does not run takes the change at its start', () => {
   lab.vs(['stop', 'web1']);
   edit('enable\nallow from 10.60.10.7 tcp/80\n');
@@ -264,3 +302,33 @@ test('a vserver that does not run takes the change at its start', () => {
   expect(page(80)).toBe(false);
   expect(rules()).toContain('10.60.10.7');
 });
+
+test('the file that new vservers get: a fault is told before anything is made; its groups count', async () => {
+  const put = (file: string, text: string) =>
+    lab.on('host1', `mkdir -p /etc/vs-tools/groups; printf '${text}' > /etc/vs-tools/${file}`);
+  put('firewall.conf', 'enable\\nallow form any\\n');
+  const flags = ['create', 'web3', '10.60.10.7', 'busybox', '--host', 'host1'];
+  expect(lab.vs(flags, 1).stderr).toContain('/etc/vs-tools/firewall.conf:2:7: found "form"');
+  expect(lab.rows().some((row) => row.vserver === 'web3')).toBe(false);
+  put('firewall.conf', 'enable\\ninclude web\\nallow from @office tcp/22\\n');
+  put('groups/web.conf', 'allow from any tcp/80\\n');
+  put('sets.conf', 'office: 192.0.2.0/24\\n');
+  lab.vs([...flags, '--start']);
+  const asked = (packet: string, ...more: string[]) =>
+    lab.vs(['fw', 'test', 'web3', ...more, ...packet.split(' ')]).stdout.split(':')[0];
+  for (const send of [[], ['--send']])
+    expect([
+      asked('in tcp 192.0.2.7 to 22', ...send),
+      asked('in tcp 198.51.100.7 to 22', ...send),
+      asked('in tcp 198.51.100.7 to 80', ...send),
+    ]).toEqual(['accepted', 'dropped', 'accepted']);
+  put('sets.conf', 'office: 198.51.100.0/24\\n');
+  expect(lab.vs(['fw', 'show', 'web3']).stdout).toContain('have changed since the rules were loaded');
+  lab.vs(['fw', 'reload', 'web3']);
+  expect(lab.vs(['fw', 'show', 'web3']).stdout).not.toContain('have changed');
+  // host2 has neither the group nor the set
+  expect(lab.vs(['move', 'web3', 'host2'], 1).stderr).toMatch(
+    /could not be in force on host2[^]*firewall\.conf:2:9: found "web"[^]*firewall\.conf:3:12: found "@office"/,
+  );
+  expect(lab.running('web3')).toEqual(['host1']);
+}, 120_000);

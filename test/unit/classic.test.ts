@@ -116,11 +116,15 @@ test('lines of the network', () => {
     { ...row, vserver: 'db1', state: 'stopped' as const },
     { ...row, vserver: 'app1', host: 'host2', state: 'stopped' as const },
   ];
-  expect(netLines(rows, { networks })).toEqual([
+  expect(netLines(rows, { networks, walls: new Set(['host1:web1']) })).toEqual([
     'host1:db1:down:up:down:down:down',
     'host1:web1:up:up:up:up:up',
     'host2:app1:down:down:down:down:down',
   ]);
+  expect(netLines(rows, { networks, walls: new Set(['host2:web1']) })[1]).toBe(
+    'host1:web1:up:up:up:down:down',
+  );
+  expect(flags('vs-net', '--name', 'web1', '--fw', 'up').given).toEqual({ name: 'web1', fw: 'up' });
 });
 
 test('every name of the classic is there, leads to vs, and is documented', () => {

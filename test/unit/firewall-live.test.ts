@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { type Socket, createSocket } from 'node:dgram';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -11,7 +11,14 @@ import { compile } from '../../services/firewall/compile.ts';
 import { countersOf } from '../../services/firewall/counters.ts';
 import { linesAbout } from '../../services/firewall/kernel-log.ts';
 import { isOf, tagOf, withTag } from '../../services/firewall/live.ts';
-import { addressesOf, inHosts, readNames, resolveNames, writeNames } from '../../services/firewall/names.ts';
+import {
+  addressesOf,
+  inHosts,
+  keepInTree,
+  keepOwn,
+  readNames,
+  resolveNames,
+} from '../../services/firewall/names.ts';
 import { remember } from '../../services/firewall/opening.ts';
 import { parseFirewall } from '../../services/firewall/parse.ts';
 import { readSources, withEnable } from '../../services/firewall/sources.ts';
@@ -157,10 +164,26 @@ describe('names', () => {
       'new.example': { four: [], six: [], stale: true },
     });
     expect(addressesOf(found).get('gone.example')).toEqual(['192.0.2.3']);
-    await writeNames(join(work, 'rules'), found);
-    expect(await readNames(join(work, 'rules'))).toEqual(found);
+    const places = { rules: join(work, 'rules'), tree: join(work, 'tree') };
+    await keepOwn(places, found);
+    expect(await readNames(places)).toEqual({ own: found, all: found });
     writeFileSync(join(work, 'rules/names.json'), '{"version":1,"na');
-    expect(await readNames(join(work, 'rules'))).toEqual({});
+    expect(await readNames(places)).toEqual({ own: {}, all: {} });
+  });
+
+  test('what a vserver brings along counts where its new host knows nothing', async () => {
+    const places = { rules: join(work, 'rules-b'), tree: join(work, 'tree-b') };
+    const one = (four?: string, stale = false) => ({ four: four ? [four] : [], six: [], stale });
+    const brought = { 'a.example': one('192.0.2.1'), 'b.example': one('192.0.2.2') };
+    await keepInTree(places, brought, async () => false);
+    expect(await readNames(places)).toEqual({ own: {}, all: {} });
+    await keepInTree(places, brought, async () => true);
+    const own = { 'a.example': one(undefined, true), 'b.example': one('192.0.2.9'), 'c.example': one() };
+    await keepOwn(places, own);
+    expect(await readNames(places)).toEqual({
+      own,
+      all: { ...own, 'a.example': brought['a.example'] },
+    });
   });
 });
 
@@ -245,6 +268,11 @@ describe('vs fw test', () => {
     ['in icmp 1.2.3.4 3', 'in icmp 1.2.3.4 -> 10.60.10.5 type 3'],
     ['out icmp to 2001:db8::1 echo-reply', 'out icmpv6 fd60:10::5 -> 2001:db8::1 type 129'],
     ['in 47 1.2.3.4', 'in 47 1.2.3.4 -> 10.60.10.5'],
+    ['in gre 1.2.3.4', 'in 47 1.2.3.4 -> 10.60.10.5'],
+    ['in 6 1.2.3.4 to 22', 'in tcp 1.2.3.4 -> 10.60.10.5:22'],
+    ['in 58 2001:db8::1', 'in icmpv6 2001:db8::1 -> fd60:10::5 type 128'],
+    ['in icmp 1.2.3.4 timestamp-request', 'in icmp 1.2.3.4 -> 10.60.10.5 type 13'],
+    ['in icmpv6 2001:db8::1 packet-too-big', 'in icmpv6 2001:db8::1 -> fd60:10::5 type 2'],
   ])('%s', (text, told) => {
     expect(packetText(packetOf(parsePacket([text]), web1))).toBe(told);
     expect(packetText(packetOf(parsePacket(text.split(' ')), web1))).toBe(told);
@@ -264,6 +292,21 @@ describe('vs fw test', () => {
     ['in 47 1.2.3.4:5 to 10.60.10.5'],
     ['in icmpv6 1.2.3.4'],
     ['in icmp 1.2.3.4 strange'],
+    ['in icmp 1.2.3.4 packet-too-big'],
+    ['in icmp 1.2.3.4 256'],
+    ['in icmp 1.2.3.4:80 8'],
+    ['in any 1.2.3.4 to 22'],
+    ['in tcp any to 22'],
+    ['in tcp 1.2.3.4: to 22'],
+    ['in tcp 1.2.3.4 to ssh'],
+    ['in tcp 2001:db8::1:5555 to [fd60:10::5'],
+    ['in tcp fe80::1%eth0 to 22'],
+    ['in tcp [fe80::1%eth0]:5 to 22'],
+    ['in tcp ::ffff:1.2.3.4 to 22'],
+    ['out tcp 1.2.3.4'],
+    ['out udp 53 to 8.8.8.8'],
+    ['in 256 1.2.3.4'],
+    ['in __proto__ 1.2.3.4'],
     ['in tcp 1.2.3.4 to 22 --jsn'],
   ])('%j is refused with examples', (text) => {
     expect(() => packetOf(parsePacket([text]), web1)).toThrow(/such as: in tcp/);
@@ -327,6 +370,29 @@ describe('an editor', () => {
     editor('echo enable >> "$2"');
     expect(await editText('web1', 'log\n', async (text) => saved.push(text))).toBe(1);
     expect(saved).toEqual(['log\nenable\n']);
+  });
+  test('a broken editor opens nothing: an empty file, none at all, no text', async () => {
+    const save = () => Promise.reject(new Error('saved'));
+    const edited = async (script: string, said: RegExp) => {
+      editor(script);
+      await expect(editText('web1', 'enable\n', save)).rejects.toThrow(said);
+    };
+    await edited(': > "$2"', /empty file: nothing was changed\. .*vs fw down web1/);
+    await edited('echo > "$2"', /empty file/);
+    await edited('rm "$2"', /no file \(ENOENT\)/);
+    await edited('printf "# \\377\\n" > "$2"', /no UTF-8 text/);
+    editor('echo > "$2"');
+    expect(await editText('web1', '', async (text) => text)).toBe('\n'); // it was empty before
+    await edited('exit 7', /exit code 7: nothing was changed\.$/);
+    await edited('kill -9 $$', /was ended by SIGKILL/);
+    const cut = await editText('web1', 'enable\n', (editor('echo log >> "$2"; exit 1'), save)).catch(
+      (one: unknown) => one as VsError,
+    );
+    const [, kept = ''] = /What you wrote is in (\S+)\.$/.exec((cut as VsError).message) ?? [];
+    expect(readFileSync(kept, 'utf8')).toBe('enable\nlog\n');
+    rmSync(join(kept, '..'), { recursive: true });
+    rmSync(join(work, 'editor'));
+    await expect(editText('web1', '', save)).rejects.toThrow(/cannot be run \(ENOENT\): set EDITOR/);
   });
   test('what cannot be saved is not lost', async () => {
     editor('echo enabel >> "$2"');

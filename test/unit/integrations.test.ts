@@ -94,7 +94,11 @@ describe('Prometheus and Grafana', () => {
   const series = async () => {
     const state = channels['vserverState']?.example as VserverState;
     const saga = { ...channels['sagaState']?.example, result: 'done', downtimeMs: 1 };
-    const metrics = Object.fromEntries([...hostFigures, ...vserverFigures].map(({ key }) => [key, 1]));
+    const metrics = {
+      ...Object.fromEntries([...hostFigures, ...vserverFigures].map(({ key }) => [key, 1])),
+      fw_rule_web_pages_packets_total: 1,
+      fw_rule_web_pages_bytes_total: 1,
+    };
     const { text } = await render({
       base: 'vs/1',
       connected: true,

@@ -11,6 +11,7 @@ import { networksOf } from '../../../shared/interfaces.ts';
 import { withChanges } from '../../../shared/limits.ts';
 import { checkAddresses, placeIn, requireFirst, requireFree, requireNetworks } from './address.ts';
 import { beyond, candidates, chooseHost, networkOfAddress } from './choose.ts';
+import { requireRules } from './firewall.ts';
 import { furtherIn } from './further.ts';
 import { requireLimits } from './limits.ts';
 import { cloneTo, originalOf } from './original.ts';
@@ -86,6 +87,7 @@ export async function planCreate(deciding: Deciding, args: Args<'orchestrator.cr
     original &&
     (await context.bus.request(original.clone.host, 'host-agent.show', { name: original.clone.of })).config;
   const inherited = was?.network === network.name ? was : undefined;
+  if (!original) await requireRules(deciding, { name: args.name, host });
   const domain = args.domain ?? inherited?.domain ?? defaults.domain ?? network.domain;
   const nameserver = args.nameserver ?? inherited?.nameserver ?? defaults.nameserver ?? network.nameserver;
   const privileged = args.privileged ?? (was ? was.idmap === 0 : defaults.privileged === true);

@@ -8,6 +8,7 @@ import { stillThere } from '../still-there.ts';
 import { groups, size } from '../text.ts';
 import { carriageText, chooseTransport } from '../transport.ts';
 import { requireNetworks } from './address.ts';
+import { requireRules, rulesOf } from './firewall.ts';
 import type { Deciding, Planned } from './planned.ts';
 import { ready, wire } from './wire.ts';
 
@@ -59,6 +60,8 @@ export async function planMove(deciding: Deciding, args: Args<'orchestrator.move
       `--full is for rsync, and ${args.name} travels by ${carriage.copy}; add --transport rsync`,
     );
   await ready(deciding, carriage, vserver.host, args.host);
+  const text = await rulesOf(deciding, { name: args.name, host: vserver.host });
+  if (text !== undefined) await requireRules(deciding, { name: args.name, host: args.host, text });
   const plan = {
     name: args.name,
     source: vserver.host,

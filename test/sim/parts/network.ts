@@ -46,6 +46,20 @@ export function service({ settings, host }: Context): Service {
           theWorld().guests.setOffline(node, name, !up);
           return {};
         }),
+      'firewall.show': async ({ name }) => ({
+        name,
+        enabled: false,
+        running: true,
+        loaded: false,
+        changed: false,
+        hash: '0'.repeat(64),
+        text: '',
+        rules: [],
+        more: 0,
+        names: [],
+        faults: [],
+      }),
+      'firewall.check': async () => ({ file: 'firewall.conf', faults: [] }),
       'firewall.render': async () => ({ rules: '' }),
     },
     start: async () => void host,
