@@ -16,6 +16,7 @@ import { readProofs, tableOf } from '../../deploy/vmlab/table.ts';
 import { filesOf } from '../../deploy/vmlab/units.ts';
 import { parseNetworks } from '../../config/networks.ts';
 import { start } from '../../shared/run.ts';
+import { row } from '../vm/kit.ts';
 
 let place: string;
 beforeEach(async () => {
@@ -214,6 +215,23 @@ test('a VM that goes on from the state of the blank one has the same devices', (
   expect(qemuCommand(blankMachine, { ...at, accelerator: 'kvm' }).join(' ')).toContain(
     '-accel kvm -cpu host',
   );
+});
+
+test('a row that does not hold, or throws, hides no other', async () => {
+  const file = join(place, 'proofs');
+  vi.stubEnv('VS_VM_PROOFS', file);
+  try {
+    await row('a', () => Promise.reject(new Error('no way\nin')));
+    await row('b', () => Promise.resolve({ held: false, figure: '2' }));
+    await row('c', () => Promise.resolve({ held: true, figure: '3' }));
+  } finally {
+    vi.unstubAllEnvs();
+  }
+  expect(readProofs(await readFile(file, 'utf8'))).toEqual([
+    { name: 'a', held: false, figure: 'no way; in' },
+    { name: 'b', held: false, figure: '2' },
+    { name: 'c', held: true, figure: '3' },
+  ]);
 });
 
 test('only what runs in production is packed', () => {
