@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Installs what vs-tools and its lab need on Debian 12 or 13: packages that are missing, and `npm ci`. Idempotent.
+# `setup.sh vm`: also what the VM lab needs.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 fail() { printf 'setup: %s\n' "$*" >&2; exit 1; }
@@ -13,6 +14,7 @@ command -v npm >/dev/null || fail "npm is missing; install it first: apt-get ins
 
 packages="lxc mmdebstrap rsync nftables iproute2 btrfs-progs e2fsprogs uidmap mosquitto mosquitto-clients iputils-arping
   iputils-ping openssh-client openssh-server acl attr libcap2-bin openssl zstd xz-utils busybox-static perl procps tini util-linux mount libatomic1 jq nats-server faketime tmux"
+[ "${1:-}" != vm ] || packages="$packages qemu-system-x86 qemu-utils"
 policy=/usr/sbin/policy-rc.d
 mark="vs-tools setup, temporary"
 dropPolicy() { if grep -qs "$mark" "$policy"; then rm -f "$policy"; fi; }

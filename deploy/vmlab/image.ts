@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { existsSync } from 'node:fs';
 import { chmod, copyFile, mkdir, open, readdir, rename, rm, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { VsError } from '../../shared/errors.ts';
@@ -24,13 +25,21 @@ async function bootstrap(recipe: Recipe, tree: string, scratch: string): Promise
   }
 }
 
-/** Unpacks the kernel into the tree (installing it would drag in more) and answers its version. */
-async function unpackKernel(tree: string): Promise<string> {
+/**
+ * Puts the files of the kernel into the tree (installing it would drag in more) and answers its version. Its modules go to
+ * /usr/lib whatever the package says: Debian 12 has them in /lib, which is a link that unpacking there would replace.
+ */
+async function unpackKernel(tree: string, scratch: string): Promise<string> {
+  const unpacked = join(scratch, 'kernel');
   const [file = ''] = (await readdir(join(tree, 'kernel'))).filter((name) => name.endsWith('.deb'));
-  await run(['dpkg-deb', '-x', join(tree, 'kernel', file), tree], LONG);
+  await run(['dpkg-deb', '-x', join(tree, 'kernel', file), unpacked], LONG);
   await rm(join(tree, 'kernel'), { recursive: true });
-  const [version = ''] = await readdir(join(tree, 'lib/modules'));
-  await run(['chroot', tree, 'depmod', version], LONG);
+  const modules = ['usr/lib/modules', 'lib/modules'].map((path) => join(unpacked, path));
+  await rename(modules.find((path) => existsSync(path)) ?? '', join(tree, 'usr/lib/modules'));
+  for (const name of await readdir(join(unpacked, 'boot')))
+    await rename(join(unpacked, 'boot', name), join(tree, 'boot', name));
+  const [version = ''] = await readdir(join(tree, 'usr/lib/modules'));
+  await run(['chroot', tree, '/sbin/depmod', version], LONG);
   return version;
 }
 
@@ -86,7 +95,7 @@ export async function makeImage(
   await mkdir(tree, { recursive: true });
   say(`image: Debian ${recipe.suite} by mmdebstrap, with its kernel`);
   await bootstrap(recipe, tree, scratch);
-  const version = await unpackKernel(tree);
+  const version = await unpackKernel(tree, scratch);
   await makeInitrd(recipe, tree, version, scratch, join(directory, 'initrd'));
   await rename(join(tree, 'boot', `vmlinuz-${version}`), join(directory, 'vmlinuz'));
   await tidy(recipe, tree);

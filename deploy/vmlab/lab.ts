@@ -1,10 +1,11 @@
 import { randomBytes } from 'node:crypto';
-import { readFile, truncate, writeFile } from 'node:fs/promises';
-import { existsSync, openSync } from 'node:fs';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { VsError } from '../../shared/errors.ts';
-import { type RunResult, run, start } from '../../shared/run.ts';
+import type { RunResult } from '../../shared/run.ts';
+import { type Accelerator, accelerator } from './accelerator.ts';
+import { launch, makeDisks, makeKeys, said, waitForMark } from './begin.ts';
 import { cacheDirectory, cached } from './cache.ts';
 import { closeRun, openRun, sweepRuns } from './directory.ts';
 import { type Frame, readPcap } from './frames.ts';
@@ -14,11 +15,10 @@ import { freePort, qemuCommand } from './machine.ts';
 import { type Machine, machines } from './model.ts';
 import { qmp } from './qmp.ts';
 import { type Suite, keyOf, recipeOf } from './recipe.ts';
-import { ready } from './units.ts';
 import { writeSeed } from './seed.ts';
 import { type Way, hangUp, shell } from './ssh.ts';
-
-const GiB = 1024 ** 3;
+import { type Base, stateOf } from './state.ts';
+import { ready } from './units.ts';
 
 /** A pool of VMs that are up. */
 export interface VmLab {
@@ -34,30 +34,6 @@ export interface VmLab {
   down: () => Promise<void>;
 }
 
-/** How many times a VM has come up: so many marks stand on its console. */
-async function boots({ directory, name }: Way): Promise<number> {
-  const text = await readFile(join(directory, `${name}.console`), 'utf8').catch(() => '');
-  return text.split(ready).length - 1;
-}
-
-async function makeKeys(directory: string) {
-  for (const name of ['key', 'host_key'])
-    await run(['ssh-keygen', '-q', '-t', 'ed25519', '-N', '', '-C', 'vslab', '-f', join(directory, name)]);
-  const read = (name: string) => readFile(join(directory, name), 'utf8');
-  const hostPublic = await read('host_key.pub');
-  await writeFile(join(directory, 'known_hosts'), `vslab-vm ${hostPublic}`);
-  return { authorized: await read('key.pub'), host: await read('host_key'), hostPublic };
-}
-
-/** Starts a process of the run that goes on by itself; its pid file lies in the directory. */
-async function launch(directory: string, name: string, argv: string[]): Promise<void> {
-  const log = openSync(join(directory, `${name}.log`), 'a', 0o600);
-  const child = start(argv, { stdio: ['ignore', log, log] });
-  child.on('error', () => undefined);
-  child.unref();
-  await writeFile(join(directory, `${name}.pid`), `${child.pid ?? 0}\n`);
-}
-
 async function startWires(directory: string, all: Machine[]): Promise<void> {
   const ports = all.flatMap((one) =>
     one.cards.map(({ wire, port }) => `${wire}:${port}${wire === 'trunk' ? ':tap' : ''}`),
@@ -70,60 +46,21 @@ async function startWires(directory: string, all: Machine[]): Promise<void> {
   }
 }
 
-async function makeDisks(directory: string, boot: string, machine: Machine): Promise<void> {
-  const at = (end: string) => join(directory, `${machine.name}.${end}`);
-  await run([
-    'qemu-img',
-    'create',
-    '-q',
-    '-f',
-    'qcow2',
-    '-F',
-    'qcow2',
-    '-b',
-    `${boot}/disk.qcow2`,
-    at('qcow2'),
-  ]);
-  if (machine.role !== 'host') return;
-  await writeFile(at('vservers'), '');
-  await truncate(at('vservers'), 2 * GiB);
-  await run(['mkfs.ext4', '-q', '-F', '-O', 'project,quota', '-m', '0', at('vservers')]);
-}
-
-const lives = async ({ directory, name }: Way): Promise<boolean> => {
-  const pid = await readFile(join(directory, `${name}.pid`), 'utf8');
-  return existsSync(`/proc/${pid.trim()}/exe`);
-};
-
-/** Waits until a VM has come up once more than `before`, and one can come in. */
-async function waitFor(way: Way, before: number, within: number): Promise<void> {
-  const end = Date.now() + within;
-  while ((await boots(way)) <= before) {
-    if (!(await lives(way))) {
-      const log = await readFile(join(way.directory, `${way.name}.log`), 'utf8');
-      throw new VsError('failed', `QEMU of the VM ${way.name} has ended: ${log.slice(-600)}`);
-    }
-    if (Date.now() > end) {
-      const said = await readFile(join(way.directory, `${way.name}.console`), 'utf8').catch(() => '');
-      throw new VsError(
-        'unavailable',
-        `the VM ${way.name} did not come up within ${within / 1000} s; the end of its console: ${said.slice(-600)}`,
-      );
-    }
-    await sleep(300);
-  }
-  await shell(way, 'true', { timeoutMs: 60_000 });
-}
-
 export interface UpOptions {
   suite?: Suite;
   hosts?: number;
+  /** Packages of Debian that the VMs have besides those of the recipe: they get an image of their own. */
+  packages?: string[];
   say?: (text: string) => void;
 }
 
 /** The image of a suite, from the cache or made now. */
-export async function image(suite: Suite, say: (text: string) => void): Promise<string> {
-  const recipe = recipeOf(suite, process.env['VS_TEMPLATE_MIRROR'] ?? '');
+export async function image(
+  suite: Suite,
+  say: (text: string) => void,
+  packages: string[] = [],
+): Promise<string> {
+  const recipe = recipeOf(suite, process.env['VS_TEMPLATE_MIRROR'] ?? '', packages);
   const { directory, made } = await cached(cacheDirectory(), keyOf(recipe), (to) =>
     makeImage(recipe, to, say),
   );
@@ -135,22 +72,32 @@ export async function image(suite: Suite, say: (text: string) => void): Promise<
 export async function up({
   suite = 'trixie',
   hosts = 2,
+  packages = [],
   say = () => undefined,
 }: UpOptions = {}): Promise<VmLab> {
   for (const dead of await sweepRuns()) say(`removed ${dead}, which a dead run left`);
-  const boot = await image(suite, say);
+  const boot = await image(suite, say, packages);
+  const means = await accelerator(boot);
+  const base: Base = means === 'kvm' ? { disk: join(boot, 'disk.qcow2') } : await stateOf(boot, say);
+  say(means === 'kvm' ? 'the processor itself runs the VMs (KVM)' : 'QEMU emulates the processor');
   const directory = await openRun();
   try {
-    return await bring(directory, boot, machines(hosts), say);
+    return await bring({ directory, boot, base, means }, machines(hosts), say);
   } catch (error) {
     if (process.env['VS_VM_KEEP'] !== '1') await closeRun(directory);
     throw error;
   }
 }
 
+interface Run {
+  directory: string;
+  boot: string;
+  base: Base;
+  means: Accelerator;
+}
+
 async function bring(
-  directory: string,
-  boot: string,
+  { directory, boot, base, means }: Run,
   all: Machine[],
   say: (text: string) => void,
 ): Promise<VmLab> {
@@ -162,29 +109,52 @@ async function bring(
   const ways = new Map<string, Way>();
   for (const [at, machine] of all.entries()) {
     const { name } = machine;
-    await makeDisks(directory, boot, machine);
-    const seed = join(directory, `${name}.tar`);
-    await writeSeed(machine, all, keys, seed);
+    const disks = await makeDisks(directory, name, base.disk, layer);
+    await writeSeed(machine, all, keys, disks.seed);
     const port = await freePort();
     ways.set(name, { name, directory, port });
-    const vservers = machine.role === 'host' ? join(directory, `${name}.vservers`) : undefined;
-    const disks = { root: join(directory, `${name}.qcow2`), seed, layer, vservers };
-    const machineId = randomBytes(16).toString('hex');
-    await launch(
+    const command = qemuCommand(machine, {
       directory,
-      name,
-      qemuCommand(machine, { directory, boot, disks, ssh: port, number: at + 1, machineId }),
-    );
+      boot,
+      disks,
+      ssh: port,
+      number: at + 1,
+      machineId: randomBytes(16).toString('hex'),
+      accelerator: means,
+      state: base.state,
+    });
+    await launch(directory, name, command);
   }
   say(`started ${all.map((one) => one.name).join(', ')}`);
   await Promise.all(
     [...ways.values()].map(async (way) => {
-      await waitFor(way, 0, 600_000);
+      if (base.state) await goOn(way);
+      await comeIn(way, 0);
       say(`${way.name} answers`);
     }),
   );
   await writeFile(join(directory, 'ways.json'), JSON.stringify([...ways.values()]));
   return labOf(directory, all, ways);
+}
+
+/** Waits until a VM has come up once more than `before`, and one can come in. */
+async function comeIn(way: Way, before: number): Promise<void> {
+  await waitForMark(way, ready, before, 900_000);
+  await shell(way, 'true', { timeoutMs: 300_000 });
+}
+
+/** Lets a VM run on from the state that it was given. */
+async function goOn({ directory, name }: Way): Promise<void> {
+  const socket = join(directory, `${name}.qmp`);
+  for (let tries = 0; ; tries++)
+    try {
+      const { status } = (await qmp(socket, 'query-status')) as { status: string };
+      if (status === 'paused') return void (await qmp(socket, 'cont'));
+      throw new VsError('failed', `the VM ${name} is ${status}, and not yet where its state was`);
+    } catch (error) {
+      if (tries > 600) throw error;
+      await sleep(200);
+    }
 }
 
 /** The lab of a run that was kept: its VMs are up. */
@@ -205,10 +175,10 @@ function labOf(directory: string, all: Machine[], ways: Map<string, Way>): VmLab
     on: (name, script, more) => shell(wayOf(name), script, more),
     async reboot(name) {
       const way = wayOf(name);
-      const before = await boots(way);
+      const before = await said(way.directory, way.name, ready);
       await shell(way, 'systemctl reboot', { ok: [0, 255] });
       await hangUp(way);
-      await waitFor(way, before, 600_000);
+      await comeIn(way, before);
     },
     async sent(port, since) {
       const file = await readFile(join(directory, `trunk-${port}.pcap`));

@@ -9,7 +9,7 @@ export interface Card {
 }
 export interface Machine {
   name: string;
-  role: 'master' | 'host';
+  role: 'master' | 'host' | 'blank';
   /** On the management network. */
   address: string;
   memoryMiB: number;
@@ -28,6 +28,16 @@ const card = (device: string, wire: Card['wire'], port: string, number: number, 
   mac: `52:54:00:97:${number.toString(16).padStart(2, '0')}:0${nth}`,
 });
 
+/** All have the same, and as many cards, for each may go on from the state of the blank one. */
+const memoryMiB = 1280;
+export const blankMachine: Machine = {
+  name: 'blank',
+  role: 'blank',
+  address: '',
+  memoryMiB,
+  cards: [1, 2, 3].map((nth) => card(`eth${nth - 1}`, nth === 1 ? 'mgmt' : 'trunk', 'blank', 0, nth)),
+};
+
 /** Master, and so many hosts. */
 export function machines(hosts = 2): Machine[] {
   const made: Machine[] = [
@@ -35,7 +45,7 @@ export function machines(hosts = 2): Machine[] {
       name: 'master',
       role: 'master',
       address: master,
-      memoryMiB: 1280,
+      memoryMiB,
       cards: [
         card('eth0', 'mgmt', 'master', 1, 1),
         card('eth1', 'trunk', 'router', 1, 2),
@@ -49,8 +59,12 @@ export function machines(hosts = 2): Machine[] {
       name,
       role: 'host',
       address: `10.97.0.${10 + number}`,
-      memoryMiB: 1280,
-      cards: [card('eth0', 'mgmt', name, 16 + number, 1), card('eth1', 'trunk', name, 16 + number, 2)],
+      memoryMiB,
+      cards: [
+        card('eth0', 'mgmt', name, 16 + number, 1),
+        card('eth1', 'trunk', name, 16 + number, 2),
+        card('eth2', 'trunk', `${name}-second`, 16 + number, 3),
+      ],
     });
   }
   return made;

@@ -11,7 +11,9 @@ export function qmp(socket: string, command: string, args: Record<string, unknow
     client.once('close', () =>
       command === 'quit' ? resolve({}) : reject(new VsError('failed', `QEMU did not answer ${command}`)),
     );
-    createInterface({ input: client }).on('line', (line) => {
+    const lines = createInterface({ input: client });
+    lines.on('error', () => undefined); // it passes on those of the socket
+    lines.on('line', (line) => {
       const said = JSON.parse(line) as {
         QMP?: unknown;
         return?: unknown;

@@ -50,10 +50,10 @@ exec $bb switch_root /root /sbin/init
 `;
 
 /** The recipe of the image of a suite. */
-export const recipeOf = (suite: Suite, mirror: string): Recipe => ({
+export const recipeOf = (suite: Suite, mirror: string, more: string[] = []): Recipe => ({
   suite,
   mirror,
-  packages,
+  packages: [...packages, ...more],
   masked,
   initrd,
 });

@@ -1,8 +1,12 @@
-import { mkdir, rm, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, rm, symlink, truncate, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { run } from '../../shared/run.ts';
 import type { Machine } from './model.ts';
+import { blankFiles } from './blank.ts';
 import { type Keys, filesOf, projectAt, unitsOf } from './units.ts';
+
+/** All seeds are of one size, as all disks of VMs that go on from one state are. */
+const SEED_BYTES = 1024 ** 2;
 
 const modeOf = (path: string, text: string): number =>
   path.endsWith('_key') || path.startsWith('root/.ssh/') ? 0o600 : text.startsWith('#!') ? 0o755 : 0o644;
@@ -11,7 +15,8 @@ const modeOf = (path: string, text: string): number =>
 export async function writeSeed(machine: Machine, all: Machine[], keys: Keys, file: string): Promise<void> {
   const tree = `${file}.tree`;
   await mkdir(tree, { mode: 0o755 });
-  for (const [path, text] of Object.entries(filesOf(machine, all, keys))) {
+  const files = machine.role === 'blank' ? blankFiles(keys) : filesOf(machine, all, keys);
+  for (const [path, text] of Object.entries(files)) {
     await mkdir(join(tree, dirname(path)), {
       recursive: true,
       mode: path.startsWith('root/') ? 0o700 : 0o755,
@@ -32,5 +37,6 @@ export async function writeSeed(machine: Machine, all: Machine[], keys: Keys, fi
       })
     ).stdout,
   });
+  await truncate(file, SEED_BYTES); // what follows the end of a tar is no part of it
   await rm(tree, { recursive: true });
 }

@@ -13,7 +13,7 @@ function options({ name, directory, port }: Way): string[] {
     UserKnownHostsFile: `${directory}/known_hosts`,
     HostKeyAlias: 'vslab-vm',
     BatchMode: 'yes',
-    ConnectTimeout: '20',
+    ConnectTimeout: '120',
     LogLevel: 'ERROR',
     ControlMaster: 'auto',
     ControlPath: `${directory}/${name}.ssh`,

@@ -1,3 +1,5 @@
+import { randomBytes } from 'node:crypto';
+import { cardsScript, entropyFile } from './blank.ts';
 import { type Machine, blue, green, networksConf } from './model.ts';
 
 /** Where the project lies in each VM: a disk of its own, which is packed anew at each run. */
@@ -71,8 +73,11 @@ export const ready = 'vmlab-ready';
 const readyUnit = `[Unit]
 Description=tells the lab
 After=ssh.service systemd-networkd.service
+RequiresMountsFor=${projectAt}
 [Service]
 Type=oneshot
+ExecStartPre=/bin/mkdir -p /var/cache/vs-tools/node
+ExecStartPre=-/bin/cp -rn ${projectAt}/.compiled/. /var/cache/vs-tools/node
 ExecStart=/bin/echo ${ready}
 StandardOutput=file:/dev/ttyS0
 [Install]
@@ -114,6 +119,13 @@ export interface Keys {
   hostPublic: string;
 }
 
+/** Gives the cards of a VM that was blank the addresses of the machine that it becomes. */
+const cardsOf = (machine: Machine, number: number): string =>
+  [
+    ...machine.cards.map(({ device, mac }) => `ip link set ${device} address ${mac}\n`),
+    `ip link set eth${machine.cards.length} address ${outsideMac(number)}\n`,
+  ].join('');
+
 /** The files that make one VM out of the image, by path; those with a shebang and secrets get their modes by seed.ts. */
 export function filesOf(machine: Machine, all: Machine[], keys: Keys): Record<string, string> {
   const number = all.indexOf(machine) + 1;
@@ -132,6 +144,8 @@ export function filesOf(machine: Machine, all: Machine[], keys: Keys): Record<st
       'PermitRootLogin prohibit-password\nUseDNS no\nUsePAM no\nMaxSessions 50\n',
     'etc/vs-tools/networks.conf': networksConf,
     'etc/systemd/system/vmlab-ready.service': readyUnit,
+    [cardsScript]: cardsOf(machine, number),
+    [entropyFile]: `${randomBytes(64).toString('hex')}\n`,
     ...networkFiles(machine, number),
     ...(isHost
       ? {
@@ -146,7 +160,7 @@ export function filesOf(machine: Machine, all: Machine[], keys: Keys): Record<st
           'etc/systemd/system/vs-broker.service': service('vs-tools broker', 'broker'),
           'etc/systemd/system/vs-master.service': service(
             'vs-tools master',
-            'orchestrator template authority history master-doctor',
+            'orchestrator networks template authority history master-doctor',
           ),
           'etc/vs-tools/slaves.conf': all
             .filter((one) => one.role === 'host')
@@ -160,6 +174,8 @@ export function filesOf(machine: Machine, all: Machine[], keys: Keys): Record<st
 
 /** Units that begin at the boot. */
 export const unitsOf = (machine: Machine): string[] =>
-  machine.role === 'host'
-    ? ['vmlab-ready.service', 'vs-agent.service', 'vs-vservers.service']
-    : ['vmlab-ready.service', 'vs-broker.service', 'vs-master.service', 'vmlab-router.service'];
+  machine.role === 'blank'
+    ? ['vmlab-adopt.service']
+    : machine.role === 'host'
+      ? ['vmlab-ready.service', 'vs-agent.service', 'vs-vservers.service']
+      : ['vmlab-ready.service', 'vs-broker.service', 'vs-master.service', 'vmlab-router.service'];

@@ -10,12 +10,13 @@ import { closeRun, openRun, sweepRuns } from '../../deploy/vmlab/directory.ts';
 import { parseFrame, pcapFrame, pcapHead, readPcap } from '../../deploy/vmlab/frames.ts';
 import { productionOf } from '../../deploy/vmlab/layer.ts';
 import { qemuCommand } from '../../deploy/vmlab/machine.ts';
-import { machines, networksConf } from '../../deploy/vmlab/model.ts';
+import { blankMachine, machines, networksConf } from '../../deploy/vmlab/model.ts';
 import { bootstrapCommand, keyOf, recipeOf } from '../../deploy/vmlab/recipe.ts';
 import { readProofs, tableOf } from '../../deploy/vmlab/table.ts';
 import { filesOf } from '../../deploy/vmlab/units.ts';
 import { parseNetworks } from '../../config/networks.ts';
 import { start } from '../../shared/run.ts';
+import { row } from '../vm/kit.ts';
 
 let place: string;
 beforeEach(async () => {
@@ -181,7 +182,7 @@ test('what the VMs are given fits together', () => {
   if (!host) throw new Error('no host');
   const files = filesOf(host, all, { authorized: 'a', host: 'b', hostPublic: 'c' });
   expect(files['etc/systemd/network/10-eth1.network']).not.toContain('Address=1');
-  const disks = { root: 'r', seed: 's', layer: 'l', vservers: 'v' };
+  const disks = { root: 'r', seed: 's', layer: 'l', vservers: 'v', spare: 'p' };
   const command = qemuCommand(host, {
     directory: '/run-of',
     boot: '/boot',
@@ -189,9 +190,48 @@ test('what the VMs are given fits together', () => {
     ssh: 4022,
     number: 2,
     machineId: 'f'.repeat(32),
+    accelerator: 'tcg',
   });
+  expect(files['etc/vmlab/cards']?.split('\n').filter((line) => line.includes('52:54:'))).toHaveLength(
+    host.cards.length + 1,
+  );
   const outside = command.filter((word) => word.includes('hostfwd'));
   expect(outside).toEqual(['user,id=outside,restrict=on,hostfwd=tcp:127.0.0.1:4022-10.0.2.15:22']);
+});
+
+test('a VM that goes on from the state of the blank one has the same devices', () => {
+  const disks = { root: 'r', seed: 's', layer: 'l', vservers: 'v', spare: 'p' };
+  const at = { directory: '/run-of', boot: '/boot', disks, ssh: 4022, number: 1, machineId: 'f'.repeat(32) };
+  const devices = (command: string[]) =>
+    command.filter((_word, nth) => command[nth - 1] === '-device').map((word) => word.replace(/,mac=.*/, ''));
+  const blank = qemuCommand(blankMachine, { ...at, accelerator: 'tcg' }, false);
+  for (const machine of machines(3)) {
+    const command = qemuCommand(machine, { ...at, accelerator: 'tcg', state: "/cache/it's" });
+    expect(devices(command)).toEqual(devices(blank));
+    expect(command[command.indexOf('-m') + 1]).toBe(blank[blank.indexOf('-m') + 1]);
+    expect(command.slice(-2)).toEqual(['-incoming', String.raw`exec:exec zstd -q -dc '/cache/it'\''s'`]);
+  }
+  expect(blank).not.toContain('-incoming');
+  expect(qemuCommand(blankMachine, { ...at, accelerator: 'kvm' }).join(' ')).toContain(
+    '-accel kvm -cpu host',
+  );
+});
+
+test('a row that does not hold, or throws, hides no other', async () => {
+  const file = join(place, 'proofs');
+  vi.stubEnv('VS_VM_PROOFS', file);
+  try {
+    await row('a', () => Promise.reject(new Error('no way\nin')));
+    await row('b', () => Promise.resolve({ held: false, figure: '2' }));
+    await row('c', () => Promise.resolve({ held: true, figure: '3' }));
+  } finally {
+    vi.unstubAllEnvs();
+  }
+  expect(readProofs(await readFile(file, 'utf8'))).toEqual([
+    { name: 'a', held: false, figure: 'no way; in' },
+    { name: 'b', held: false, figure: '2' },
+    { name: 'c', held: true, figure: '3' },
+  ]);
 });
 
 test('only what runs in production is packed', () => {
