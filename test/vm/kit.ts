@@ -40,7 +40,7 @@ export async function row(
 
 /** A test of rows. What it needs before them and does not get is a row that did not hold. */
 export function proofs(title: string, body: () => Promise<void>): void {
-  test(`${title}`, async () => {
+  test(title, async () => {
     failed = [];
     let broken: unknown;
     await body().catch((error: unknown) => (broken = error));
