@@ -129,7 +129,7 @@ export async function createHostWatch(context: Context, keep: Keep) {
     kinds: hostKinds,
     /** Looks when it is due; `figures`: what was published last of the host. */
     look(figures: Metrics | undefined): void {
-      if (busy || performance.now() < due || !figures) return;
+      if (busy || !figures || (performance.now() < due && !subject.isChanged())) return;
       busy = true;
       void (async () => {
         await subject.reread();

@@ -91,6 +91,8 @@ export async function openSubject(
     get faults() {
       return faults;
     },
+    /** Its file is another than the one that was read: a person does not wait for the next look. */
+    isChanged: () => fileMark(file) !== mark,
     /** Reads its file when that has changed. */
     async reread(): Promise<void> {
       const now = fileMark(file);

@@ -112,7 +112,7 @@ export function createWatch(
       for (const vserver of running) {
         const one = watched.get(vserver.name) ?? (await open(vserver.name));
         one.missed = 0;
-        if (one.busy || now < one.due) continue;
+        if (one.busy || (now < one.due && !one.subject.isChanged())) continue;
         one.busy = true;
         void poll(one, vserver)
           .catch((error: unknown) => log.warn({ vserver: vserver.name, error: String(error) }, 'monitor'))
