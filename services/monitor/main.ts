@@ -86,7 +86,9 @@ export function service(context: Context): Service {
     runningOne,
     of(vserver, before) {
       const last = latest.get(vserver.name);
-      if (last?.pid === vserver.pid && last.figures !== before) return Promise.resolve(last.figures);
+      // a poll between two samples reads for itself; none goes back to a sample before that
+      const isNews = Number(last?.figures['ts']) > Number(before?.['ts'] ?? 0);
+      if (last?.pid === vserver.pid && isNews) return Promise.resolve(last.figures);
       return meter(vserver, undefined, false);
     },
     ofHost: () => newest,
