@@ -13,6 +13,8 @@ import { type Subject, openSubject } from './subject.ts';
 
 /** Missing in so many looks, a second apart, a vserver does not run: at a reboot from inside it is away for one. */
 const MISSED = 3;
+/** After the start of the agent nobody is missed yet for so long: the host has to see first who runs. */
+const SETTLE_MS = 10_000;
 
 interface Watched {
   subject: Subject;
@@ -36,6 +38,7 @@ export function createWatch(
   const { bus, host, settings, log } = context;
   const paths = pathsFor(settings);
   const watched = new Map<string, Watched>();
+  const begun = performance.now();
 
   const fileOf = (name: string) => join(paths.vserver(name), 'monitor.conf');
   async function open(name: string): Promise<Watched> {
@@ -118,6 +121,7 @@ export function createWatch(
           .catch((error: unknown) => log.warn({ vserver: vserver.name, error: String(error) }, 'monitor'))
           .finally(() => (one.busy = false));
       }
+      if (now - begun < SETTLE_MS) return;
       const names = new Set(running.map(({ name }) => name));
       for (const [name, one] of watched)
         if (!names.has(name) && ++one.missed >= MISSED)
