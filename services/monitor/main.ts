@@ -6,6 +6,7 @@ import type { RunningVserver } from '../../shared/contract/vserver.ts';
 import { VsError } from '../../shared/errors.ts';
 import type { Context, Service } from '../../shared/service.ts';
 import { cgroupsOf, memoryOf, ownOf, pathIn, perCpu } from './cgroup.ts';
+import { newestOf } from './checks/newest.ts';
 import { openChecks } from './checks/open.ts';
 import { openDisks } from './disks.ts';
 import { openWalls } from './firewall.ts';
@@ -84,13 +85,8 @@ export function service(context: Context): Service {
   const checks = openChecks(context, {
     running: async () => (await list()).running,
     runningOne,
-    of(vserver, before) {
-      const last = latest.get(vserver.name);
-      // a poll between two samples reads for itself; none goes back to a sample before that
-      const isNews = Number(last?.figures['ts']) > Number(before?.['ts'] ?? 0);
-      if (last?.pid === vserver.pid && isNews) return Promise.resolve(last.figures);
-      return meter(vserver, undefined, false);
-    },
+    of: async (vserver, before) =>
+      newestOf(latest.get(vserver.name), vserver.pid, before) ?? meter(vserver, undefined, false),
     ofHost: () => newest,
   });
   const words = (values: Record<string, string | number | boolean | undefined>) =>

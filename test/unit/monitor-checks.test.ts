@@ -5,6 +5,7 @@ import { type State, evaluate } from '../../services/monitor/checks/evaluate.ts'
 import { NEVER_S, fullIn, remember } from '../../services/monitor/checks/growth.ts';
 import { certificateLeft, rulesFor } from '../../services/monitor/checks/host-watch.ts';
 import { kept } from '../../services/monitor/checks/keep.ts';
+import { newestOf } from '../../services/monitor/checks/newest.ts';
 import { countOf } from '../../services/monitor/checks/processes.ts';
 import { counterReadings, thresholdReadings } from '../../services/monitor/checks/readings.ts';
 import { diffOf, namesOf, nextUsual } from '../../services/monitor/checks/socket-diff.ts';
@@ -139,6 +140,16 @@ describe('what is read', () => {
       value: 5400,
       text: 'time until the disk is full 90 min, less than 3 h',
     });
+  });
+
+  test('a poll between two samples reads for itself, and none goes back to an older one', () => {
+    const last = { pid: 7, figures: { ts: 100 } };
+    expect(newestOf(last, 7, undefined)).toBe(last.figures);
+    expect(newestOf(last, 7, { ts: 90 })).toBe(last.figures);
+    expect(newestOf(last, 7, { ts: 100 })).toBeUndefined();
+    expect(newestOf(last, 7, { ts: 110 })).toBeUndefined();
+    expect(newestOf(last, 8, undefined)).toBeUndefined(); // of the start before
+    expect(newestOf(undefined, 7, undefined)).toBeUndefined();
   });
 
   test('counters: the first look tells nothing, a start begins at 0', () => {
