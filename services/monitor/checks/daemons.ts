@@ -14,8 +14,8 @@ export interface Guest {
   pid: number;
   processes: () => readonly Process[];
 }
-/** What is wrong, in one sentence; undefined when nothing is. */
-type Fault = string | undefined;
+/** What is wrong, in one sentence; undefined when nothing is, null when it could not be looked at. */
+type Fault = string | undefined | null;
 
 function processFault(daemon: Daemon, guest: Guest): Fault {
   const { process, min, max } = daemon;
@@ -29,12 +29,14 @@ function processFault(daemon: Daemon, guest: Guest): Fault {
 async function tcpFault({ tcp, timeoutMs }: Daemon, guest: Guest, { probe }: Ways): Promise<Fault> {
   if (!tcp) return undefined;
   const answer = await probe.look(guest.pid, tcp, timeoutMs);
+  if (!answer.ok && answer.unknown) return null;
   return answer.ok ? undefined : `tcp ${tcp.address} port ${tcp.port}: ${answer.why}`;
 }
 async function httpFault({ http, expect, timeoutMs }: Daemon, guest: Guest, { probe }: Ways): Promise<Fault> {
   if (!http) return undefined;
   const answer = await probe.look(guest.pid, http, timeoutMs, http);
   const lead = `http://${http.host}${http.path}`.slice(0, 200);
+  if (!answer.ok && answer.unknown) return null;
   if (!answer.ok) return `${lead}: ${answer.why}`;
   const { status = 0 } = answer;
   const isRight = expect.length > 0 ? expect.includes(status) : status >= 200 && status < 400;
@@ -66,13 +68,18 @@ async function execFault({ exec, timeoutMs }: Daemon, { name }: Guest, { bus, ho
   }
 }
 
-/** Looks at a daemon in all the ways that its line says, side by side. Never throws; ends within its timeout and a little. */
-export async function lookAtDaemon(daemon: Daemon, guest: Guest, ways: Ways): Promise<Reading> {
-  const faults = await Promise.all([
+/**
+ * Looks at a daemon in all the ways that its line says, side by side. Never throws; ends within its timeout and a little.
+ * Undefined: nothing is wrong, as far as it could be looked at.
+ */
+export async function lookAtDaemon(daemon: Daemon, guest: Guest, ways: Ways): Promise<Reading | undefined> {
+  const others = await Promise.all([
     tcpFault(daemon, guest, ways),
     httpFault(daemon, guest, ways),
     execFault(daemon, guest, ways),
   ]);
-  const found = [processFault(daemon, guest), ...faults].filter((one) => one !== undefined);
+  const all = [processFault(daemon, guest), ...others];
+  const found = all.filter((one) => typeof one === 'string');
+  if (found.length === 0 && all.includes(null)) return undefined;
   return { value: found.length > 0 ? 1 : 0, text: `${daemon.name}: ${found.join('; ') || 'well'}` };
 }

@@ -1,7 +1,8 @@
 #!/usr/bin/perl
 # probe.pl: connects inside of network namespaces, for as long as its standard input is open.
 # A line of it: ID PID MILLISECONDS ADDRESS PORT HTTP, words with a tab between; HTTP is '' or HOST PATH with a blank between.
-# A line of the answer: ID WORD MORE: ok (connected) | status CODE | refused | timeout | closed | error SENTENCE.
+# A line of the answer: ID WORD MORE: ok (connected) | status CODE | refused | timeout | closed | error SENTENCE;
+# unknown SENTENCE: it could not be looked at, which says nothing of the other side.
 # A socket belongs to the namespace that it was made in: so all of them wait side by side in this one process.
 use strict;
 use warnings;
@@ -39,17 +40,17 @@ sub enter {
 
 sub begin {
     my ($id, $pid, $ms, $address, $port, $http) = @_;
-    return answer($id, 'error', 'too many checks at once') if keys(%waiting) >= MOST_OPEN;
+    return answer($id, 'unknown', 'too many checks at once') if keys(%waiting) >= MOST_OPEN;
     my $six = $address =~ /:/;
     my $packed = inet_pton($six ? AF_INET6 : AF_INET, $address);
-    open(my $namespace, '<', "/proc/$pid/ns/net") or return answer($id, 'error', "process $pid has ended");
+    open(my $namespace, '<', "/proc/$pid/ns/net") or return answer($id, 'unknown', "process $pid has ended");
     my @other = stat $namespace;
-    return answer($id, 'error', "process $pid is no vserver any more") if $other[0] == $home[0] && $other[1] == $home[1];
-    enter($namespace) or return answer($id, 'error', "setns: $!");
+    return answer($id, 'unknown', "process $pid is no vserver any more") if $other[0] == $home[0] && $other[1] == $home[1];
+    enter($namespace) or return answer($id, 'unknown', "setns: $!");
     my $made = socket(my $socket, $six ? AF_INET6 : AF_INET, SOCK_STREAM, 0);
     my $why = "$!";
     enter($home) or die "setns back: $!\n";
-    return answer($id, 'error', "socket: $why") if !$made;
+    return answer($id, 'unknown', "socket: $why") if !$made;
     fcntl($socket, F_SETFL, O_NONBLOCK);
     fcntl($socket, F_SETFD, FD_CLOEXEC);
     my $to = $six ? pack_sockaddr_in6($port, $packed) : pack_sockaddr_in($port, $packed);

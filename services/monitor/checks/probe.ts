@@ -7,8 +7,8 @@ const program = fileURLToPath(new URL('probe.pl', import.meta.url));
 /** The helper keeps the deadlines; without an answer so long after one it hangs itself. */
 const GRACE_MS = 5000;
 
-/** What came of one look: connected, a status of HTTP, or why not. */
-export type Answer = { ok: true; status?: number } | { ok: false; why: string };
+/** What came of one look: connected, a status of HTTP, or why not. Unknown: that was our own trouble, and says nothing of it. */
+export type Answer = { ok: true; status?: number } | { ok: false; why: string; unknown?: true };
 interface Waiting {
   end: (answer: Answer) => void;
   timer: NodeJS.Timeout;
@@ -24,7 +24,8 @@ function answerOf(word: string, more: string): Answer {
       why: more === 'connected' ? 'connected, but no answer came' : 'no connection came about',
     };
   if (word === 'closed') return { ok: false, why: 'the connection was closed before an answer' };
-  return { ok: false, why: more.slice(0, 200) || 'no answer' };
+  const why = more.slice(0, 200) || 'no answer';
+  return { ok: false, why, ...(word === 'unknown' ? { unknown: true as const } : {}) };
 }
 
 /**
@@ -46,7 +47,8 @@ export function openProbe() {
   function lost(child: ChildProcess): void {
     if (helper !== child) return;
     helper = undefined;
-    for (const id of waiting.keys()) finish(id, { ok: false, why: 'the helper for connections has ended' });
+    for (const id of waiting.keys())
+      finish(id, { ok: false, why: 'the helper for connections has ended', unknown: true });
   }
   function begin(): ChildProcess {
     const child = start(['perl', program], { stdio: ['pipe', 'pipe', 'ignore'] });
@@ -80,7 +82,7 @@ export function openProbe() {
       return new Promise((end) => {
         const timer = setTimeout(() => {
           child.kill('SIGKILL');
-          finish(id, { ok: false, why: 'the helper for connections does not answer' });
+          finish(id, { ok: false, why: 'the helper for connections does not answer', unknown: true });
         }, timeoutMs + GRACE_MS);
         waiting.set(id, { end, timer });
         child.stdin?.write(`${words.join('\t')}\n`);

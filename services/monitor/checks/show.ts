@@ -79,15 +79,15 @@ export function createShow({ context, watch, files, probe, runningOne, figuresOf
     const kept = structuredClone(known?.subject.kept ?? nothingKept());
     const before = structuredClone(known?.before ?? { fills: [] });
     const guest = guestOf(vserver);
-    const daemons = config.daemons.map(
-      async (daemon) =>
-        [`daemon-${daemon.name}`, await lookAtDaemon(daemon, guest, { bus, host, probe })] as const,
-    );
+    const daemons = config.daemons.map(async (daemon): Promise<Record<string, Reading>> => {
+      const reading = await lookAtDaemon(daemon, guest, { bus, host, probe });
+      return reading ? { [`daemon-${daemon.name}`]: reading } : {};
+    });
     const figures = (await figuresOf(vserver, known?.figures)) ?? {};
     const readings: Record<string, Reading> = {
       ...(await lookAtFigures(config, vserver, figures, kept, before)),
-      ...Object.fromEntries(await Promise.all(daemons)),
     };
+    Object.assign(readings, ...(await Promise.all(daemons)));
     return {
       name,
       checks: config.rules.map((rule) => {

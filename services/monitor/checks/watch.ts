@@ -72,7 +72,7 @@ export function createWatch(
           // a change of the file, or the end of the vserver, has come before the answer
           const isNews =
             one.subject.config === config && watched.get(vserver.name) === one && one.missed === 0;
-          if (isNews) one.subject.take({ [`daemon-${daemon.name}`]: reading });
+          if (isNews && reading) one.subject.take({ [`daemon-${daemon.name}`]: reading });
         })
         .catch((error: unknown) => log.warn({ vserver: vserver.name, error: String(error) }, 'monitor'))
         .finally(() => one.looking.delete(daemon.name));
