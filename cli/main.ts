@@ -74,6 +74,7 @@ export const verbs: Record<string, Verb> = {
   user: { summary: 'who may speak to the broker (on the master)', load: () => import('./verbs/user.ts') },
   broker: { summary: 'set up an external broker (on the master)', load: () => import('./verbs/broker.ts') },
   fw: { summary: 'the firewall of a vserver', load: () => import('./verbs/fw.ts') },
+  monitor: { summary: 'what is watched of a vserver', load: () => import('./verbs/monitor.ts') },
   pkg: { summary: 'packages inside vservers', load: () => import('./verbs/pkg.ts') },
   doctor: {
     summary: 'look whether hosts and master are fit, and say what to do',

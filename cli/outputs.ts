@@ -152,6 +152,13 @@ export const outputs: Record<string, Output> = {
   'fw check': { schema: data('firewall.check') },
   'fw test': { schema: data('firewall.test').extend({ packet: firewallPacket }) },
   'fw log': { schema: data('firewall.log') },
+  'monitor show': { schema: data('monitor.show') },
+  'monitor check': { schema: data('monitor.check') },
+  'monitor start': { schema: data('monitor.start') },
+  'monitor stop': { schema: data('monitor.stop') },
+  'monitor edit': {
+    schema: data('monitor.save').partial().extend({ name, changed: z.boolean() }),
+  },
   pkg: {
     schema: z.array(
       z.object({

@@ -24,6 +24,13 @@ export function scanLines(rows: ScanRow[], hosts: string[]): string[] {
 export const stateLine = (one: { host: string; name: string; enabled: boolean; state: string }): string =>
   `${one.host}:${one.name}:${one.enabled ? 'enabled' : 'disabled'}:${one.state === 'stopped' ? 'stopped' : 'running'}`;
 
+/** `host:name:running`: it is watched, runs, and there is something to watch. */
+export const monitorLine = (
+  host: string,
+  view: { name: string; enabled: boolean; running: boolean; checks: unknown[] },
+): string =>
+  `${host}:${view.name}:${view.enabled && view.running && view.checks.length > 0 ? 'running' : 'stopped'}`;
+
 /**
  * `host:vserver:address:vlan:route:fw in:fw out`, each up or down. What runs has its address and its route: it does not start
  * without. `walls`: who has rules in force, `host:vserver`; they are of both directions.

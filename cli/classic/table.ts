@@ -7,7 +7,16 @@ import type { SagaState } from '../../shared/contract/saga.ts';
 import type { VserverConfig, VserverState } from '../../shared/contract/vserver.ts';
 import { VsError } from '../../shared/errors.ts';
 import { ask, show } from './call.ts';
-import { limitLines, moveLines, netLines, packageLines, scanLines, statLines, stateLine } from './lines.ts';
+import {
+  limitLines,
+  monitorLine,
+  moveLines,
+  netLines,
+  packageLines,
+  scanLines,
+  statLines,
+  stateLine,
+} from './lines.ts';
 
 /** Flags of a classic command: `text` takes a value, `word` none, `maybe` one or none. */
 type Kind = 'text' | 'word' | 'maybe';
@@ -228,6 +237,29 @@ export const classics: Record<string, Classic> = {
       return limitLines(report.limits);
     },
   },
+  'vs-monitor': {
+    summary: 'monitoring on or off per vserver',
+    flags: {
+      name,
+      all: word('every vserver'),
+      start: word('start'),
+      stop: word('stop'),
+      restart: word('stop and start'),
+    },
+    run(given) {
+      const wanted = given['all'] ? rowsOf({}) : rowsOf({ name: need(given, 'name') });
+      const rows = wanted.filter((row) => row.vserver !== null && row.state !== 'unknown');
+      if (rows.length === 0 && !given['all'])
+        throw new VsError('not-found', `There is no vserver ${need(given, 'name')}.`);
+      const verbs = ['stop', 'start'].filter((verb) => given[verb] || given['restart']);
+      return rows.map((row) => {
+        const at = [row.vserver ?? '', '--host', row.host];
+        for (const verb of verbs) ask(['monitor', verb, ...at]);
+        const view = ask(['monitor', 'show', ...at]) as Data<'monitor.show'>;
+        return monitorLine(row.host, view);
+      });
+    },
+  },
   'vs-get': {
     summary: 'copy a vserver from its host to the master',
     flags: { name, host, assume_yes: yes },
@@ -322,7 +354,6 @@ export const classics: Record<string, Classic> = {
 
 /** Classic commands whose parts of vs-tools are not there yet. */
 export const later: Record<string, string> = {
-  'vs-monitor': 'monitoring with mails',
   'vs-snapshot': 'snapshots for people',
   'vs-backup': 'backups',
 };

@@ -64,9 +64,10 @@ export async function editText<T>(
   name: string,
   text: string,
   save: (text: string) => Promise<T>,
+  kind = 'firewall.conf',
 ): Promise<T | undefined> {
-  const directory = await mkdtemp(join(tmpdir(), 'vs-fw-')); // 0700
-  const file = join(directory, `${name}-firewall.conf`);
+  const directory = await mkdtemp(join(tmpdir(), 'vs-edit-')); // 0700
+  const file = join(directory, `${name}-${kind}`);
   let keep = false;
   try {
     await writeFile(file, text, { mode: 0o600, flag: 'wx' });

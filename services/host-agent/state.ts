@@ -187,8 +187,8 @@ export function createStates(
     /** What runs, as the last look found it, a second ago at most; nothing is read or asked. */
     running(): Data<'host-agent.running'> {
       const all = [...published.values()].map((text) => JSON.parse(text) as VserverState);
-      const running = all.flatMap(({ name, pid, since, limits }) =>
-        pid === undefined ? [] : [{ name, pid, since, limits }],
+      const running = all.flatMap(({ name, pid, since, limits, state, saga }) =>
+        pid === undefined ? [] : [{ name, pid, since, limits, state, ...(saga ? { saga } : {}) }],
       );
       return { running, hosted: all.length };
     },

@@ -6,6 +6,8 @@ import type { RunningVserver } from '../../shared/contract/vserver.ts';
 import { VsError } from '../../shared/errors.ts';
 import type { Context, Service } from '../../shared/service.ts';
 import { cgroupsOf, memoryOf, ownOf, pathIn, perCpu } from './cgroup.ts';
+import { newestOf } from './checks/newest.ts';
+import { openChecks } from './checks/open.ts';
 import { openDisks } from './disks.ts';
 import { openWalls } from './firewall.ts';
 import { hostMeter } from './host.ts';
@@ -23,7 +25,8 @@ export function service(context: Context): Service {
   const disks = openDisks(context);
   const walls = openWalls(context);
   const meterHost = hostMeter(settings.VSERVER_DIR);
-  /** What was published last of the host. */
+  /** What was published last of each vserver, and of the host. */
+  const latest = new Map<string, { pid: number; figures: Metrics }>();
   let newest: Metrics | undefined;
   let timer: NodeJS.Timeout | undefined;
   let measuring = false;
@@ -48,11 +51,13 @@ export function service(context: Context): Service {
     meters.keep(names);
     disks.keep(names);
     walls.renew();
+    for (const name of latest.keys()) if (!names.has(name)) latest.delete(name);
     const pass = await passes(
       new Set(running.map(({ pid }) => ownOf(pathIn(readKernel(`/proc/${pid}/cgroup`))))),
     );
     for (const one of running) {
       const figures = await meter(one, pass);
+      if (figures) latest.set(one.name, { pid: one.pid, figures });
       if (figures && bus.connected)
         await bus.publish(bus.topics.vserverMetrics(host, one.name), figures, { qos: 0 });
       await pause(); // others of this process may be moving something
@@ -77,6 +82,13 @@ export function service(context: Context): Service {
       `${name} does not run on ${host}, so it has no figures; it is ${state.state}`,
     );
   }
+  const checks = openChecks(context, {
+    running: async () => (await list()).running,
+    runningOne,
+    of: async (vserver, before) =>
+      newestOf(latest.get(vserver.name), vserver.pid, before) ?? meter(vserver, undefined, false),
+    ofHost: () => newest,
+  });
   const words = (values: Record<string, string | number | boolean | undefined>) =>
     Object.fromEntries(
       Object.entries(values).flatMap(([key, value]) =>
@@ -130,12 +142,15 @@ export function service(context: Context): Service {
       }),
       'monitor.stats': ({ name }) => (name === undefined ? statsOfHost() : statsOf(name)),
       'monitor.sockets': async ({ name }) => socketsOf((await runningOne(name)).pid),
+      ...checks.handlers,
     },
     async start() {
       timer = setInterval(sample, settings.METRICS_INTERVAL * 1000);
+      await checks.start();
     },
     async stop() {
       clearInterval(timer);
+      await checks.stop();
     },
   };
 }

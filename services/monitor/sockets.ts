@@ -74,13 +74,19 @@ function filesOf(pid: string): string[] {
   }
 }
 
-/** What listens in the vserver of an init process, with who does; those of the guest's systemd are held by its pid 1 too. */
-export async function socketsOf(pid: number): Promise<{ sockets: ListeningSocket[]; more: number }> {
+function allOf(pid: number): Found[] {
   const read = (file: string) => readKernel(`/proc/${pid}/net/${file}`);
-  const all: Found[] = [
+  return [
     ...(['tcp', 'tcp6', 'udp', 'udp6'] as const).flatMap((family) => listeningIn(read(family), family)),
     ...listeningUnix(read('unix')),
   ];
+}
+/** The same as long as the same sockets listen: who holds them costs a pass over all processes. */
+export const socketMark = (pid: number): string => JSON.stringify(allOf(pid));
+
+/** What listens in the vserver of an init process, with who does; those of the guest's systemd are held by its pid 1 too. */
+export async function socketsOf(pid: number): Promise<{ sockets: ListeningSocket[]; more: number }> {
+  const all = allOf(pid);
   const shown = all.slice(0, MOST);
   const own = ownOf(pathIn(readKernel(`/proc/${pid}/cgroup`)));
   const by = await holders(own, new Set(shown.map(({ inode }) => inode)));

@@ -47,5 +47,16 @@ export const pastEvent = event.extend({ from: z.string(), service: z.string() })
 export type PastEvent = z.infer<typeof pastEvent>;
 
 /** `.../alerts/{subject}/{check}`: retained while it fires; an empty payload when resolved. */
-export const alert = z.looseObject({ ts, severity: z.enum(['warning', 'critical']), message: z.string() });
+export const alert = z.looseObject({
+  ts,
+  severity: z.enum(['warning', 'critical']),
+  message: z.string(),
+  /** Of checks that the monitor makes: when it began, what was found, and from where on that is too much or too little. */
+  since: ts.optional(),
+  value: z.number().optional(),
+  threshold: z.number().optional(),
+  vserver: z.string().optional(),
+  /** Who gets mail of it, besides those that the master knows: MONITOR_MAILTO. */
+  mailto: z.array(z.string().max(300)).max(20).optional(),
+});
 export type Alert = z.infer<typeof alert>;

@@ -97,7 +97,14 @@ export const vserverState = z.looseObject({
 export type VserverState = z.infer<typeof vserverState>;
 
 /** What the monitor needs to know of a vserver that runs. */
-export const runningVserver = z.object({ name, pid: z.int(), since: ts.optional(), limits });
+export const runningVserver = z.object({
+  name,
+  pid: z.int(),
+  since: ts.optional(),
+  limits,
+  state: runState.optional(),
+  saga: id.optional(), // that has it locked
+});
 export type RunningVserver = z.infer<typeof runningVserver>;
 
 /** `/var/lib/vs-tools/owned/NAME.json`: never travels. `released` is kept as proof that this host gave up that epoch. */

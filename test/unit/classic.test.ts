@@ -2,6 +2,7 @@ import { readFileSync, readdirSync, readlinkSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import {
   limitLines,
+  monitorLine,
   moveLines,
   netLines,
   packageLines,
@@ -39,6 +40,13 @@ test('an interface may name a device, which is the affair of the network today',
   expect(addressOf('eth0:10.0.0.5/24')).toBe('10.0.0.5/24');
   expect(addressOf('10.0.0.5')).toBe('10.0.0.5');
   expect(addressOf('10.0.0.5,fd00::5')).toBe('10.0.0.5,fd00::5');
+});
+
+test('what is watched', () => {
+  const view = { name: 'web1', enabled: true, running: true, checks: [1] };
+  expect(monitorLine('host1', view)).toBe('host1:web1:running');
+  for (const one of [{ enabled: false }, { running: false }, { checks: [] }])
+    expect(monitorLine('host1', { ...view, ...one })).toBe('host1:web1:stopped');
 });
 
 test('lines of a scan: vservers, hosts without, hosts that do not answer', () => {

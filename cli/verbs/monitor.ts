@@ -1,0 +1,91 @@
+import type { Command } from 'commander';
+import { type Client, withClient } from '../client.ts';
+import { hostOf } from '../locate.ts';
+import { appliedText, checkText, showText } from '../monitor/view.ts';
+import { checkHost, checkName } from '../names.ts';
+
+interface Options {
+  host?: string;
+  json?: boolean;
+}
+/** A check may take a minute by its own line. */
+const LONG = { timeoutMs: 120_000 };
+const print = (value: unknown) => console.log(JSON.stringify(value, null, 2));
+
+/** Does it with the host of a vserver. */
+function onHost<T>(
+  name: string,
+  options: Options,
+  work: (client: Client, host: string) => Promise<T>,
+): Promise<T> {
+  checkName(name);
+  if (options.host !== undefined) checkHost(options.host);
+  return withClient(async (client) => work(client, await hostOf(client, name, options.host)));
+}
+
+const show = (name: string, options: Options): Promise<void> =>
+  onHost(name, options, async (client, host) => {
+    const view = await client.request(host, 'monitor.show', { name });
+    if (options.json) print(view);
+    else console.log(showText(view, host));
+  });
+
+const check = (name: string, options: Options): Promise<void> =>
+  onHost(name, options, async (client, host) => {
+    const found = await client.request(host, 'monitor.check', { name }, LONG);
+    if (options.json) print(found);
+    else console.log(checkText(found, host));
+    if (found.checks.some(({ result }) => result === 'bad')) process.exitCode = 1;
+  });
+
+const turn =
+  (command: 'monitor.start' | 'monitor.stop') =>
+  (name: string, options: Options): Promise<void> =>
+    onHost(name, options, async (client, host) => {
+      const applied = await client.request(host, command, { name });
+      if (options.json) print(applied);
+      else console.log(appliedText(applied, host));
+    });
+
+async function edit(name: string, options: Options): Promise<void> {
+  const { editText } = await import('../fw/edit.ts');
+  const before = await onHost(name, options, async (client, host) => ({
+    host,
+    view: await client.request(host, 'monitor.show', { name, text: true }),
+  }));
+  const { hash, text = '' } = before.view;
+  const save = (edited: string) =>
+    onHost(name, { host: before.host }, (client, host) =>
+      client.request(host, 'monitor.save', { name, text: edited, hash }),
+    );
+  const saved = await editText(name, text, save, 'monitor.conf');
+  if (options.json) print(saved ? { ...saved, changed: true } : { name, changed: false });
+  else console.log(saved ? appliedText(saved, before.host) : 'Nothing was changed.');
+}
+
+/** `vs monitor show|check|edit|start|stop`. */
+export function register(program: Command): void {
+  const monitor = program
+    .command('monitor')
+    .description('what is watched of a vserver: limits, daemons, sockets')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  vs monitor show web1\n  vs monitor edit web1\n  vs monitor check web1\n\nWhat is checked is in /var/lib/vservers/NAME/monitor.conf on the host; docs/monitoring.md tells how.',
+    );
+  const verbs = {
+    show: ['what is checked of it, how, and what fires', show],
+    check: ['run all of its checks once, now; exit code 1 when one is bad. No alert comes of it', check],
+    edit: ['change its monitor.conf with $VISUAL or $EDITOR; it is checked, and in force at once', edit],
+    start: ['watch it, now and for good', turn('monitor.start')],
+    stop: ['do not watch it, now and for good; its alerts end', turn('monitor.stop')],
+  } as const;
+  for (const [word, [description, action]] of Object.entries(verbs))
+    monitor
+      .command(word)
+      .description(description)
+      .argument('<name>', 'name of the vserver')
+      .option('--host <host>', 'on this host, without asking the master')
+      .option('--json', 'for programs')
+      .addHelpText('after', `\nExamples:\n  vs monitor ${word} web1`)
+      .action(action);
+}

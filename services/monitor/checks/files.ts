@@ -1,0 +1,53 @@
+import { createHash } from 'node:crypto';
+import { MOST_CHARACTERS, parseMonitor, withMonitoring } from '../../../config/monitor.ts';
+import type { Args } from '../../../shared/contract/commands.ts';
+import type { MonitorApplied } from '../../../shared/contract/monitor.ts';
+import { VsError } from '../../../shared/errors.ts';
+import type { Context } from '../../../shared/service.ts';
+import { readText, writeFileDurable } from '../../../shared/store.ts';
+import type { Watch } from './watch.ts';
+
+export const hashOf = (text: string): string => createHash('sha256').update(text).digest('hex');
+
+/** Changes of the monitor.conf of this host's vservers: each is checked before it is written, and in force at the next look. */
+export function createFiles({ bus, host }: Pick<Context, 'bus' | 'host'>, watch: Watch) {
+  /** This host has to be the owner, and no saga may be carrying the files away. */
+  async function changeable(name: string): Promise<boolean> {
+    const { state } = await bus.request(host, 'host-agent.show', { name });
+    if (state.epoch === 0)
+      throw new VsError('refused', `${host} has files of ${name}, but does not own it: nothing is changed`);
+    if (state.saga) {
+      const message = `${name} is locked by saga ${state.saga}; see it with: vs saga show ${state.saga}`;
+      throw new VsError('conflict', message, { retryable: true });
+    }
+    return state.pid !== undefined;
+  }
+  async function read(name: string): Promise<{ file: string; text: string; hash: string }> {
+    const file = watch.fileOf(name);
+    const text = (await readText(file)) ?? '';
+    return { file, text: text.slice(0, MOST_CHARACTERS + 1), hash: hashOf(text) };
+  }
+  async function change(
+    name: string,
+    edit: (now: Awaited<ReturnType<typeof read>>) => string,
+  ): Promise<MonitorApplied> {
+    const running = await changeable(name);
+    const now = await read(name);
+    const text = edit(now);
+    const { enabled, rules } = parseMonitor(text, now.file);
+    if (text !== now.text) await writeFileDurable(now.file, text, 0o644);
+    watch.again(name);
+    return { name, enabled, running, checks: rules.length, hash: hashOf(text) };
+  }
+  return {
+    read,
+    save: ({ name, text, hash }: Args<'monitor.save'>) =>
+      change(name, (now) => {
+        if (now.hash === hash) return text;
+        const message = `${now.file} has changed meanwhile, so it is left as it is: read it again`;
+        throw new VsError('conflict', message, { details: { hash: now.hash } });
+      }),
+    start: (name: string) => change(name, (now) => withMonitoring(now.text, true)),
+    stop: (name: string) => change(name, (now) => withMonitoring(now.text, false)),
+  };
+}

@@ -1,0 +1,139 @@
+import { join } from 'node:path';
+import { parseMonitor } from '../../../config/monitor.ts';
+import type { Metrics } from '../../../shared/contract/host.ts';
+import type { RunningVserver } from '../../../shared/contract/vserver.ts';
+import { VsError } from '../../../shared/errors.ts';
+import { pathsFor } from '../../../shared/paths.ts';
+import type { Context } from '../../../shared/service.ts';
+import { lookAtDaemon } from './daemons.ts';
+import type { Keep } from './keep.ts';
+import { type Before, guestOf, lookAtFigures } from './look.ts';
+import type { Probe } from './probe.ts';
+import { type Subject, openSubject } from './subject.ts';
+
+/** Missing in so many looks, a second apart, a vserver does not run: at a reboot from inside it is away for one. */
+const MISSED = 3;
+/** After the start of the agent nobody is missed yet for so long: the host has to see first who runs. */
+const SETTLE_MS = 10_000;
+
+interface Watched {
+  subject: Subject;
+  before: Before;
+  due: number;
+  busy: boolean;
+  /** Daemons whose look has not ended: none is looked at twice at once. */
+  looking: Set<string>;
+  missed: number;
+  /** The figures of the poll before. */
+  figures?: Metrics | undefined;
+}
+
+/** Watches the vservers that run: each by its own file, in its own time; none waits for another. */
+export function createWatch(
+  context: Context,
+  keep: Keep,
+  probe: Probe,
+  figuresOf: (vserver: RunningVserver, before: Metrics | undefined) => Promise<Metrics | undefined>,
+) {
+  const { bus, host, settings, log } = context;
+  const paths = pathsFor(settings);
+  const watched = new Map<string, Watched>();
+  const begun = performance.now();
+
+  const fileOf = (name: string) => join(paths.vserver(name), 'monitor.conf');
+  async function open(name: string): Promise<Watched> {
+    const subject = await openSubject(context, keep, name, {
+      name,
+      vserver: name,
+      title: name,
+      file: fileOf(name),
+      parse: parseMonitor,
+    });
+    const one = {
+      subject,
+      before: { fills: [] },
+      due: 0,
+      busy: false,
+      looking: new Set<string>(),
+      missed: 0,
+    };
+    watched.set(name, one);
+    return one;
+  }
+
+  function lookAtDaemons(one: Watched, vserver: RunningVserver): void {
+    const guest = guestOf(vserver);
+    const { config } = one.subject;
+    for (const daemon of config.enabled ? config.daemons : []) {
+      if (one.looking.has(daemon.name)) continue;
+      one.looking.add(daemon.name);
+      void lookAtDaemon(daemon, guest, { bus, host, probe })
+        .then((reading) => {
+          // a change of the file, or the end of the vserver, has come before the answer
+          const isNews =
+            one.subject.config === config && watched.get(vserver.name) === one && one.missed === 0;
+          if (isNews && reading) one.subject.take({ [`daemon-${daemon.name}`]: reading });
+        })
+        .catch((error: unknown) => log.warn({ vserver: vserver.name, error: String(error) }, 'monitor'))
+        .finally(() => one.looking.delete(daemon.name));
+    }
+  }
+
+  async function poll(one: Watched, vserver: RunningVserver): Promise<void> {
+    const { subject, before } = one;
+    await subject.reread();
+    one.due = performance.now() + subject.config.pollSeconds * 1000;
+    // one that is frozen or carried away answers nobody: what was said of it stands until it runs on
+    if (vserver.saga !== undefined || (vserver.state !== undefined && vserver.state !== 'running')) return;
+    if (!subject.config.enabled || subject.rules.length === 1) return subject.take({});
+    const figures = await figuresOf(vserver, one.figures);
+    if (!figures) return;
+    one.figures = figures;
+    lookAtDaemons(one, vserver);
+    subject.take(await lookAtFigures(subject.config, vserver, figures, subject.kept, before));
+  }
+
+  async function forget(name: string, one: Watched): Promise<void> {
+    watched.delete(name);
+    await one.subject.end();
+    await bus.request(host, 'host-agent.show', { name }).catch((error: unknown) => {
+      if (error instanceof VsError && error.code === 'not-found') return keep.remove(name);
+      return undefined;
+    });
+  }
+
+  return {
+    fileOf,
+    of: (name: string) => watched.get(name),
+    /** What was known when the agent ended: what fires is told again as it was. */
+    async begin(names: string[]): Promise<void> {
+      for (const name of names) await open(name);
+    },
+    /** A look each second: who runs, and who is due. */
+    async look(running: readonly RunningVserver[]): Promise<void> {
+      const now = performance.now();
+      for (const vserver of running) {
+        const one = watched.get(vserver.name) ?? (await open(vserver.name));
+        one.missed = 0;
+        if (one.busy || (now < one.due && !one.subject.isChanged())) continue;
+        one.busy = true;
+        void poll(one, vserver)
+          .catch((error: unknown) => log.warn({ vserver: vserver.name, error: String(error) }, 'monitor'))
+          .finally(() => (one.busy = false));
+      }
+      if (now - begun < SETTLE_MS) return;
+      const names = new Set(running.map(({ name }) => name));
+      for (const [name, one] of watched)
+        if (!names.has(name) && ++one.missed >= MISSED)
+          void forget(name, one).catch((error: unknown) =>
+            log.warn({ vserver: name, error: String(error) }, 'monitor'),
+          );
+    },
+    /** Its file has changed by a command: the next look is due at once. */
+    again: (name: string): void => {
+      const one = watched.get(name);
+      if (one) one.due = 0;
+    },
+  };
+}
+export type Watch = ReturnType<typeof createWatch>;
