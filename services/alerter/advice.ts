@@ -2,7 +2,7 @@
 const byCheck: Record<string, string> = {
   offline:
     'Look whether NAME has power and network, and whether its agent runs ("systemctl status vs-agent" there). Its vservers may run all the same: never start them elsewhere by hand. Is it dead for good: vs recover',
-  saga: 'See what stands still, and why: vs saga list, vs saga show; then vs saga resume or vs saga abort',
+  saga: 'See where it stands, and why: vs saga list, vs saga show; then vs saga resume or vs saga abort',
   journal: 'Make room on the disk of the master, or mend it; the saga goes on by itself',
   removed: 'Make room on the disk of the master, or mend it; it is tried again by itself',
   configuration: 'Mend the named line of vserver.json on HOST, or bring the file back from a copy',
@@ -19,6 +19,7 @@ const byCheck: Record<string, string> = {
   socket: 'vs --local does not work on HOST until its directory can be written; then restart the agent',
   start: 'Mend what is said there, then restart the services of HOST',
   damaged: 'What was damaged lies aside; remove that file when nobody needs it',
+  queue: 'A client of the bus reads too slowly, or is away: look after it, or give it more room (BROKER_QUEUE_MESSAGES)',
   write: 'Make room on the disk of the master, or mend it',
   mail: 'Look at SMTP_URL and the mail server; what waits is sent by itself. vs alert test tries it',
   refused:
@@ -28,7 +29,8 @@ const byCheck: Record<string, string> = {
 
 /** What to do about an alert. */
 export function adviceOf(one: { subject: string; host: string; check: string }): string {
-  const known = Object.hasOwn(byCheck, one.check) ? byCheck[one.check] : undefined;
+  const check = one.check.startsWith('queue-') ? 'queue' : one.check;
+  const known = Object.hasOwn(byCheck, check) ? byCheck[check] : undefined;
   const text =
     known ??
     (one.subject === one.host

@@ -71,6 +71,8 @@ const sentence = (one: Notice): string => plain(one.incident.message, SENTENCE);
 function subjectOf({ notices, more }: Message): string {
   const [first] = notices;
   if (!first) return 'vs-tools';
+  // many messages begin with what they are about, which stands there already
+  const said = first.incident.message.replace(`${first.incident.subject}: `, '');
   const { host, subject, check } = first.incident;
   const over =
     first.kind === 'end'
@@ -81,13 +83,13 @@ function subjectOf({ notices, more }: Message): string {
           ? 'still: '
           : '';
   const count = notices.length + more;
-  if (count === 1) return plain(`${host}:${subject}:${over}${first.incident.message}`, SUBJECT);
+  if (count === 1) return plain(`${host}:${subject}:${over}${said}`, SUBJECT);
   const hosts = new Set(notices.map((one) => one.incident.host));
   const where = hosts.size === 1 ? host : `${hosts.size} hosts`;
   const subjects = new Set(notices.map((one) => one.incident.subject));
   const who = subjects.size === 1 ? subject : `${count} alerts`;
   return plain(
-    `${where}:${who}:${over}${first.incident.message}${subjects.size === 1 ? ` (and ${count - 1} more)` : ''}`,
+    `${where}:${who}:${over}${said}${subjects.size === 1 ? ` (and ${count - 1} more)` : ''}`,
     SUBJECT,
   );
 }

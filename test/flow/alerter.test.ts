@@ -8,11 +8,14 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs';
+import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { connect } from '../../cli/client.ts';
 import { channels } from '../../shared/contract/channels.ts';
+import type { Args, CommandName } from '../../shared/contract/commands.ts';
 import { realBroker, until } from './bus-kit.ts';
 import { partOf, realSmtp } from './smtp-kit.ts';
 
@@ -25,6 +28,8 @@ const PATIENCE = 30_000;
 let broker: Broker;
 let host1: Raw;
 let master: Raw;
+/** As the alerter itself, to clear what a killed one left. */
+let self: Raw;
 let smtp: Smtp;
 let state: string;
 let child: ChildProcess | undefined;
@@ -91,6 +96,7 @@ beforeAll(async () => {
   broker = await realBroker();
   host1 = await broker.raw('host1-a');
   master = await broker.raw('operator-a', ['vs/1/master/alerts/#']);
+  self = await broker.raw('master-b');
   await retain(host1, 'hosts/host1/status', example('hostStatus'));
 });
 afterAll(async () => broker.close());
@@ -104,6 +110,9 @@ afterEach(async () => {
   await retain(host1, 'hosts/host1/status', example('hostStatus'));
   for (const [subject, check] of raised) await clear(subject, check);
   raised.length = 0;
+  for (const check of ['mail', 'refused', 'config'])
+    await retain(self, `master/alerts/alerter/${check}`, null);
+  await retain(self, 'master/alerts/host1/offline', null);
   rmSync(state, { recursive: true });
 });
 const raised: [string, string][] = [];
@@ -121,8 +130,8 @@ test('an alert is one mail when it begins and one in its thread when it ends', a
   await until(() => told().length === 2, 'end', PATIENCE);
   const [begin, end] = smtp.mails;
   expect(smtp.subjects()).toEqual([
-    'host1:web1:web1: disk is over its threshold',
-    'host1:web1:disk is over: web1: disk is over its threshold',
+    'host1:web1:disk is over its threshold',
+    'host1:web1:disk is over: disk is over its threshold',
   ]);
   expect(end?.headers['in-reply-to']).toBe(begin?.id);
   expect(end?.headers['references']).toBe(begin?.id);
@@ -131,7 +140,7 @@ test('an alert is one mail when it begins and one in its thread when it ends', a
     to: 'admin@example.org',
     'auto-submitted': 'auto-generated',
   });
-  expect(queued()).toEqual([]);
+  await until(() => queued().length === 0, 'nothing waits', PATIENCE);
 }, 120_000);
 
 test('50 vservers of one host at once are one mail; the host away is one alert, and they are stale', async () => {
@@ -232,4 +241,102 @@ test('a login over STARTTLS; a password file that others may read is not used', 
   chmodSync(file, 0o600);
   await until(() => told().length === 1, 'sent', PATIENCE);
   expect(smtp.mails[0]).toMatchObject({ secure: true, user: 'vs' });
+}, 120_000);
+
+test('what people say survives a restart: ack, silence; history; a test tells how it went', async () => {
+  start();
+  const client = await connect(await broker.settings('operator'));
+  const ask = <K extends CommandName>(name: K, args: Args<K>) => client.request('master', name, args);
+  try {
+    await fire('web1');
+    await until(() => told().length === 1, 'begin', PATIENCE);
+    const acked = await ask('alerter.ack', { subject: 'web1', check: 'disk', why: 'disk ordered' });
+    expect(acked.alerts).toMatchObject([{ subject: 'web1', ack: { by: 'operator', why: 'disk ordered' } }]);
+    await ask('alerter.silence', { subject: 'db*', check: '*', for: 3_600_000, why: 'restoring' });
+    await expect(ask('alerter.ack', { subject: 'web9', check: 'disk' })).rejects.toThrow(
+      'no alert disk of web9 fires',
+    );
+    await kill();
+    start();
+    await fire('db1');
+    await fire('web2');
+    await until(() => told().length === 2, 'web2', PATIENCE);
+    expect(told()).toEqual(['BEGINS web1', 'BEGINS web2']);
+    const { alerts, silences } = await ask('alerter.list', {});
+    expect(alerts.map((one) => [one.subject, one.silenced, one.ack?.by])).toEqual(
+      expect.arrayContaining([
+        ['web1', false, 'operator'],
+        ['db1', true, undefined],
+        ['web2', false, undefined],
+      ]),
+    );
+    expect(silences).toMatchObject([{ subject: 'db*', by: 'operator' }]);
+    expect(await ask('alerter.unsilence', { subject: 'db*', check: '*' })).toEqual({ removed: 1 });
+    await until(() => told().includes('BEGINS db1'), 'what still fires after a silence', PATIENCE);
+    await clear('web2');
+    await until(() => told().includes('ENDS web2'), 'end', PATIENCE);
+    expect((await ask('alerter.history', { limit: 50 })).alerts).toMatchObject([
+      { subject: 'web2', check: 'disk', count: 1 },
+    ]);
+    smtp.rules.refused.add('gone@example.org');
+    expect(await ask('alerter.test', {})).toEqual({
+      sent: [{ channel: 'mail:admin@example.org', ok: true }],
+    });
+    expect((await ask('alerter.test', { to: 'gone@example.org' })).sent).toMatchObject([
+      { ok: false, error: expect.stringContaining('550') as string },
+    ]);
+  } finally {
+    client.close();
+  }
+}, 120_000);
+
+test('webhook and program get the alert; a fault in alerts.conf is an alert, and its lines of before stay', async () => {
+  const heard: { url: string; token: string | undefined; body: Record<string, unknown> }[] = [];
+  let code = 503;
+  const server = createServer((request, response) => {
+    let text = '';
+    request.on('data', (chunk: Buffer) => (text += chunk.toString()));
+    request.on('end', () => {
+      if (code === 200)
+        heard.push({
+          url: request.url ?? '',
+          token: request.headers.authorization,
+          body: JSON.parse(text) as Record<string, unknown>,
+        });
+      response.writeHead(code).end();
+    });
+  });
+  await new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as { port: number };
+  const at = (file: string) => join(state, file);
+  writeFileSync(at('token'), 'geheim\n', { mode: 0o600 });
+  writeFileSync(at('program'), `#!/bin/sh\n[ "$1" = "; touch x" ] && cat >>${at('out')}\n`, { mode: 0o755 });
+  const conf = `webhook http://127.0.0.1:${port}/pool-alerts format=ntfy token-file=${at('token')}\nexec -- ${at('program')} "; touch x"\n`;
+  writeFileSync(at('alerts.conf'), conf);
+  try {
+    start();
+    await fire('web1');
+    await until(() => existsSync(at('out')) && queued().length === 1, 'the program', PATIENCE);
+    code = 200;
+    await until(() => heard.length === 1, 'the webhook, later', PATIENCE);
+    expect(heard).toMatchObject([
+      {
+        url: '/',
+        token: 'Bearer geheim',
+        body: { topic: 'pool-alerts', title: 'host1:web1:disk is over its threshold' },
+      },
+    ]);
+    expect(JSON.parse(readFileSync(at('out'), 'utf8'))).toMatchObject({
+      severity: 'warning',
+      notices: [{ kind: 'begin', subject: 'web1' }],
+    });
+    expect(told()).toEqual(['BEGINS web1']); // no mail line takes it, so MAIL_TO
+    writeFileSync(at('alerts.conf'), `${conf}mial x@example.org\n`);
+    await until(() => alertOf('config').includes('alerts.conf:3:1: expected mail'), 'the fault', PATIENCE);
+    await until(() => heard.length === 2, 'it is told by what is in force', PATIENCE);
+    writeFileSync(at('alerts.conf'), conf);
+    await until(() => alertOf('config') === '', 'mended', PATIENCE);
+  } finally {
+    server.close();
+  }
 }, 120_000);
