@@ -19,7 +19,8 @@ const byCheck: Record<string, string> = {
   socket: 'vs --local does not work on HOST until its directory can be written; then restart the agent',
   start: 'Mend what is said there, then restart the services of HOST',
   damaged: 'What was damaged lies aside; remove that file when nobody needs it',
-  queue: 'A client of the bus reads too slowly, or is away: look after it, or give it more room (BROKER_QUEUE_MESSAGES)',
+  queue:
+    'A client of the bus reads too slowly, or is away: look after it, or give it more room (BROKER_QUEUE_MESSAGES)',
   write: 'Make room on the disk of the master, or mend it',
   mail: 'Look at SMTP_URL and the mail server; what waits is sent by itself. vs alert test tries it',
   refused:

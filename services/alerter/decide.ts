@@ -50,6 +50,7 @@ const isStale = (one: Pick<Firing, 'target'>, offline: Set<string>): boolean => 
 /** Takes what the topics say now into the incidents. Changes `state`. */
 function take(state: AlerterState, heard: Heard, now: number): void {
   const firing = new Set<string>();
+  let count = Object.keys(state.incidents).length;
   for (const alert of heard.alerts) {
     const key = keyOf(alert);
     firing.add(key);
@@ -63,10 +64,11 @@ function take(state: AlerterState, heard: Heard, now: number): void {
       }
       continue;
     }
-    if (isStale(alert, heard.offline) || Object.keys(state.incidents).length >= INCIDENTS) continue;
+    if (isStale(alert, heard.offline) || count >= INCIDENTS) continue;
     const recent = state.recent[key];
     const again = recent && now - recent.ended < HOUR_MS ? recent.count : 0;
     state.seq++;
+    count++;
     const { target, subject, check, host, severity } = alert;
     const id = `${now.toString(36)}-${state.seq.toString(36)}`;
     state.incidents[key] = {

@@ -77,6 +77,7 @@ export function openEngine(parts: {
       await queue.add(render(message, facts, { host: settings.HOST, perHour: settings.MAIL_PER_HOUR }));
     }
     await keep.set({ ...keep.now(), outgoing: [] });
+    queue.commit();
   }
   async function factsOf(message: Message): Promise<Facts> {
     const facts = await factsFor(context, message);
@@ -123,6 +124,7 @@ export function openEngine(parts: {
       ...(alive ? { alive: now } : {}),
     });
     for (const mail of mails) await queue.add(mail);
+    queue.commit();
   }
   async function lookOnce(): Promise<void> {
     const now = Date.now();
@@ -134,10 +136,11 @@ export function openEngine(parts: {
       complete: isComplete(),
     };
     const { state, messages } = decide(before, heard, now, config.rules(before));
-    await keep.set({ ...state, outgoing: messages });
+    // what could not be queued last time is still to be
+    await keep.set({ ...state, outgoing: [...state.outgoing, ...messages] });
     await enqueue();
     await daily(now);
-    if (messages.length > 0 || queue.waiting() > 0) queue.kick();
+    if (queue.waiting() > 0) queue.kick();
     if (performance.now() - refusedLook > REFUSED_LOOK_MS) {
       refusedLook = performance.now();
       own.refused(await queue.refused(), queue, undefined);

@@ -54,6 +54,8 @@ export function openQueue(options: {
   const { directory, send, told, retryMs = FIRST_MS } = options;
   const [waitingDir, refusedDir] = [join(directory, 'queue'), join(directory, 'refused')];
   let waiting: { seq: number; channel: string }[] = [];
+  const staged = new Map<number, string>();
+  const taken = new Set<number>();
   const blocked = new Map<string, { until: number; tries: number; error: string }>();
   let working: Promise<void> | undefined;
   let again = false;
@@ -89,10 +91,13 @@ export function openQueue(options: {
       drop();
       return true;
     }
-    const outcome = await send(one).catch((error: unknown): Outcome => ({
-      result: 'later',
-      error: error instanceof Error ? error.message : String(error),
-    }));
+    // sent, but its file could not be removed then: it is not sent again
+    const outcome: Outcome = taken.has(seq)
+      ? { result: 'sent' }
+      : await send(one).catch((error: unknown): Outcome => ({
+          result: 'later',
+          error: error instanceof Error ? error.message : String(error),
+        }));
     if (outcome.result === 'later') {
       if (stopped) return false;
       const key = outcome.down ? wayOf(channel) : channel;
@@ -106,8 +111,10 @@ export function openQueue(options: {
     }
     blocked.delete(wayOf(channel));
     blocked.delete(channel);
+    if (outcome.result === 'sent') taken.add(seq);
     if (outcome.result === 'sent') await removeFileDurable(join(waitingDir, file));
     else await setAside(file);
+    taken.delete(seq);
     drop();
     tell(outcome.result === 'refused' ? { one, error: outcome.error } : undefined);
     return true;
@@ -158,10 +165,16 @@ export function openQueue(options: {
         else await setAside(file);
       }
     },
-    /** Writes a message; again with the same seq it is the same file. Call `kick` when all are written. */
+    /** Writes a message; again with the same seq it is the same file. It is sent after `commit` only: until then it may be written again. */
     async add(one: Queued): Promise<void> {
       await writeJson(join(waitingDir, nameOf(one.seq)), queued, one);
-      if (waiting.every(({ seq }) => seq !== one.seq)) waiting.push({ seq: one.seq, channel: one.channel });
+      staged.set(one.seq, one.channel);
+    },
+    /** What was written may be sent: nobody will write it again. */
+    commit(): void {
+      const known = new Set(waiting.map(({ seq }) => seq));
+      for (const [seq, channel] of staged) if (!known.has(seq)) waiting.push({ seq, channel });
+      staged.clear();
       waiting.sort((a, b) => a.seq - b.seq);
     },
     kick,
