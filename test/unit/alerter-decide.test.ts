@@ -181,6 +181,21 @@ test('a host that is away is one alert; what its vservers said is stale: no end,
   ).toEqual([20]);
 });
 
+test('one that is quiet, but not for long enough, does not end while its host is away', () => {
+  const at = (now: number): Heard => {
+    const fires =
+      now < 5 * MINUTE ||
+      (6 * MINUTE <= now && now < 7 * MINUTE) ||
+      (60 * MINUTE <= now && now < 61 * MINUTE);
+    return heardOf(fires ? [alertOf('web1')] : [], {
+      offline: new Set(8 * MINUTE <= now && now < HOUR ? ['host1'] : []),
+    });
+  };
+  const { sent } = play(0, 3 * HOUR, at);
+  expect(sent.map(({ said }) => said)).toEqual([['begin web1'], ['end web1']]);
+  expect(sent[1]?.at).toBeGreaterThan(HOUR);
+});
+
 test('nothing ends while not all was heard: after a restart, or while the broker is away', () => {
   const before = play(0, 10 * MINUTE, () => heardOf([alertOf('web1')]));
   const blind = play(11 * MINUTE, 5 * HOUR, () => heardOf([], { complete: false }), {}, MINUTE, before.state);

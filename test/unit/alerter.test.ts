@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import * as fc from 'fast-check';
 import { createTransport } from 'nodemailer';
 import { describe, expect, test } from 'vitest';
+import { alertsText } from '../../cli/alert-text.ts';
 import { parseFrom } from '../../cli/verbs/alert.ts';
 import { parseAlerts } from '../../config/alerts.ts';
 import { loadSettings } from '../../config/settings.ts';
@@ -430,4 +431,25 @@ describe('ways out', () => {
       rmSync(directory, { recursive: true });
     }
   });
+});
+
+test('vs alerts: columns, the message below, silences; nothing steers the terminal', () => {
+  const row = {
+    id: 'i',
+    target: 'host1',
+    subject: 'web1',
+    check: 'disk',
+    severity: 'critical' as const,
+    message: 'full\u001b[2J\nof logs',
+    began: 0,
+    count: 3,
+    stale: true,
+    silenced: false,
+  };
+  const one = { subject: 'db*', check: '*', from: 0, until: 60_000, by: 'anna', why: 'restoring' };
+  const text = alertsText([{ ...row, began: 1 }], [one], 7_200_001);
+  expect(text).toContain(
+    'critical  host1  web1     disk   2 h 0 min  host is offline, 3 times\n  full [2J of logs\n\nsilenced: db* * from ',
+  );
+  expect(alertsText([], [], 0)).toBe('No alert fires.');
 });
