@@ -10,7 +10,7 @@ const SCRIPT = '.vs-post-install';
 const MOST_LOG = 1024 * 1024;
 const TAIL_LINES = 5;
 /** A line as people may see it: no control characters, at most 200 of all others. */
-const shown = (line: string): string =>
+export const shown = (line: string): string =>
   line
     .replace(/\p{Cc}+/gu, ' ')
     .trim()
