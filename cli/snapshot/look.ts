@@ -19,15 +19,20 @@ const print = (value: unknown) => console.log(JSON.stringify(value, null, 2));
 
 /** Of one vserver, or of all hosts that are online; those that do not answer are named. */
 async function listAll(client: Client, name: string | undefined, host: string | undefined): Promise<Row[]> {
-  const of = async (one: string) => {
-    const { snapshots } = await client.request(one, 'snapshot.kept', name === undefined ? {} : { name });
+  const of = async (one: string, vserver: string) => {
+    const { snapshots } = await client.request(one, 'snapshot.kept', { name: vserver });
     return snapshots.map((each) => ({ ...each, host: one }));
   };
-  if (name !== undefined) return of(await hostOf(client, name, host));
-  if (host !== undefined) return of(host);
+  if (name !== undefined) return of(await hostOf(client, name, host), name);
+  const ofHost = async (one: string) => {
+    const { vservers } = await client.request(one, 'host-agent.list', {});
+    const having = vservers.filter((each) => each.snapshots);
+    return (await Promise.all(having.map((each) => of(one, each.name)))).flat();
+  };
+  if (host !== undefined) return ofHost(host);
   const { hosts } = await client.request('master', 'orchestrator.hosts', {});
   const asked = hosts.map(async (one) =>
-    of(one.host).catch(() => {
+    ofHost(one.host).catch(() => {
       process.stderr.write(`${one.host} does not answer: its snapshots are not shown.\n`);
       return [];
     }),
@@ -172,7 +177,10 @@ Examples:
     .description('show the files of a snapshot at a directory of the host, read-only')
     .argument('<name>', 'the vserver')
     .argument('<snapshot>', 'name of the snapshot')
-    .argument('<directory>', 'an empty directory of the host; it is made where its parent exists')
+    .argument(
+      '<directory>',
+      'an empty directory of the host below /mnt, /media or /srv; it is made where its parent exists',
+    )
     .option(...HOST)
     .option('--json', 'for programs')
     .addHelpText(

@@ -5,7 +5,7 @@ import { compareTrees } from './differences.ts';
 import { uuidsHere } from './orphans.ts';
 import { mountReadOnly, mounted, unmountAll } from './mounts.ts';
 import type { openRoom } from './room.ts';
-import { type KeptParts, type Taker, configOf, namesIn, requireSnapshots, shown } from './take.ts';
+import { type KeptParts, type Taker, configOf, requireSnapshots, shown } from './take.ts';
 
 const COMPARED = 1000;
 
@@ -48,31 +48,25 @@ export function keptHandlers(parts: KeptParts & { taker: Taker; room: ReturnType
       await taker.cut(name, to);
       return {};
     },
-    'snapshot.kept': async ({ name }) => {
-      if (name !== undefined) return { snapshots: await listOf(name) };
-      // one whose vserver.json is damaged has an alert, and does not hide the others
-      const all = await Promise.all(
-        (await namesIn(settings.VSERVER_DIR)).map((one) => listOf(one).catch(() => [])),
-      );
-      return { snapshots: all.flat() };
-    },
+    'snapshot.kept': async ({ name }) => ({ snapshots: await listOf(name) }),
     'snapshot.drop': async ({ name, snapshots, saga }) => {
       const { uuid } = await configOf(parts, name);
       const ones = [];
       for (const snapshot of new Set(snapshots)) {
         const one = saga === undefined ? await known(name, snapshot) : await kept.read(uuid, snapshot);
-        if (!one || (saga !== undefined && one.saga !== saga)) continue;
+        if (!one || (saga !== undefined && (one.saga !== saga || one.protected))) continue;
         if (one.protected)
           throw new VsError(
             'refused',
             `${snapshot} of ${name} is protected; end that first: vs snapshot unprotect ${name} ${snapshot}`,
           );
-        const [place] = await mounted(uuid, snapshot);
-        if (place !== undefined)
+        const [place, ...more] = await mounted(uuid, snapshot);
+        if (place !== undefined && saga === undefined)
           throw new VsError(
             'refused',
             `${snapshot} of ${name} is mounted at ${place} on ${host}; end that first: vs snapshot umount ${name} ${snapshot}`,
           );
+        await unmountAll(place === undefined ? [] : [place, ...more], true);
         ones.push(one);
       }
       const before = (await room.space()).free;
@@ -95,7 +89,7 @@ export function keptHandlers(parts: KeptParts & { taker: Taker; room: ReturnType
     'snapshot.mount': async ({ name, snapshot, directory }) => {
       const one = await known(name, snapshot);
       const rootfs = join(kept.tree(one.uuid, snapshot), 'rootfs');
-      await mountReadOnly(rootfs, directory, [settings.VSERVER_DIR, settings.STATE_DIR, settings.RUN_DIR]);
+      await mountReadOnly(rootfs, directory);
       return seen(one);
     },
     'snapshot.umount': async ({ name, snapshot }) => {

@@ -120,14 +120,17 @@ export function openKept(
       if (await there(of(to))) throw new VsError('conflict', `${to} has kept snapshots already`);
       await renameDurable(of(from), of(to));
     },
-    /** What a former life was making or removing goes; to be called before this one makes any. */
-    async clear(): Promise<void> {
+    /** What a former life of this process was making or removing goes. */
+    async clear(begun = performance.timeOrigin): Promise<void> {
+      const isOld = async (path: string) =>
+        ((await stat(path).catch(() => undefined))?.ctimeMs ?? Infinity) < begun;
       for (const entry of await readdir(directory).catch(() => [] as string[])) {
         if (!isKeptEntry(entry)) await remove(join(directory, entry));
         else
           for (const inner of await readdir(of(entry)).catch(() => [] as string[])) {
             const snapshot = /^\.(.+)\.(?:new|gone)$/.exec(inner)?.[1];
-            if (snapshot !== undefined) await inTurn(entry, snapshot, () => remove(join(of(entry), inner)));
+            if (snapshot !== undefined && (await isOld(join(of(entry), inner))))
+              await inTurn(entry, snapshot, () => remove(join(of(entry), inner)));
           }
       }
     },

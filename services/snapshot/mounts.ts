@@ -18,11 +18,21 @@ export function mountsOf(mountinfo: string, uuid: string, snapshot?: string): st
 export const mounted = async (uuid: string, snapshot?: string): Promise<string[]> =>
   mountsOf(await readFile('/proc/self/mountinfo', 'utf8'), uuid, snapshot);
 
+/** Where files of guests may be seen on a host: below nothing that the host itself reads as its configuration. */
+const ALLOWED = ['/mnt/', '/media/', '/srv/'];
+
 /** Shows a tree at an empty directory, which is made where its parent exists. Nothing of it can be run, and no device opened. */
-export async function mountReadOnly(tree: string, directory: string, apart: string[]): Promise<void> {
+export async function mountReadOnly(tree: string, directory: string): Promise<void> {
   const refuse = (why: string): never => {
-    throw new VsError('refused', `${directory} ${why}; name an empty directory of the host`);
+    throw new VsError(
+      'refused',
+      `${directory} ${why}; name an empty directory of the host below /mnt, /media or /srv`,
+    );
   };
+  if (!ALLOWED.some((one) => directory.startsWith(one)))
+    refuse('is not one where files of vservers are shown');
+  const parent = await realpath(dirname(directory)).catch(() => undefined);
+  if (parent !== undefined && parent !== dirname(directory)) refuse(`is in ${parent} by a link`);
   await mkdir(directory, { mode: 0o700 }).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'EEXIST') return;
     if (error.code === 'ENOENT') refuse(`cannot be made: there is no ${dirname(directory)}`);
@@ -32,7 +42,6 @@ export async function mountReadOnly(tree: string, directory: string, apart: stri
   if (entries.length > 0) refuse('is not empty');
   const real = await realpath(directory);
   if (real !== directory.replace(/\/+$/, '')) refuse(`is ${real} by a link`);
-  if (apart.some((one) => real === one || real.startsWith(`${one}/`))) refuse('is a directory of vs-tools');
   const info = await readFile('/proc/self/mountinfo', 'utf8');
   if (info.split('\n').some((line) => plain(line.split(' ')[4] ?? '') === real)) refuse('is mounted already');
   await run(['mount', '--bind', '-o', 'ro,nosuid,nodev,noexec', tree, real]);

@@ -1,4 +1,5 @@
 import { vserverConfig } from '../../shared/contract/vserver.ts';
+import { VsError } from '../../shared/errors.ts';
 import { isOwner } from '../../shared/ownership.ts';
 import { rereader } from '../../shared/store.ts';
 import { isDue, surplus } from './retention.ts';
@@ -54,6 +55,7 @@ export function keepSchedule({ context, paths, driver, kept, taker }: KeptParts 
         await one(name, running);
         failed.delete(name);
       } catch (error) {
+        if (error instanceof VsError && error.retryable) continue; // a saga has it just now
         failed.set(name, performance.now() + AGAIN_MS);
         const why = error instanceof Error ? error.message : String(error);
         log.warn({ vserver: name, error: why }, 'a snapshot by plan');

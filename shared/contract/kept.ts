@@ -89,8 +89,8 @@ export const keptCommands = {
     z.strictObject({ name, to: cutTo }),
   ),
   'snapshot.kept': hostCommand(
-    'the kept snapshots of a vserver, or of all of this host, the oldest first',
-    z.strictObject({ name: name.optional() }),
+    'the kept snapshots of a vserver, the oldest first',
+    z.strictObject({ name }),
     z.object({ snapshots: z.array(keptInfo.extend({ name })) }),
   ),
   'snapshot.drop': hostCommand(
@@ -115,7 +115,7 @@ export const keptCommands = {
     }),
   ),
   'snapshot.mount': hostCommand(
-    'show the files of a kept snapshot at an empty directory of the host, read-only; ids are as on its disk',
+    'show the files of a kept snapshot at an empty directory of the host below /mnt, /media or /srv, read-only; ids are as on its disk',
     one.extend({ directory }),
     keptInfo,
   ),

@@ -4,7 +4,10 @@ import { realLab } from './lab-kit.ts';
 
 const lab = realLab('js');
 beforeAll(() => lab.up());
-afterAll(() => lab.down());
+afterAll(() => {
+  lab.on('host1', 'rmdir /mnt/js1; true', null);
+  lab.down();
+});
 
 /** Verbs in the order in which a pool lives; the words before the first flag or argument name the output. */
 const life: [string, string[]][] = [

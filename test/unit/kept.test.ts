@@ -132,7 +132,9 @@ describe('the kept snapshots of a host', () => {
     mkdirSync(join(directory, `.${other}.gone`, 'x', 'tree'), { recursive: true });
     expect((await open().list(uuid)).map((one) => one.snapshot)).toEqual(['whole']);
     expect(await open().uuids()).toEqual([uuid]);
-    await open().clear();
+    await open().clear(0); // of this life: it is being made
+    expect(readdirSync(join(directory, uuid))).toContain('.half.new');
+    await open().clear(Infinity);
     expect(readdirSync(join(directory, uuid))).toEqual(['whole']);
     expect(readdirSync(directory)).toEqual([uuid]);
   });
