@@ -12,9 +12,9 @@ import type { Turns } from '../../shared/turns.ts';
 import { exec } from './exec.ts';
 import { freezeNow, thawNow } from './freezer.ts';
 import { isGuestProgram } from './guest-files.ts';
+import { lineSplitter, shown } from './lines.ts';
 import type { Locks } from './locks.ts';
 import type { Lxc } from './lxc.ts';
-import { lineSplitter, shown } from './run-script.ts';
 import type { States } from './state.ts';
 
 interface Parts {
