@@ -10,6 +10,7 @@ import { networkCommands } from './network.ts';
 import { networksCommands } from './networks.ts';
 import { orchestratorCommands } from './orchestrator.ts';
 import { packagesCommands } from './packages.ts';
+import { repositoryCommands } from './repository.ts';
 import { sessionCommands } from './session.ts';
 import { snapshotCommands } from './snapshot.ts';
 import { templateCommands } from './template.ts';
@@ -28,6 +29,7 @@ export const commands = {
   ...snapshotCommands,
   ...transferCommands,
   ...templateCommands,
+  ...repositoryCommands,
   ...orchestratorCommands,
   ...auditCommands,
   ...authorityCommands,
