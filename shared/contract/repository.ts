@@ -33,7 +33,7 @@ export const takenBackup = backupRecord.pick({
 });
 export type TakenBackup = z.infer<typeof takenBackup>;
 
-/** The repository service owns the backups of repositories.conf. `open`, `place`, `seal`, `discard` are steps of the sagas. */
+/** The repository service owns the backups of repositories.conf. `open`, `place`, `seal`, `discard` are steps of the sagas, which the process of the master asks of itself alone. */
 export const repositoryCommands = {
   'repository.info': masterCommand(
     'the repositories: where they are, their space, how many backups they have, and why one cannot be used',
