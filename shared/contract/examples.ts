@@ -250,6 +250,7 @@ export const examples: { [K in CommandName]: z.input<(typeof commands)[K]['args'
   'orchestrator.remove': { name },
   'orchestrator.get': { name },
   'orchestrator.put': { name, host: 'host2' },
+  'transfer.remember': { name, saga, repository: 'main', id: '20261127T030000Z' },
   'orchestrator.backup': { name: 'web1', mode: 'hot' },
   'orchestrator.backup-restore': { name: 'web1', as: 'web2', address: '10.60.10.9' },
   'repository.info': {},
