@@ -22,6 +22,17 @@ export interface Route {
   label?: string;
   /** rsync: the tree that this saga has put into the trash of the source. */
   trash?: string;
+  /** rsync: out of a backup of this name. */
+  backup?: { repository: string; id: string };
+  /** rsync: into the open backup of this saga; a list is of what changed since its basis. */
+  into?: {
+    repository: string;
+    basis?: string | undefined;
+    /** When the data of the basis was taken, or well before. */
+    taken?: number | undefined;
+    /** It holds what an interrupted one has left. */
+    begun?: boolean;
+  };
   /** rsync compares both trees in every pass, whatever is known of what changed. */
   full?: true;
 }
@@ -58,6 +69,8 @@ export const passText = ({ bytes, full }: { bytes: number; full?: string }): str
 function kindOf(route: Route, options: Options, attempt: number): PassKind {
   if (route.full) return 'full';
   if (options.since !== undefined) return 'list';
+  if (route.into?.begun) return 'full';
+  if (route.into?.basis !== undefined) return attempt > 1 ? 'full' : 'list';
   return options.final || attempt > 1 ? 'full' : 'stream';
 }
 
@@ -134,6 +147,7 @@ const open = (
       ttl: TTL,
       ...(route.copy === 'rsync' ? { kind } : {}),
       ...(live ? { live } : {}),
+      ...(route.into ? { repository: route.into.repository } : {}),
     },
     context,
     { tag },
@@ -163,6 +177,9 @@ export async function arm(agents: Agents, route: Route, context: StepContext): P
   }
 }
 
+/** What the source is told of it. */
+const intoOf = ({ repository, basis, taken }: NonNullable<Route['into']>) => ({ repository, basis, taken });
+
 async function once(
   agents: Agents,
   route: Route,
@@ -190,6 +207,8 @@ async function once(
     ...(copy === 'rsync' ? { kind, ...(since === undefined ? {} : { since }) } : {}),
     // a snapshot of a try that did not arrive is older than what we want to send now
     ...(label ? { label, ...(copy === 'btrfs-send' ? { renew: true } : {}) } : {}),
+    ...(route.backup ? { backup: route.backup } : {}),
+    ...(route.into ? { into: intoOf(route.into) } : {}),
     ...(route.trash ? { trash: route.trash } : {}),
     ...(parent ? { parent } : {}),
     ...(route.bwlimit ? { bwlimit: route.bwlimit } : {}),

@@ -27,6 +27,8 @@ export const sagaState = z.looseObject({
     'forget',
     'evacuate',
     'restore-host',
+    'backup',
+    'backup-restore',
   ]),
   vserver: name, // the host, where it is about a whole one
   host: hostName.optional(), // of a saga about a whole host
