@@ -44,6 +44,7 @@ export const verbs: Record<string, Verb> = {
     load: () => import('./verbs/recover.ts'),
   },
   copies: { summary: 'the copies that the master keeps', load: () => import('./verbs/copies.ts') },
+  backup: { summary: 'backups of vservers: run, list, restore', load: () => import('./verbs/backup.ts') },
   copy: { summary: 'make a new vserver from another', load: () => import('./verbs/copy.ts') },
   snapshot: {
     summary: 'snapshots of vservers: make, list, compare, go back to',

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { auditEntry } from '../shared/contract/audit.ts';
 import { certificateInfo } from '../shared/contract/authority.ts';
+import { backupRecord } from '../shared/contract/backup.ts';
 import { type CommandName, commands } from '../shared/contract/commands.ts';
 import { finding } from '../shared/contract/doctor.ts';
 import { firewallPacket } from '../shared/contract/firewall.ts';
@@ -114,6 +115,20 @@ export const outputs: Record<string, Output> = {
   'saga resume': { schema: sagaState },
   'trash list': { schema: z.array(trashEntry.extend({ host: hostName })) },
   'trash empty': { schema: z.object({ emptied: z.int(), freed: z.number() }) },
+  'backup run': {
+    ...saga,
+    note: 'the last state of each; with --dry-run its plan, with --no-follow its first state',
+  },
+  'backup list': { schema: z.array(backupRecord), note: 'records that cannot be read are on stderr' },
+  'backup show': { schema: backupRecord },
+  'backup verify': { schema: backupRecord },
+  'backup remove': { schema: data('repository.remove') },
+  'backup protect': { schema: backupRecord },
+  'backup unprotect': { schema: backupRecord },
+  'backup restore': {
+    schema: z.union([sagaState, z.object({ backup: z.string(), path: z.string(), to: z.string() })]),
+    note: 'its last state; with --path what was copied',
+  },
   'copies list': { schema: z.array(copyInfo) },
   'template list': { schema: z.array(template) },
   'template show': { schema: template.extend(data('orchestrator.origins').shape) },

@@ -50,6 +50,8 @@ const schema = z.strictObject({
   STOP_TIMEOUT: seconds(30),
   SAGAS_PER_HOST: z.coerce.number().int().min(1).max(100).default(2),
   COPY_DIR: z.union([z.literal(''), absolute]).default(''),
+  /** The repository `main`, where repositories.conf does not say. */
+  BACKUP_DIR: z.union([z.literal(''), absolute]).default(''),
   BOOT_PARALLEL: z.coerce.number().int().min(1).max(100).default(4),
   BOOT_POOL_WAIT: z.coerce.number().min(0).max(600).default(10),
   SAGAS_KEPT: z.coerce.number().int().min(1).max(100_000).default(1000),
@@ -237,6 +239,7 @@ export function loadSettings(options: { file?: string; env?: NodeJS.ProcessEnv }
   settings.TEMPLATE_DIR ||= `${settings.STATE_DIR}/templates`;
   settings.TLS_DIR ||= `${settings.STATE_DIR}/tls`;
   settings.AGENT_SOCKET ||= agentSocket(settings.RUN_DIR);
+  settings.BACKUP_DIR ||= `${settings.STATE_DIR}/backups`;
   settings.COPY_DIR ||= `${settings.STATE_DIR}/copies`;
   useOwnCertificate(settings, (key) => values.has(key));
   settings.BROKER_USERS ||= `${settings.CONFIG_DIR}/broker-users.json`;

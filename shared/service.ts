@@ -20,6 +20,8 @@ export interface Context {
 export interface Service {
   name: string;
   handlers: Handlers;
+  /** What this process alone may ask of itself. */
+  inner?: Handlers;
   /** Begins its work; must not wait for the broker (invariant 3). */
   start?(): Promise<void>;
   stop?(): Promise<void>;
@@ -46,6 +48,7 @@ const modules: Record<
     load: () => import('../services/orchestrator/main.ts'),
     inner: ['snapshot', 'transfer'],
   },
+  repository: { scope: 'master', load: () => import('../services/repository/main.ts') },
   networks: { scope: 'master', load: () => import('../services/networks/main.ts') },
   template: { scope: 'master', load: () => import('../services/template/main.ts') },
   authority: { scope: 'master', load: () => import('../services/authority/main.ts') },
@@ -136,6 +139,7 @@ export async function runServices(names: string[], settings: Settings): Promise<
     if (!service) continue;
     services.push(service);
     Object.assign(handlers, service.handlers);
+    Object.assign(inner, service.inner ?? {});
   }
   const stopped = new Promise<void>((resolve) => {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve());

@@ -132,6 +132,30 @@ export const sagas: Record<string, SagaSpec> = {
     end: (result) => [here(web2, result === 'done' ? target : undefined, false)],
     copies: () => ({ web2: true }),
   },
+  backup: {
+    kind: 'backup',
+    about: () => 'web1',
+    abortAt: 'seal',
+    parts: (world) => ({ source: homeOf(world) }),
+    ready: without,
+    begin: (world) => begun(ask(world, 'master', 'orchestrator.backup', { name: 'web1', mode: 'cold' })),
+    end: (_result, { source }) => [here(web1, source, true)],
+  },
+  'backup-restore': {
+    kind: 'backup-restore',
+    about: () => 'web2',
+    abortAt: 'answer',
+    parts: () => ({ target }),
+    async ready(world) {
+      await without(world);
+      await made(world, web2, target, { start: false, enable: true });
+      await ask(world, 'master', 'orchestrator.backup', { name: 'web2', wait: true }, 120_000);
+      await without(world);
+    },
+    begin: (world) =>
+      begun(ask(world, 'master', 'orchestrator.backup-restore', { name: 'web2', host: target, start: true })),
+    end: (result) => [here(web2, result === 'done' ? target : undefined, true)],
+  },
   forget: {
     kind: 'forget',
     about: () => 'web2',

@@ -71,6 +71,7 @@ export function servicesOf(lab: Lab, node: LabNode): Record<string, string[]> {
       ...(lab.broker ? brokerServices(lab) : { broker: service('broker') }),
       master: service(
         'orchestrator',
+        'repository',
         'networks',
         'template',
         'authority',

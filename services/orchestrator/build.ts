@@ -3,6 +3,8 @@ import { VsError } from '../../shared/errors.ts';
 import type { Agents } from './agent.ts';
 import type { Children } from './children.ts';
 import type { Saga } from './executor.ts';
+import { type BackupPlan, backupSteps, backupTexts } from './sagas/backup.ts';
+import { type BackupRestorePlan, backupRestoreSteps, backupRestoreTexts } from './sagas/backup-restore.ts';
 import { copyTexts } from './sagas/copy.ts';
 import type { CreatePlan } from './plans/create-plan.ts';
 import type { EvacuatePlan } from './plans/evacuate.ts';
@@ -61,6 +63,11 @@ const kinds = {
   'restore-host': (plan: RestoreHostPlan, _agents: Agents, children: Children) => ({
     steps: restoreHostSteps(plan, children),
     ...restoreHostTexts(plan),
+  }),
+  backup: (plan: BackupPlan, agents: Agents) => ({ steps: backupSteps(plan, agents), ...backupTexts(plan) }),
+  'backup-restore': (plan: BackupRestorePlan, agents: Agents) => ({
+    steps: backupRestoreSteps(plan, agents),
+    ...backupRestoreTexts(plan),
   }),
 } satisfies Record<SagaState['kind'], (plan: never, agents: Agents, children: Children) => Made>;
 type Kind = keyof typeof kinds;

@@ -151,6 +151,8 @@ export function service(context: Context): Service {
       'orchestrator.trash': (args) => trashOf(deciding, args),
       'orchestrator.evacuate': begin('evacuate'),
       'orchestrator.restore-host': begin('restore-host'),
+      'orchestrator.backup': begin('backup'),
+      'orchestrator.backup-restore': begin('backup-restore'),
       'orchestrator.events': async ({ limit }) => ({ events: history.list(limit ?? 50) }),
       'orchestrator.audit': async (args) => {
         const atBroker = await readAudit(context.settings.STATE_DIR, args);

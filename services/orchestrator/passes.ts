@@ -24,6 +24,17 @@ export interface Route {
   kept?: string;
   /** rsync: the tree that this saga has put into the trash of the source. */
   trash?: string;
+  /** rsync: out of a backup of this name. */
+  backup?: { repository: string; id: string };
+  /** rsync: into the open backup of this saga; a list is of what changed since its basis. */
+  into?: {
+    repository: string;
+    basis?: string | undefined;
+    /** When the data of the basis was taken, or well before. */
+    taken?: number | undefined;
+    /** It holds what an interrupted one has left. */
+    begun?: boolean;
+  };
   /** rsync compares both trees in every pass, whatever is known of what changed. */
   full?: true;
 }
@@ -60,6 +71,8 @@ export const passText = ({ bytes, full }: { bytes: number; full?: string }): str
 function kindOf(route: Route, options: Options, attempt: number): PassKind {
   if (route.full) return 'full';
   if (options.since !== undefined) return 'list';
+  if (route.into?.begun) return 'full';
+  if (route.into?.basis !== undefined) return attempt > 1 ? 'full' : 'list';
   return options.final || attempt > 1 ? 'full' : 'stream';
 }
 
@@ -136,6 +149,7 @@ const open = (
       ttl: TTL,
       ...(route.copy === 'rsync' ? { kind } : {}),
       ...(live ? { live } : {}),
+      ...(route.into ? { repository: route.into.repository } : {}),
     },
     context,
     { tag },
@@ -164,6 +178,9 @@ export async function arm(agents: Agents, route: Route, context: StepContext): P
     return undefined;
   }
 }
+
+/** What the source is told of it. */
+const intoOf = ({ repository, basis, taken }: NonNullable<Route['into']>) => ({ repository, basis, taken });
 
 async function once(
   agents: Agents,
@@ -197,6 +214,8 @@ async function once(
           ...(copy === 'btrfs-send' ? { renew: true, ...(route.kept ? { kept: route.kept } : {}) } : {}),
         }
       : {}),
+    ...(route.backup ? { backup: route.backup } : {}),
+    ...(route.into ? { into: intoOf(route.into) } : {}),
     ...(route.trash ? { trash: route.trash } : {}),
     ...(parent ? { parent } : {}),
     ...(route.bwlimit ? { bwlimit: route.bwlimit } : {}),

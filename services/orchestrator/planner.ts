@@ -1,3 +1,5 @@
+import { planBackup } from './plans/backup.ts';
+import { planBackupRestore } from './plans/backup-restore.ts';
 import { planCopy } from './plans/copy.ts';
 import { planCreate } from './plans/create.ts';
 import { planForget } from './plans/forget.ts';
@@ -27,4 +29,6 @@ export const planners = {
   evacuate: planEvacuate,
   'restore-host': planRestoreHost,
   rollback: planRollback,
+  backup: planBackup,
+  'backup-restore': planBackupRestore,
 } satisfies Record<string, unknown>;

@@ -77,6 +77,8 @@ while ($mode ne 'count' and defined(my $record = <STDIN>)) {
     if ($kind eq 'g' || $kind eq 'h') { push @group, $path; next }
     my $type = $kind eq 's' ? hex(substr $path, 0, 1, '') : $kind eq 't' ? 8 : 4;
     my $at = "./$path";
+    # a tree that shares its files with others: rsync would take it from there (aside.ts)
+    if ($kind eq 't') { for my $aside ("./.begun/$path", "./.begun/.begun/$path") { unlink $aside if lstat $aside && !-d _ } }
     my @is = lstat $at;
     if ($mode eq 'tally') { add(@is) if @is; next }
     next unless @is;

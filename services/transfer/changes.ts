@@ -1,4 +1,4 @@
-import { rename, rm } from 'node:fs/promises';
+import { copyFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { run } from '../../shared/run.ts';
@@ -56,6 +56,18 @@ export function openChanges(runDir: string, watch: () => Watch = watchClock) {
       if (back > COVERED_MS)
         return `the clock was set back by ${(back / 1000).toFixed(1)} s since the pass before`;
       return undefined;
+    },
+    /** What is known of a tree from elsewhere (markers.ts): `index` is what a walk of then wrote. */
+    async seed(saga: string, tree: string, mark: number, index: string): Promise<void> {
+      await copyFile(index, listFile(runDir, saga, 'index'));
+      known.get(saga)?.watch.stop();
+      known.set(saga, { mark, tree, watch: watch() });
+    },
+    /** What the last pass that arrived whole has found, for a later saga. */
+    last(saga: string): { mark: number; tree: string; index: string } | undefined {
+      const last = known.get(saga);
+      if (!last || last.distrust !== undefined || last.watch.setBack() > COVERED_MS) return undefined;
+      return { mark: last.mark, tree: last.tree, index: listFile(runDir, saga, 'index') };
     },
     /** No list will do until a full pass has arrived. */
     distrust(saga: string, why: string): void {

@@ -1,5 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { mkdir, readdir, stat } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { loadRepositories } from '../../config/repositories.ts';
 import type { Args } from '../../shared/contract/commands.ts';
 import { VsError } from '../../shared/errors.ts';
 import { pathsFor } from '../../shared/paths.ts';
@@ -9,11 +11,13 @@ import { unseal } from '../../shared/seal.ts';
 import type { Context, Service } from '../../shared/service.ts';
 import { type Admitted, admitPlain, admitTls } from './admission.ts';
 import { type Counted, applyList } from './apply.ts';
+import { dropAside, setAside } from './aside.ts';
 import { receive, send } from './btrfs-send.ts';
 import { listFile, openChanges } from './changes.ts';
 import { type Endpoint, openEndpoint } from './endpoint.ts';
 import { ownIdentity } from './identity.ts';
 import { openHeld } from './held.ts';
+import { openMarkers } from './markers.ts';
 import { meter } from './progress.ts';
 import { endOrphans } from './orphans.ts';
 import { serveRsync, serveRsyncOn } from './rsyncd.ts';
@@ -36,6 +40,8 @@ export function service(context: Context): Service {
   const full = new Map<string, string>();
   /** Source: what the passes of a saga know of its tree. */
   const changes = openChanges(settings.RUN_DIR);
+  /** Source: what the backups of its vservers have seen. */
+  const markers = openMarkers(`${settings.STATE_DIR}/backup-marks`);
   /** Target, by saga: how much lies in the staging tree, where that is known. */
   const counts = new Map<string, Counted>();
 
@@ -44,8 +50,33 @@ export function service(context: Context): Service {
       .filter((label) => /^p\d+$/.test(label))
       .sort((a, b) => Number(a.slice(1)) - Number(b.slice(1)));
   }
+  /** Where what comes for a saga lies. `links`: its files belong to others, too. */
+  async function placeOf(where: { name: string; saga: string; repository?: string | undefined }) {
+    const { name, saga, repository } = where;
+    if (repository === undefined)
+      return { staging: paths.staging(name, saga), tree: paths.stagingTree(name, saga), links: false };
+    const { path, links } = await context.bus.request(host, 'repository.place', { name, saga, repository });
+    return { staging: dirname(path), tree: path, links };
+  }
+  /** When a snapshot was taken (epoch ms, this clock). */
+  async function takenAt({ name, saga, label }: Args<'transfer.send'>): Promise<number | undefined> {
+    if (label === undefined) return undefined;
+    const { snapshots } = await context.bus.request(host, 'snapshot.list', { name, saga });
+    return snapshots.find((one) => one.label === label)?.ts;
+  }
+  /** The first pass of a backup: what changed since the one before, where that is known; else why not. */
+  async function recall(args: Args<'transfer.send'>, tree: string): Promise<string | undefined> {
+    const { name, saga, kind, since, into } = args;
+    if (!into || kind !== 'list' || since !== undefined) return undefined;
+    const known = await markers.recall(`${name}.${into.repository}`, into.basis ?? '', paths.vserver(name));
+    if (typeof known === 'string') return known;
+    await changes.seed(saga, tree, known.mark, known.index);
+    return undefined;
+  }
   /** What rsync copies. */
-  function treeOf({ name, saga, label, trash }: Args<'transfer.send'>): string {
+  async function treeOf({ name, saga, label, trash, backup }: Args<'transfer.send'>): Promise<string> {
+    if (backup)
+      return (await context.bus.request(host, 'repository.offer', { ...backup, vserver: name })).tree;
     if (trash) return paths.trashed(name, trash);
     return label ? paths.snapshot(name, saga, label) : paths.vserver(name);
   }
@@ -62,10 +93,11 @@ export function service(context: Context): Service {
     saga: string,
     admitted: Admitted,
     serving: Parameters<typeof serveRsyncOn>[2],
-    tree: string,
+    { tree, links }: { tree: string; links: boolean },
   ) {
     const before = counts.get(saga);
     counts.delete(saga); // until the pass has ended well
+    if (links && admitted.words[1] !== 'list') await setAside(tree);
     if (admitted.words[0] === 'tar')
       return receiveTar(admitted, {
         tree,
@@ -100,8 +132,10 @@ export function service(context: Context): Service {
         kind = 'full',
         live = false,
         ttl,
+        repository,
       }) => {
-        const staging = paths.staging(name, saga);
+        const place = await placeOf({ name, saga, repository });
+        const { staging, tree } = place;
         if (!(await stat(staging).catch(() => undefined)))
           throw new VsError('conflict', `${host} has no staging for ${name} of saga ${saga}`);
         // one pass of a saga at a time: what a former life of the orchestrator made ready, and nobody will use, ends
@@ -109,7 +143,6 @@ export function service(context: Context): Service {
         await work.end(saga);
         await mkdir(settings.RUN_DIR, { recursive: true, mode: 0o700 });
         const secret = randomBytes(24).toString('base64url');
-        const tree = paths.stagingTree(name, saga);
         full.delete(saga);
         const onLog = (line: string) => {
           log.debug({ saga }, line);
@@ -133,7 +166,7 @@ export function service(context: Context): Service {
         };
         const identity = channel === 'tls' ? ownIdentity(settings.TLS_DIR, host) : undefined;
         const endpoint: Endpoint =
-          copy === 'rsync' && channel === 'plain' && kind === 'full'
+          copy === 'rsync' && channel === 'plain' && kind === 'full' && repository === undefined
             ? await openEndpoint({
                 ...common,
                 admit: (socket) => Promise.resolve(socket), // rsync itself asks for the secret, and reads from the first byte on
@@ -150,7 +183,7 @@ export function service(context: Context): Service {
                 serve: (admitted) =>
                   atWork((signal) =>
                     copy === 'rsync'
-                      ? receiveTree(saga, admitted, { ...serving, signal }, tree)
+                      ? receiveTree(saga, admitted, { ...serving, signal }, place)
                       : receive(admitted, staging, live, signal),
                   ),
               });
@@ -174,11 +207,14 @@ export function service(context: Context): Service {
           const count = meter(args.total, (progress) => call.progress(progress));
           if (args.copy === 'rsync') {
             await mkdir(settings.RUN_DIR, { recursive: true, mode: 0o700 });
-            const { kind = 'full', since } = args;
-            const tree = treeOf(args);
+            const { kind = 'full', since, into } = args;
+            const tree = await treeOf(args);
             const runDir = settings.RUN_DIR;
-            const what = { saga, tree, runDir, way, kind, final, since, bwlimit, compress };
-            const sent = await sendTree(what, changes, count);
+            const unknown = await recall(args, tree);
+            const more = into ? { keep: true, asOf: await takenAt(args) } : {};
+            const what = { saga, tree, runDir, way, kind, final, bwlimit, compress, ...more };
+            const sent = await sendTree({ ...what, since: since ?? into?.taken }, changes, count);
+            if (sent.full && unknown !== undefined) sent.full = unknown;
             if (sent.full) log.warn({ saga, reason: sent.full }, 'a full pass instead of a list of changes');
             count.at(sent.bytes);
             return { ...sent, ms: count.end().ms };
@@ -197,6 +233,14 @@ export function service(context: Context): Service {
           await send(way, what, count);
           return { ...count.end(), began };
         }),
+      'transfer.remember': async ({ name, saga, repository, id }) => {
+        const last = changes.last(saga);
+        await markers.remember(
+          `${name}.${repository}`,
+          last && { id, mark: last.mark, index: last.index, tree: paths.vserver(name) },
+        );
+        return {};
+      },
       'transfer.connect': ({ saga, copy, channel, toHost, address, port, label, secret }) =>
         work.run(saga, async (signal) => {
           const identity = channel === 'tls' ? ownIdentity(settings.TLS_DIR, host) : undefined;
@@ -208,14 +252,15 @@ export function service(context: Context): Service {
           keepSpares(SPARES);
           return {};
         }),
-      'transfer.verify': async ({ name, saga, copy, label, treeBytes, treeFiles }) => {
+      'transfer.verify': async ({ name, saga, copy, label, treeBytes, treeFiles, repository }) => {
         if (copy === 'btrfs-send') {
           if (!label || !(await received(paths.staging(name, saga))).includes(label))
             throw new VsError('failed', `the last copy of ${name} is not whole on ${host}`);
           return { bytes: 0 };
         }
         await work.settled(saga); // the last pass may still be counting what it changed
-        const tree = paths.stagingTree(name, saga);
+        const { tree, links } = await placeOf({ name, saga, repository });
+        if (links) await dropAside(tree);
         const agrees = (one: Counted) => one.files === treeFiles && one.bytes === treeBytes;
         const reckoned = counts.get(saga);
         if (reckoned && agrees(reckoned)) return reckoned;
@@ -229,12 +274,12 @@ export function service(context: Context): Service {
           );
         return { bytes, files };
       },
-      'transfer.flush': async ({ name, saga }) => {
+      'transfer.flush': async (args) => {
+        const { saga } = args;
         await work.settled(saga);
-        await Promise.all([
-          run(['sync', '-f', paths.staging(name, saga)], { timeoutMs: 600_000 }),
-          countTree(saga, paths.stagingTree(name, saga)),
-        ]);
+        const { staging, tree, links } = await placeOf(args);
+        if (links) await dropAside(tree);
+        await Promise.all([run(['sync', '-f', staging], { timeoutMs: 600_000 }), countTree(saga, tree)]);
         return {};
       },
       'transfer.close': async ({ saga, again }) => {
@@ -245,7 +290,8 @@ export function service(context: Context): Service {
       },
     },
     async start() {
-      const left = await endOrphans({ run: settings.RUN_DIR, vservers: settings.VSERVER_DIR });
+      const backups = (await loadRepositories(settings).catch(() => [])).map((one) => one.path);
+      const left = await endOrphans({ run: settings.RUN_DIR, vservers: settings.VSERVER_DIR, backups });
       if (left > 0) log.warn({ copies: left }, 'copies of a former life were ended');
     },
     async stop() {
@@ -253,6 +299,7 @@ export function service(context: Context): Service {
       for (const open of endpoints.values()) for (const endpoint of open) endpoint.close();
       await work.endAll();
       await changes.forgetAll();
+      markers.stop();
     },
   };
 }

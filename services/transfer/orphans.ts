@@ -7,13 +7,22 @@ import { sshMark } from './ssh.ts';
 
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
+interface Directories {
+  run: string;
+  vservers: string;
+  /** Of repositories. */
+  backups?: string[];
+}
+
 /** Is this the command line of a copy of this host: what serves, feeds or reaches an endpoint? */
-export function isCopy(argv: string[], directories: { run: string; vservers: string }): boolean {
+export function isCopy(argv: string[], directories: Directories): boolean {
   if (argv[0] === 'ssh') return argv.includes(sshMark);
   if (argv.includes(rsyncWire)) return true;
   if (argv.slice(0, 3).some((one) => one.startsWith(join(directories.run, '.transfer-')))) return true; // confine.pl
   if (argv[1] === applyProgram || argv[1] === walkProgram)
-    return argv[2]?.startsWith(`${directories.vservers}/`) === true;
+    return [directories.vservers, ...(directories.backups ?? [])].some((one) =>
+      argv[2]?.startsWith(`${one}/`),
+    );
   if (argv[0] !== 'rsync') return false;
   const serves = argv.some((one) => one.startsWith(`--config=${join(directories.run, '.transfer-')}`));
   const to = argv.at(-1) ?? '';
@@ -25,7 +34,7 @@ export function isCopy(argv: string[], directories: { run: string; vservers: str
  * Ends the copies that a former life of this process left behind, and removes their files. They would go on writing
  * into a tree that a saga believes to be its own. Before this process has begun any copy, all of them are left over.
  */
-export async function endOrphans(directories: { run: string; vservers: string }): Promise<number> {
+export async function endOrphans(directories: Directories): Promise<number> {
   const find = async () => {
     const pids: number[] = [];
     for (const entry of await readdir('/proc')) {

@@ -4,6 +4,7 @@ import { open, readFile } from 'node:fs/promises';
 import type { Duplex } from 'node:stream';
 import { VsError } from '../../shared/errors.ts';
 import { start } from '../../shared/run.ts';
+import { besideOptions } from './aside.ts';
 import type { Walked } from './changes.ts';
 import { confined } from './confine.ts';
 import { givingWay } from './giving-way.ts';
@@ -92,6 +93,8 @@ export async function sendRsync(
     compress?: boolean | undefined;
     walked?: Walked | undefined;
     part: boolean;
+    /** Into a tree that shares its files with others. */
+    keep?: boolean | undefined;
     /** The endpoint speaks rsync's own protocol from the first byte on. */
     direct: boolean;
   },
@@ -116,6 +119,7 @@ export async function sendRsync(
     '--sparse',
     '--modify-window=-1', // nanoseconds: rsync compares (and sets) whole seconds otherwise
     ...(part ? [...byList, ...(options.final ? [] : ['--ignore-missing-args'])] : ['--delete']),
+    ...(options.keep ? (part ? besideOptions.slice(0, 1) : besideOptions) : []),
     '--info=progress2,stats2',
     ...(options.compress ? ['--compress'] : []),
     '--exclude=/config',

@@ -18,6 +18,10 @@ export interface Sending {
   final: boolean;
   /** When the pass before began (epoch ms), for a full pass: what changed since is sent whatever its times say. */
   since?: number | undefined;
+  /** Into a tree that shares its files with others (aside.ts); what the pass has found is remembered, also after a final one. */
+  keep?: boolean | undefined;
+  /** When the tree was as it is (epoch ms), where it is a snapshot. */
+  asOf?: number | undefined;
   bwlimit?: number | undefined;
   compress?: boolean | undefined;
 }
@@ -42,14 +46,14 @@ export async function sendTree(
   count: ReturnType<typeof meter>,
 ): Promise<Sent> {
   const { saga, tree, way, final, since } = what;
-  const mark = Date.now();
+  const mark = Math.min(Date.now(), what.asOf ?? Infinity);
   if (!final) await run(['sync', '-f', tree], { timeoutMs: 3_600_000, signal: way.signal });
   const before = changes.mark(saga);
   const { partial, ...sent } = await sendKind(what, changes, count, since).catch((error: unknown) => {
     if (error instanceof VsError && error.details?.['lacks']) changes.distrust(saga, error.message);
     throw error; // and the next try compares all
   });
-  if (final) await changes.forget(saga);
+  if (final && !what.keep) await changes.forget(saga);
   else if (!partial) await changes.committed(saga, tree, mark);
   return { ...sent, began: partial ? (before ?? since ?? 0) : mark };
 }
@@ -83,9 +87,10 @@ async function sendKind(
     return { bytes: count.end().bytes, treeBytes: bytes, treeFiles: files };
   }
   const from = since === undefined ? undefined : since - changes.setBack(saga);
-  const walked = final && from === undefined ? undefined : await changes.walk(saga, tree, from, signal);
+  const walked =
+    final && from === undefined && !what.keep ? undefined : await changes.walk(saga, tree, from, signal);
   const suspects = walked && walked.listed > 0 ? walked : undefined;
-  const direct = way.channel === 'plain' && kind === 'full' && since === undefined;
+  const direct = way.channel === 'plain' && kind === 'full' && since === undefined && !what.keep;
   const { sent, files, treeBytes, treeFiles } = await sendRsync(
     { ...what, walked: suspects, part: false, direct },
     count,

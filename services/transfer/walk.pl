@@ -13,6 +13,9 @@
 use strict;
 use warnings;
 
+# The identity of a directory. The device of the tree itself is 0: a later snapshot of the same tree has another one.
+sub of { my ($device, @is) = @_; return ($is[0] == $device ? 0 : $is[0]) . ":$is[1]" }
+
 # Reads what a walk wrote to NEW: the identity of each directory.
 sub identities {
     my ($file) = @_;
@@ -31,11 +34,12 @@ if (@ARGV == 4 && $ARGV[1] eq 'still') {
     chdir '/' or die "/: $!\n";
     local $/ = "\0";
     my $still = 'true';
+    my $device = (lstat '/')[0];
     while (<$in>) {
         chomp;
         next unless /^[dnp](.+)/s;
         my @is = lstat $1;
-        $still = 'false' unless @is && "$is[0]:$is[1]" eq ($of{$1} // '');
+        $still = 'false' unless @is && of($device, @is) eq ($of{$1} // '');
     }
     print qq({"still":$still}\n);
     exit 0;
@@ -72,7 +76,8 @@ pipe(my $back, my $forth) or die "pipe: $!\n";
 chroot $tree or die "$tree: $!\n";
 chdir '/' or die "/: $!\n";
 my @root = lstat '.';
-my $known = ($was{'.'} // '') eq "$root[0]:$root[1]";
+my $device = $root[0];
+my $known = ($was{'.'} // '') eq of($device, @root);
 my $all = $since eq '' ? 9e15 : $since;
 
 sub name { $listed++; $text[2] .= "./$_[0]\0" }
@@ -92,7 +97,7 @@ sub directory {
     my ($path, $is_new) = @_;
     chdir "/$path" or return gone($path);
     my @own = lstat '.';
-    my $identity = "$own[0]:$own[1]";
+    my $identity = of($device, @own);
     $files++;
     $text[0] .= "$identity $path\0";
     opendir(my $handle, '.') or return gone($path);

@@ -12,6 +12,7 @@ import { networkCommands } from './network.ts';
 import { networksCommands } from './networks.ts';
 import { orchestratorCommands } from './orchestrator.ts';
 import { packagesCommands } from './packages.ts';
+import { repositoryCommands } from './repository.ts';
 import { sessionCommands } from './session.ts';
 import { snapshotCommands } from './snapshot.ts';
 import { templateCommands } from './template.ts';
@@ -31,6 +32,7 @@ export const commands = {
   ...keptCommands,
   ...transferCommands,
   ...templateCommands,
+  ...repositoryCommands,
   ...orchestratorCommands,
   ...auditCommands,
   ...authorityCommands,

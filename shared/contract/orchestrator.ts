@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { backupId, backupMode, repositoryName } from './backup.ts';
 import { type CommandSpec, masterCommand } from './command.ts';
 import { pastEvent } from './host.ts';
 import { keptName } from './kept.ts';
@@ -207,6 +208,35 @@ export const orchestratorCommands = {
   'orchestrator.put': masterCommand(
     "make a stopped, disabled vserver from the master's copy on a host; refused while the name lives anywhere in the pool",
     z.strictObject({ name, host: hostName, dryRun: z.boolean().optional(), wait: z.boolean().optional() }),
+    started,
+  ),
+  'orchestrator.backup': masterCommand(
+    'a backup of a vserver into a repository, wherever the vserver is: hot while it runs, or cold; output `backup` of its step "seal"',
+    z.strictObject({
+      name,
+      mode: backupMode.optional(), // hot
+      repository: repositoryName.optional(), // main
+      dryRun: z.boolean().optional(),
+      wait: z.boolean().optional(),
+    }),
+    started,
+  ),
+  'orchestrator.backup-restore': masterCommand(
+    'a vserver from a backup: the newest, or the newest that was taken until a moment (at), or one by its id. In the place of the one there is only with over, after that one was put into the trash; as another with `as` and an address',
+    z.strictObject({
+      name,
+      id: backupId.optional(),
+      at: ts.optional(),
+      repository: repositoryName.optional(),
+      as: name.optional(),
+      address: ipv4.optional(),
+      address6: ipv6.optional(),
+      host: hostName.optional(), // where it is or was, else by free resources
+      start: z.boolean().optional(), // as it was when the backup was taken, and not with `as`
+      over: z.boolean().optional(),
+      dryRun: z.boolean().optional(),
+      wait: z.boolean().optional(),
+    }),
     started,
   ),
   'orchestrator.recover': masterCommand(

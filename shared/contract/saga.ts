@@ -28,6 +28,8 @@ export const sagaState = z.looseObject({
     'evacuate',
     'restore-host',
     'rollback',
+    'backup',
+    'backup-restore',
   ]),
   vserver: name, // the host, where it is about a whole one
   host: hostName.optional(), // of a saga about a whole host

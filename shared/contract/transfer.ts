@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { backupId, repositoryName } from './backup.ts';
 import { type CommandSpec, hostCommand } from './command.ts';
 import { keptName } from './kept.ts';
 import { bytes, id, label, name, ts } from './names.ts';
@@ -50,6 +51,8 @@ export const transferCommands = {
       kind: passKind.optional(), // rsync; full unless told, list also where a full pass has a `since`
       /** The vserver runs meanwhile: what receives gives way to others. */
       live: z.boolean().optional(),
+      /** Into the open backup of this saga in a repository, instead of its staging. */
+      repository: repositoryName.optional(),
       ttl: z.int().min(1000).max(86_400_000),
     }),
     z.object({ address: z.string(), port: z.int(), secret: z.string(), received: z.array(label) }),
@@ -70,6 +73,11 @@ export const transferCommands = {
       renew: z.boolean().optional(),
       kept: keptName.optional(), // of this snapshot, and not of now
       parent: label.optional(),
+      backup: z.strictObject({ repository: repositoryName, id: backupId }).optional(), // rsync: the tree of a backup
+      /** rsync: into a repository. The backup that its tree begins from: a list is of what changed since that one, which was `taken` then. */
+      into: z
+        .strictObject({ repository: repositoryName, basis: backupId.optional(), taken: ts.optional() })
+        .optional(),
       trash: id.optional(), // rsync: the tree that this saga has put into the trash
       final: z.boolean(),
       kind: passKind.optional(), // rsync; full unless told
@@ -88,6 +96,10 @@ export const transferCommands = {
       began: ts, // by the clock of the source
       full: z.string().optional(),
     }),
+  ),
+  'transfer.remember': hostCommand(
+    'source: what the last pass of a saga has brought is in this backup now; the next one of that repository sends what changed since',
+    z.strictObject({ name, saga: id, repository: repositoryName, id: backupId }),
   ),
   'transfer.connect': hostCommand(
     'source: connect to an endpoint now and keep the connection for the next transfer.send to its port; it goes with transfer.close. What is lost until then is made anew by another transfer.open',
@@ -112,12 +124,13 @@ export const transferCommands = {
       label: label.optional(),
       treeBytes: bytes.optional(),
       treeFiles: z.int().optional(),
+      repository: repositoryName.optional(),
     }),
     z.object({ bytes, files: z.int().optional() }),
   ),
   'transfer.flush': hostCommand(
     'target: write out what was received, so that the start need not wait, and count it, so that the last check need not',
-    z.strictObject({ name, saga: id }),
+    z.strictObject({ name, saga: id, repository: repositoryName.optional() }),
   ),
   'transfer.close': hostCommand(
     'close every endpoint of a saga and end its copies; tells why this host could not keep what came, if that was so. again: another try follows, so what is known of the tree is kept',

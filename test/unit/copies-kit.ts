@@ -159,7 +159,7 @@ export function pool(start: Partial<World>) {
 type Pool = ReturnType<typeof pool>;
 
 /** A journal in memory: what a disk makes of it is tried elsewhere, and here are thousands of lines. */
-const fresh = (): Journals => {
+export const fresh = (): Journals => {
   const lines: Line[] = [{ ts: 0, kind: 'begin' }];
   return {
     append: (_id: string, line: Omit<Line, 'ts'>) => void lines.push({ ts: Date.now(), ...line } as Line),

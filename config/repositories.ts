@@ -1,0 +1,61 @@
+import { VsError } from '../shared/errors.ts';
+import { readOptional, withoutComment } from './lines.ts';
+import type { Settings } from './settings.ts';
+
+/** One repository of repositories.conf: `NAME:tree:/path[:mount]`. */
+export interface Repository {
+  name: string;
+  kind: 'tree';
+  path: string;
+  /** A file system must be mounted at its path: else backups would fill the disk beneath. */
+  mount: boolean;
+}
+
+const EXPECTED = 'expected NAME:tree:/path[:mount]';
+
+/** The fault of a line, with its column; or the repository. */
+function parseOne(line: string, before: Repository[]): Repository | { column: number; message: string } {
+  const fields = line.split(':');
+  const column = (index: number) => fields.slice(0, index).join(':').length + (index > 0 ? 2 : 1);
+  const [name = '', kind, path = '', options = '', ...rest] = fields.map((field) => field.trim());
+  const fault = (index: number, message: string) => ({ column: column(index), message });
+  if (!/^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$/.test(name))
+    return fault(
+      0,
+      `"${name.slice(0, 40)}" is no name of a repository (lower-case letters, digits, dashes); ${EXPECTED}`,
+    );
+  if (before.some((one) => one.name === name)) return fault(0, `repository ${name} stands here already`);
+  if (kind !== 'tree')
+    return fault(1, `"${(kind ?? '').slice(0, 40)}" is no kind of repository; known is tree; ${EXPECTED}`);
+  if (!/^\/[^\0]+$/.test(path) || path.split('/').includes('..'))
+    return fault(2, `"${path.slice(0, 60)}" is no absolute path; ${EXPECTED}`);
+  const unknown = options.split(',').find((one) => one !== '' && one !== 'mount');
+  if (unknown !== undefined) return fault(3, `unknown option ${unknown.slice(0, 40)}; known is mount`);
+  if (rest.length > 0) return fault(4, `there is more than ${EXPECTED.slice(9)}`);
+  return { name, kind, path: path.replace(/\/+$/, ''), mount: options.includes('mount') };
+}
+
+/** Parses repositories.conf. Throws VsError 'usage' with every fault, as file:line:column. */
+export function parseRepositories(text: string, file: string): Repository[] {
+  const all: Repository[] = [];
+  const faults: string[] = [];
+  for (const [index, raw] of text.split('\n').entries()) {
+    const line = withoutComment(raw).trimEnd();
+    if (line.trim() === '') continue;
+    const one = parseOne(line, all);
+    if ('message' in one) faults.push(`${file}:${index + 1}:${one.column}: ${one.message}`);
+    else all.push(one);
+  }
+  if (faults.length > 0) throw new VsError('usage', faults.join('\n'));
+  return all;
+}
+
+/** The repositories of CONFIG_DIR/repositories.conf; where it has no `main`, that is a tree at BACKUP_DIR. */
+export async function loadRepositories(
+  settings: Pick<Settings, 'CONFIG_DIR' | 'BACKUP_DIR'>,
+): Promise<Repository[]> {
+  const file = `${settings.CONFIG_DIR}/repositories.conf`;
+  const named = parseRepositories(await readOptional(file), file);
+  if (named.some((one) => one.name === 'main')) return named;
+  return [{ name: 'main', kind: 'tree', path: settings.BACKUP_DIR, mount: false }, ...named];
+}

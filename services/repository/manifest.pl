@@ -1,0 +1,143 @@
+#!/usr/bin/perl
+# The manifest of a tree: one line for each path, sorted: TYPE MODE UID:GID SIZE MTIME SHA256 PATH, and ` -> TARGET` for a symlink.
+#   TYPE    f file, d directory, l symlink, p named pipe, s socket, b c devices (SIZE is MAJOR:MINOR then)
+#   MODE    octal; MTIME in seconds; SHA256 is - for what is no file
+#   PATH    below the tree; in it and in TARGET \ is \\ and a newline is \n, a space in a path that has a target is \040
+# The files alone, for sha256sum --check in the tree: sed -n 's/^f [^ ]* [^ ]* [^ ]* [^ ]* \([0-9a-f]*\) /\1  /p' manifest
+#
+# manifest.pl write TREE OUT [BASIS MANIFEST]: what a file of the tree BASIS shares with this one (the same inode, unchanged) has the
+# checksum that MANIFEST has for it, and is not read. Prints {"files","bytes","added","read"}.
+# manifest.pl verify TREE MANIFEST: compares; prints {"files","bytes","faults":[...]}, 100 faults at most.
+use strict;
+use warnings;
+
+my ($mode, $tree, @more) = @ARGV;
+defined $mode && $mode =~ /^(write|verify)$/ && @more or die "usage: manifest.pl write TREE OUT [BASIS MANIFEST] | verify TREE MANIFEST\n";
+my %types = (0100000 => 'f', 0040000 => 'd', 0120000 => 'l', 0010000 => 'p', 0140000 => 's', 0060000 => 'b', 0020000 => 'c');
+
+sub shown { my ($path, $spaces) = @_; $path =~ s/\\/\\\\/g; $path =~ s/\n/\\n/g; $path =~ s/ /\\040/g if $spaces; return $path }
+
+# Each entry below the tree: path => [fields of its line but the checksum, stat].
+sub entries {
+    my ($top) = @_;
+    my %of;
+    my @stack = ('');
+    while (defined(my $directory = pop @stack)) {
+        opendir(my $in, "$top/$directory") or die "$directory cannot be read: $!\n";
+        for my $name (readdir $in) {
+            next if $name eq '.' || $name eq '..';
+            my $path = $directory eq '' ? $name : "$directory/$name";
+            my @is = lstat "$top/$path" or die "$path cannot be looked at: $!\n";
+            my $type = $types{ $is[2] & 0170000 } // 'f';
+            push @stack, $path if $type eq 'd';
+            my $size = $type =~ /[bc]/ ? sprintf('%d:%d', ($is[6] >> 8) & 0xfff, ($is[6] & 0xff) | (($is[6] >> 12) & 0xfff00)) : $type eq 'd' ? '-' : $is[7];
+            my $target = $type eq 'l' ? readlink "$top/$path" : undef;
+            my $name_of = shown($path, defined $target) . (defined $target ? ' -> ' . shown($target) : '');
+            $of{$path} = [sprintf('%s %04o %d:%d %s %d', $type, $is[2] & 07777, $is[4], $is[5], $size, $is[9]), $name_of, @is];
+        }
+        closedir $in;
+    }
+    return \%of;
+}
+
+# The checksums of files, by path. One that cannot be read has none.
+sub checksums {
+    my ($top, $list, @paths) = @_;
+    my %of;
+    return \%of unless @paths;
+    open(my $out, '>', $list) or die "$list: $!\n";
+    print $out "$_\0" for @paths;
+    close $out or die "$list: $!\n";
+    open(my $old, '>&', \*STDERR);
+    open(STDERR, '>', '/dev/null');
+    my $pid = open(my $in, '-|') // die "fork: $!\n";
+    if ($pid == 0) {
+        chdir $top or die "$top: $!\n";
+        exec 'xargs', '-0', '-r', '-a', $list, 'sha256sum', '-z', '--' or die "xargs: $!\n";
+    }
+    open(STDERR, '>&', $old);
+    local $/ = "\0";
+    while (<$in>) { chomp; $of{$2} = $1 if /^([0-9a-f]{64})  (.*)$/s }
+    close $in;
+    unlink $list;
+    return \%of;
+}
+
+sub manifest {
+    my ($file) = @_;
+    my %of;
+    open(my $in, '<', $file) or die "$file: $!\n";
+    while (<$in>) {
+        chomp;
+        my ($fields, $sum, $path) = /^(\S+ \S+ \S+ \S+ \S+) (\S+) (.+)$/ or die "line $. of the manifest is none\n";
+        $of{$path} = [$fields, $sum];
+    }
+    return \%of;
+}
+
+if ($mode eq 'write') {
+    my ($out, $basis, $old) = @more;
+    my $all = entries($tree);
+    my $known = defined $old ? eval { manifest($old) } // {} : {};
+    my (%sum, @read);
+    my ($bytes, $added) = (0, 0);
+    my %once;
+    for my $path (keys %$all) {
+        my ($fields, $name_of, @is) = @{ $all->{$path} };
+        my $first = !$once{"$is[0]:$is[1]"}++;
+        $bytes += $is[12] * 512 if $first;
+        my $file = substr($fields, 0, 1) eq 'f';
+        my @was = defined $basis ? lstat "$basis/$path" : ();
+        # on btrfs it is another subvolume, so another device; what has changed has another ctime
+        my $same = @was && join(' ', @was[1, 7, 9, 10]) eq join(' ', @is[1, 7, 9, 10]);
+        $added += $is[12] * 512 if $first && !$same;
+        next unless $file;
+        my $before = $same ? $known->{$name_of} : undef;
+        if ($before && $before->[1] ne '-') { $sum{$path} = $before->[1] }
+        else { push @read, $path }
+    }
+    my $sums = checksums($tree, "$out.list", @read);
+    for (@read) { $sum{$_} = $sums->{$_} // die "$_ cannot be read\n" }
+    open(my $to, '>', $out) or die "$out: $!\n";
+    for my $path (sort keys %$all) {
+        print $to "$all->{$path}[0] ", $sum{$path} // '-', " $all->{$path}[1]\n" or die "$out: $!\n";
+    }
+    close $to or die "$out: $!\n";
+    printf qq({"files":%d,"bytes":%d,"added":%d,"read":%d}\n), scalar keys %$all, $bytes, $added, scalar @read;
+    exit 0;
+}
+
+my @faults;
+my $count = 0;
+sub fault {
+    my ($path, $what) = @_;
+    return if $count++ >= 100;
+    my $text = substr("$path $what", 0, 450);
+    my $copy = $text;
+    $text =~ s/([^\x20-\x7e])/sprintf '\\x%02x', ord $1/ge unless utf8::decode($copy);
+    $text =~ s/([\\"])/\\$1/g;
+    $text =~ s/([\x00-\x1f])/sprintf '\\u%04x', ord $1/ge;
+    push @faults, qq("$text");
+}
+my $said = manifest($more[0]);
+my $all = entries($tree);
+my %is_at;
+my ($bytes, @read) = (0);
+for my $path (keys %$all) { $is_at{ $all->{$path}[1] } = $path; push @read, $path if $all->{$path}[0] =~ /^f/; $bytes += $all->{$path}[9] if $all->{$path}[0] =~ /^f/ }
+my $sums = checksums($tree, "$more[0].list.$$", @read);
+my @what = ('kind', 'mode', 'owner', 'size', 'time');
+for my $name_of (sort keys %$said) {
+    my ($fields, $sum) = @{ $said->{$name_of} };
+    my $path = $is_at{$name_of};
+    if (!defined $path) { fault($name_of, 'is gone'); next }
+    my @was = split / /, $fields;
+    my @now = split / /, $all->{$path}[0];
+    my @other = grep { $was[$_] ne $now[$_] } 0 .. 4;
+    fault($name_of, 'has another ' . join(', ', map { "$what[$_] ($now[$_], not $was[$_])" } @other)) if @other;
+    next if $was[0] ne 'f' || $now[0] ne 'f';
+    my $is = $sums->{$path};
+    if (!defined $is) { fault($name_of, 'cannot be read') }
+    elsif ($is ne $sum) { fault($name_of, 'has another content: its sha256 is ' . substr($is, 0, 16) . '..., not ' . substr($sum, 0, 16) . '...') }
+}
+for my $name_of (sort keys %is_at) { fault($name_of, 'is not in the manifest') unless $said->{$name_of} }
+printf qq({"files":%d,"bytes":%d,"faults":[%s]}\n), scalar keys %$all, $bytes, join(',', @faults);

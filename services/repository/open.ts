@@ -1,0 +1,203 @@
+import { mkdir, readdir, rename, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import type { Repository } from '../../config/repositories.ts';
+import { type BackupRecord, backupId, backupRecord } from '../../shared/contract/backup.ts';
+import type { TakenBackup } from '../../shared/contract/repository.ts';
+import { name as nameOf, ts } from '../../shared/contract/names.ts';
+import { vserverConfig } from '../../shared/contract/vserver.ts';
+import { VsError } from '../../shared/errors.ts';
+import { run } from '../../shared/run.ts';
+import { readJson, removeFileDurable, renameDurable, writeJson } from '../../shared/store.ts';
+import { sumOf, writeManifest } from './manifest.ts';
+import { pathsIn, storageOf } from './place.ts';
+import { freeId, listRecords } from './records.ts';
+import { treesOf } from './trees.ts';
+
+/** Beside the tree of an open backup: what it began from. Written when the tree is there. */
+const opened = z.object({
+  version: z.literal(1),
+  basis: backupId.optional(),
+  taken: ts.optional(),
+  resumed: z.boolean(),
+});
+const LEFT_DAYS = 7;
+/** Below this share of free space what an interrupted backup has left is not kept. */
+const LEAST_FREE = 0.05;
+
+const there = (path: string) =>
+  stat(path).then(
+    () => true,
+    () => false,
+  );
+
+/** Removes whatever lies there, of any backup that is none yet or no more. */
+export async function removeTree(repository: Repository, path: string): Promise<void> {
+  const { shares } = await storageOf(repository);
+  await treesOf[shares].remove(path);
+}
+
+/** What interrupted backups of a vserver have left, the newest first. */
+async function leftOf(repository: Repository, name: string): Promise<string[]> {
+  const { partials } = pathsIn(repository);
+  const entries = await readdir(partials).catch(() => [] as string[]);
+  const left = entries
+    .filter((one) => one.startsWith(`${name}.`))
+    .map(async (one) => ({ path: join(partials, one), at: (await stat(join(partials, one))).mtimeMs }));
+  return (await Promise.all(left)).toSorted((a, b) => b.at - a.at).map((one) => one.path);
+}
+
+/** A place for the backup of a saga; the same again when it is asked for again. Throws VsError 'refused' when there is no room. */
+export async function openBackup(
+  repository: Repository,
+  { name, saga, bytes }: { name: string; saga: string; bytes: number },
+) {
+  const paths = pathsIn(repository);
+  const path = paths.partial(name, saga);
+  const { shares, free } = await storageOf(repository);
+  const trees = treesOf[shares];
+  const answer = ({ basis, taken, resumed }: z.infer<typeof opened>) => ({
+    ...(basis === undefined ? {} : { basis }),
+    ...(taken === undefined ? {} : { taken }),
+    resumed,
+    shares,
+    free,
+  });
+  const known = await readJson(join(path, 'open.json'), opened);
+  if (known) return answer(known);
+  await trees.remove(path);
+  const fresh = `${path}.new`;
+  const left = await leftOf(repository, name);
+  const begun = left[0] && (await readJson(join(left[0], 'open.json'), opened).catch(() => undefined));
+  const start =
+    begun && !left[0]?.endsWith('.new') && (await there(join(left[0] ?? '', 'tree'))) ? left[0] : undefined;
+  for (const one of left) if (one !== start) await trees.remove(one);
+  if (start !== undefined && begun) {
+    // one that was nearly whole when its saga ended
+    await trees.open(join(start, 'tree'));
+    await removeFileDurable(join(start, 'backup.json'));
+    await writeJson(join(start, 'open.json'), opened, { ...begun, resumed: true });
+    await renameDurable(start, path);
+    return answer({ ...begun, resumed: true });
+  }
+  const { backups } = await listRecords(repository, name);
+  const last = backups[0];
+  const needed = last ? bytes * 0.02 : bytes * 1.05;
+  if (needed > free)
+    throw new VsError(
+      'refused',
+      `repository ${repository.name} has ${(free / 1e6).toFixed(0)} MB free in ${repository.path}, and ${(needed / 1e6).toFixed(0)} MB are needed`,
+    );
+  if (last) await trees.share(paths.tree(name, last.id), join(fresh, 'tree'));
+  else await trees.create(join(fresh, 'tree'));
+  const now = { version: 1 as const, resumed: false, ...(last ? { basis: last.id, taken: last.taken } : {}) };
+  await writeJson(join(fresh, 'open.json'), opened, now);
+  await renameDurable(fresh, path);
+  return answer(now);
+}
+
+/** The open backup of a saga becomes one that is listed: manifest, all of it written out, its record, and last its name. */
+export async function sealBackup(
+  repository: Repository,
+  { name, saga, backup }: { name: string; saga: string; backup: TakenBackup },
+): Promise<BackupRecord> {
+  const paths = pathsIn(repository);
+  const path = paths.partial(name, saga);
+  const { backups, faults } = await listRecords(repository, name);
+  const before = backups.find((one) => one.saga === saga);
+  if (before) return before;
+  const tree = join(path, 'tree');
+  const begun = await readJson(join(path, 'open.json'), opened);
+  if (!begun || !(await there(tree)))
+    throw new VsError(
+      'conflict',
+      `repository ${repository.name} has no open backup of ${name} of saga ${saga}`,
+    );
+  const { shares } = await storageOf(repository);
+  const trees = treesOf[shares];
+  const config = await readJson(join(tree, 'vserver.json'), vserverConfig);
+  if (!config) throw new VsError('failed', `the backup of ${name} has no vserver.json`);
+  if (config.name !== name || config.uuid !== backup.uuid)
+    throw new VsError(
+      'failed',
+      `the backup of ${name} (${backup.uuid}) calls itself ${config.name} (${config.uuid})`,
+    );
+  const basis =
+    begun.basis !== undefined && backups.some((one) => one.id === begun.basis) ? begun.basis : undefined;
+  const manifest = join(path, 'manifest');
+  const { files, bytes, added } = await writeManifest(
+    tree,
+    manifest,
+    basis === undefined
+      ? undefined
+      : { tree: paths.tree(name, basis), manifest: paths.manifest(name, basis) },
+  );
+  await trees.close(tree);
+  await run(['sync', '-f', path], { timeoutMs: 3_600_000 });
+  const { network, address, address6 } = config;
+  const used = new Set([
+    ...backups.map((one) => one.id),
+    ...(faults.length > 0 ? await readdir(paths.vserver(name)).catch(() => []) : []),
+  ]);
+  const record: BackupRecord = {
+    version: 1,
+    id: freeId(backup.taken, used),
+    vserver: name,
+    repository: repository.name,
+    ...backup,
+    network,
+    address,
+    ...(address6 ? { address6 } : {}),
+    finished: Date.now(),
+    saga,
+    bytes,
+    files,
+    addedBytes: added,
+    ...(basis === undefined ? {} : { basis }),
+    protected: false,
+    manifest: await sumOf(manifest),
+  };
+  await writeJson(join(path, 'backup.json'), backupRecord, record);
+  await mkdir(paths.vserver(name), { recursive: true, mode: 0o700 });
+  await renameDurable(path, paths.backup(name, record.id));
+  await removeFileDurable(join(paths.backup(name, record.id), 'open.json'));
+  return record;
+}
+
+/** Ends an open backup. What has come may be the start of the next one, where there is room for it. */
+export async function discardBackup(
+  repository: Repository,
+  { name, saga, keep }: { name: string; saga: string; keep?: boolean | undefined },
+): Promise<void> {
+  const path = pathsIn(repository).partial(name, saga);
+  const { free, total } = await storageOf(repository);
+  await removeTree(repository, `${path}.new`);
+  const begun = await readJson(join(path, 'open.json'), opened).catch(() => undefined);
+  if (keep && begun && free > total * LEAST_FREE) return;
+  await removeTree(repository, path);
+}
+
+/** What was being removed, and what interrupted backups have left long ago. */
+export async function tidy(repository: Repository, now: number): Promise<void> {
+  const { partials } = pathsIn(repository);
+  for (const entry of await readdir(partials).catch(() => [] as string[])) {
+    const path = join(partials, entry);
+    const removed = entry.startsWith('.removed.');
+    const old = (await stat(path)).mtimeMs < now - LEFT_DAYS * 86_400_000;
+    if (removed || (old && nameOf.safeParse(entry.split('.')[0]).success)) await removeTree(repository, path);
+  }
+}
+
+/** Destroys a backup: it is no more one before the first of its files goes. */
+export async function removeBackup(repository: Repository, vserver: string, id: string): Promise<boolean> {
+  const paths = pathsIn(repository);
+  const from = paths.backup(vserver, id);
+  if (!(await there(from))) return false;
+  await mkdir(paths.partials, { recursive: true, mode: 0o700 });
+  const to = join(paths.partials, `.removed.${vserver}.${id}`);
+  await removeTree(repository, to);
+  await rename(from, to);
+  await run(['sync', '-f', repository.path], { timeoutMs: 600_000 });
+  await removeTree(repository, to);
+  return true;
+}

@@ -1,0 +1,63 @@
+import { mkdir, stat } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { run } from '../../shared/run.ts';
+
+/** How the trees of backups are made and removed; by what the file system can do. */
+interface Trees {
+  /** Do files of a new tree belong to the one before, too? */
+  links: boolean;
+  create(path: string): Promise<void>;
+  /** A tree that begins as another one is. */
+  share(from: string, to: string): Promise<void>;
+  /** It can be changed again. */
+  open(path: string): Promise<void>;
+  /** Nothing changes it any more. */
+  close(path: string): Promise<void>;
+  /** The tree, or a directory that has one in it. */
+  remove(path: string): Promise<void>;
+}
+
+const LONG_MS = 24 * 3_600_000;
+const btrfs = (...args: string[]) => run(['btrfs', ...args], { timeoutMs: LONG_MS });
+const removeFiles = async (path: string) =>
+  void (await run(['rm', '-rf', '--one-file-system', '--', path], { timeoutMs: LONG_MS }));
+
+const links: Trees = {
+  links: true,
+  create: async (path) => void (await mkdir(path, { recursive: true, mode: 0o700 })),
+  async share(from, to) {
+    await mkdir(dirname(to), { recursive: true, mode: 0o700 });
+    // directories are new ones, all else is one more name of the same file
+    await run(['cp', '-a', '--link', '--no-target-directory', '--', from, to], { timeoutMs: LONG_MS });
+  },
+  open: () => Promise.resolve(),
+  close: () => Promise.resolve(),
+  remove: removeFiles,
+};
+
+/** The root directory of a subvolume has inode 256 (btrfs-subvolume(8)). */
+const isSubvolume = async (path: string) => (await stat(path).catch(() => undefined))?.ino === 256;
+
+const snapshots: Trees = {
+  links: false,
+  async create(path) {
+    await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+    await btrfs('subvolume', 'create', path);
+  },
+  async share(from, to) {
+    await mkdir(dirname(to), { recursive: true, mode: 0o700 });
+    await btrfs('subvolume', 'snapshot', from, to);
+  },
+  open: async (path) => void (await btrfs('property', 'set', '-ts', path, 'ro', 'false')),
+  close: async (path) => void (await btrfs('property', 'set', '-ts', path, 'ro', 'true')),
+  async remove(path) {
+    for (const one of [path, `${path}/tree`, `${path}/tree.next`])
+      if (await isSubvolume(one)) {
+        await run(['btrfs', 'property', 'set', '-ts', one, 'ro', 'false'], { okCodes: [0, 1] });
+        await btrfs('subvolume', 'delete', one);
+      }
+    await removeFiles(path);
+  },
+};
+
+export const treesOf: Record<'links' | 'snapshots', Trees> = { links, snapshots };

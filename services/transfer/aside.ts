@@ -1,0 +1,36 @@
+import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+
+/**
+ * Where files of a tree belong to older backups, too, rsync must never change one in its place, not even its mode. What came before
+ * is put aside into `.begun` inside the tree, out of which rsync takes what is the same by further hard links (--link-dest).
+ */
+export const ASIDE = '.begun';
+/** What the source tells rsync for such a tree. */
+export const besideOptions = [`--exclude=/${ASIDE}`, `--link-dest=${ASIDE}`, `--link-dest=${ASIDE}/${ASIDE}`];
+
+const there = (path: string) =>
+  stat(path).then(
+    () => true,
+    () => false,
+  );
+
+/** Before a pass that compares all: an empty tree with what came before in ASIDE. Can be cut off anywhere and done again. */
+export async function setAside(tree: string): Promise<void> {
+  const next = join(dirname(tree), 'tree.next');
+  if (!(await there(tree))) {
+    await rename(next, tree); // a former try was cut off between the two renames
+    return;
+  }
+  await rm(next, { recursive: true, force: true });
+  const names = await readdir(tree);
+  if (names.length === 0 || (names.length === 1 && names[0] === ASIDE)) return;
+  await rm(join(tree, ASIDE, ASIDE), { recursive: true, force: true }); // of two tries before
+  await mkdir(next, { mode: 0o700 });
+  await rename(tree, join(next, ASIDE));
+  await rename(next, tree);
+}
+
+/** After a pass has brought all: what was put aside goes. */
+export const dropAside = (tree: string): Promise<void> =>
+  rm(join(tree, ASIDE), { recursive: true, force: true });

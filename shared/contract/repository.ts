@@ -1,0 +1,98 @@
+import { z } from 'zod';
+import { backupId, backupRecord, repositoryName } from './backup.ts';
+import { type CommandSpec, masterCommand } from './command.ts';
+import { bytes, empty, id, name, ts } from './names.ts';
+import { vserverConfig } from './vserver.ts';
+
+const sagaStep = z.strictObject({ repository: repositoryName, name, saga: id });
+const oneBackup = z.strictObject({ repository: repositoryName, vserver: name, id: backupId });
+
+/** A place for backups. `shares`: how backups of one vserver have what did not change once; `fault`: why it cannot be used. */
+export const repositoryInfo = z.object({
+  name: repositoryName,
+  kind: z.enum(['tree']),
+  path: z.string(),
+  shares: z.enum(['links', 'snapshots']).optional(),
+  free: bytes.optional(),
+  total: bytes.optional(),
+  backups: z.int().min(0).optional(),
+  fault: z.string().optional(),
+});
+export type RepositoryInfo = z.infer<typeof repositoryInfo>;
+
+/** What a saga knows of the backup that it has taken; the repository adds what it knows itself. */
+export const takenBackup = backupRecord.pick({
+  uuid: true,
+  host: true,
+  epoch: true,
+  mode: true,
+  kind: true,
+  running: true,
+  enabled: true,
+  taken: true,
+});
+export type TakenBackup = z.infer<typeof takenBackup>;
+
+/** The repository service owns the backups of repositories.conf. `open`, `place`, `seal`, `discard` are steps of the sagas, which the process of the master asks of itself alone. */
+export const repositoryCommands = {
+  'repository.info': masterCommand(
+    'the repositories: where they are, their space, how many backups they have, and why one cannot be used',
+    empty,
+    z.object({ repositories: z.array(repositoryInfo) }),
+  ),
+  'repository.list': masterCommand(
+    'the backups, the newest first, of all repositories or one, of all vservers or one; those of vservers that are gone too. faults: records that cannot be read; leftOff: so many did not fit into a reply',
+    z.strictObject({ repository: repositoryName.optional(), vserver: name.optional() }),
+    z.object({
+      backups: z.array(backupRecord),
+      faults: z.array(z.string()),
+      leftOff: z.int().min(1).optional(),
+    }),
+  ),
+  'repository.offer': masterCommand(
+    'a backup as the source of a restore: its record, the configuration in it, and where its tree lies on the master',
+    oneBackup,
+    z.object({ backup: backupRecord, config: vserverConfig, tree: z.string() }),
+  ),
+  'repository.verify': masterCommand(
+    'compare the content of a backup with its manifest, all of it; what was found stands in its record then',
+    oneBackup,
+    z.object({ backup: backupRecord, files: z.int(), bytes }),
+  ),
+  'repository.protect': masterCommand(
+    'keep a backup whatever the retention says, or no longer',
+    oneBackup.extend({ on: z.boolean() }),
+    z.object({ backup: backupRecord }),
+  ),
+  'repository.remove': masterCommand(
+    'destroy a backup for good; refused for one that is protected. One that is not there is no error',
+    oneBackup,
+    z.object({ removed: z.boolean() }),
+  ),
+  'repository.open': masterCommand(
+    'a place for the backup that a saga takes: what an interrupted one of this vserver has left, else what the backup before has (basis), else nothing. bytes: how much is to come at most',
+    sagaStep.extend({ bytes }),
+    z.object({
+      basis: backupId.optional(),
+      /** What the basis has of the source: when its data was taken. */
+      taken: ts.optional(),
+      resumed: z.boolean(),
+      shares: z.enum(['links', 'snapshots']),
+      free: bytes,
+    }),
+  ),
+  'repository.place': masterCommand(
+    'where the tree of an open backup is; links: files in it belong to other backups too, so none may be changed in its place',
+    sagaStep,
+    z.object({ path: z.string(), links: z.boolean() }),
+  ),
+  'repository.seal': masterCommand(
+    'write the manifest of an open backup, write all of it out, and its record last: from then on it is one. Again: the same answer',
+    sagaStep.extend({ backup: takenBackup }),
+    z.object({ backup: backupRecord }),
+  ),
+  'repository.discard': masterCommand(
+    'end an open backup that was not sealed; keep: what has come is the start of the next one, unless the disk is nearly full',
+    sagaStep.extend({ keep: z.boolean().optional() }),
+  ),
+} satisfies Record<string, CommandSpec>;
