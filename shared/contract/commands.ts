@@ -1,6 +1,7 @@
 import type { z } from 'zod';
 import { auditCommands } from './audit.ts';
 import { authorityCommands } from './authority.ts';
+import { backupSchedulerCommands } from './backup-scheduler.ts';
 import { doctorCommands } from './doctor.ts';
 import { controlCommands } from './control.ts';
 import { firewallCommands } from './firewall.ts';
@@ -30,6 +31,7 @@ export const commands = {
   ...transferCommands,
   ...templateCommands,
   ...repositoryCommands,
+  ...backupSchedulerCommands,
   ...orchestratorCommands,
   ...auditCommands,
   ...authorityCommands,

@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { type Keep, periods } from '../../config/backup-options.ts';
 import { type Backup, retention } from '../../services/backup-scheduler/retention.ts';
