@@ -1,3 +1,4 @@
+import type { BackupRun } from '../../shared/contract/backup-scheduler.ts';
 import type { LimitRow } from '../../shared/contract/limits.ts';
 import type { NewestFigures } from '../../shared/contract/history.ts';
 import type { ScanRow } from '../../shared/contract/orchestrator.ts';
@@ -5,8 +6,17 @@ import type { PackageInfo } from '../../shared/contract/packages.ts';
 import type { SagaState } from '../../shared/contract/saga.ts';
 import type { VserverConfig, VserverState } from '../../shared/contract/vserver.ts';
 import { VsError } from '../../shared/errors.ts';
-import { ask, show } from './call.ts';
-import { limitLines, moveLines, netLines, packageLines, scanLines, statLines, stateLine } from './lines.ts';
+import { ask, askAll, show } from './call.ts';
+import {
+  backupLines,
+  limitLines,
+  moveLines,
+  netLines,
+  packageLines,
+  scanLines,
+  statLines,
+  stateLine,
+} from './lines.ts';
 
 /** Flags of a classic command: `text` takes a value, `word` none, `maybe` one or none. */
 type Kind = 'text' | 'word' | 'maybe';
@@ -294,6 +304,16 @@ export const classics: Record<string, Classic> = {
       return netLines(rows, { networks });
     },
   },
+  'vs-backup': {
+    summary: 'back up all vservers of backup.conf, wherever they are',
+    flags: { host, assume_yes: yes },
+    run(given) {
+      const begun = performance.now();
+      const { code, data } = askAll(['backup', 'run', ...pass(given, 'host', 'host')]);
+      process.exitCode = code;
+      return backupLines(data as BackupRun[], performance.now() - begun);
+    },
+  },
   'vs-functions': {
     summary: 'any command of any service: vs-functions TARGET SERVICE.COMMAND [JSON]',
     flags: { list: word('every command'), version: word('the version') },
@@ -309,5 +329,4 @@ export const classics: Record<string, Classic> = {
 export const later: Record<string, string> = {
   'vs-monitor': 'monitoring with mails',
   'vs-snapshot': 'snapshots for people',
-  'vs-backup': 'backups',
 };
