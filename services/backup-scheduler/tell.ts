@@ -9,7 +9,8 @@ const HEARD_MS = 30_000;
 export function openTelling({ bus }: Pick<Context, 'bus'>) {
   const said = new Map<string, string>();
   const raised = new Map<string, string>();
-  let wanted = new Set<string>();
+  /** Undefined: nothing was told yet. */
+  let wanted: Set<string> | undefined;
   let stop: (() => Promise<void>) | undefined;
   let timer: NodeJS.Timeout | undefined;
 
@@ -20,14 +21,19 @@ export function openTelling({ bus }: Pick<Context, 'bus'>) {
       stop = await bus.subscribe(bus.topics.backupState('+'), (topic, payload) => {
         if (payload !== null && backupState.safeParse(payload).success) old.add(topic);
       });
-      timer = setTimeout(() => {
+      const clear = () => {
+        timer = undefined;
+        if (!wanted) return void later();
         for (const topic of old) if (!wanted.has(topic) && !said.has(topic)) bus.retain(topic, null);
         void stop?.();
         stop = undefined;
-      }, HEARD_MS).unref();
+      };
+      const later = () => (timer = setTimeout(clear, HEARD_MS).unref());
+      later();
     },
     states(states: BackupState[]): void {
-      wanted = new Set(states.map((one) => bus.topics.backupState(one.vserver)));
+      const topics = new Set(states.map((one) => bus.topics.backupState(one.vserver)));
+      wanted = topics;
       for (const one of states) {
         const topic = bus.topics.backupState(one.vserver);
         const { ts: _, ...rest } = one;
@@ -37,7 +43,7 @@ export function openTelling({ bus }: Pick<Context, 'bus'>) {
         bus.retain(topic, one);
       }
       for (const topic of said.keys())
-        if (!wanted.has(topic)) {
+        if (!topics.has(topic)) {
           said.delete(topic);
           bus.retain(topic, null);
         }
