@@ -87,6 +87,20 @@ test('02:30 in Berlin: at 03:00 when there is none, and only the first of two', 
   ).toEqual(['2026-10-25T00:30:00.000Z', '2026-10-26T01:30:00.000Z']);
 });
 
+test('a list of times is no schedule of hours: each of them comes once a day, too', () => {
+  const runs = (day: string) =>
+    iso(
+      runsBetween(
+        '30 2,14 * * *',
+        'Europe/Berlin',
+        at(`${day}T00:00:00Z`) - 3 * HOUR,
+        at(`${day}T20:00:00Z`),
+      ),
+    );
+  expect(runs('2026-03-29')).toEqual(['2026-03-29T01:00:00.000Z', '2026-03-29T12:30:00.000Z']);
+  expect(runs('2026-10-25')).toEqual(['2026-10-25T00:30:00.000Z', '2026-10-25T13:30:00.000Z']);
+});
+
 test('each hour is each hour, whatever the clocks do', () => {
   for (const [zone, spring, autumn] of changes.filter(([name]) => !/Lord_Howe|Kolkata/.test(name)))
     for (const day of [spring, autumn]) {
