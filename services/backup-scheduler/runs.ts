@@ -70,7 +70,7 @@ export function openRuns(
   const asking = new Set<string>();
 
   return {
-    async begin({ name, mode, repository, slot }: Begin): Promise<void> {
+    async begin({ name, mode, repository, bandwidth, slot }: Begin): Promise<void> {
       const entry = book.vservers[name];
       if (!entry || entry.running) return;
       const began = Date.now();
@@ -82,7 +82,12 @@ export function openRuns(
         const { saga } = await bus.request(
           'master',
           'orchestrator.backup',
-          { name, mode, ...(repository === undefined ? {} : { repository }) },
+          {
+            name,
+            mode,
+            ...(repository === undefined ? {} : { repository }),
+            ...(bandwidth === undefined ? {} : { bandwidth }),
+          },
           { timeoutMs: 600_000 },
         );
         const now = book.vservers[name];

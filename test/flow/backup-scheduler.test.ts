@@ -43,6 +43,7 @@ function world(names: Record<string, string>) {
   const sagas: SagaState[] = [];
   const records: BackupRecord[] = [];
   const asked: string[] = [];
+  const told: object[] = [];
   const rules = { hold: false, silent: false, fail: '' };
   const example = channels['sagaState']?.example as unknown as SagaState;
   const record = (vserver: string, taken: number, more: Partial<BackupRecord> = {}): BackupRecord => ({
@@ -102,8 +103,9 @@ function world(names: Record<string, string>) {
       if (!saga) throw new VsError('not-found', `there is no saga ${id}`);
       return { saga, journal: [] };
     },
-    'orchestrator.backup': async ({ name }) => {
+    'orchestrator.backup': async ({ name, ...rest }) => {
       asked.push(name);
+      told.push(rest);
       const saga: SagaState = {
         ...example,
         id: `backup-${name}-${asked.length}`,
@@ -134,7 +136,7 @@ function world(names: Record<string, string>) {
       return { backup, files: 1, bytes: 1 };
     },
   };
-  return { names, sagas, records, record, asked, rules, handlers, end };
+  return { names, sagas, records, record, asked, told, rules, handlers, end };
 }
 
 let folders = 0;
@@ -254,8 +256,8 @@ test('a process that is gone before the answer came finds its backup again, and 
 });
 
 test('what stands in the book as begun, and never began, is done', async () => {
-  const { handlers, asked } = world({ cc1: 'host1' });
-  const folder = folderOf(hourly, { cc1: lastHour() - 5 * HOUR });
+  const { handlers, asked, told } = world({ cc1: 'host1' });
+  const folder = folderOf(`${hourly},bandwidth=50k,repository=usb`, { cc1: lastHour() - 5 * HOUR });
   const path = join(folder, 'state', 'backup-scheduler.json');
   const kept = JSON.parse(readFileSync(path, 'utf8')) as { vservers: Record<string, object> };
   Object.assign(kept.vservers['cc1'] ?? {}, { running: { began: Date.now() - 1000, slot: lastHour() } });
@@ -263,6 +265,7 @@ test('what stands in the book as begun, and never began, is done', async () => {
   await begin(folder, handlers);
   await until(() => stateOf('cc1')?.state === 'ok', 'it is well');
   expect(asked).toEqual(['cc1']);
+  expect(told).toEqual([{ mode: 'hot', repository: 'usb', bandwidth: 51_200 }]);
 });
 
 test('a failure is told, is tried again later, and its alert ends with a success', async () => {
