@@ -23,12 +23,17 @@ export function openTelling({ bus }: Pick<Context, 'bus'>) {
       });
       const clear = () => {
         timer = undefined;
-        if (!wanted) return void later();
+        if (!wanted) {
+          later();
+          return;
+        }
         for (const topic of old) if (!wanted.has(topic) && !said.has(topic)) bus.retain(topic, null);
         void stop?.();
         stop = undefined;
       };
-      const later = () => (timer = setTimeout(clear, HEARD_MS).unref());
+      const later = () => {
+        timer = setTimeout(clear, HEARD_MS).unref();
+      };
       later();
     },
     states(states: BackupState[]): void {

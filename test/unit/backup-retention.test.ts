@@ -108,7 +108,7 @@ test('what is kept is what a naive calculation says, for any backups, rules and 
         expect(keys(retention(all, keep, { timezone: zone }))).toEqual(byHand(all, keep, zone));
       },
     ),
-    { numRuns: 400 },
+    { numRuns: 80 },
   );
 });
 
@@ -138,7 +138,7 @@ test('whatever the rules: no protected one goes, none that is read, and the newe
         ]);
       }
     }),
-    { numRuns: 400 },
+    { numRuns: 80 },
   );
 });
 
@@ -164,7 +164,7 @@ test('pruning again removes nothing more', () => {
       const again = retention(good, keep, { timezone: zone });
       expect(again.filter((one) => one.by.length === 0)).toEqual([]);
     }),
-    { numRuns: 200 },
+    { numRuns: 60 },
   );
 });
 
