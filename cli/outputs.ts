@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { auditEntry } from '../shared/contract/audit.ts';
 import { certificateInfo } from '../shared/contract/authority.ts';
+import { backupRun } from '../shared/contract/backup-scheduler.ts';
 import { backupRecord } from '../shared/contract/backup.ts';
 import { type CommandName, commands } from '../shared/contract/commands.ts';
 import { finding } from '../shared/contract/doctor.ts';
@@ -116,9 +117,12 @@ export const outputs: Record<string, Output> = {
   'trash list': { schema: z.array(trashEntry.extend({ host: hostName })) },
   'trash empty': { schema: z.object({ emptied: z.int(), freed: z.number() }) },
   'backup run': {
-    ...saga,
-    note: 'the last state of each; with --dry-run its plan, with --no-follow its first state',
+    schema: z.union([sagaState, z.array(backupRun)]),
+    note: 'the last state of each; with --dry-run its plan, with --no-follow its first state. Without names how each ended',
   },
+  'backup status': { schema: data('backup-scheduler.status'), note: 'with --watch one such object a line' },
+  'backup schedule': { schema: data('backup-scheduler.schedule') },
+  'backup prune': { schema: data('backup-scheduler.prune') },
   'backup list': { schema: z.array(backupRecord), note: 'records that cannot be read are on stderr' },
   'backup show': { schema: backupRecord },
   'backup verify': { schema: backupRecord },

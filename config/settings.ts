@@ -52,6 +52,11 @@ const schema = z.strictObject({
   COPY_DIR: z.union([z.literal(''), absolute]).default(''),
   /** The repository `main`, where repositories.conf does not say. */
   BACKUP_DIR: z.union([z.literal(''), absolute]).default(''),
+  /** So many backups run at once by the scheduler, and so many of one host. */
+  BACKUP_CONCURRENCY: z.coerce.number().int().min(1).max(100).default(2),
+  BACKUP_PER_HOST: z.coerce.number().int().min(1).max(100).default(1),
+  /** Percent of the backups of each repository that are verified each week; 0: none. */
+  BACKUP_VERIFY_PERCENT: z.coerce.number().min(0).max(100).default(10),
   BOOT_PARALLEL: z.coerce.number().int().min(1).max(100).default(4),
   BOOT_POOL_WAIT: z.coerce.number().min(0).max(600).default(10),
   SAGAS_KEPT: z.coerce.number().int().min(1).max(100_000).default(1000),

@@ -1,3 +1,4 @@
+import { firstOf } from '../../shared/addresses.ts';
 import type { Command } from 'commander';
 import type { BackupRecord } from '../../shared/contract/backup.ts';
 import { withClient } from '../client.ts';
@@ -66,7 +67,7 @@ export function registerList(backup: Command): void {
         ['from', `${one.host}, ${one.mode}, ${one.kind}`],
         [
           'it was',
-          `${one.running ? 'running' : 'stopped'}, ${one.enabled ? 'enabled' : 'disabled'}, ${one.address} in ${one.network}`,
+          `${one.running ? 'running' : 'stopped'}, ${one.enabled ? 'enabled' : 'disabled'}, ${firstOf(one)} in ${one.network}`,
         ],
         [
           'content',

@@ -70,7 +70,7 @@ export function registerRestore(backup: Command): void {
     .option('--id <id>', 'from this backup of vs backup list (the newest unless told)')
     .option('--repository <name>', 'from this repository')
     .option('--as <name>', 'as another vserver, beside the one there is')
-    .option('--address <address>', 'with another address, IPV4[,IPV6]')
+    .option('--address <address>', 'with another address, IPV4[,IPV6] or IPV6')
     .option('--host <host>', 'on this host (where it is or was, else by free resources)')
     .option('--start', 'start it (unless told: when it ran then, and is no other one)')
     .option('--no-start', 'do not start it')

@@ -1,3 +1,4 @@
+import type { BackupRun } from '../../shared/contract/backup-scheduler.ts';
 import type { LimitRow } from '../../shared/contract/limits.ts';
 import type { NewestFigures } from '../../shared/contract/history.ts';
 import type { ScanRow } from '../../shared/contract/orchestrator.ts';
@@ -137,3 +138,13 @@ export const packageLines = (packages: PackageInfo[]): string[] =>
       ...(one.version === undefined && one.candidate === undefined ? [one.summary ?? ''] : []),
     ].join(':'),
   );
+
+/** `vserver:SECONDS`, or `vserver:FAILED:why`, and `total:SECONDS`; `ms`: how long all of it took. */
+export const backupLines = (runs: BackupRun[], ms: number): string[] => [
+  ...runs.map((one) =>
+    one.ok
+      ? `${one.vserver}:${((one.ms ?? 0) / 1000).toFixed(1)}`
+      : `${one.vserver}:FAILED:${(one.message ?? '').replaceAll(/\s+/g, ' ')}`,
+  ),
+  `total:${(ms / 1000).toFixed(1)}`,
+];

@@ -61,7 +61,7 @@ export function main(name: string, argv: string[]): number {
     if (words.length > 0 && name !== 'vs-functions')
       throw new VsError('usage', `"${words[0]}" is no flag of ${name}; --help shows them.`);
     for (const line of command.run(given, words)) console.log(line);
-    return 0;
+    return Number(process.exitCode ?? 0);
   } catch (error) {
     if (error instanceof VerbFailed) return error.code;
     const { text, code } = describeFailure(error);

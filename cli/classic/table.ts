@@ -1,3 +1,4 @@
+import type { BackupRun } from '../../shared/contract/backup-scheduler.ts';
 import type { Data } from '../../shared/contract/commands.ts';
 import type { LimitRow } from '../../shared/contract/limits.ts';
 import type { NewestFigures } from '../../shared/contract/history.ts';
@@ -6,8 +7,9 @@ import type { PackageInfo } from '../../shared/contract/packages.ts';
 import type { SagaState } from '../../shared/contract/saga.ts';
 import type { VserverConfig, VserverState } from '../../shared/contract/vserver.ts';
 import { VsError } from '../../shared/errors.ts';
-import { ask, show } from './call.ts';
+import { ask, askAll, show } from './call.ts';
 import {
+  backupLines,
   limitLines,
   monitorLine,
   moveLines,
@@ -341,6 +343,16 @@ export const classics: Record<string, Classic> = {
       return netLines(rows, { networks, walls: new Set(walls) });
     },
   },
+  'vs-backup': {
+    summary: 'back up all vservers of backup.conf, wherever they are',
+    flags: { host, assume_yes: yes },
+    run(given) {
+      const begun = performance.now();
+      const { code, data } = askAll(['backup', 'run', ...pass(given, 'host', 'host')]);
+      process.exitCode = code;
+      return backupLines(data as BackupRun[], performance.now() - begun);
+    },
+  },
   'vs-functions': {
     summary: 'any command of any service: vs-functions TARGET SERVICE.COMMAND [JSON]',
     flags: { list: word('every command'), version: word('the version') },
@@ -355,5 +367,4 @@ export const classics: Record<string, Classic> = {
 /** Classic commands whose parts of vs-tools are not there yet. */
 export const later: Record<string, string> = {
   'vs-snapshot': 'snapshots for people',
-  'vs-backup': 'backups',
 };

@@ -1,8 +1,11 @@
 import type { Command } from 'commander';
 import { registerKeep } from '../backup/keep.ts';
 import { registerList } from '../backup/list.ts';
+import { registerPrune } from '../backup/prune.ts';
 import { registerRestore } from '../backup/restore.ts';
 import { registerRun } from '../backup/run.ts';
+import { registerSchedule } from '../backup/schedule.ts';
+import { registerStatus } from '../backup/status.ts';
 
 /** Who adds which subcommands, in the order of the help. */
 const parts: ((backup: Command) => void)[] = [
@@ -10,6 +13,9 @@ const parts: ((backup: Command) => void)[] = [
   registerList, // list show
   registerKeep, // verify remove protect unprotect
   registerRestore, // restore
+  registerStatus, // status
+  registerSchedule, // schedule
+  registerPrune, // prune
 ];
 
 /** `vs backup ...`. */

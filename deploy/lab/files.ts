@@ -77,6 +77,7 @@ export function servicesOf(lab: Lab, node: LabNode): Record<string, string[]> {
         'authority',
         'exporter',
         'discovery',
+        'backup-scheduler',
         'history',
         'alerter',
         'master-doctor',

@@ -160,7 +160,7 @@ export function filesOf(machine: Machine, all: Machine[], keys: Keys): Record<st
           'etc/systemd/system/vs-broker.service': service('vs-tools broker', 'broker'),
           'etc/systemd/system/vs-master.service': service(
             'vs-tools master',
-            'orchestrator repository networks template authority history master-doctor',
+            'orchestrator repository networks template authority history backup-scheduler master-doctor',
           ),
           'etc/vs-tools/slaves.conf': all
             .filter((one) => one.role === 'host')

@@ -1,3 +1,4 @@
+import { loadBackups } from '../../config/backup.ts';
 import { loadCreate } from '../../config/create.ts';
 import { loadNetworks } from '../../config/networks.ts';
 import { loadSlaves } from '../../config/slaves.ts';
@@ -64,7 +65,12 @@ export function service(context: Context): Service {
   async function files(): Promise<Finding[]> {
     const { ok, fail } = about('files');
     const findings: Finding[] = [];
-    const readers = { 'networks.conf': loadNetworks, 'slaves.conf': loadSlaves, 'create.conf': loadCreate };
+    const readers = {
+      'networks.conf': loadNetworks,
+      'slaves.conf': loadSlaves,
+      'create.conf': loadCreate,
+      'backup.conf': loadBackups,
+    };
     for (const [file, load] of Object.entries(readers))
       try {
         await load(settings);

@@ -146,7 +146,7 @@ export async function sealBackup(
     repository: repository.name,
     ...backup,
     network,
-    address,
+    ...(address ? { address } : {}),
     ...(address6 ? { address6 } : {}),
     finished: Date.now(),
     saga,

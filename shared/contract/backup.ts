@@ -30,7 +30,7 @@ export const backupRecord = z.looseObject({
   running: z.boolean(),
   enabled: z.boolean(),
   network: name,
-  address: ipv4,
+  address: ipv4.optional(), // of one that has an IPv4 address
   address6: ipv6.optional(),
   /** The moment its data is of, and when it was whole. */
   taken: ts,

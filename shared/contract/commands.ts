@@ -2,6 +2,7 @@ import type { z } from 'zod';
 import { alerterCommands } from './alerter.ts';
 import { auditCommands } from './audit.ts';
 import { authorityCommands } from './authority.ts';
+import { backupSchedulerCommands } from './backup-scheduler.ts';
 import { doctorCommands } from './doctor.ts';
 import { controlCommands } from './control.ts';
 import { firewallCommands } from './firewall.ts';
@@ -33,6 +34,7 @@ export const commands = {
   ...transferCommands,
   ...templateCommands,
   ...repositoryCommands,
+  ...backupSchedulerCommands,
   ...orchestratorCommands,
   ...auditCommands,
   ...authorityCommands,

@@ -1,6 +1,7 @@
 import type { z } from 'zod';
 import { auditEntry } from './audit.ts';
 import { certificateInfo } from './authority.ts';
+import { backupState, keptBackup } from './backup-scheduler.ts';
 import { command, errorCode, reply, replyError } from './command.ts';
 import { alert, event, hostInfo, metrics, status } from './host.ts';
 import { limitChanges, limitReport, limitRow, limits } from './limits.ts';
@@ -109,6 +110,8 @@ export const named: Record<string, Named> = {
   SagaStep: { schema: sagaStepState, description: 'one step of a saga' },
   SagaState: { schema: sagaState, description: 'a move, or other work of several steps' },
   SagaProgress: { schema: sagaProgress, description: 'how far the step of a saga is' },
+  BackupState: { schema: backupState, description: 'how the backups of a vserver stand' },
+  KeptBackup: { schema: keptBackup, description: 'a backup, and the rules that keep it; none: it goes' },
   CertificateInfo: { schema: certificateInfo, description: 'a certificate: from when to when it counts' },
   AuditEntry: { schema: auditEntry, description: 'one command as the broker saw it' },
   ScanRow: { schema: scanRow, description: 'one row of vs scan' },

@@ -4,7 +4,7 @@ import { type CommandSpec, masterCommand } from './command.ts';
 import { pastEvent } from './host.ts';
 import { keptName } from './kept.ts';
 import { limitChanges } from './limits.ts';
-import { empty, hostName, id, ipv4, ipv6, name, ts } from './names.ts';
+import { bytes, empty, hostName, id, ipv4, ipv6, name, ts } from './names.ts';
 import { sagaState } from './saga.ts';
 import { copyInfo, trashEntry } from './snapshot.ts';
 import { templateName, templateVserver } from './template.ts';
@@ -216,6 +216,7 @@ export const orchestratorCommands = {
       name,
       mode: backupMode.optional(), // hot
       repository: repositoryName.optional(), // main
+      bandwidth: bytes.min(1024).optional(), // bytes a second at most; slaves.conf may say less
       dryRun: z.boolean().optional(),
       wait: z.boolean().optional(),
     }),

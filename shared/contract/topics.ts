@@ -19,6 +19,7 @@ export function topicsFor(base: string) {
     removed: (uuid: string) => `${base}/master/removed/${uuid}`,
     networks: `${base}/master/networks`,
     sagaState: (id: string) => `${base}/sagas/${id}/state`,
+    backupState: (vserver: string) => `${base}/backups/${vserver}/state`,
     sagaProgress: (id: string) => `${base}/sagas/${id}/progress`,
     all: {
       hostStatus: `${base}/hosts/+/status`,

@@ -84,6 +84,7 @@ test('what is wrong is a sentence and a code of today', () => {
   classic('vs-move', ['--name', 'web1'], 2);
   classic('vs-move', ['--name', 'web1', '--src_host', 'host2', '--dst_host', 'host1'], 1);
   classic('vs-scan', ['--nonsense'], 2);
-  classic('vs-backup', [], 2);
+  classic('vs-monitor', [], 2);
+  classic('vs-backup', [], 1); // no backup.conf
   expect(classic('vs-create', ['--help'])[0]).toBe('vs-create: create a vserver');
 });

@@ -100,6 +100,7 @@ describe('the table of topics', () => {
       of.networks,
       of.sagaState('s1'),
       of.sagaProgress('s1'),
+      of.backupState('web1'),
     ].map((topic) => channelOf(topic.slice('vs/1/'.length))?.key);
     const expected = Object.keys(channels).filter((key) => !channels[key]?.reserved);
     expect(built.sort()).toEqual(expected.sort());

@@ -11,7 +11,7 @@ import type { BackupRestorePlan } from '../sagas/backup-restore.ts';
 import { stillThere } from '../still-there.ts';
 import { groups, moment, size } from '../text.ts';
 import { carriageText, channels } from '../transport.ts';
-import { checkAddresses, placeIn, requireFree } from './address.ts';
+import { checkAddresses, placeIn, requireFirst, requireFree } from './address.ts';
 import { requireRepository } from './backup.ts';
 import { candidates, chooseHost } from './choose.ts';
 import { masterInfo } from './master.ts';
@@ -98,8 +98,7 @@ async function hostFor(
 ): Promise<string> {
   if (args.host !== undefined) return args.host;
   if (args.as === undefined && (await candidates(deciding)).includes(backup.host)) return backup.host;
-  const [network] = args.address === undefined ? [config.network] : [undefined];
-  return chooseHost(deciding, network ?? config.network, { limits: config.limits, disk: backup.bytes });
+  return chooseHost(deciding, config.network, { limits: config.limits, disk: backup.bytes });
 }
 
 /** Another vserver, from the files of the backup: its own uuid, MAC and address. */
@@ -112,15 +111,18 @@ async function configAs(
   const { context, pool } = deciding;
   const name = args.as ?? args.name;
   requireFree(pool, name);
-  const address = args.address ?? was.address;
-  const { network } = await context.bus.request(host, 'network.match', { address });
-  const given = args.address6 ?? (args.address ? undefined : was.address6);
+  const isOther = args.address !== undefined || args.address6 !== undefined;
+  const address = isOther ? args.address : was.address;
+  const given = isOther ? args.address6 : was.address6;
+  const { network } = await context.bus.request(host, 'network.match', {
+    address: requireFirst({ address, address6: given }),
+  });
   const address6 = checkAddresses(pool, network, { address, address6: given });
-  const { address6: _old, prefix6: _prefix, more: _more, ...rest } = was;
+  const { address: _four, prefix: _bits, address6: _old, prefix6: _prefix, more: _more, ...rest } = was;
   return {
     ...rest,
     name,
-    ...placeIn(network, address, address6, args.address ? undefined : was.prefix),
+    ...placeIn(network, address, address6, isOther ? undefined : was.prefix),
     uuid: randomUUID(),
     mac: randomMac(),
     enabled: false,
@@ -132,7 +134,7 @@ async function configAs(
 export async function planBackupRestore(deciding: Deciding, args: Wanted): Promise<Planned> {
   const { context, pool } = deciding;
   if (args.repository !== undefined) await requireRepository(deciding, args.repository);
-  if (args.as === undefined && args.address !== undefined)
+  if (args.as === undefined && (args.address !== undefined || args.address6 !== undefined))
     throw new VsError('usage', 'another address is for another vserver: give --as NAME, too');
   if (args.host !== undefined) pool.requireHost(args.host);
   const { backups } = await context.bus.request(

@@ -53,7 +53,7 @@ const ways = (kind: BackupPlan['kind'], stop: boolean): string =>
 /** Decides a backup; refuses with a sentence before anything is journaled or changed. */
 export async function planBackup(deciding: Deciding, args: Args<'orchestrator.backup'>): Promise<Planned> {
   const { context, pool } = deciding;
-  const { name, mode = 'hot', repository = MAIN } = args;
+  const { name, mode = 'hot', repository = MAIN, bandwidth } = args;
   const vserver = pool.locate(name);
   const { host, uuid, epoch, state, enabled } = vserver;
   const source = pool.requireHost(host);
@@ -85,6 +85,7 @@ export async function planBackup(deciding: Deciding, args: Args<'orchestrator.ba
     running: state === 'running',
     enabled,
     ...wired,
+    ...(bandwidth === undefined ? {} : { bwlimit: Math.min(bandwidth, wired.bwlimit ?? bandwidth) }),
   };
   const way = carriageText(carriage);
   return {

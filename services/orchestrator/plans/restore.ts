@@ -1,3 +1,4 @@
+import { firstOf } from '../../../shared/addresses.ts';
 import { randomUUID } from 'node:crypto';
 import { randomMac } from '../../../config/further.ts';
 import type { Args } from '../../../shared/contract/commands.ts';
@@ -107,6 +108,6 @@ export async function planRestore(deciding: Deciding, args: Args<'orchestrator.r
     onto: host,
     ...(of === name ? {} : { also: [of] }),
     shows: { estimateMs: estimate(work, []) },
-    title: `${name}: back from the trash of ${host}${of === name ? '' : ` (it was ${of})`}, of ${day(ts)}${bytes === undefined ? '' : `, ${size(bytes)}`}, ${address}${snapshots ? `, with ${snapshotsText(snapshots)}` : ''}`,
+    title: `${name}: back from the trash of ${host}${of === name ? '' : ` (it was ${of})`}, of ${day(ts)}${bytes === undefined ? '' : `, ${size(bytes)}`}, ${firstOf({ address, address6 })}${snapshots ? `, with ${snapshotsText(snapshots)}` : ''}`,
   };
 }

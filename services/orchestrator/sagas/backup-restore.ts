@@ -1,3 +1,4 @@
+import { firstOf } from '../../../shared/addresses.ts';
 import type { VserverConfig } from '../../../shared/contract/vserver.ts';
 import type { Agents } from '../agent.ts';
 import type { Step } from '../executor.ts';
@@ -181,7 +182,7 @@ export const backupRestoreTexts = (plan: BackupRestorePlan) => ({
     const before = over
       ? ` What it was before is in the trash there until ${day(Number(outputs['trash']?.['until'] ?? Date.now()))}: vs trash restore ${name} --as NAME --address ADDRESS`
       : '';
-    return `${name}${what} ${start ? 'runs' : 'is'} on ${target} as it was at ${moment(taken)}, with ${config.address}.${start ? '' : ` Start it with: vs start ${name}`}${before}`;
+    return `${name}${what} ${start ? 'runs' : 'is'} on ${target} as it was at ${moment(taken)}, with ${firstOf(config)}.${start ? '' : ` Start it with: vs start ${name}`}${before}`;
   },
   failed: (reason: string): string =>
     plan.over

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import { backupState } from '../backup-scheduler.ts';
 import { poolNetworks } from '../networks.ts';
 import { sagaProgress, sagaState } from '../saga.ts';
 import { removedVserver } from '../vserver.ts';
@@ -91,13 +91,26 @@ export const ofMaster = {
   },
   backupState: {
     topic: 'backups/{vserver}/state',
-    summary: 'the last success of a backup, its age, size and next run',
+    summary:
+      'how the backups of a vserver stand against their schedule: the last success, its size, the next run',
     qos: 1,
     retained: true,
+    empty: 'the vserver has neither a line of backup.conf nor backups',
     publishers: ['master'],
     readers: viewers,
-    payload: z.looseObject({}),
-    example: {},
-    reserved: true,
+    payload: backupState,
+    example: {
+      vserver: 'web1',
+      state: 'ok',
+      mode: 'hot',
+      schedule: '30 2 * * *',
+      timezone: 'Europe/Berlin',
+      lastSuccess: ts,
+      lastAttempt: ts,
+      size: 231_000_000,
+      count: 11,
+      nextRun: ts + 86_400_000,
+      ts,
+    },
   },
 } satisfies Record<string, Channel>;
