@@ -48,10 +48,11 @@ describe.each(['btrfs', 'dir'] as const)('backups, hosts with %s', (storage) => 
     throw new Error(`${node} does not answer any more`);
   }
 
-  beforeAll(() => {
+  beforeAll(async () => {
     lab.up('--storage', storage);
     lab.vs(['create', 'web1', '10.60.10.5', 'busybox', '--host', 'host1', '--start', '--enable']);
     lab.on('host1', makeTree);
+    await sleep(3000); // what is written in the two seconds before a backup is sent again by the next one
   });
   afterAll(() => lab.down());
 
