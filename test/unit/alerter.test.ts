@@ -10,7 +10,7 @@ import { parseAlerts } from '../../config/alerts.ts';
 import { loadSettings } from '../../config/settings.ts';
 import { adviceOf } from '../../services/alerter/advice.ts';
 import { digestText, isDigestDue } from '../../services/alerter/daily.ts';
-import { outcomeOf, smtpOptions } from '../../services/alerter/mail.ts';
+import { outcomeOf, sendMail, smtpOptions } from '../../services/alerter/mail.ts';
 import { webhookBody } from '../../services/alerter/outputs.ts';
 import { acknowledge, silenced, unsilenced } from '../../services/alerter/people.ts';
 import { type Outcome, type Queued, openQueue } from '../../services/alerter/queue.ts';
@@ -370,6 +370,32 @@ describe('ways out', () => {
       down: true,
     });
     expect(outcomeOf(new Error('ECONNREFUSED'))).toMatchObject({ result: 'later', down: true });
+  });
+  test('a local sendmail: arguments, the message, and what its exit code says', async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'vslab-sendmail-'));
+    const program = join(directory, 'sendmail');
+    const by = (code: number) => {
+      writeFileSync(
+        program,
+        `#!/bin/sh\necho "$@" >${directory}/words\ncat >${directory}/mail\nexit ${code}\n`,
+        { mode: 0o755 },
+      );
+      return sendMail(
+        rendered(messageOf([noticeOf()])),
+        settings({ VS_SMTP_URL: `sendmail:${program}`, VS_MAIL_FROM: 'vs@example.org' }),
+      );
+    };
+    try {
+      expect(await by(0)).toEqual({ result: 'sent' });
+      expect(readFileSync(join(directory, 'words'), 'utf8')).toBe(
+        '-i -f vs@example.org -- admin@example.org\n',
+      );
+      expect(readFileSync(join(directory, 'mail'), 'utf8')).toContain('\nSubject: host1:web1:disk is full\n');
+      expect(await by(75)).toMatchObject({ result: 'later' });
+      expect(await by(67)).toMatchObject({ result: 'refused' });
+    } finally {
+      rmSync(directory, { recursive: true });
+    }
   });
   test('webhooks: ntfy, Gotify, JSON', () => {
     const mail = rendered(messageOf([noticeOf({ severity: 'critical' })]));
