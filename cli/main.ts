@@ -63,6 +63,11 @@ export const verbs: Record<string, Verb> = {
   template: { summary: 'what vservers are created from', load: () => import('./verbs/template.ts') },
   saga: { summary: 'moves and other long work: see, follow, abort', load: () => import('./verbs/saga.ts') },
   events: { summary: 'what happens in the pool', load: () => import('./verbs/events.ts') },
+  alerts: { summary: 'what is wrong in the pool', load: () => import('./verbs/alerts.ts') },
+  alert: {
+    summary: 'acknowledge, silence and try alerts',
+    load: () => import('./verbs/alert.ts'),
+  },
   audit: { summary: 'who commanded what, and how it ended', load: () => import('./verbs/audit.ts') },
   topics: { summary: 'the topics of the bus', load: () => import('./verbs/topics.ts') },
   listen: { summary: 'hear topics of the bus', load: () => import('./verbs/listen.ts') },

@@ -165,6 +165,14 @@ export const outputs: Record<string, Output> = {
   },
   doctor: { schema: z.array(z.object({ target: z.string(), findings: z.array(finding) })) },
   logs: { lines: true, schema: z.object({ vserver: name, line: z.string() }) },
+  alerts: {
+    schema: z.union([data('alerter.list'), data('alerter.history')]),
+    note: 'with --history those that ended; with --watch one object a line: at, change, target, subject, check, alert',
+  },
+  'alert ack': { schema: data('alerter.ack') },
+  'alert silence': { schema: data('alerter.silence') },
+  'alert unsilence': { schema: data('alerter.unsilence') },
+  'alert test': { schema: data('alerter.test') },
   events: { lines: true, schema: pastEvent },
   audit: { lines: true, schema: auditEntry },
   listen: {

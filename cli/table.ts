@@ -1,3 +1,5 @@
+export { size } from '../shared/size.ts';
+
 /** Rows of words under headings, in columns. */
 export function table(headings: string[], rows: string[][]): string {
   const widths = headings.map((heading, column) =>
@@ -11,17 +13,6 @@ export function table(headings: string[], rows: string[][]): string {
         .trimEnd(),
     )
     .join('\n');
-}
-
-/** 12 kB, 640 MB, 1.2 GB: powers of 1000. */
-export function size(bytes: number): string {
-  let value = bytes;
-  for (const unit of ['B', 'kB', 'MB', 'GB']) {
-    if (value < 999.5)
-      return `${value < 9.95 && unit !== 'B' ? value.toFixed(1) : Math.round(value)} ${unit}`;
-    value /= 1000;
-  }
-  return `${value.toFixed(1)} TB`;
 }
 
 /** 512 MiB, 1.5 GiB: powers of 1024, as limits are given. */

@@ -83,6 +83,40 @@ const schema = z.strictObject({
     .string()
     .regex(/^$|^[A-Za-z0-9_-]+(\/[A-Za-z0-9_-]+){0,3}$/, 'topic levels such as homeassistant')
     .default(''),
+  /** Mails of alerts (docs/alerts.md): sent only when MAIL_TO, or a line of alerts.conf, says to whom. */
+  MAIL_TO: z
+    .string()
+    .default('')
+    .transform((text) => text.split(/[\s,]+/).filter(Boolean))
+    .pipe(z.array(z.email('an address such as admin@example.org').max(254)).max(20)),
+  MAIL_FROM: z
+    .union([z.literal(''), z.email('an address such as vs-tools@example.org').max(254)])
+    .default(''),
+  SMTP_URL: z
+    .string()
+    .regex(
+      /^(smtps?:\/\/([0-9A-Za-z.-]+|\[[0-9a-fA-F:.]+\])(:\d{1,5})?|sendmail:(\/\S+)?)$/,
+      'smtp://HOST:PORT, smtps://HOST:PORT or sendmail:/usr/sbin/sendmail',
+    )
+    .default('sendmail:/usr/sbin/sendmail'),
+  SMTP_STARTTLS: z.enum(['yes', 'no']).default('yes'),
+  SMTP_USER: z.string().max(254).default(''),
+  SMTP_PASSWORD_FILE: z.union([z.literal(''), absolute]).default(''),
+  SMTP_CA: z.union([z.literal(''), absolute]).default(''),
+  /** What begins within so many seconds is one mail. */
+  MAIL_GROUP_SECONDS: z.coerce.number().min(0.05).max(3600).default(60),
+  /** What still fires is told again so often; 0: never. */
+  MAIL_REMIND_HOURS: z.coerce.number().min(0).max(8760).default(24),
+  MAIL_PER_HOUR: z.coerce.number().int().min(1).max(1000).default(30),
+  /** The hour of the daily digest; -1: none. */
+  MAIL_DIGEST_HOUR: z.coerce.number().int().min(-1).max(23).default(-1),
+  /** So often a mail says that the alerter lives; 0: never. */
+  ALIVE_MAIL_HOURS: z.coerce.number().min(0).max(8760).default(0),
+  /** An address that is asked for every ALIVE_URL_SECONDS, which somebody else watches. */
+  ALIVE_URL: z.union([z.literal(''), z.url({ protocol: /^https?$/ })]).default(''),
+  ALIVE_URL_SECONDS: z.coerce.number().min(1).max(86_400).default(300),
+  /** So long a host may be away before that is an alert. */
+  OFFLINE_SECONDS: seconds(60),
   LOG_LEVEL: z.enum(['debug', 'info', 'warn', 'error']).default('info'),
   TEMPLATE_DIR: z.string().default(''),
   TEMPLATE_NETNS: z.string().default(''),

@@ -55,6 +55,7 @@ const modules: Record<
   'master-doctor': { scope: 'master', load: () => import('../services/doctor/master.ts') },
   discovery: { scope: 'master', load: () => import('../services/discovery/main.ts') },
   history: { scope: 'master', load: () => import('../services/history/main.ts') },
+  alerter: { scope: 'master', load: () => import('../services/alerter/main.ts') },
 };
 export const serviceNames = Object.keys(modules);
 

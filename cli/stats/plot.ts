@@ -2,9 +2,9 @@ import { writeFileSync } from 'node:fs';
 import { keptFigures, titleOf } from '../../shared/contract/figures.ts';
 import type { Data } from '../../shared/contract/commands.ts';
 import { VsError } from '../../shared/errors.ts';
-import { type Drawing, type Panel, draw } from '../chart/draw.ts';
-import { pngOf } from '../chart/png.ts';
-import { svgOf } from '../chart/svg.ts';
+import { type Drawing, type Panel, draw } from '../../shared/chart/draw.ts';
+import { pngOf } from '../../shared/chart/png.ts';
+import { svgOf } from '../../shared/chart/svg.ts';
 import { age } from './figures.ts';
 
 /** A panel for each figure of which one of the subjects has more than zeros. */

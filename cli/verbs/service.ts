@@ -31,7 +31,7 @@ export function register(program: Command): void {
     .argument('<name...>', 'services of a host, services of the master, or broker alone')
     .addHelpText(
       'after',
-      '\nExamples:\n  vs service host-agent network snapshot transfer firewall monitor doctor packages\n  vs service orchestrator networks template authority exporter discovery history master-doctor\n  vs service broker',
+      '\nExamples:\n  vs service host-agent network snapshot transfer firewall monitor doctor packages\n  vs service orchestrator networks template authority exporter discovery history alerter master-doctor\n  vs service broker',
     )
     .action(async (names: string[]) => {
       const { writeNoCore } = await import('../../shared/core-files.ts');

@@ -77,6 +77,7 @@ export function servicesOf(lab: Lab, node: LabNode): Record<string, string[]> {
         'exporter',
         'discovery',
         'history',
+        'alerter',
         'master-doctor',
       ),
     };

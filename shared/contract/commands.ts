@@ -1,4 +1,5 @@
 import type { z } from 'zod';
+import { alerterCommands } from './alerter.ts';
 import { auditCommands } from './audit.ts';
 import { authorityCommands } from './authority.ts';
 import { doctorCommands } from './doctor.ts';
@@ -34,6 +35,7 @@ export const commands = {
   ...doctorCommands,
   ...packagesCommands,
   ...historyCommands,
+  ...alerterCommands,
 };
 export type CommandName = keyof typeof commands;
 export type Args<K extends CommandName> = z.infer<(typeof commands)[K]['args']>;

@@ -286,5 +286,11 @@ export const examples: { [K in CommandName]: z.input<(typeof commands)[K]['args'
     keys: ['cpu_pct'],
   },
   'history.info': {},
+  'alerter.list': {},
+  'alerter.history': { limit: 20 },
+  'alerter.ack': { subject: name, check: 'firewall-names', why: 'the DNS is being mended' },
+  'alerter.silence': { subject: 'web*', check: '*', for: 7_200_000, why: 'new disks' },
+  'alerter.unsilence': { subject: 'web*', check: '*' },
+  'alerter.test': { to: 'admin@example.org' },
   'orchestrator.audit': { user: 'anna', command: 'orchestrator.move' },
 };

@@ -1,8 +1,8 @@
 import { crc32, inflateSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
-import { draw, roundUp } from '../../cli/chart/draw.ts';
-import { pngOf } from '../../cli/chart/png.ts';
-import { svgOf } from '../../cli/chart/svg.ts';
+import { draw, roundUp } from '../../shared/chart/draw.ts';
+import { pngOf } from '../../shared/chart/png.ts';
+import { svgOf } from '../../shared/chart/svg.ts';
 import { age, figureText, sparkline } from '../../cli/stats/figures.ts';
 import { fromTopics } from '../../cli/stats/newest.ts';
 import { chartOf } from '../../cli/stats/plot.ts';

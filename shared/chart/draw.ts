@@ -1,4 +1,4 @@
-import { figureText } from '../stats/figures.ts';
+import { figureText } from '../figure-text.ts';
 
 /** What a chart is made of, in points of an area of `width` to `height`; colours as #rrggbb. */
 export type Shape =

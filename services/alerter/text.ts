@@ -1,0 +1,49 @@
+/** Without control and formatting characters, which could draw over, turn around or hide text; `keep`: line ends stay. */
+export function plain(text: string, most: number, keep = false): string {
+  const some = text.slice(0, most).toWellFormed().replaceAll('\r\n', '\n').replaceAll('\t', ' ');
+  const shown = some.replaceAll(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (one) =>
+    one === '\n' ? (keep ? one : ' ') : '?',
+  );
+  return text.length > most ? `${shown}...` : shown;
+}
+
+const entities: Record<string, string> = {
+  '&': '&amp;',
+  '<': '&lt;',
+  '>': '&gt;',
+  '"': '&quot;',
+  "'": '&#39;',
+};
+/** Text inside HTML, also inside an attribute in quotes. */
+export const escapeHtml = (text: string): string =>
+  text.replaceAll(/[&<>"']/g, (one) => entities[one] ?? one);
+
+/** Lines of at most `width` columns, each after `indent`; what has no blank is cut. */
+export function wrap(text: string, width = 78, indent = ''): string {
+  const room = width - indent.length;
+  const lines: string[] = [];
+  for (const paragraph of text.split('\n')) {
+    let line = '';
+    for (const word of paragraph.split(' ')) {
+      let rest = word;
+      if (line && line.length + 1 + rest.length > room) {
+        lines.push(line);
+        line = '';
+      }
+      while (rest.length > room) {
+        lines.push(rest.slice(0, room));
+        rest = rest.slice(room);
+      }
+      line = line ? `${line} ${rest}` : rest;
+    }
+    lines.push(line);
+  }
+  return lines.map((line) => `${indent}${line}`.trimEnd()).join('\n');
+}
+
+const two = (value: number): string => String(value).padStart(2, '0');
+/** Local date and time. */
+export function momentOf(ms: number): string {
+  const date = new Date(ms);
+  return `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())} ${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}`;
+}
