@@ -45,6 +45,10 @@ export const verbs: Record<string, Verb> = {
   },
   copies: { summary: 'the copies that the master keeps', load: () => import('./verbs/copies.ts') },
   copy: { summary: 'make a new vserver from another', load: () => import('./verbs/copy.ts') },
+  snapshot: {
+    summary: 'snapshots of vservers: make, list, compare, go back to',
+    load: () => import('./verbs/snapshot.ts'),
+  },
   rename: { summary: 'give a vserver another name', load: () => import('./verbs/rename.ts') },
   trash: {
     summary: 'what was removed or moved: list, restore, empty',

@@ -6,6 +6,7 @@ import { finding } from '../shared/contract/doctor.ts';
 import { firewallPacket } from '../shared/contract/firewall.ts';
 import { newestFigures } from '../shared/contract/history.ts';
 import { pastEvent } from '../shared/contract/host.ts';
+import { keptInfo, snapshotPlan } from '../shared/contract/kept.ts';
 import { hostName, ipv4, ipv6, mac, name, ts } from '../shared/contract/names.ts';
 import { poolNetwork } from '../shared/contract/networks.ts';
 import { scanRow } from '../shared/contract/orchestrator.ts';
@@ -27,6 +28,19 @@ const data = <K extends CommandName>(command: K): (typeof commands)[K]['data'] =
 const saga: Output = {
   schema: sagaState,
   note: 'its last state; with --dry-run its plan, with --no-follow its first state',
+};
+const keptRow = data('snapshot.kept').shape.snapshots.element.extend({ host: hostName });
+const snapshotOutputs: Record<string, Output> = {
+  'snapshot create': { schema: keptInfo },
+  'snapshot list': { schema: z.array(keptRow) },
+  'snapshot show': { schema: keptRow },
+  'snapshot remove': { schema: data('snapshot.drop') },
+  'snapshot protect': { schema: keptInfo },
+  'snapshot unprotect': { schema: keptInfo },
+  'snapshot diff': { schema: data('snapshot.compare') },
+  'snapshot mount': { schema: keptInfo },
+  'snapshot umount': { schema: data('snapshot.umount') },
+  'snapshot schedule': { schema: snapshotPlan.nullable() },
 };
 const life: Output = {
   schema: z.array(vserverState),
@@ -89,6 +103,9 @@ export const outputs: Record<string, Output> = {
     ),
   ),
   'trash restore': saga,
+  ...snapshotOutputs,
+  'snapshot rollback': saga,
+  'snapshot clone': saga,
   'copies remove': saga,
   'saga list': { schema: z.array(sagaState) },
   'saga show': { schema: data('orchestrator.saga') },

@@ -56,6 +56,10 @@ const schema = z.strictObject({
   SAGAS_KEPT_DAYS: z.coerce.number().min(1).max(36_500).default(365),
   TRASH_DAYS: z.coerce.number().min(0).max(3650).default(7),
   TRASH_MIN_FREE: z.coerce.number().min(0).max(90).default(10),
+  /** So many snapshots of one vserver are kept at most. */
+  SNAPSHOT_MAX: z.coerce.number().int().min(1).max(1000).default(100),
+  /** So long the scripts of a vserver around a snapshot may take, each. */
+  SNAPSHOT_SCRIPT_SECONDS: z.coerce.number().min(1).max(600).default(30),
   /** So often the names in the firewalls of vservers are resolved anew. */
   FIREWALL_RESOLVE_SECONDS: z.coerce.number().min(5).max(86_400).default(300),
   METRICS_INTERVAL: z.coerce.number().min(1).max(3600).default(10),

@@ -17,6 +17,8 @@ export function pathsFor(settings: Pick<Settings, 'VSERVER_DIR' | 'STATE_DIR' | 
     snapshots: (name: string) => join(VSERVER_DIR, '.snapshots', name),
     snapshot: (name: string, saga: string, label: string) =>
       join(VSERVER_DIR, '.snapshots', name, `${saga}.${label}`),
+    /** The snapshots that people keep, by the uuid of their vserver; those of sagas lie elsewhere. */
+    kept: join(VSERVER_DIR, '.kept'),
     trash: join(VSERVER_DIR, '.trash'),
     /** A tree that a saga has put into the trash. */
     trashed: (name: string, saga: string) => join(VSERVER_DIR, '.trash', `${name}.${saga}`),

@@ -1,9 +1,17 @@
 import type { Command } from 'commander';
+import type { SnapshotPlan } from '../../shared/contract/kept.ts';
 import { addressesOf } from '../../shared/interfaces.ts';
 import { withClient } from '../client.ts';
 import { hostOf } from '../locate.ts';
 import { checkHost, checkName } from '../names.ts';
+import { everyText } from '../snapshot/names.ts';
 import { binary, moment } from '../table.ts';
+
+/** How many there are, and how often they are made; where they are listed. */
+function snapshotsOf(name: string, count = 0, plan?: SnapshotPlan): string | undefined {
+  if (count === 0 && !plan) return undefined;
+  return `${count}${plan ? `, ${everyText(plan.every)}` : ''}: vs snapshot list ${name}`;
+}
 
 /** `vs show NAME`. */
 export function register(program: Command): void {
@@ -48,6 +56,7 @@ export function register(program: Command): void {
           `${config.source}${config.template ? `, template ${config.template.name} ${config.template.sha256.slice(0, 12)}` : ''}`,
         ],
         ['created', moment(config.created)],
+        ['snapshots', snapshotsOf(name, state.snapshots, config.snapshotPlan)],
         ['saga', state.saga],
         ['error', state.error],
       ];

@@ -24,7 +24,7 @@ echo rules $(ls /var/lib/vs-tools/rules 2>/dev/null | wc -l)
 echo run $(ls -A /run/vs | wc -l)
 echo endpoints $(ls -A /run/vs | grep -c transfer)
 echo snapshots $(find /var/lib/vservers/.snapshots /var/lib/vservers/.staging -mindepth 2 -maxdepth 2 2>/dev/null | wc -l)
-echo subvolumes $(btrfs subvolume list /var/lib/vservers 2>/dev/null | grep -vc '[.]trash/')`;
+echo subvolumes $(btrfs subvolume list /var/lib/vservers 2>/dev/null | grep -vcE '[.](trash|kept)/')`;
 
 /** The same for the copies that the master keeps. */
 export const masterLeftovers = `cd /var/lib/vs-tools/copies 2>/dev/null || exit 0

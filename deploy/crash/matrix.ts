@@ -85,7 +85,10 @@ export async function runMatrix(
   const { signal, say } = options;
   const known = resultsIn(options.state);
   const results: Result[] = [];
-  const tables = options.storages.flatMap((storage) => options.sagas.map((saga) => ({ saga, storage })));
+  const can = ({ saga, storage }: Table) => sagas[saga]?.storages?.includes(storage) ?? true;
+  const tables = options.storages
+    .flatMap((storage) => options.sagas.map((saga) => ({ saga, storage })))
+    .filter(can);
   const rowsOfAll = new Map(tables.map((table) => [title(table), [] as string[]]));
   const clocks = options.faults.some((fault) => faults[fault]?.set === 'clock');
   const keep = (result: Result): void => void results.push(result);

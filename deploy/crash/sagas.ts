@@ -65,6 +65,20 @@ export const sagas: Record<string, SagaSpec> = {
       ),
     end: (result, parts) => [here(web2, result === 'done' ? parts.target : undefined, true)],
   },
+  rollback: {
+    kind: 'rollback',
+    storages: ['btrfs'],
+    about: () => 'web2',
+    abortAt: 'answer',
+    parts: () => ({ target }),
+    async ready(world) {
+      await without(world);
+      await made(world, web2, target, { start: true, enable: true });
+      await ask(world, target, 'snapshot.take', { name: 'web2', snapshot: 'one' });
+    },
+    begin: (world) => begun(ask(world, 'master', 'orchestrator.rollback', { name: 'web2', snapshot: 'one' })),
+    end: () => [here(web2, target, true)],
+  },
   rename: {
     kind: 'rename',
     about: () => 'web2',

@@ -1,5 +1,6 @@
 import {
   type Host,
+  type Storage,
   type Vserver,
   type World,
   ask,
@@ -34,6 +35,8 @@ export interface SagaSpec {
   kind: string;
   /** What it holds: a vserver, or a host. */
   about(parts: Parts): string;
+  /** Where it can be begun; everywhere, unless told. */
+  storages?: Storage[];
   /** The step in which a person aborts it, for the rows of its way back: the last one before the point of no return. */
   abortAt?: string;
   /** Lines of the journal of the move of web1 that it begins, as rows too. */

@@ -73,6 +73,22 @@ export function createControl(parts: Parts) {
           );
         return runOn(parts, config);
       }),
+    snapshotPlan: ({ name, plan }: Args<'host-agent.snapshot-plan'>) =>
+      inTurn(name, async () => {
+        const { snapshotPlan: _before, ...config } = await mine(name);
+        if (plan) {
+          const { storage, capabilities } = await bus.request(host, 'snapshot.info', {});
+          if (!capabilities.snapshot)
+            throw new VsError(
+              'refused',
+              `${host} keeps its vservers on storage ${storage}, which makes no snapshots: keep backups of ${name} instead (vs backup run ${name})`,
+            );
+        }
+        await saveVserver(paths, {
+          ...config,
+          ...(plan ? { snapshotPlan: plan } : {}),
+        } as VserverConfig);
+      }),
     boot: ({ name, enabled, ...change }: Args<'host-agent.boot'>) =>
       inTurn(name, async () => {
         const isChange = enabled !== undefined || Object.values(change).some((value) => value !== undefined);

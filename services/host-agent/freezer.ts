@@ -95,13 +95,15 @@ export async function doom(name: string): Promise<void> {
   throw new VsError('failed', `the processes of ${name} could not be killed`);
 }
 
-/** Freezes all of a vserver without its tool, which looks once a second whether it is done. Throws when it is not within 10 s. */
-export async function freezeNow(name: string): Promise<void> {
+/** Freezes all of a vserver without its tool, which looks once a second whether it is done. Throws when it is not within that time (ms). */
+export async function freezeNow(name: string, within = 10_000): Promise<void> {
+  const end = performance.now() + within;
   const [one] = processesOf(name);
   const freezer = one && freezerOf(one.cgroups, one.payload);
   if (freezer) writeFileSync(freezer.write, freezer.thaw === '0' ? '1' : 'FROZEN');
-  for (let look = 0; notFrozen(name) !== undefined; look++) {
-    if (look > 5000) throw new VsError('failed', `${name} could not be frozen: ${notFrozen(name)}`);
+  while (notFrozen(name) !== undefined) {
+    if (performance.now() > end)
+      throw new VsError('failed', `${name} could not be frozen: ${notFrozen(name)}`);
     await pause(2);
   }
 }

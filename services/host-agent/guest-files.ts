@@ -1,5 +1,5 @@
 import { constants } from 'node:fs';
-import { type FileHandle, mkdir, open, readdir, rename, unlink } from 'node:fs/promises';
+import { type FileHandle, lstat, mkdir, open, readdir, rename, unlink } from 'node:fs/promises';
 import { VsError } from '../../shared/errors.ts';
 
 const { O_DIRECTORY, O_RDONLY, O_NOFOLLOW, O_NONBLOCK, O_CREAT, O_EXCL, O_WRONLY } = constants;
@@ -88,6 +88,20 @@ export async function readGuestFile(rootfs: string, path: string): Promise<strin
     } finally {
       await handle.close();
     }
+  } finally {
+    await directory.close();
+  }
+}
+
+/** Is there a plain file that may be executed in a guest's tree? A link of the guest is not followed. */
+export async function isGuestProgram(rootfs: string, path: string): Promise<boolean> {
+  const parts = path.split('/').filter(Boolean);
+  const file = parts.pop() ?? '';
+  const directory = await openInside(rootfs, parts.join('/')).catch(() => undefined);
+  if (!directory) return false;
+  try {
+    const found = await lstat(`/proc/self/fd/${directory.fd}/${file}`).catch(() => undefined);
+    return found?.isFile() === true && (found.mode & 0o111) !== 0;
   } finally {
     await directory.close();
   }

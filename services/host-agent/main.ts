@@ -21,6 +21,7 @@ import { createLimits } from './limits/limits.ts';
 import { postInstall } from './post-install.ts';
 import { lxcDriver } from './lxc.ts';
 import { requireRunning } from './require-running.ts';
+import { createQuiesce, thawLeft } from './quiesce.ts';
 import { createRuntime } from './runtime.ts';
 import { clearStale } from './stale.ts';
 import { openSessions } from './session/open.ts';
@@ -55,6 +56,7 @@ export function service(context: Context): Service {
   const inTurn = createTurns(); // commands that change one vserver run one after the other
   const commands = createCommands({ context, paths, lxc, locks, limits, runtime, states, inTurn, booting });
   const control = createControl({ context, paths, locks, runtime, states, inTurn });
+  const quiesce = createQuiesce({ context, paths, lxc, locks, states, inTurn });
   const addresses = createAddresses({ context, paths, runtime, states, inTurn, mine: control.mine });
   const every = createEvery({ context, states, commands, control });
   const sessions = openSessions({
@@ -101,6 +103,8 @@ export function service(context: Context): Service {
       'host-agent.pause': ({ name }) => control.pause(name),
       'host-agent.resume': ({ name }) => control.resume(name),
       'host-agent.boot': (args) => control.boot(args),
+      'host-agent.snapshot-plan': (args) => nothing(control.snapshotPlan(args)),
+      'host-agent.quiesce': quiesce,
       'host-agent.address': addresses,
       'host-agent.every': every,
       'host-agent.logs': async ({ name, ...args }, call) => {
@@ -143,9 +147,11 @@ export function service(context: Context): Service {
       for (const directory of [
         dirname(paths.ownership('x')),
         join(settings.STATE_DIR, 'locks'),
+        join(settings.STATE_DIR, 'quiesced'),
         ...names.map(paths.vserver),
       ])
         await clearTemporaries(directory); // a power cut in the middle of a write leaves one
+      await thawLeft(context);
       for (const name of await waitingAtBoot(context)) booting.add(name);
       await states.refresh();
       states.start();

@@ -2,6 +2,7 @@ import { mkdir, open } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { Call } from '../../shared/service.ts';
 import { exec } from './exec.ts';
+import { lineSplitter, shown } from './lines.ts';
 import { makeGuestDirectory, removeGuestFiles, writeGuestFile } from './guest-files.ts';
 import type { Lxc } from './lxc.ts';
 
@@ -9,30 +10,6 @@ const SCRIPT = '.vs-post-install';
 /** So much of the output is kept (bytes), its beginning; and so many last lines are told. */
 const MOST_LOG = 1024 * 1024;
 const TAIL_LINES = 5;
-/** A line as people may see it: no control characters, at most 200 of all others. */
-const shown = (line: string): string =>
-  line
-    .replace(/\p{Cc}+/gu, ' ')
-    .trim()
-    .slice(0, 200);
-
-/** Output in pieces becomes lines; a last one without an end comes with `end`. */
-export function lineSplitter(take: (line: string) => void) {
-  const decoder = new TextDecoder();
-  let rest = '';
-  return {
-    add(chunk: Uint8Array): void {
-      const lines = (rest + decoder.decode(chunk, { stream: true })).split(/\r?\n|\r/);
-      rest = (lines.pop() ?? '').slice(-4096);
-      for (const line of lines) take(line);
-    },
-    end(): void {
-      if (rest) take(rest);
-      rest = '';
-    },
-  };
-}
-
 /** Runs a script as root inside a running vserver, and keeps its output in `log`; answers its code and its last lines. */
 export async function runScript(
   { lxc, rootfs, log }: { lxc: Lxc; rootfs: string; log: string },

@@ -6,6 +6,7 @@ import {
   ownership,
   vserverConfig,
 } from '../../shared/contract/vserver.ts';
+import { keptCounter } from '../../shared/kept.ts';
 import { readOwnership } from '../../shared/ownership.ts';
 import type { Paths } from '../../shared/paths.ts';
 import type { Context } from '../../shared/service.ts';
@@ -51,6 +52,9 @@ export function createStates(
   const rereadOwnership = rereader(ownership);
   const published = new Map<string, string>();
   const broken = new Set<string>();
+  /** Frozen for the moment of a snapshot: that is no state to tell of. */
+  const held = new Set<string>();
+  const keptOf = keptCounter(paths.kept);
   /** What this host gave up to another one, with its files still here; the epoch of the other one. */
   const disowned = new Map<string, number>();
   /** By name: what could be upgraded, as the last look found. */
@@ -59,6 +63,7 @@ export function createStates(
   let looking: Promise<void> | undefined;
 
   async function ask(name: string, config: VserverConfig, alive: boolean): Promise<void> {
+    if (held.has(name) && alive) return;
     const before = seen.get(name);
     const now = performance.now();
     const since = Date.now();
@@ -105,6 +110,7 @@ export function createStates(
     const now = seen.get(name);
     const isOwned = own?.owner === true && own.uuid === config.uuid;
     const noted = upgrades.get(name);
+    const snapshots = keptOf(config.uuid);
     const boots = now?.state === 'stopped' && isOwned && config.enabled && on.boots(name);
     return {
       host,
@@ -124,6 +130,7 @@ export function createStates(
       ...(now?.pid ? { pid: now.pid } : {}),
       ...(now ? { since: now.since } : {}),
       ...(saga ? { saga } : {}),
+      ...(snapshots > 0 ? { snapshots } : {}),
       ...(noted ? { upgrades: noted.upgrades, security_upgrades: noted.security } : {}),
       ts: Date.now(),
     };
@@ -220,6 +227,11 @@ export function createStates(
         asked: -Infinity,
       });
       publish(await stateOf(name, await loadVserver(paths, host, name)));
+    },
+    /** It is not looked at until what is answered is called. */
+    hold(name: string): () => void {
+      held.add(name);
+      return () => void held.delete(name);
     },
     /** The state of one vserver, asked of the runtime anew. */
     async again(name: string): Promise<VserverState> {

@@ -15,6 +15,7 @@ import { type RecoverPlan, recoverSteps, recoverTexts } from './sagas/recover.ts
 import { type RemovePlan, removeSteps, removeTexts } from './sagas/remove.ts';
 import { type RenamePlan, renameSteps, renameTexts } from './sagas/rename.ts';
 import { type RestorePlan, restoreSteps, restoreTexts } from './sagas/restore.ts';
+import { type RollbackPlan, rollbackSteps, rollbackTexts } from './sagas/rollback.ts';
 import { evacuateSteps, evacuateTexts } from './sagas/evacuate.ts';
 import { type RestoreHostPlan, restoreHostSteps, restoreHostTexts } from './sagas/restore-host.ts';
 
@@ -34,6 +35,10 @@ const kinds = {
   restore: (plan: RestorePlan, agents: Agents) => ({
     steps: restoreSteps(plan, agents),
     ...restoreTexts(plan),
+  }),
+  rollback: (plan: RollbackPlan, agents: Agents) => ({
+    steps: rollbackSteps(plan, agents),
+    ...rollbackTexts(plan),
   }),
   remove: (plan: RemovePlan, agents: Agents) => ({
     steps: removeSteps(plan, agents),

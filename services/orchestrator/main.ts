@@ -147,6 +147,7 @@ export function service(context: Context): Service {
       'orchestrator.copy': begin('copy'),
       'orchestrator.rename': begin('rename'),
       'orchestrator.restore': begin('restore'),
+      'orchestrator.rollback': begin('rollback'),
       'orchestrator.trash': (args) => trashOf(deciding, args),
       'orchestrator.evacuate': begin('evacuate'),
       'orchestrator.restore-host': begin('restore-host'),

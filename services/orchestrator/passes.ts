@@ -20,6 +20,8 @@ export interface Route {
   compress?: boolean;
   /** rsync: this snapshot of the source, which is there already, and not its live tree. */
   label?: string;
+  /** btrfs-send: of this kept snapshot of the source. */
+  kept?: string;
   /** rsync: the tree that this saga has put into the trash of the source. */
   trash?: string;
   /** rsync compares both trees in every pass, whatever is known of what changed. */
@@ -189,7 +191,12 @@ async function once(
     final: options.final,
     ...(copy === 'rsync' ? { kind, ...(since === undefined ? {} : { since }) } : {}),
     // a snapshot of a try that did not arrive is older than what we want to send now
-    ...(label ? { label, ...(copy === 'btrfs-send' ? { renew: true } : {}) } : {}),
+    ...(label
+      ? {
+          label,
+          ...(copy === 'btrfs-send' ? { renew: true, ...(route.kept ? { kept: route.kept } : {}) } : {}),
+        }
+      : {}),
     ...(route.trash ? { trash: route.trash } : {}),
     ...(parent ? { parent } : {}),
     ...(route.bwlimit ? { bwlimit: route.bwlimit } : {}),

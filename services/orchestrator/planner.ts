@@ -9,6 +9,7 @@ import { planRecover } from './plans/recover.ts';
 import { planRemove } from './plans/remove.ts';
 import { planRename } from './plans/rename.ts';
 import { planRestore } from './plans/restore.ts';
+import { planRollback } from './plans/rollback.ts';
 import { planRestoreHost } from './plans/restore-host.ts';
 
 /** The commands that become sagas, and who decides them: one file each. */
@@ -25,4 +26,5 @@ export const planners = {
   restore: planRestore,
   evacuate: planEvacuate,
   'restore-host': planRestoreHost,
+  rollback: planRollback,
 } satisfies Record<string, unknown>;

@@ -24,3 +24,22 @@ export function nextToGo<T extends Candidate>(entries: T[], space: Space, minFre
   if (share >= minFree) return undefined;
   return inOrder(entries).find((one) => !one.only || share < minFree * FULL);
 }
+
+/** What goes next of the trash and of the snapshots that the schedule made (`automatic`, the oldest first): old copies, then those snapshots, then only copies. */
+export function nextOfAll<T extends Candidate, S>(
+  entries: T[],
+  automatic: S[],
+  space: Space,
+  minFree: number,
+): { entry: T } | { snapshot: S } | undefined {
+  const old = nextToGo(
+    entries.filter((one) => !one.only),
+    space,
+    minFree,
+  );
+  if (old) return { entry: old };
+  const [snapshot] = automatic;
+  if (snapshot !== undefined && (space.free / space.total) * 100 < minFree) return { snapshot };
+  const entry = nextToGo(entries, space, minFree);
+  return entry && { entry };
+}

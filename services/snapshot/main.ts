@@ -1,4 +1,3 @@
-import { existsSync } from 'node:fs';
 import { mkdir, readFile, readdir, rename, rmdir, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
@@ -19,9 +18,16 @@ import {
 import { createTurns } from '../../shared/turns.ts';
 import { describe, listCopies } from './copies.ts';
 import { type Driver, driverOf } from './drivers.ts';
+import { keptHandlers } from './kept-commands.ts';
+import { keptRoom } from './kept-room.ts';
+import { openKept } from './kept.ts';
 import { keepLimits, limitHandlers } from './limit-commands.ts';
 import { type Quota, quotaOf } from './quota.ts';
+import { rollbackHandlers } from './rollback-commands.ts';
 import { openRoom } from './room.ts';
+import { keepSchedule } from './schedule.ts';
+import { sagaSnapshots } from './saga-snapshots.ts';
+import { createTaker } from './take.ts';
 import { trashHandlers } from './trash-commands.ts';
 import { type Trash, openTrash } from './trash.ts';
 
@@ -48,7 +54,13 @@ export function service(context: Context): Service {
       log.error({ file, error: String(error) }, 'an entry of the trash cannot be read'),
     ));
   };
-  const room = openRoom(context, driver, trash);
+  const kept = openKept(paths.kept, driver, (file, error) =>
+    log.error({ file, error: String(error) }, 'the record of a snapshot cannot be read'),
+  );
+  const room = openRoom(context, driver, trash, keptRoom(context, kept));
+  const parts = { context, paths, driver, kept, inTurn };
+  const taker = createTaker(parts);
+  const schedule = keepSchedule({ ...parts, taker });
   const marker = (name: string) => `${settings.STATE_DIR}/adopted/${name}.json`;
 
   /** A tree that this host owns, or that is mounted, is never moved away. */
@@ -194,7 +206,7 @@ export function service(context: Context): Service {
           void bin.measure(entry).catch((error: unknown) => log.warn({ error: String(error) }, 'trash'));
           return { until: entry.until };
         }),
-      ...trashHandlers({ context, paths, inTurn, trash, room }),
+      ...trashHandlers({ context, paths, inTurn, trash, room, kept }),
       ...limitHandlers({ context, paths, quota }),
       'snapshot.restage': ({ name, saga, to }) =>
         inTurn(name, async () => {
@@ -209,51 +221,9 @@ export function service(context: Context): Service {
           await moveSnapshots(name, to);
           return {};
         }),
-      'snapshot.fork': ({ name, saga, of }) =>
-        inTurn(name, async () => {
-          if (!(await there(paths.vserver(of))))
-            throw new VsError('not-found', `${host} has no vserver ${of}`);
-          const tree = paths.stagingTree(name, saga);
-          await (await driver()).remove(tree); // of a try that was cut off
-          await (await driver()).promote(paths.vserver(of), tree);
-          return {};
-        }),
-      'snapshot.create': ({ name, saga, label }) =>
-        inTurn(name, async () => {
-          if (!existsSync(paths.vserver(name)))
-            throw new VsError('not-found', `${host} has no vserver ${name}`);
-          await (await driver()).snapshot(paths.vserver(name), paths.snapshot(name, saga, label));
-          return {};
-        }),
-      'snapshot.renew': ({ name, saga, label }) =>
-        inTurn(name, async () => {
-          if (!existsSync(paths.vserver(name)))
-            throw new VsError('not-found', `${host} has no vserver ${name}`);
-          const path = paths.snapshot(name, saga, label);
-          await (await driver()).remove(path);
-          await (await driver()).snapshot(paths.vserver(name), path);
-          return {};
-        }),
-      'snapshot.list': async ({ name, saga }) => {
-        const entries = await readdir(paths.snapshots(name)).catch(() => []);
-        const snapshots = await Promise.all(
-          entries.map(async (entry) => {
-            const [of = '', label = ''] = entry.split('.');
-            return { saga: of, label, ts: await (await driver()).made(`${paths.snapshots(name)}/${entry}`) };
-          }),
-        );
-        return {
-          snapshots: snapshots.filter((one) => one.label && (saga === undefined || one.saga === saga)),
-        };
-      },
-      'snapshot.remove': ({ name, saga, label }) =>
-        inTurn(name, async () => {
-          for (const entry of await readdir(paths.snapshots(name)).catch(() => [])) {
-            if (label ? entry === `${saga}.${label}` : entry.startsWith(`${saga}.`))
-              await dropDurable(`${paths.snapshots(name)}/${entry}`);
-          }
-          return {};
-        }),
+      ...sagaSnapshots({ ...parts, dropDurable }),
+      ...keptHandlers({ ...parts, taker, room }),
+      ...rollbackHandlers(parts),
       ...(host === 'master' ? copies : {}),
     },
     async start() {
@@ -265,7 +235,9 @@ export function service(context: Context): Service {
           .catch((error: unknown) => log.error({ err: error }, 'trash'))
           .finally(() => (busy = undefined));
       };
+      void kept.clear().catch((error: unknown) => log.error({ err: error }, 'snapshots'));
       tidy();
+      if (host !== 'master') schedule.start();
       if (host !== 'master')
         void keepLimits(settings, paths, quota).catch((error: unknown) =>
           log.error({ err: error }, 'disk limits'),
@@ -274,6 +246,7 @@ export function service(context: Context): Service {
     },
     async stop() {
       clearInterval(timer);
+      schedule.stop();
     },
   };
 }

@@ -1,8 +1,9 @@
 import { statfs } from 'node:fs/promises';
 import { VsError } from '../../shared/errors.ts';
 import type { Context } from '../../shared/service.ts';
-import { type Space, inOrder, nextToGo } from './choice.ts';
+import { type Space, inOrder, nextOfAll } from './choice.ts';
 import type { Driver } from './drivers.ts';
+import type { KeptRoom } from './kept-room.ts';
 import type { Trash, TrashEntry } from './trash.ts';
 
 export const size = (bytes: number): string =>
@@ -14,6 +15,7 @@ export function openRoom(
   { settings, host, bus, log }: Pick<Context, 'settings' | 'host' | 'bus' | 'log'>,
   driver: () => Promise<Driver>,
   trash: () => Promise<Trash>,
+  kept: KeptRoom,
 ) {
   async function space(): Promise<Space> {
     const { bsize, blocks, bavail } = await statfs(settings.VSERVER_DIR);
@@ -24,6 +26,7 @@ export function openRoom(
     const before = (await space()).free;
     for (const one of entries) {
       await (await trash()).destroy(one);
+      await kept.leave(one.uuid);
       const message = `the copy of ${one.name} of ${day(one.ts)} (${one.why}) is gone from the trash of ${host}: ${why}`;
       bus.event('snapshot', 'emptied', message, { vserver: one.name });
     }
@@ -63,11 +66,17 @@ export function openRoom(
         await empty([one], one.ending ? 'it was begun before' : 'its grace time is over');
       for (;;) {
         const now = await space();
-        const next = nextToGo(await bin.list(), now, settings.TRASH_MIN_FREE);
+        const next = nextOfAll(await bin.list(), await kept.automatic(), now, settings.TRASH_MIN_FREE);
         if (!next) break;
         const share = ((now.free / now.total) * 100).toFixed(1);
-        await empty([next], `${share} % of the disk was free, TRASH_MIN_FREE is ${settings.TRASH_MIN_FREE}`);
+        const why = `${share} % of the disk was free, TRASH_MIN_FREE is ${settings.TRASH_MIN_FREE}`;
+        if ('entry' in next) await empty([next.entry], why);
+        else {
+          await kept.drop(next.snapshot, why);
+          await (await driver()).settle(settings.VSERVER_DIR);
+        }
       }
+      await kept.tidy();
       for (const one of await bin.list())
         await bin.measure(one).catch((error: unknown) => log.warn({ error: String(error) }, 'trash'));
     },

@@ -8,6 +8,7 @@ import type { Context, Service } from '../../shared/service.ts';
 import { readJson } from '../../shared/store.ts';
 import type { createTurns } from '../../shared/turns.ts';
 import type { openRoom } from './room.ts';
+import type { Kept } from './kept.ts';
 import type { Trash, TrashEntry } from './trash.ts';
 
 interface Parts {
@@ -16,29 +17,34 @@ interface Parts {
   inTurn: ReturnType<typeof createTurns>;
   trash: () => Promise<Trash>;
   room: ReturnType<typeof openRoom>;
+  kept: Kept;
 }
 
 /** An entry as others see it. */
-function shown({ saga, version: _version, ending: _ending, ...one }: TrashEntry): z.infer<typeof trashEntry> {
-  return { ...one, entry: saga };
+function shown(
+  { saga, version: _version, ending: _ending, ...one }: TrashEntry,
+  snapshots: number,
+): z.infer<typeof trashEntry> {
+  return { ...one, entry: saga, ...(snapshots > 0 ? { snapshots } : {}) };
 }
 
 /** The commands about what lies in the trash. */
-export function trashHandlers({ context, paths, inTurn, trash, room }: Parts) {
+export function trashHandlers({ context, paths, inTurn, trash, room, kept }: Parts) {
   const { host } = context;
-  const kept = (name: string, saga: string) => join(paths.staging(name, saga), 'entry.json');
+  const beside = (name: string, saga: string) => join(paths.staging(name, saga), 'entry.json');
   return {
     'snapshot.trashed': async ({ name, entry }) => {
       const bin = await trash();
       const entries = (await bin.list()).filter(
         (one) => (name === undefined || one.name === name) && (entry === undefined || one.saga === entry),
       );
-      if (entry === undefined) return { entries: entries.map(shown) };
       return {
         entries: await Promise.all(
           entries.map(async (one) => ({
-            ...shown(one),
-            config: await readJson(join(bin.tree(one), 'vserver.json'), vserverConfig),
+            ...shown(one, (await kept.list(one.uuid)).length),
+            ...(entry === undefined
+              ? {}
+              : { config: await readJson(join(bin.tree(one), 'vserver.json'), vserverConfig) }),
           })),
         ),
       };
@@ -57,7 +63,7 @@ export function trashHandlers({ context, paths, inTurn, trash, room }: Parts) {
       inTurn(of, async () => {
         const back = await (
           await trash()
-        ).recall({ name: of, saga: entry }, paths.stagingTree(name, saga), kept(name, saga));
+        ).recall({ name: of, saga: entry }, paths.stagingTree(name, saga), beside(name, saga));
         if (!back)
           throw new VsError('not-found', `the trash of ${host} has no entry ${entry} of ${of} (any more)`);
         return {};
@@ -66,7 +72,7 @@ export function trashHandlers({ context, paths, inTurn, trash, room }: Parts) {
       inTurn(of, async () => {
         await (
           await trash()
-        ).giveBack({ name: of, saga: entry }, paths.stagingTree(name, saga), kept(name, saga));
+        ).giveBack({ name: of, saga: entry }, paths.stagingTree(name, saga), beside(name, saga));
         return {};
       }),
   } satisfies Service['handlers'];

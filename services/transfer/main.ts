@@ -184,7 +184,10 @@ export function service(context: Context): Service {
             return { ...sent, ms: count.end().ms };
           }
           if (!label) throw new VsError('usage', 'btrfs-send needs the label of a snapshot');
-          if (args.renew) await context.bus.request(host, 'snapshot.renew', { name, saga, label });
+          if (args.renew) {
+            const of = args.kept ? { kept: args.kept } : {};
+            await context.bus.request(host, 'snapshot.renew', { name, saga, label, ...of });
+          }
           const snapshot = paths.snapshot(name, saga, label);
           const snapshotName = `${saga}.${label}`;
           const older = parent ? { parent: paths.snapshot(name, saga, parent) } : {};

@@ -6,6 +6,7 @@ import { doctorCommands } from './doctor.ts';
 import { controlCommands } from './control.ts';
 import { firewallCommands } from './firewall.ts';
 import { historyCommands } from './history.ts';
+import { keptCommands } from './kept.ts';
 import { monitorCommands } from './monitor.ts';
 import { networkCommands } from './network.ts';
 import { networksCommands } from './networks.ts';
@@ -27,6 +28,7 @@ export const commands = {
   ...firewallCommands,
   ...monitorCommands,
   ...snapshotCommands,
+  ...keptCommands,
   ...transferCommands,
   ...templateCommands,
   ...orchestratorCommands,

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { type CommandSpec, masterCommand } from './command.ts';
 import { pastEvent } from './host.ts';
+import { keptName } from './kept.ts';
 import { limitChanges } from './limits.ts';
 import { empty, hostName, id, ipv4, ipv6, name, ts } from './names.ts';
 import { sagaState } from './saga.ts';
@@ -139,6 +140,7 @@ export const orchestratorCommands = {
       address6: ipv6.optional(),
       prefix: z.int().min(1).max(32).optional(),
       host: hostName.optional(), // by free resources unless given
+      snapshot: keptName.optional(), // as it was then
       enable: z.boolean().optional(),
       start: z.boolean().optional(),
       dryRun: z.boolean().optional(),
@@ -152,6 +154,18 @@ export const orchestratorCommands = {
       name,
       to: name,
       restart: z.boolean().optional(),
+      dryRun: z.boolean().optional(),
+      wait: z.boolean().optional(),
+    }),
+    started,
+  ),
+  'orchestrator.rollback': masterCommand(
+    'a vserver becomes again what it was in a kept snapshot, stopped and started if it runs; what is there now is kept as a snapshot. Address and limits stay as they are; settings: limits, boot plan and domain become those of then',
+    z.strictObject({
+      name,
+      snapshot: keptName,
+      host: hostName.optional(),
+      settings: z.boolean().optional(),
       dryRun: z.boolean().optional(),
       wait: z.boolean().optional(),
     }),

@@ -27,6 +27,7 @@ export const sagaState = z.looseObject({
     'forget',
     'evacuate',
     'restore-host',
+    'rollback',
   ]),
   vserver: name, // the host, where it is about a whole one
   host: hostName.optional(), // of a saga about a whole host

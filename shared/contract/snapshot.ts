@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { type CommandSpec, hostCommand, masterCommand } from './command.ts';
+import { keptName } from './kept.ts';
 import { bytes, empty, epoch, hostName, id, ipv4, ipv6, label, name, ts } from './names.ts';
 import { furtherAddress, vserverConfig } from './vserver.ts';
 
@@ -29,6 +30,7 @@ export const trashEntry = z.looseObject({
   only: z.boolean(),
   bytes: bytes.optional(), // absent until they are counted; on btrfs the most that it gives back
   files: z.int().optional(),
+  snapshots: z.int().optional(), // kept ones, which lie there with it
 });
 export type TrashEntry = z.infer<typeof trashEntry>;
 const entryOf = z.strictObject({ name, entry: id });
@@ -126,16 +128,16 @@ export const snapshotCommands = {
     z.strictObject({ name, saga: id, to: name }),
   ),
   'snapshot.fork': hostCommand(
-    'the staging tree of a saga becomes a writable snapshot of another vserver of this host, as it is now',
-    z.strictObject({ name, saga: id, of: name }),
+    'the staging tree of a saga becomes a writable snapshot of another vserver of this host, as it is now or in a kept snapshot',
+    z.strictObject({ name, saga: id, of: name, kept: keptName.optional() }),
   ),
   'snapshot.create': hostCommand(
-    'read-only snapshot of a vserver for a saga; one that is there stays as it is',
-    z.strictObject({ name, saga: id, label }),
+    'read-only snapshot of a vserver (or of its kept snapshot) for a saga; one that is there stays as it is',
+    z.strictObject({ name, saga: id, label, kept: keptName.optional() }),
   ),
   'snapshot.renew': hostCommand(
-    'as create, but one that is there is replaced by one of now',
-    z.strictObject({ name, saga: id, label }),
+    'as create, but one that is there is replaced',
+    z.strictObject({ name, saga: id, label, kept: keptName.optional() }),
   ),
   'snapshot.list': hostCommand(
     'snapshots of a vserver',

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { type CommandSpec, hostCommand } from './command.ts';
+import { keptName } from './kept.ts';
 import { bytes, id, label, name, ts } from './names.ts';
 
 /** How a vserver travels, as people name it. rsync and btrfs-send go through what the two hosts want (slaves.conf), TLS unless told. */
@@ -67,6 +68,7 @@ export const transferCommands = {
       label: label.optional(),
       /** btrfs-send: make the snapshot first, in the place of one that is there. */
       renew: z.boolean().optional(),
+      kept: keptName.optional(), // of this snapshot, and not of now
       parent: label.optional(),
       trash: id.optional(), // rsync: the tree that this saga has put into the trash
       final: z.boolean(),

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { certificateInfo, certificatePem, certificateRequest } from './authority.ts';
 import { type CommandSpec, hostCommand } from './command.ts';
+import { snapshotPlan } from './kept.ts';
 import { limitChanges, limitReport, limits } from './limits.ts';
 import { bytes, empty, epoch, hostName, id, ipv4, ipv6, label, mac, name, sshKeyLine, ts } from './names.ts';
 
@@ -55,6 +56,7 @@ export const vserverConfig = z.looseObject({
   nameserver: z.string().optional(),
   enabled: z.boolean(),
   boot: bootPlan.optional(),
+  snapshotPlan: snapshotPlan.optional(),
   limits: limits.default({}),
   /** The start of this vserver's range of user ids on the host, 65536 long; 0: privileged, its ids are those of the host. */
   idmap: z.int().min(0).default(100000),
@@ -88,6 +90,7 @@ export const vserverState = z.looseObject({
   pid: z.int().optional(), // of its init, as the host sees it
   since: ts.optional(),
   saga: id.optional(), // that has it locked
+  snapshots: z.int().min(1).optional(), // that are kept of it on this host
   /** Packages that could be upgraded, and those of them that mend security, as of the last look. */
   upgrades: z.int().min(0).optional(),
   security_upgrades: z.int().min(0).optional(),

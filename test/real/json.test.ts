@@ -4,7 +4,10 @@ import { realLab } from './lab-kit.ts';
 
 const lab = realLab('js');
 beforeAll(() => lab.up());
-afterAll(() => lab.down());
+afterAll(() => {
+  lab.on('host1', 'rmdir /mnt/js1; true', null);
+  lab.down();
+});
 
 /** Verbs in the order in which a pool lives; the words before the first flag or argument name the output. */
 const life: [string, string[]][] = [
@@ -26,6 +29,19 @@ const life: [string, string[]][] = [
   ['disable', ['js1']],
   ['enable', ['--all']],
   ['restart', ['js1', '--timeout', '5']],
+  ['snapshot create', ['js1', 'one']],
+  ['snapshot list', []],
+  ['snapshot show', ['js1', 'one']],
+  ['snapshot diff', ['js1', 'one']],
+  ['snapshot mount', ['js1', 'one', '/mnt/js1']],
+  ['snapshot umount', ['js1', 'one']],
+  ['snapshot protect', ['js1', 'one']],
+  ['snapshot unprotect', ['js1', 'one']],
+  ['snapshot schedule', ['js1']],
+  ['snapshot schedule', ['js1', 'daily']],
+  ['snapshot rollback', ['js1', 'one', '--yes']],
+  ['snapshot clone', ['js1', 'one', 'js9', '10.60.10.9', '--dry-run']],
+  ['snapshot remove', ['js1', 'one', '--yes']],
   ['get', ['js1']],
   ['copies list', []],
   ['copy', ['js1', 'js2', '--address', '10.60.10.6', '--host', 'host2']],

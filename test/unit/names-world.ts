@@ -25,12 +25,16 @@ export function world(start: {
   running?: string[];
   owners?: Record<string, number>;
   trash?: Record<string, Tree>;
+  /** Kept snapshots by host, uuid and name. */
+  kept?: Record<string, Tree>;
   /** How many copies of web1's data there are at least, at every instant. */
   keep: number;
 }) {
   const trees = new Map(Object.entries(structuredClone(start.trees ?? {})));
   const staged = new Map<string, Tree | 'empty'>();
   const trash = new Map(Object.entries(structuredClone(start.trash ?? {})));
+  const kept = new Map(Object.entries(structuredClone(start.kept ?? {})));
+  const aside = new Map<string, Tree>();
   const running = new Set(start.running ?? []);
   const locks = new Set<string>();
   const snapshots = new Map<string, Tree>();
@@ -101,7 +105,50 @@ export function world(start: {
       if (!staged.has(stage(host, args)) && args['tree']) staged.set(stage(host, args), 'empty');
       return { path: '', free: 1e9 };
     },
-    'snapshot.discard': (host, args) => void staged.delete(stage(host, args)),
+    'snapshot.discard': (host, args) => {
+      staged.delete(stage(host, args));
+      aside.delete(stage(host, args));
+    },
+    'snapshot.return-to': (host, args) => {
+      const tree = trees.get(`${host}/${args.name}`);
+      const from = kept.get(`${host}/${tree?.uuid}/${String(args['snapshot'])}`);
+      if (!from) refuse('no such snapshot');
+      if (!aside.has(stage(host, args))) staged.set(stage(host, args), structuredClone(from));
+      return { config: structuredClone(from) };
+    },
+    'snapshot.safety': (host, args) => {
+      if (running.has(`${host}/${args.name}`)) refuse('it runs');
+      const tree = trees.get(`${host}/${args.name}`);
+      if (!tree) refuse('no tree');
+      kept.set(`${host}/${tree.uuid}/${String(args['snapshot'])}`, structuredClone(tree));
+    },
+    'snapshot.drop': (host, args) => {
+      const tree = trees.get(`${host}/${args.name}`);
+      for (const one of args['snapshots'] as string[]) kept.delete(`${host}/${tree?.uuid}/${one}`);
+    },
+    'snapshot.rekey': (host, args) => {
+      for (const [key, tree] of kept) {
+        if (!key.startsWith(`${host}/${String(args['from'])}/`)) continue;
+        kept.delete(key);
+        kept.set(key.replace(String(args['from']), String(args['to'])), tree);
+      }
+    },
+    'snapshot.exchange': (host, args) => {
+      const [key, at] = [`${host}/${args.name}`, stage(host, args)];
+      if (running.has(key)) refuse('it runs');
+      const [now, next, before] = [trees.get(key), staged.get(at), aside.get(at)];
+      if (args['back']) {
+        if (!before) return;
+        if (now) staged.set(at, now);
+        aside.delete(at);
+        trees.set(key, before);
+      } else if (!(now && before && !next)) {
+        if (next === undefined || next === 'empty') conflict('nothing is staged');
+        if (!before && now) aside.set(at, now);
+        trees.set(key, next);
+        staged.delete(at);
+      }
+    },
     'snapshot.fork': (host, args) => {
       const of = trees.get(`${host}/${String(args['of'])}`);
       if (!of) refuse('no original');
@@ -192,9 +239,13 @@ export function world(start: {
     if (new Set(uuids).size !== uuids.length) throw new Error('two copies run');
     const owned = [...records.values()].filter((one) => one.owner).map((one) => one.uuid);
     if (new Set(owned).size !== owned.length) throw new Error('two owners');
-    const whole = [...trees.values(), ...staged.values(), ...trash.values()].filter(
-      (one) => one !== 'empty' && one.data === 'web1',
-    );
+    const whole = [
+      ...trees.values(),
+      ...staged.values(),
+      ...trash.values(),
+      ...kept.values(),
+      ...aside.values(),
+    ].filter((one) => one !== 'empty' && one.data === 'web1');
     if (whole.length < start.keep) throw new Error('the data is lost');
   }
   const calls: string[] = [];
@@ -223,6 +274,7 @@ export function world(start: {
     trees: sorted(trees),
     staged: sorted(staged),
     trash: sorted(trash),
+    ...(start.kept ? { kept: sorted(kept), aside: sorted(aside) } : {}),
     running: [...running].sort(),
     locks: [...locks].sort(),
     snapshots: [...snapshots.keys()].sort(),

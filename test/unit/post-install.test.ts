@@ -15,7 +15,7 @@ import { parseSshKeys } from '../../config/ssh-keys.ts';
 import { authorize } from '../../services/host-agent/identity.ts';
 import { openLocks } from '../../services/host-agent/locks.ts';
 import { postInstall } from '../../services/host-agent/post-install.ts';
-import { lineSplitter } from '../../services/host-agent/run-script.ts';
+import { lineSplitter } from '../../services/host-agent/lines.ts';
 import type { Agents } from '../../services/orchestrator/agent.ts';
 import { buildSaga } from '../../services/orchestrator/build.ts';
 import { execute } from '../../services/orchestrator/executor.ts';

@@ -144,6 +144,27 @@ const cases: {
       owners: { 'host2/web1': 5, 'host1/web9': 1 },
     },
   },
+  ...[true, false].map((isRunning) => ({
+    title: `a rollback of a vserver that ${isRunning ? 'runs' : 'is stopped'}`,
+    plan: {
+      kind: 'rollback' as const,
+      plan: { name: 'web1', host: 'host1', epoch: 3, running: isRunning, snapshot: 'old', safety: 'safe' },
+    },
+    start: {
+      ...(isRunning ? runs : stopped),
+      keep: 1, // at every instant: its tree, its snapshot or what waits aside
+      kept: { [`host1/${OLD}/old`]: { ...web1, data: 'then' } },
+    },
+    after: {
+      ...empty,
+      trees: { 'host1/web1': { ...web1, data: 'then' } },
+      kept: { [`host1/${OLD}/old`]: { ...web1, data: 'then' }, [`host1/${OLD}/safe`]: web1 },
+      aside: {},
+      running: isRunning ? ['host1/web1'] : [],
+      owners: { 'host1/web1': 3 },
+    },
+    pnr: 'snapshot.discard@host1', // what was aside is gone
+  })),
   {
     title: 'a remove',
     plan: { kind: 'remove', plan: state },

@@ -9,7 +9,7 @@ import { groups, size } from '../text.ts';
 import { carriageText } from '../transport.ts';
 import { checkAddresses, placeIn, requireFirst, requireFree } from './address.ts';
 import { chooseHost } from './choose.ts';
-import { cloneTo, findOriginal } from './original.ts';
+import { cloneTo, findOriginal, requireKept } from './original.ts';
 import type { Deciding, Planned } from './planned.ts';
 
 /** Decides a copy; refuses with a sentence before anything is journaled or changed. */
@@ -18,6 +18,7 @@ export async function planCopy(deciding: Deciding, args: Args<'orchestrator.copy
   if (args.to === args.name) throw new VsError('refused', `a copy of ${args.name} needs a name of its own`);
   requireFree(pool, args.to);
   const original = await findOriginal(deciding, args.name);
+  const of = args.snapshot === undefined ? undefined : await requireKept(deciding, original, args.snapshot);
   const { host: from, bytes } = original.clone;
   const { config: was } = await context.bus.request(from, 'host-agent.show', { name: args.name });
   if (args.host) pool.requireHost(args.host);
@@ -55,7 +56,7 @@ export async function planCopy(deciding: Deciding, args: Args<'orchestrator.copy
       created: Date.now(),
     },
     start: args.start ?? false,
-    clone: await cloneTo(deciding, original, host),
+    clone: { ...(await cloneTo(deciding, original, host)), ...(of ? { kept: of.snapshot } : {}) },
   };
   const { way, channel, bwlimit } = plan.clone ?? {};
   const within = host === from;
@@ -79,6 +80,6 @@ export async function planCopy(deciding: Deciding, args: Args<'orchestrator.copy
         deciding.past?.() ?? [],
       ),
     },
-    title: `${args.to}: a copy of ${args.name} on ${from}${within ? '' : ` -> ${host}`}, ${firstOf(args)}, ${size(bytes)} in ${groups(original.files)} files, ${how}`,
+    title: `${args.to}: a copy of ${of ? `snapshot ${of.snapshot} of ` : ''}${args.name} on ${from}${within ? '' : ` -> ${host}`}, ${firstOf(args)}, ${size(bytes)} in ${groups(original.files)} files, ${how}`,
   };
 }

@@ -31,5 +31,7 @@ export interface CreatePlan {
     /** A snapshot of it can be made, which holds all of it. */
     snapshot: boolean;
     way?: CloneWay;
+    /** This kept snapshot of it, and not what it is now. */
+    kept?: string;
   } & Pick<Route, 'channel' | 'bwlimit' | 'compress'>;
 }

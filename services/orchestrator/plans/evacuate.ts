@@ -5,6 +5,7 @@ import { VsError } from '../../../shared/errors.ts';
 import { networksOf } from '../../../shared/interfaces.ts';
 import { type Need, placeAll } from '../placement.ts';
 import { roomsOf } from '../rooms.ts';
+import { allBehind } from '../snapshots.ts';
 import { size, vservers as vserversText } from '../text.ts';
 import type { Deciding, Planned } from './planned.ts';
 
@@ -50,12 +51,13 @@ export async function planEvacuate(
   const goes = vservers.filter((one) => one.to !== undefined);
   const bytes = goes.reduce((sum, one) => sum + one.disk, 0);
   const stays = vservers.length - goes.length;
+  const leaving = here.filter(({ name }) => goes.some((one) => one.name === name));
   return {
     kind: 'evacuate',
     plan: { host, to, parallel: args.parallel ?? 2, vservers },
     vserver: host,
     host,
-    title: `${host}: evacuate ${vserversText(goes.length)}, ${size(bytes)}${stays > 0 ? `; ${stays} cannot go` : ''}`,
+    title: `${host}: evacuate ${vserversText(goes.length)}, ${size(bytes)}${stays > 0 ? `; ${stays} cannot go` : ''}${allBehind(leaving)}`,
   };
 }
 

@@ -1,5 +1,6 @@
 import type { Args } from '../../../shared/contract/commands.ts';
 import { VsError } from '../../../shared/errors.ts';
+import { snapshotsText } from '../../../shared/kept.ts';
 import { shown } from '../estimate.ts';
 import { getWays, groups, size } from '../text.ts';
 import { carriageText, chooseTransport } from '../transport.ts';
@@ -56,6 +57,6 @@ export async function planGet(deciding: Deciding, args: Args<'orchestrator.get'>
     plan,
     vserver: name,
     shows: shown({ ...plan, way }, deciding.past?.() ?? []),
-    title: `${name}: ${host} -> master, ${size(bytes)} in ${groups(files)} files, ${getWays[kind]}, ${way}`,
+    title: `${name}: ${host} -> master, ${size(bytes)} in ${groups(files)} files, ${getWays[kind]}, ${way}${vserver.snapshots ? `; without ${snapshotsText(vserver.snapshots)}` : ''}`,
   };
 }

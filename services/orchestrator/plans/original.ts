@@ -34,6 +34,20 @@ export async function originalOf(
   return findOriginal(deciding, of);
 }
 
+/** A kept snapshot of the original, from which a copy can be made. What is in it now does not matter then. Throws VsError. */
+export async function requireKept({ context }: Deciding, { clone, vserver }: Original, snapshot: string) {
+  const { name, host } = vserver;
+  const { snapshots } = await context.bus.request(host, 'snapshot.kept', { name });
+  const one = snapshots.find((each) => each.snapshot === snapshot);
+  if (!one)
+    throw new VsError(
+      'not-found',
+      `${name} has no snapshot ${snapshot} on ${host}; see: vs snapshot list ${name}`,
+    );
+  clone.snapshot = true;
+  return one;
+}
+
 /** How the original comes to its host; both ends are asked whether they can. */
 export async function cloneTo(
   deciding: Deciding,

@@ -1,6 +1,7 @@
 import type { Args } from '../../../shared/contract/commands.ts';
 import type { VserverState } from '../../../shared/contract/vserver.ts';
 import { VsError } from '../../../shared/errors.ts';
+import { snapshotsText } from '../../../shared/kept.ts';
 import { size } from '../text.ts';
 import { trashOf } from '../trash.ts';
 import type { Deciding, Planned } from './planned.ts';
@@ -39,6 +40,6 @@ export async function planRemove(deciding: Deciding, args: Args<'orchestrator.re
     kind: 'remove',
     plan: { ...vserver, ...(purge ? { purge } : {}) },
     vserver: name,
-    title: `${name}: remove from ${vserver.host}${purge ? ' for good' : ''}${bytes === undefined ? '' : `, ${size(bytes)}`} (${where})`,
+    title: `${name}: remove from ${vserver.host}${purge ? ' for good' : ''}${bytes === undefined ? '' : `, ${size(bytes)}`}${vserver.snapshots ? `, with ${snapshotsText(vserver.snapshots)}` : ''} (${where})`,
   };
 }

@@ -1,5 +1,6 @@
 import type { Args } from '../../../shared/contract/commands.ts';
 import { VsError } from '../../../shared/errors.ts';
+import { snapshotsText } from '../../../shared/kept.ts';
 import { estimate } from '../estimate.ts';
 import { requireFree } from './address.ts';
 import type { Deciding, Planned } from './planned.ts';
@@ -10,7 +11,7 @@ export async function planRename(deciding: Deciding, args: Args<'orchestrator.re
   const { name, to } = args;
   if (to === name) throw new VsError('refused', `${name} has that name already`);
   const vserver = pool.locate(name);
-  const { host, epoch, state, network } = vserver;
+  const { host, epoch, state, network, snapshots } = vserver;
   pool.requireHost(host);
   requireFree(pool, to);
   if (epoch === 0) throw new VsError('refused', `${host} does not own ${name}, so it cannot rename it`);
@@ -35,6 +36,6 @@ export async function planRename(deciding: Deciding, args: Args<'orchestrator.re
     vserver: name,
     also: [to],
     shows: { estimateMs: estimate(work, []) },
-    title: `${name} -> ${to} on ${host}${running ? ', stopped and started' : ''}`,
+    title: `${name} -> ${to} on ${host}${running ? ', stopped and started' : ''}${snapshots ? `; ${snapshotsText(snapshots)} ${snapshots === 1 ? 'goes' : 'go'} along` : ''}`,
   };
 }

@@ -4,6 +4,7 @@ import type { Args } from '../../../shared/contract/commands.ts';
 import type { TrashEntry } from '../../../shared/contract/snapshot.ts';
 import { VsError } from '../../../shared/errors.ts';
 import { addressesOf } from '../../../shared/interfaces.ts';
+import { snapshotsText } from '../../../shared/kept.ts';
 import { nextEpoch } from '../epochs.ts';
 import { estimate } from '../estimate.ts';
 import { isOutdated } from '../outdated.ts';
@@ -46,7 +47,7 @@ export async function planRestore(deciding: Deciding, args: Args<'orchestrator.r
   const { context, pool } = deciding;
   if (args.host) pool.requireHost(args.host);
   const { entries, away } = await trashOf(deciding, {});
-  const { name: of, entry, host, ts, bytes } = choose(entries, args, away);
+  const { name: of, entry, host, ts, bytes, snapshots } = choose(entries, args, away);
   const name = args.as ?? of;
   const found = await context.bus.request(host, 'snapshot.trashed', { name: of, entry });
   const was = found.entries[0]?.config;
@@ -106,6 +107,6 @@ export async function planRestore(deciding: Deciding, args: Args<'orchestrator.r
     onto: host,
     ...(of === name ? {} : { also: [of] }),
     shows: { estimateMs: estimate(work, []) },
-    title: `${name}: back from the trash of ${host}${of === name ? '' : ` (it was ${of})`}, of ${day(ts)}${bytes === undefined ? '' : `, ${size(bytes)}`}, ${address}`,
+    title: `${name}: back from the trash of ${host}${of === name ? '' : ` (it was ${of})`}, of ${day(ts)}${bytes === undefined ? '' : `, ${size(bytes)}`}, ${address}${snapshots ? `, with ${snapshotsText(snapshots)}` : ''}`,
   };
 }

@@ -22,9 +22,12 @@ export async function copyTree(
   const { name, host } = plan;
   const both = { name, saga: context.id };
   const way = wayOf(plan, clone);
+  const kept = clone.kept ? { kept: clone.kept } : {};
   if (way === 'fork') {
-    await agents.ask(host, 'snapshot.fork', { ...both, of: clone.of }, context, { timeoutMs: 600_000 });
-    context.say(`a snapshot of ${clone.of}`);
+    await agents.ask(host, 'snapshot.fork', { ...both, of: clone.of, ...kept }, context, {
+      timeoutMs: 600_000,
+    });
+    context.say(clone.kept ? `from its snapshot ${clone.kept}` : `a snapshot of ${clone.of}`);
     return {};
   }
   const route: Route = {
@@ -36,6 +39,7 @@ export async function copyTree(
     copy: way,
     channel: clone.channel,
     bytes: clone.bytes,
+    ...kept,
     ...(clone.bwlimit ? { bwlimit: clone.bwlimit } : {}),
     ...(clone.compress ? { compress: true } : {}),
   };
@@ -51,7 +55,7 @@ export async function copyTree(
     const { bytes } = await livePasses(agents, route, context);
     return { bytes };
   }
-  const taken = { name: clone.of, saga: context.id, label: SNAPSHOT };
+  const taken = { name: clone.of, saga: context.id, label: SNAPSHOT, ...kept };
   await agents.ask(clone.host, 'snapshot.create', taken, context);
   const { bytes } = await once({ label: SNAPSHOT });
   context.say(`${size(bytes)}, from a snapshot`);

@@ -47,6 +47,11 @@ export function restoreSteps(plan: RestorePlan, agents: Agents): Step[] {
       async do(context) {
         const args = { ...both(context), config, fresh };
         const { note } = await agents.ask(host, 'host-agent.adapt', args, context, { timeoutMs: 120_000 });
+        // a vserver of its own has another uuid, and the snapshots that lie here are its own from now on
+        if (fresh) {
+          const mine = { name, from: was.uuid, to: config.uuid };
+          await agents.ask(host, 'snapshot.rekey', mine, context);
+        }
         context.say(note ?? (fresh ? 'one of its own' : 'as it was'));
       },
       async undo(context) {
@@ -54,6 +59,9 @@ export function restoreSteps(plan: RestorePlan, agents: Agents): Step[] {
         await agents.ask(host, 'host-agent.adapt', args, context).catch((error: unknown) => {
           if (!(error instanceof VsError) || error.code !== 'conflict') throw error; // it never came to staging
         });
+        if (!fresh) return;
+        const mine = { name, from: config.uuid, to: was.uuid };
+        await agents.ask(host, 'snapshot.rekey', mine, context, { tag: 'back' });
       },
     },
     adoptStep(agents, { name, host, downtime: false, configure: !plan.start }),

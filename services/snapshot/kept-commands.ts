@@ -1,0 +1,110 @@
+import { join } from 'node:path';
+import { VsError } from '../../shared/errors.ts';
+import type { Service } from '../../shared/service.ts';
+import { compareTrees } from './differences.ts';
+import { uuidsHere } from './orphans.ts';
+import { mountReadOnly, mounted, unmountAll } from './mounts.ts';
+import type { openRoom } from './room.ts';
+import { type KeptParts, type Taker, configOf, requireSnapshots, shown } from './take.ts';
+
+const COMPARED = 1000;
+
+/** The commands about the snapshots that people keep. */
+export function keptHandlers(parts: KeptParts & { taker: Taker; room: ReturnType<typeof openRoom> }) {
+  const { context, paths, driver, kept, taker, room } = parts;
+  const { host, settings } = context;
+
+  /** The record of one. Throws 'not-found', or why there can be none. */
+  async function known(name: string, snapshot: string) {
+    const { uuid } = await configOf(parts, name);
+    const one = await kept.read(uuid, snapshot);
+    if (one) return one;
+    if ((await kept.list(uuid)).length === 0) await requireSnapshots(parts, name);
+    throw new VsError(
+      'not-found',
+      `${name} has no snapshot ${snapshot} on ${host}; see: vs snapshot list ${name}`,
+    );
+  }
+  async function seen(one: Awaited<ReturnType<typeof known>>) {
+    const places = await mounted(one.uuid, one.snapshot);
+    return { ...shown(one), ...(places.length > 0 ? { mounted: places } : {}) };
+  }
+  async function listOf(name: string) {
+    const { uuid } = await configOf(parts, name);
+    return Promise.all((await kept.list(uuid)).map(async (one) => ({ ...(await seen(one)), name })));
+  }
+
+  return {
+    'snapshot.take': async ({ name, snapshot, note, of }, call) => {
+      if (of) {
+        await configOf(parts, name);
+        await requireSnapshots(parts, name);
+        return taker.quiesce(name, of);
+      }
+      const one = await taker.take(name, { snapshot, note, by: call.issuer, kind: 'manual' });
+      return { snapshot: shown(one), ...(one.frozenMs === undefined ? {} : { frozenMs: one.frozenMs }) };
+    },
+    'snapshot.cut': async ({ name, to }) => {
+      await taker.cut(name, to);
+      return {};
+    },
+    'snapshot.kept': async ({ name }) => ({ snapshots: await listOf(name) }),
+    'snapshot.drop': async ({ name, snapshots, saga }) => {
+      const { uuid } = await configOf(parts, name);
+      const ones = [];
+      for (const snapshot of new Set(snapshots)) {
+        const one = saga === undefined ? await known(name, snapshot) : await kept.read(uuid, snapshot);
+        if (!one || (saga !== undefined && (one.saga !== saga || one.protected))) continue;
+        if (one.protected)
+          throw new VsError(
+            'refused',
+            `${snapshot} of ${name} is protected; end that first: vs snapshot unprotect ${name} ${snapshot}`,
+          );
+        const [place, ...more] = await mounted(uuid, snapshot);
+        if (place !== undefined && saga === undefined)
+          throw new VsError(
+            'refused',
+            `${snapshot} of ${name} is mounted at ${place} on ${host}; end that first: vs snapshot umount ${name} ${snapshot}`,
+          );
+        await unmountAll(place === undefined ? [] : [place, ...more], true);
+        ones.push(one);
+      }
+      const before = (await room.space()).free;
+      let dropped = 0;
+      for (const one of ones) if (await kept.drop(uuid, one.snapshot)) dropped++;
+      if (dropped > 0) await (await driver()).settle(settings.VSERVER_DIR);
+      return { dropped, freed: Math.max(0, (await room.space()).free - before) };
+    },
+    'snapshot.protect': async ({ name, snapshot, protected: isProtected }) => {
+      const { uuid } = await known(name, snapshot);
+      return shown(await kept.protect(uuid, snapshot, isProtected));
+    },
+    'snapshot.compare': async ({ name, snapshot, other, limit }, call) => {
+      const { uuid } = await known(name, snapshot);
+      const to =
+        other === undefined ? paths.vserver(name) : kept.tree(uuid, (await known(name, other)).snapshot);
+      const scratch = join(settings.STATE_DIR, 'compare');
+      return compareTrees(kept.tree(uuid, snapshot), to, scratch, limit ?? COMPARED, call.signal);
+    },
+    'snapshot.mount': async ({ name, snapshot, directory }) => {
+      const one = await known(name, snapshot);
+      const rootfs = join(kept.tree(one.uuid, snapshot), 'rootfs');
+      await mountReadOnly(rootfs, directory);
+      return seen(one);
+    },
+    'snapshot.umount': async ({ name, snapshot }) => {
+      const { uuid } = await known(name, snapshot);
+      const places = await mounted(uuid, snapshot);
+      if (places.length === 0)
+        throw new VsError('refused', `${snapshot} of ${name} is mounted nowhere on ${host}`);
+      await unmountAll(places);
+      return { unmounted: places };
+    },
+    'snapshot.rekey': async ({ from, to }) => {
+      const here = await uuidsHere(settings.VSERVER_DIR);
+      // another tree of it is here, and has them
+      if (here && !here.has(from)) await kept.rekey(from, to);
+      return {};
+    },
+  } satisfies Service['handlers'];
+}

@@ -1,0 +1,53 @@
+import { mkdir, readFile, readdir, realpath } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { VsError } from '../../shared/errors.ts';
+import { run } from '../../shared/run.ts';
+
+const plain = (text: string) =>
+  text.replaceAll(/\\([0-7]{3})/g, (_all, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)));
+
+/** Where the tree of a kept snapshot can be seen, by the text of /proc/self/mountinfo (proc(5)): the fourth field is what was bound, the fifth where. */
+export function mountsOf(mountinfo: string, uuid: string, snapshot?: string): string[] {
+  const bound = snapshot === undefined ? `/.kept/${uuid}/` : `/.kept/${uuid}/${snapshot}/tree/`;
+  return mountinfo.split('\n').flatMap((line) => {
+    const [, , , root = '', place = ''] = line.split(' ');
+    return `${plain(root)}/`.includes(bound) ? [plain(place)] : [];
+  });
+}
+
+export const mounted = async (uuid: string, snapshot?: string): Promise<string[]> =>
+  mountsOf(await readFile('/proc/self/mountinfo', 'utf8'), uuid, snapshot);
+
+/** Where files of guests may be seen on a host: below nothing that the host itself reads as its configuration. */
+const ALLOWED = ['/mnt/', '/media/', '/srv/'];
+
+/** Shows a tree at an empty directory, which is made where its parent exists. Nothing of it can be run, and no device opened. */
+export async function mountReadOnly(tree: string, directory: string): Promise<void> {
+  const refuse = (why: string): never => {
+    throw new VsError(
+      'refused',
+      `${directory} ${why}; name an empty directory of the host below /mnt, /media or /srv`,
+    );
+  };
+  if (!ALLOWED.some((one) => directory.startsWith(one)))
+    refuse('is not one where files of vservers are shown');
+  const parent = await realpath(dirname(directory)).catch(() => undefined);
+  if (parent !== undefined && parent !== dirname(directory)) refuse(`is in ${parent} by a link`);
+  await mkdir(directory, { mode: 0o700 }).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'EEXIST') return;
+    if (error.code === 'ENOENT') refuse(`cannot be made: there is no ${dirname(directory)}`);
+    throw error;
+  });
+  const entries = await readdir(directory).catch(() => refuse('is no directory'));
+  if (entries.length > 0) refuse('is not empty');
+  const real = await realpath(directory);
+  if (real !== directory.replace(/\/+$/, '')) refuse(`is ${real} by a link`);
+  const info = await readFile('/proc/self/mountinfo', 'utf8');
+  if (info.split('\n').some((line) => plain(line.split(' ')[4] ?? '') === real)) refuse('is mounted already');
+  await run(['mount', '--bind', '-o', 'ro,nosuid,nodev,noexec', tree, real]);
+}
+
+/** Ends every mount of it; lazily where somebody still looks into one and it must go. */
+export async function unmountAll(places: string[], lazily = false): Promise<void> {
+  for (const place of places) await run(['umount', ...(lazily ? ['-l'] : []), place]);
+}
