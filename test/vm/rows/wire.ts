@@ -116,6 +116,7 @@ export function wireRows(): void {
           'master',
           'systemd-run -q --unit=vmlab-http ip netns exec client sh -c "while :; do printf \'HTTP/1.0 200 OK\\r\\n\\r\\nhello\' | nc -l -p 8080 -q 1; done"',
         );
+        await until(vms(), 'master', 'ip netns exec client ss -ltn | grep -q :8080', 60_000);
         const reply = await inside(host, 'web1', `wget -q -T 20 -O - http://${green.client}:8080/`);
         const other = await inside(host, 'web1', `nc -w 3 ${green.client} 22 </dev/null`);
         await at('master', 'systemctl stop vmlab-http');
