@@ -40,6 +40,7 @@ export async function row(
 
 /** A test of rows. What it needs before them and does not get is a row that did not hold. */
 export function proofs(title: string, body: () => Promise<void>): void {
+  // oxlint-disable-next-line vitest/valid-title -- the caller's string
   test(title, async () => {
     failed = [];
     let broken: unknown;
