@@ -323,6 +323,6 @@ export const classics: Record<string, Classic> = {
 /** Classic commands whose parts of vs-tools are not there yet. */
 export const later: Record<string, string> = {
   'vs-monitor': 'monitoring with mails',
-  'vs-snapshot': 'snapshots for people',
+  'vs-snapshot': 'the snapshot of a volume of LVM; for one vserver there is vs snapshot',
   'vs-backup': 'backups',
 };

@@ -31,10 +31,10 @@ export function register(program: Command): void {
       const done = await initMaster(settings, options.name ?? []);
       for (const line of done) console.log(line);
       console.log(`${done.length > 0 ? 'This machine is the master' : 'Nothing to do: this machine is the master already'}. Next:
-  vs service broker                                          # the bus
-  vs service orchestrator template authority history         # the master's services
-  vs host token host1                                        # prints the line to run on the host host1
-  vs user add anna --role operator                           # a person`);
+  vs service broker                  # the bus
+  vs service orchestrator networks template authority history alerter
+  vs host token host1                # prints the line to run on the host host1
+  vs user add anna --role operator   # a person`);
     });
   registerBackup(master);
   registerRestore(master);

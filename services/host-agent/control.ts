@@ -81,7 +81,7 @@ export function createControl(parts: Parts) {
           if (!capabilities.snapshot)
             throw new VsError(
               'refused',
-              `${host} keeps its vservers on storage ${storage}, which makes no snapshots: keep backups of ${name} instead (vs backup run ${name})`,
+              `${host} keeps its vservers on storage ${storage}, which makes no snapshots: keep copies of ${name} on the master instead (vs get ${name})`,
             );
         }
         await saveVserver(paths, {

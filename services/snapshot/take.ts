@@ -38,7 +38,7 @@ export async function requireSnapshots(
   if (capabilities.snapshot) return;
   throw new VsError(
     'refused',
-    `${context.host} keeps its vservers on storage ${storage}, which makes no snapshots: make a copy instead (vs copy ${name} NEWNAME --address ADDRESS), or a backup (vs backup run ${name})`,
+    `${context.host} keeps its vservers on storage ${storage}, which makes no snapshots: make a copy instead (vs copy ${name} NEWNAME --address ADDRESS), or one on the master (vs get ${name})`,
   );
 }
 

@@ -20,7 +20,7 @@ export async function planRollback(
   if (!storage.capabilities.snapshot)
     throw new VsError(
       'refused',
-      `${host} keeps its vservers on storage ${storage.storage}, which makes no snapshots; bring ${name} back from a backup (vs backup restore ${name}), or from the trash (vs trash list --name ${name})`,
+      `${host} keeps its vservers on storage ${storage.storage}, which makes no snapshots; bring ${name} back from a copy of the master (vs copies list; vs put ${name} HOST), or from the trash (vs trash list --name ${name})`,
     );
   if (state !== 'running' && state !== 'stopped')
     throw new VsError('refused', `${name} is ${state} on ${host}; stop it first, or wait until that is over`);
