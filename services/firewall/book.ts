@@ -25,6 +25,8 @@ const MOST_TITLES = 500;
 
 interface Page {
   record: CountRecord;
+  /** The file as this agent read or wrote it last. */
+  file: string | undefined;
   /** It is not on the disk as it is here. */
   changed: boolean;
   written: number;
@@ -42,11 +44,9 @@ export function openBook(
   const fileOf = (name: string) => join(paths.vserver(name), 'firewall-counts.json');
 
   /** A damaged file is as good as none. */
-  async function recall(name: string): Promise<CountRecord | undefined> {
-    const file = fileOf(name);
-    const text = await readText(file);
+  function recordIn(name: string, text: string | undefined): CountRecord | undefined {
     try {
-      return text === undefined ? undefined : parseFile(file, text, record);
+      return text === undefined ? undefined : parseFile(fileOf(name), text, record);
     } catch {
       return undefined;
     }
@@ -54,7 +54,15 @@ export function openBook(
   async function write(name: string, page: Page): Promise<void> {
     page.written = performance.now();
     await writeJson(fileOf(name), record, page.record);
+    page.file = await readText(fileOf(name));
     page.changed = false;
+  }
+  /** What is known of it. With other rules than before it may have been on another host meanwhile, which wrote the file. */
+  async function pageOf(name: string, table: string): Promise<Page | Pick<Page, 'file'>> {
+    const known = pages.get(name);
+    if (known?.record.table === table) return known;
+    const file = await readText(fileOf(name));
+    return known && known.file === file ? known : { file };
   }
   /** What is in force now, and all that was counted; undefined when nothing is in force. */
   async function look(name: string, pid: number) {
@@ -62,10 +70,11 @@ export function openBook(
     const found = countersOf(await listRules(pid));
     const table = `${await namespaceOf(pid)} ${found.handle}`;
     const { uuid } = (await bus.request(host, 'host-agent.show', { name })).state;
-    const known = pages.get(name);
-    const before = known?.record ?? (await recall(name));
+    const known = await pageOf(name, table);
+    const before = 'record' in known ? known.record : recordIn(name, known.file);
     const now = observe(before, { uuid, table, found });
-    const page = known ?? { record: now, changed: false, written: -Infinity };
+    const page: Page =
+      'record' in known ? known : { ...known, record: now, changed: false, written: -Infinity };
     page.changed ||= JSON.stringify(before) !== JSON.stringify(now);
     page.record = now;
     pages.set(name, page);

@@ -82,7 +82,11 @@ test('a check finds who answers, and nobody for a free address, three times of t
   for (let turn = 0; turn < 3; turn++) expect(who({ address: '10.60.10.5' })).toEqual({ answers: mac });
   expect(who({ address: '10.60.10.77' })).toEqual({ answers: null });
   ip('-n', one, 'addr', 'add', 'fd60:10::5/64', 'dev', 'eth0', 'nodad');
-  expect(who({ address: '10.60.10.77', address6: 'fd60:10::5' })).toEqual({ answers: null, taken6: true });
+  expect(who({ address: '10.60.10.77', address6: 'fd60:10::5' })).toEqual({
+    answers: null,
+    answers6: mac,
+    taken6: true,
+  });
   expect(who({ address: '10.60.10.77', address6: 'fd60:10::77' })).toEqual({ answers: null, taken6: false });
   ip('-n', one, 'addr', 'del', 'fd60:10::5/64', 'dev', 'eth0');
 });
