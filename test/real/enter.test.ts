@@ -124,11 +124,13 @@ describe('vs enter', () => {
     await expect
       .poll(() => lab.on('host1', 'pgrep -fc "sleep 765432[2]" || true').trim(), { timeout: 15_000 })
       .toBe('1');
-    const [pid] = spawnSync('pgrep', ['-f', 'through.pl 10.98.0.11'], { encoding: 'utf8' })
+    // every lab has such an address: the one of this lab
+    const pid = spawnSync('pgrep', ['-f', 'through.pl 10.98.0.11'], { encoding: 'utf8' })
       .stdout.trim()
       .split('\n')
-      .map(Number);
-    process.kill(pid ?? 0);
+      .map(Number)
+      .find((one) => readFileSync(`/proc/${one}/environ`, 'utf8').split('\0').includes(`VS_LAB=${lab.name}`));
+    process.kill(pid ?? Number.NaN);
     await expectShown(/connection to host1 broke.*is ended there/s);
     await expectShown(/it was 4/);
     await expectRestored();
