@@ -1,5 +1,5 @@
 import { type Stats, statSync } from 'node:fs';
-import { lstat, mkdir, open, readFile, readdir, rename, unlink } from 'node:fs/promises';
+import { lstat, mkdir, open, readFile, readdir, rename, stat, unlink } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { randomBytes } from 'node:crypto';
 import { Low } from 'lowdb';
@@ -8,10 +8,17 @@ import { VsError } from './errors.ts';
 
 /** Changes whenever a file is written or put in the place of another; the same for one that is not there. */
 export function fileMark(path: string): string {
-  const stat = statSync(path, { throwIfNoEntry: false });
-  return stat ? markOf(stat) : 'none';
+  const found = statSync(path, { throwIfNoEntry: false });
+  return found ? markOf(found) : 'none';
 }
 const markOf = ({ ino, mtimeMs, ctimeMs, size }: Stats): string => `${ino} ${mtimeMs} ${ctimeMs} ${size}`;
+
+/** Is something there, behind links too? What cannot be looked at is not. */
+export const exists = (path: string): Promise<boolean> =>
+  stat(path).then(
+    () => true,
+    () => false,
+  );
 
 /** fsync of a directory: what was renamed in it stays so after a power cut. */
 export async function syncDirectory(directory: string): Promise<void> {
@@ -123,14 +130,14 @@ const MOST_KNOWN = 5000;
 export function rereader<T extends z.ZodType>(schema: T): (path: string) => Promise<z.infer<T> | undefined> {
   const known = new Map<string, { mark: string; value: z.infer<T> | undefined }>();
   return async (path) => {
-    const stat = statSync(path, { throwIfNoEntry: false });
-    if (!stat) return void known.delete(path);
-    const mark = markOf(stat);
+    const found = statSync(path, { throwIfNoEntry: false });
+    if (!found) return void known.delete(path);
+    const mark = markOf(found);
     const before = known.get(path);
     if (before?.mark === mark) return before.value;
     const value = await readJson(path, schema);
     if (known.size >= MOST_KNOWN) known.clear();
-    if (Math.abs(Date.now() - stat.ctimeMs) > TICK_MS) known.set(path, { mark, value });
+    if (Math.abs(Date.now() - found.ctimeMs) > TICK_MS) known.set(path, { mark, value });
     return value;
   };
 }

@@ -1,6 +1,7 @@
-import { readFile, stat } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { release } from 'node:os';
 import type { Finding } from '../../shared/contract/doctor.ts';
+import { exists } from '../../shared/store.ts';
 import { about } from './finding.ts';
 
 /** What a kernel tells of itself. */
@@ -79,12 +80,6 @@ export function judgeKernel(facts: KernelFacts): Finding[] {
 }
 
 const text = (path: string) => readFile(path, 'utf8').catch(() => undefined);
-const there = (path: string) =>
-  stat(path).then(
-    () => true,
-    () => false,
-  );
-
 /** `kernel/net/8021q/8021q.ko.xz: ...` and the like: the names of modules. */
 export function moduleNames(...lists: (string | undefined)[]): Set<string> | undefined {
   if (lists.every((list) => list === undefined)) return undefined;
@@ -104,13 +99,13 @@ export async function kernelFacts(): Promise<KernelFacts> {
     text(`${at}/modules.dep`),
     text(`${at}/modules.builtin`),
     text('/proc/modules'),
-    there('/proc/pressure'),
+    exists('/proc/pressure'),
   ]);
   const enabled = (v1 ?? '')
     .split('\n')
     .map((line) => line.split('\t'))
     .flatMap(([name = '', , , on]) => (on === '1' ? [name] : []));
-  const mounted = await there('/sys/fs/cgroup/memory');
+  const mounted = await exists('/sys/fs/cgroup/memory');
   const modules = moduleNames(dependencies, builtin);
   for (const line of (loaded ?? '').split('\n')) if (line) modules?.add(line.split(' ')[0] ?? '');
   return {

@@ -5,7 +5,13 @@ import { basename, dirname, join } from 'node:path';
 import type { Settings } from '../../config/settings.ts';
 import { VsError } from '../../shared/errors.ts';
 import { run } from '../../shared/run.ts';
-import { readJson, renameDurable, syncDirectory, writeFileDurable } from '../../shared/store.ts';
+import {
+  readJson,
+  removeFileDurable,
+  renameDurable,
+  syncDirectory,
+  writeFileDurable,
+} from '../../shared/store.ts';
 import { type Manifest, compare, describeFile, manifest } from './contents.ts';
 
 type Places = Pick<Settings, 'STATE_DIR' | 'CONFIG_DIR' | 'BROKER_SOCKET'>;
@@ -114,8 +120,9 @@ export async function restoreArchive(
     })
   ).sha256;
   const goesOn = (await readFile(begun, 'utf8').catch(() => '')) === hash;
+  const known = goesOn ? await readJson(join(stage, 'manifest.json'), manifest) : undefined;
   let parts: Manifest;
-  if (goesOn) parts = (await readJson(join(stage, 'manifest.json'), manifest)) as Manifest;
+  if (known) parts = known;
   else {
     await refuseWhatIsThere(settings, options.replace ?? false);
     try {
@@ -131,11 +138,12 @@ export async function restoreArchive(
   const stampFile = join(stage, 'stamp');
   const stamp = (await readFile(stampFile, 'utf8').catch(() => '')) || String(options.now ?? Date.now());
   await writeFileDurable(stampFile, stamp);
-  if (!goesOn) await writeFileDurable(begun, hash);
+  if (!known) await writeFileDurable(begun, hash);
   const aside = join(STATE_DIR, `before-restore-${stamp}`);
   const unfinished = await setAside(stage, join(STATE_DIR, 'sagas'));
   await placeState(stage, STATE_DIR, aside);
   await placeSettings(parts, stage, CONFIG_DIR, aside);
+  await removeFileDurable(begun); // all is in its place: what is left of the staging is no beginning any more
   await rm(stage, { recursive: true, force: true });
   return {
     taken: parts.taken,

@@ -8,7 +8,14 @@ import { name as nameOf, ts } from '../../shared/contract/names.ts';
 import { vserverConfig } from '../../shared/contract/vserver.ts';
 import { VsError } from '../../shared/errors.ts';
 import { run } from '../../shared/run.ts';
-import { readJson, removeFileDurable, renameDurable, writeJson } from '../../shared/store.ts';
+import {
+  exists,
+  readJson,
+  removeFileDurable,
+  renameDurable,
+  syncDirectory,
+  writeJson,
+} from '../../shared/store.ts';
 import { sumOf, writeManifest } from './manifest.ts';
 import { pathsIn, storageOf } from './place.ts';
 import { freeId, listRecords } from './records.ts';
@@ -24,12 +31,6 @@ const opened = z.object({
 const LEFT_DAYS = 7;
 /** Below this share of free space what an interrupted backup has left is not kept. */
 const LEAST_FREE = 0.05;
-
-const there = (path: string) =>
-  stat(path).then(
-    () => true,
-    () => false,
-  );
 
 /** Removes whatever lies there, of any backup that is none yet or no more. */
 export async function removeTree(repository: Repository, path: string): Promise<void> {
@@ -70,7 +71,7 @@ export async function openBackup(
   const left = await leftOf(repository, name);
   const begun = left[0] && (await readJson(join(left[0], 'open.json'), opened).catch(() => undefined));
   const start =
-    begun && !left[0]?.endsWith('.new') && (await there(join(left[0] ?? '', 'tree'))) ? left[0] : undefined;
+    begun && !left[0]?.endsWith('.new') && (await exists(join(left[0] ?? '', 'tree'))) ? left[0] : undefined;
   for (const one of left) if (one !== start) await trees.remove(one);
   if (start !== undefined && begun) {
     // one that was nearly whole when its saga ended
@@ -108,7 +109,7 @@ export async function sealBackup(
   if (before) return before;
   const tree = join(path, 'tree');
   const begun = await readJson(join(path, 'open.json'), opened);
-  if (!begun || !(await there(tree)))
+  if (!begun || !(await exists(tree)))
     throw new VsError(
       'conflict',
       `repository ${repository.name} has no open backup of ${name} of saga ${saga}`,
@@ -159,6 +160,7 @@ export async function sealBackup(
   };
   await writeJson(join(path, 'backup.json'), backupRecord, record);
   await mkdir(paths.vserver(name), { recursive: true, mode: 0o700 });
+  await syncDirectory(repository.path); // of the first backup of a vserver: its folder, too
   await renameDurable(path, paths.backup(name, record.id));
   await removeFileDurable(join(paths.backup(name, record.id), 'open.json'));
   return record;
@@ -192,7 +194,7 @@ export async function tidy(repository: Repository, now: number): Promise<void> {
 export async function removeBackup(repository: Repository, vserver: string, id: string): Promise<boolean> {
   const paths = pathsIn(repository);
   const from = paths.backup(vserver, id);
-  if (!(await there(from))) return false;
+  if (!(await exists(from))) return false;
   await mkdir(paths.partials, { recursive: true, mode: 0o700 });
   const to = join(paths.partials, `.removed.${vserver}.${id}`);
   await removeTree(repository, to);

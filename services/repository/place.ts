@@ -1,8 +1,9 @@
-import { mkdir, readFile, stat, statfs } from 'node:fs/promises';
+import { mkdir, stat, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Repository, loadRepositories } from '../../config/repositories.ts';
 import type { Settings } from '../../config/settings.ts';
 import { VsError } from '../../shared/errors.ts';
+import { isMounted } from '../../shared/mount.ts';
 
 const BTRFS_SUPER_MAGIC = 0x9123683e; // statfs(2)
 
@@ -17,16 +18,6 @@ export const pathsIn = ({ path }: Repository) => ({
   partial: (name: string, saga: string) => join(path, '.partial', `${name}.${saga}`),
 });
 export type RepositoryPaths = ReturnType<typeof pathsIn>;
-
-/** mountinfo writes a space as \040 (proc_pid_mountinfo(5)). */
-const asInMountinfo = (path: string): string =>
-  path.replace(/[\\ \t\n]/g, (one) => `\\${one.charCodeAt(0).toString(8).padStart(3, '0')}`);
-
-/** Is a file system mounted there? */
-export async function isMounted(path: string): Promise<boolean> {
-  const mounts = await readFile('/proc/self/mountinfo', 'utf8');
-  return mounts.split('\n').some((line) => line.split(' ')[4] === asInMountinfo(path));
-}
 
 /** A repository that can be used. Throws VsError 'not-found', or 'refused' where its file system is not mounted. */
 export async function repositoryOf(

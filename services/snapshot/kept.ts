@@ -3,15 +3,9 @@ import { dirname, join } from 'node:path';
 import { type KeptRecord, keptRecord } from '../../shared/contract/kept.ts';
 import { VsError } from '../../shared/errors.ts';
 import { isKeptEntry } from '../../shared/kept.ts';
-import { readJson, renameDurable, syncDirectory, writeJson } from '../../shared/store.ts';
+import { exists, readJson, renameDurable, syncDirectory, writeJson } from '../../shared/store.ts';
 import { createTurns } from '../../shared/turns.ts';
 import type { Driver } from './drivers.ts';
-
-const there = (path: string) =>
-  stat(path).then(
-    () => true,
-    () => false,
-  );
 
 /**
  * The snapshots that people keep: `UUID/SNAPSHOT/` with `tree` and `record.json`, by the uuid of the vserver, so that they are
@@ -55,7 +49,7 @@ export function openKept(
   /** Takes it out of the list at once, durably; its space comes after. */
   const drop = (uuid: string, snapshot: string): Promise<boolean> =>
     inTurn(uuid, snapshot, async () => {
-      if (!(await there(place(uuid, snapshot)))) return false;
+      if (!(await exists(place(uuid, snapshot)))) return false;
       await remove(ending(uuid, snapshot)); // of a removal that was cut off
       await renameDurable(place(uuid, snapshot), ending(uuid, snapshot));
       await remove(ending(uuid, snapshot));
@@ -73,7 +67,7 @@ export function openKept(
     /** A place for the tree of a new one. Throws 'conflict' when there is one of this name. */
     prepare: (uuid: string, snapshot: string): Promise<void> =>
       inTurn(uuid, snapshot, async () => {
-        if (await there(place(uuid, snapshot)))
+        if (await exists(place(uuid, snapshot)))
           throw new VsError('conflict', `there is a snapshot ${snapshot} already; give another name`);
         await remove(making(uuid, snapshot));
         await mkdir(making(uuid, snapshot), { recursive: true, mode: 0o700 });
@@ -81,7 +75,7 @@ export function openKept(
     /** The moment itself: the snapshot of a tree, which is not listed yet. */
     async cut(uuid: string, snapshot: string, from: string): Promise<void> {
       const at = making(uuid, snapshot);
-      if (!(await there(at)))
+      if (!(await exists(at)))
         throw new VsError('conflict', `nothing is prepared for the snapshot ${snapshot}`);
       await (await driver()).snapshot(from, join(at, 'tree'));
     },
@@ -89,7 +83,7 @@ export function openKept(
     seal: (one: KeptRecord): Promise<void> =>
       inTurn(one.uuid, one.snapshot, async () => {
         const at = making(one.uuid, one.snapshot);
-        if (!(await there(join(at, 'tree'))))
+        if (!(await exists(join(at, 'tree'))))
           throw new VsError('failed', `the snapshot ${one.snapshot} was not made`);
         await writeJson(join(at, 'record.json'), keptRecord, one);
         await renameDurable(at, place(one.uuid, one.snapshot));
@@ -108,7 +102,7 @@ export function openKept(
       }),
     /** All of a uuid go, protected or not: its last tree has gone from this host. */
     async forget(uuid: string): Promise<void> {
-      if (!(await there(of(uuid)))) return;
+      if (!(await exists(of(uuid)))) return;
       const gone = join(directory, `.${uuid}.gone`);
       await remove(gone);
       await renameDurable(of(uuid), gone);
@@ -116,8 +110,8 @@ export function openKept(
     },
     /** They are those of another uuid from now on; a repeat changes nothing. */
     async rekey(from: string, to: string): Promise<void> {
-      if (!(await there(of(from)))) return;
-      if (await there(of(to))) throw new VsError('conflict', `${to} has kept snapshots already`);
+      if (!(await exists(of(from)))) return;
+      if (await exists(of(to))) throw new VsError('conflict', `${to} has kept snapshots already`);
       await renameDurable(of(from), of(to));
     },
     /** What a former life of this process was making or removing goes. */

@@ -1,4 +1,4 @@
-import { mkdir, readFile, readdir, rename, rmdir, stat } from 'node:fs/promises';
+import { mkdir, readdir, rename, rmdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import { vserverConfig } from '../../shared/contract/vserver.ts';
@@ -9,6 +9,7 @@ import { run } from '../../shared/run.ts';
 import type { Context, Service } from '../../shared/service.ts';
 import {
   clearTemporaries,
+  exists,
   readJson,
   removeFileDurable,
   renameDurable,
@@ -22,6 +23,7 @@ import { keptHandlers } from './kept-commands.ts';
 import { keptRoom } from './kept-room.ts';
 import { openKept } from './kept.ts';
 import { keepLimits, limitHandlers } from './limit-commands.ts';
+import { requireUnmounted } from './mounts.ts';
 import { type Quota, quotaOf } from './quota.ts';
 import { rollbackHandlers } from './rollback-commands.ts';
 import { openRoom } from './room.ts';
@@ -67,13 +69,12 @@ export function service(context: Context): Service {
   async function refuseInUse(name: string): Promise<void> {
     if (await isOwner(settings, name))
       throw new VsError('refused', `${host} owns ${name}, so its tree stays where it is`);
-    if ((await readFile('/proc/self/mountinfo', 'utf8')).includes(` ${paths.mount(name)} `))
-      throw new VsError('conflict', `${name} is still mounted at ${paths.mount(name)} on ${host}`);
+    await requireUnmounted(name, paths.mount(name), host);
   }
   /** Removes a tree so that a power cut does not bring it back: whoever asked for that will not ask again. */
   async function dropDurable(path: string): Promise<void> {
     await (await driver()).remove(path);
-    if (await there(dirname(path))) await syncDirectory(dirname(path));
+    if (await exists(dirname(path))) await syncDirectory(dirname(path));
   }
   async function moveTree(from: string, to: string): Promise<void> {
     await mkdir(dirname(to), { recursive: true, mode: 0o700 });
@@ -88,11 +89,6 @@ export function service(context: Context): Service {
     for (const entry of entries) await rename(join(from, entry), join(paths.snapshots(to), entry));
     await rmdir(from);
   }
-  const there = (path: string) =>
-    stat(path).then(
-      () => true,
-      () => false,
-    );
 
   /** What only the master keeps: copies that never run. */
   const copies: Service['handlers'] = {
@@ -116,7 +112,7 @@ export function service(context: Context): Service {
       }),
       'snapshot.usage': async ({ name }) => {
         const tree = paths.vserver(name);
-        if (!(await there(tree))) throw new VsError('not-found', `${host} has no vserver ${name}`);
+        if (!(await exists(tree))) throw new VsError('not-found', `${host} has no vserver ${name}`);
         const { used } = await (await quota()).look(tree); // the kernel counts it where it is limited
         const [bytes, inodes] = await Promise.all([
           used === undefined
@@ -133,7 +129,7 @@ export function service(context: Context): Service {
       'snapshot.allocate': ({ name, saga, bytes, tree }) =>
         inTurn(name, async () => {
           const path = paths.staging(name, saga);
-          const free = (await there(path)) ? (await room.space()).free : await room.make(bytes);
+          const free = (await exists(path)) ? (await room.space()).free : await room.make(bytes);
           await mkdir(path, { recursive: true, mode: 0o700 });
           if (tree) await (await driver()).create(paths.stagingTree(name, saga));
           return { path, free };
@@ -148,7 +144,7 @@ export function service(context: Context): Service {
         inTurn(name, async () => {
           // once it was adopted it is not made again; another copy in its place is one that will be put aside
           const adoptedBy = (await readJson(marker(name), adopted))?.saga;
-          if (!(await there(paths.vserver(name))) || adoptedBy !== saga)
+          if (!(await exists(paths.vserver(name))) || adoptedBy !== saga)
             await (
               await driver()
             ).promote(`${paths.staging(name, saga)}/${label}`, paths.stagingTree(name, saga));
@@ -158,15 +154,15 @@ export function service(context: Context): Service {
         inTurn(name, async () => {
           const target = paths.vserver(name);
           const tree = paths.stagingTree(name, saga);
-          if (await there(target)) {
-            if ((await readJson(marker(name), adopted))?.saga === saga && !(await there(tree))) return {};
+          if (await exists(target)) {
+            if ((await readJson(marker(name), adopted))?.saga === saga && !(await exists(tree))) return {};
             throw new VsError('conflict', `${host} has a vserver ${name} already`);
           }
-          if (label && !(await there(tree)) && !(await there(`${paths.staging(name, saga)}/${label}`)))
+          if (label && !(await exists(tree)) && !(await exists(`${paths.staging(name, saga)}/${label}`)))
             throw new VsError('failed', `the last copy of ${name} (${label}) is not whole on ${host}`);
           await writeJson(marker(name), adopted, { version: 1, saga });
           // a tree that was put back by an undo is what there is; else one step makes the snapshot the tree in its place
-          if (label && !(await there(tree)))
+          if (label && !(await exists(tree)))
             await (await driver()).place(`${paths.staging(name, saga)}/${label}`, target);
           else await moveTree(tree, target);
           return {};
@@ -175,7 +171,7 @@ export function service(context: Context): Service {
         inTurn(name, async () => {
           await refuseInUse(name);
           const target = paths.vserver(name);
-          if (!(await there(target)) || (await readJson(marker(name), adopted))?.saga !== saga) return {};
+          if (!(await exists(target)) || (await readJson(marker(name), adopted))?.saga !== saga) return {};
           await moveTree(target, paths.stagingTree(name, saga));
           return {};
         }),
@@ -211,12 +207,12 @@ export function service(context: Context): Service {
       'snapshot.restage': ({ name, saga, to }) =>
         inTurn(name, async () => {
           const tree = paths.stagingTree(to, saga);
-          if (await there(paths.vserver(name))) {
+          if (await exists(paths.vserver(name))) {
             await refuseInUse(name);
             for (const path of [paths.vserver(to), tree])
-              if (await there(path)) throw new VsError('conflict', `${host} has ${path} already`);
+              if (await exists(path)) throw new VsError('conflict', `${host} has ${path} already`);
             await moveTree(paths.vserver(name), tree);
-          } else if (!(await there(tree)) && (await readJson(marker(to), adopted))?.saga !== saga)
+          } else if (!(await exists(tree)) && (await readJson(marker(to), adopted))?.saga !== saga)
             throw new VsError('not-found', `${host} has no vserver ${name}`);
           await moveSnapshots(name, to);
           return {};

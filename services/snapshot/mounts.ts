@@ -1,22 +1,26 @@
 import { mkdir, readFile, readdir, realpath } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { VsError } from '../../shared/errors.ts';
+import { isMounted, plainPath } from '../../shared/mount.ts';
 import { run } from '../../shared/run.ts';
-
-const plain = (text: string) =>
-  text.replaceAll(/\\([0-7]{3})/g, (_all, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)));
 
 /** Where the tree of a kept snapshot can be seen, by the text of /proc/self/mountinfo (proc(5)): the fourth field is what was bound, the fifth where. */
 export function mountsOf(mountinfo: string, uuid: string, snapshot?: string): string[] {
   const bound = snapshot === undefined ? `/.kept/${uuid}/` : `/.kept/${uuid}/${snapshot}/tree/`;
   return mountinfo.split('\n').flatMap((line) => {
     const [, , , root = '', place = ''] = line.split(' ');
-    return `${plain(root)}/`.includes(bound) ? [plain(place)] : [];
+    return `${plainPath(root)}/`.includes(bound) ? [plainPath(place)] : [];
   });
 }
 
 export const mounted = async (uuid: string, snapshot?: string): Promise<string[]> =>
   mountsOf(await readFile('/proc/self/mountinfo', 'utf8'), uuid, snapshot);
+
+/** Throws VsError 'conflict' while the root file system of a vserver is mounted at its place to run from. */
+export async function requireUnmounted(name: string, place: string, host: string): Promise<void> {
+  if ((await readFile('/proc/self/mountinfo', 'utf8')).includes(` ${place} `))
+    throw new VsError('conflict', `${name} is still mounted at ${place} on ${host}`);
+}
 
 /** Where files of guests may be seen on a host: below nothing that the host itself reads as its configuration. */
 const ALLOWED = ['/mnt/', '/media/', '/srv/'];
@@ -42,8 +46,7 @@ export async function mountReadOnly(tree: string, directory: string): Promise<vo
   if (entries.length > 0) refuse('is not empty');
   const real = await realpath(directory);
   if (real !== directory.replace(/\/+$/, '')) refuse(`is ${real} by a link`);
-  const info = await readFile('/proc/self/mountinfo', 'utf8');
-  if (info.split('\n').some((line) => plain(line.split(' ')[4] ?? '') === real)) refuse('is mounted already');
+  if (await isMounted(real)) refuse('is mounted already');
   await run(['mount', '--bind', '-o', 'ro,nosuid,nodev,noexec', tree, real]);
 }
 

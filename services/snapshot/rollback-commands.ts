@@ -1,17 +1,12 @@
-import { mkdir, readFile, stat } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { vserverConfig } from '../../shared/contract/vserver.ts';
 import { VsError } from '../../shared/errors.ts';
 import type { Service } from '../../shared/service.ts';
-import { readJson, renameDurable } from '../../shared/store.ts';
+import { exists, readJson, renameDurable } from '../../shared/store.ts';
 import type { Turns } from '../../shared/turns.ts';
+import { requireUnmounted } from './mounts.ts';
 import { type KeptParts, configOf } from './take.ts';
-
-const there = (path: string) =>
-  stat(path).then(
-    () => true,
-    () => false,
-  );
 
 /** What the saga of a rollback asks; each may be asked again. */
 export function rollbackHandlers(parts: KeptParts & { inTurn: Turns }) {
@@ -19,11 +14,6 @@ export function rollbackHandlers(parts: KeptParts & { inTurn: Turns }) {
   const { host } = context;
   /** The tree of before waits here until the saga has ended. */
   const before = (name: string, saga: string) => join(paths.staging(name, saga), 'before');
-
-  async function requireUnmounted(name: string): Promise<void> {
-    if ((await readFile('/proc/self/mountinfo', 'utf8')).includes(` ${paths.mount(name)} `))
-      throw new VsError('conflict', `${name} is still mounted at ${paths.mount(name)} on ${host}`);
-  }
 
   return {
     'snapshot.return-to': ({ name, saga, snapshot }) =>
@@ -36,7 +26,7 @@ export function rollbackHandlers(parts: KeptParts & { inTurn: Turns }) {
         if (!config) throw new VsError('failed', `the snapshot ${snapshot} of ${name} has no vserver.json`);
         const tree = paths.stagingTree(name, saga);
         await mkdir(paths.staging(name, saga), { recursive: true, mode: 0o700 });
-        if (!(await there(before(name, saga)))) {
+        if (!(await exists(before(name, saga)))) {
           await (await driver()).remove(tree); // of a try that was cut off
           await (await driver()).promote(from, tree);
         }
@@ -68,12 +58,12 @@ export function rollbackHandlers(parts: KeptParts & { inTurn: Turns }) {
     'snapshot.exchange': ({ name, saga, back }) =>
       inTurn(name, async () => {
         const [place, tree, aside] = [paths.vserver(name), paths.stagingTree(name, saga), before(name, saga)];
-        const [isPlace, isTree, isAside] = await Promise.all([place, tree, aside].map(there));
+        const [isPlace, isTree, isAside] = await Promise.all([place, tree, aside].map(exists));
         if (back && !isAside) return {}; // nothing was exchanged, or it was taken back already
         if (!back && isPlace && isAside && !isTree) return {};
         if (!isTree && !isAside)
           throw new VsError('conflict', `saga ${saga} has no staging tree for ${name} on ${host}`);
-        await requireUnmounted(name);
+        await requireUnmounted(name, paths.mount(name), host);
         if (back) {
           if (isPlace) await renameDurable(place, tree);
           await renameDurable(aside, place);

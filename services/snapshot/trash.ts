@@ -1,8 +1,8 @@
-import { mkdir, readdir, stat } from 'node:fs/promises';
+import { mkdir, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { epoch, ipv4, ipv6, ts } from '../../shared/contract/names.ts';
-import { readJson, removeFileDurable, renameDurable, writeJson } from '../../shared/store.ts';
+import { exists, readJson, removeFileDurable, renameDurable, writeJson } from '../../shared/store.ts';
 import { run } from '../../shared/run.ts';
 import { createTurns } from '../../shared/turns.ts';
 import type { Driver } from './drivers.ts';
@@ -28,12 +28,6 @@ const entry = z.strictObject({
 /** One tree in the trash, as it lies beside it (`NAME.SAGA.json`). */
 export type TrashEntry = z.infer<typeof entry>;
 type Which = Pick<TrashEntry, 'name' | 'saga'>;
-
-const there = (path: string) =>
-  stat(path).then(
-    () => true,
-    () => false,
-  );
 
 /** The trash of a host: trees that are owned no more, kept for a grace time. */
 export function openTrash(
@@ -65,7 +59,7 @@ export function openTrash(
   /** What can be brought back: neither one whose end has begun, nor one whose tree is not here (yet, or any more). */
   async function list(): Promise<TrashEntry[]> {
     const entries = await all();
-    const here = await Promise.all(entries.map((one) => there(tree(one))));
+    const here = await Promise.all(entries.map((one) => exists(tree(one))));
     return entries.filter((one, index) => here[index] && !one.ending);
   }
   /** Destroys a tree for good. Its end is marked first: a power cut in the middle leaves nothing that looks whole. */
@@ -93,7 +87,7 @@ export function openTrash(
       const now = Date.now();
       const one = known ?? entry.parse({ version: 1, ts: now, until: now + days * 86_400_000, ...want });
       if (!known) await writeJson(file(one), entry, one);
-      if (await there(path)) await renameDurable(path, tree(want));
+      if (await exists(path)) await renameDurable(path, tree(want));
       for (const older of await all())
         if (older.uuid === want.uuid && older.saga !== want.saga) await destroy(older);
       return one;
@@ -105,14 +99,14 @@ export function openTrash(
         const one = await find(which);
         if (one?.ending) return false;
         if (one) await renameDurable(file(which), keep);
-        if (await there(tree(which))) await renameDurable(tree(which), to);
-        return there(to);
+        if (await exists(tree(which))) await renameDurable(tree(which), to);
+        return exists(to);
       }),
     /** The way back of recall. */
     giveBack: (which: Which, from: string, kept: string): Promise<void> =>
       inTurn(which, async () => {
-        if (await there(from)) await renameDurable(from, tree(which));
-        if (await there(kept)) await renameDurable(kept, file(which));
+        if (await exists(from)) await renameDurable(from, tree(which));
+        if (await exists(kept)) await renameDurable(kept, file(which));
       }),
     /** Counts a tree once and notes it, so that no listing has to. On btrfs the most that it can give back, for blocks may be shared. */
     async measure(which: Which): Promise<TrashEntry | undefined> {

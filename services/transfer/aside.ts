@@ -1,5 +1,6 @@
-import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
+import { mkdir, readdir, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { exists } from '../../shared/store.ts';
 
 /**
  * Where files of a tree belong to older backups, too, rsync must never change one in its place, not even its mode. What came before
@@ -9,16 +10,10 @@ export const ASIDE = '.begun';
 /** What the source tells rsync for such a tree. */
 export const besideOptions = [`--exclude=/${ASIDE}`, `--link-dest=${ASIDE}`, `--link-dest=${ASIDE}/${ASIDE}`];
 
-const there = (path: string) =>
-  stat(path).then(
-    () => true,
-    () => false,
-  );
-
 /** Before a pass that compares all: an empty tree with what came before in ASIDE. Can be cut off anywhere and done again. */
 export async function setAside(tree: string): Promise<void> {
   const next = join(dirname(tree), 'tree.next');
-  if (!(await there(tree))) {
+  if (!(await exists(tree))) {
     await rename(next, tree); // a former try was cut off between the two renames
     return;
   }

@@ -181,7 +181,7 @@ export const mutations: Mutation[] = [
     'restore-leaves-the-trash-empty',
     'restore',
     'services/snapshot/trash.ts',
-    'if (await there(from)) await renameDurable(from, tree(which));',
+    'if (await exists(from)) await renameDurable(from, tree(which));',
     '',
   ),
   one(

@@ -223,4 +223,14 @@ describe('a master that is brought back', () => {
     expect(read('new', 'state/ca/ca.key')).toBe('KEY');
     expect(existsSync(join(root, 'new/state/sagas/move-b.jsonl'))).toBe(false);
   });
+
+  test('cut off while its staging was cleared away, all is there, and the same command says what it would take', async () => {
+    put('old', old);
+    const { file } = await take();
+    await restoreArchive(places('new'), file);
+    const hash = execFileSync('sha256sum', [file], { encoding: 'utf8' }).slice(0, 64);
+    put('new', { 'state/.restore/placing': hash }); // its manifest went first
+    await expect(restoreArchive(places('new'), file)).rejects.toThrow(/master already .*--replace/);
+    expect(read('new', 'state/ca/ca.key')).toBe('KEY');
+  });
 });

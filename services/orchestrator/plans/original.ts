@@ -35,8 +35,18 @@ export async function originalOf(
 }
 
 /** A kept snapshot of the original, from which a copy can be made. What is in it now does not matter then. Throws VsError. */
-export async function requireKept({ context }: Deciding, { clone, vserver }: Original, snapshot: string) {
-  const { name, host } = vserver;
+export async function requireKept(deciding: Deciding, { clone, vserver }: Original, snapshot: string) {
+  const one = await keptOf(deciding, vserver, snapshot);
+  clone.snapshot = true;
+  return one;
+}
+
+/** A kept snapshot of a vserver. Throws VsError 'not-found'. */
+export async function keptOf(
+  { context }: Deciding,
+  { name, host }: { name: string; host: string },
+  snapshot: string,
+) {
   const { snapshots } = await context.bus.request(host, 'snapshot.kept', { name });
   const one = snapshots.find((each) => each.snapshot === snapshot);
   if (!one)
@@ -44,7 +54,6 @@ export async function requireKept({ context }: Deciding, { clone, vserver }: Ori
       'not-found',
       `${name} has no snapshot ${snapshot} on ${host}; see: vs snapshot list ${name}`,
     );
-  clone.snapshot = true;
   return one;
 }
 

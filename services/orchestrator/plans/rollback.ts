@@ -3,6 +3,7 @@ import { VsError } from '../../../shared/errors.ts';
 import { stampOf } from '../../../shared/kept.ts';
 import { estimate } from '../estimate.ts';
 import { moment } from '../text.ts';
+import { keptOf } from './original.ts';
 import type { Deciding, Planned } from './planned.ts';
 
 /** Decides a rollback; refuses with a sentence before anything is journaled or changed. */
@@ -24,13 +25,7 @@ export async function planRollback(
     );
   if (state !== 'running' && state !== 'stopped')
     throw new VsError('refused', `${name} is ${state} on ${host}; stop it first, or wait until that is over`);
-  const { snapshots } = await context.bus.request(host, 'snapshot.kept', { name });
-  const one = snapshots.find((each) => each.snapshot === snapshot);
-  if (!one)
-    throw new VsError(
-      'not-found',
-      `${name} has no snapshot ${snapshot} on ${host}; see: vs snapshot list ${name}`,
-    );
+  const one = await keptOf(deciding, { name, host }, snapshot);
   const { nested } = await context.bus.request(host, 'snapshot.usage', { name }, { timeoutMs: 600_000 });
   if (nested)
     throw new VsError(
