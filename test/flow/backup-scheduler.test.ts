@@ -6,6 +6,7 @@ import { type Client, connect } from '../../cli/client.ts';
 import { loadSettings } from '../../config/settings.ts';
 import { service } from '../../services/backup-scheduler/main.ts';
 import type { BackupRecord } from '../../shared/contract/backup.ts';
+import { backupOf } from '../unit/backup-record.ts';
 import { type BackupState, backupState } from '../../shared/contract/backup-scheduler.ts';
 import type { Bus } from '../../shared/bus.ts';
 import type { Args, Data } from '../../shared/contract/commands.ts';
@@ -46,29 +47,8 @@ function world(names: Record<string, string>) {
   const told: object[] = [];
   const rules = { hold: false, silent: false, fail: '' };
   const example = channels['sagaState']?.example as unknown as SagaState;
-  const record = (vserver: string, taken: number, more: Partial<BackupRecord> = {}): BackupRecord => ({
-    version: 1,
-    id: new Date(taken).toISOString().replaceAll(/[-:]|\.\d+/g, ''),
-    vserver,
-    repository: 'main',
-    uuid: '9b2f6a52-6f43-4f0f-9d51-7a2d0f7c9a11',
-    host: 'host1',
-    epoch: 1,
-    mode: 'hot',
-    kind: 'snapshot',
-    running: true,
-    enabled: true,
-    network: 'blue',
-    address: '10.60.10.5',
-    taken,
-    finished: taken,
-    saga: 's',
-    bytes: 1000,
-    files: 10,
-    protected: false,
-    verified: Date.now(),
-    ...more,
-  });
+  const record = (vserver: string, taken: number, more: Partial<BackupRecord> = {}): BackupRecord =>
+    backupOf(taken, { vserver, finished: taken, saga: 's', verified: Date.now(), ...more });
   function end(saga: SagaState): void {
     if (saga.result !== 'running') return;
     saga.ended = Date.now();

@@ -2,6 +2,7 @@ import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { parseBackups } from '../../config/backup.ts';
 import type { BackupRecord } from '../../shared/contract/backup.ts';
+import { backupOf } from './backup-record.ts';
 import type { Attempts } from '../../services/backup-scheduler/book.ts';
 import { MOST_TRIES, due, failed, noted, succeeded, waitAfter } from '../../services/backup-scheduler/due.ts';
 import { lookAtAll } from '../../services/backup-scheduler/look.ts';
@@ -172,28 +173,7 @@ test('in any sequence of downtimes, failures and ends no run is done twice, and 
   );
 });
 
-const record = (taken: number, more: Partial<BackupRecord> = {}): BackupRecord => ({
-  version: 1,
-  id: new Date(taken).toISOString().replaceAll(/[-:]|\.\d+/g, ''),
-  vserver: 'web1',
-  repository: 'main',
-  uuid: '9b2f6a52-6f43-4f0f-9d51-7a2d0f7c9a11',
-  host: 'host1',
-  epoch: 1,
-  mode: 'hot',
-  kind: 'snapshot',
-  running: true,
-  enabled: true,
-  network: 'blue',
-  address: '10.60.10.5',
-  taken,
-  finished: taken + 1000,
-  saga: 's1',
-  bytes: 1000,
-  files: 10,
-  protected: false,
-  ...more,
-});
+const record = backupOf;
 const all = (more: {
   book?: Record<string, Attempts>;
   records?: BackupRecord[];

@@ -6,30 +6,11 @@ import { chooseBackup } from '../../services/orchestrator/plans/backup-restore.t
 import { fitting } from '../../services/repository/main.ts';
 import { freeId, newestFirst } from '../../services/repository/records.ts';
 import type { BackupRecord } from '../../shared/contract/backup.ts';
+import { backupOf } from './backup-record.ts';
 
 const at = Date.UTC(2026, 10, 27, 3);
-const record = (id: string, taken: number, more: Partial<BackupRecord> = {}): BackupRecord => ({
-  version: 1,
-  id,
-  vserver: 'web1',
-  repository: 'main',
-  uuid: '5d2c7f0e-8f0a-4d0e-9d53-0f1f6f1b2a11',
-  host: 'host1',
-  epoch: 1,
-  mode: 'hot',
-  kind: 'snapshot',
-  running: true,
-  enabled: true,
-  network: 'blue',
-  address: '10.60.10.5',
-  taken,
-  finished: taken + 1000,
-  saga: 'backup-1',
-  bytes: 1000,
-  files: 10,
-  protected: false,
-  ...more,
-});
+const record = (id: string, taken: number, more: Partial<BackupRecord> = {}): BackupRecord =>
+  backupOf(taken, { id, ...more });
 
 describe('repositories.conf', () => {
   const faultOf = (text: string): string => {
