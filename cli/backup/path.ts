@@ -3,7 +3,7 @@ import { basename, join, normalize, resolve } from 'node:path';
 import { VsError } from '../../shared/errors.ts';
 import { run } from '../../shared/run.ts';
 import type { Client } from '../client.ts';
-import { pick } from './words.ts';
+import { listOf, newestGood, pick } from './words.ts';
 
 /** The place below `root` of a path inside a vserver; no symlink of the vserver is followed on the way. Throws VsError. */
 export async function placeIn(root: string, path: string): Promise<string> {
@@ -31,18 +31,12 @@ export async function restorePath(
   args: { name: string; id?: string; at?: number; repository?: string },
   options: { path: string; to: string; json: boolean },
 ): Promise<void> {
-  const { name: vserver, repository, at } = args;
+  const { name: vserver, repository } = args;
   const where = repository === undefined ? {} : { repository };
-  const { backups } = await client.request(
-    'master',
-    'repository.list',
-    { vserver, ...where },
-    { timeoutMs: 60_000 },
-  );
-  const id = args.id ?? backups.find((one) => at === undefined || one.taken <= at)?.id;
-  if (id === undefined)
-    throw new VsError('not-found', `There is no backup of ${vserver} of that moment or before.`);
-  const found = await pick(client, vserver, id, where);
+  const found =
+    args.id === undefined
+      ? newestGood(await listOf(client, vserver, where), vserver, args.at)
+      : await pick(client, vserver, args.id, where);
   const offer = await client.request('master', 'repository.offer', {
     repository: found.repository,
     vserver,

@@ -33,6 +33,29 @@ export interface Where {
 export const repositoryOf = ({ repository }: Where): Where =>
   repository === undefined ? {} : { repository: checkName(repository, 'repository') };
 
+/** The backups of a vserver, the newest first. */
+export async function listOf(client: Client, vserver: string, where: Where): Promise<BackupRecord[]> {
+  const asked = { vserver, ...repositoryOf(where) };
+  return (await client.request('master', 'repository.list', asked, { timeoutMs: 60_000 })).backups;
+}
+
+/** The newest in which no fault was found, until a moment. Throws 'not-found', or 'refused' when all have faults. */
+export function newestGood(backups: BackupRecord[], vserver: string, at?: number): BackupRecord {
+  const some = backups.filter((one) => at === undefined || one.taken <= at);
+  const good = some.find((one) => (one.faults ?? []).length === 0);
+  if (good) return good;
+  const when = at === undefined ? '' : ' of that moment or before';
+  if (some.length === 0)
+    throw new VsError(
+      'not-found',
+      `There is no backup of ${vserver}${when}; "vs backup list" shows those there are.`,
+    );
+  throw new VsError(
+    'refused',
+    `Every backup of ${vserver}${when} has faults (vs backup show ${vserver}); name one with --id to take it all the same.`,
+  );
+}
+
 /** The backup that is meant: of an id, or the newest one. Throws 'not-found'. */
 export async function pick(
   client: Client,
@@ -41,12 +64,7 @@ export async function pick(
   where: Where,
 ): Promise<BackupRecord> {
   const wanted = id === undefined || id === 'latest' ? undefined : checkBackup(id);
-  const { backups } = await client.request(
-    'master',
-    'repository.list',
-    { vserver, ...repositoryOf(where) },
-    { timeoutMs: 60_000 },
-  );
+  const backups = await listOf(client, vserver, where);
   const some = backups.filter((one) => wanted === undefined || one.id === wanted);
   const found = some[0];
   if (!found)

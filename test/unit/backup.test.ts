@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { parseMoment } from '../../cli/backup/words.ts';
+import { newestGood, parseMoment } from '../../cli/backup/words.ts';
 import { parseRepositories } from '../../config/repositories.ts';
 import { takingOf } from '../../services/orchestrator/plans/backup.ts';
 import { chooseBackup } from '../../services/orchestrator/plans/backup-restore.ts';
@@ -89,4 +89,16 @@ test('a moment that a person gives', () => {
   expect(parseMoment('2026-11-27')).toBe(new Date(2026, 10, 27, 23, 59, 59, 999).getTime());
   for (const wrong of ['yesterday', '2026-13-40', '5', ''])
     expect(() => parseMoment(wrong)).toThrow(/is no moment/);
+});
+
+test('single files come from the newest backup in which no fault was found, as a whole restore does', () => {
+  const [bad, good, older] = [
+    record('20261127T030000Z', at + 2, { faults: ['rootfs/a differs'] }),
+    record('20261126T030000Z', at + 1),
+    record('20261125T030000Z', at),
+  ];
+  expect(newestGood([bad, good, older], 'web1')).toBe(good);
+  expect(newestGood([bad, good, older], 'web1', at)).toBe(older);
+  expect(() => newestGood([bad], 'web1')).toThrow(/Every backup of web1 has faults .* --id/);
+  expect(() => newestGood([older], 'web1', at - 1)).toThrow(/no backup of web1 of that moment or before/);
 });
