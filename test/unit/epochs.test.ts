@@ -1,6 +1,4 @@
-import { mkdtempSync, readFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { readFileSync } from 'node:fs';
 import { expect, test, vi } from 'vitest';
 import { agentsOf } from '../../services/orchestrator/agent.ts';
 import { nextEpoch, openEpochs } from '../../services/orchestrator/epochs.ts';
@@ -10,6 +8,7 @@ import type { Deciding } from '../../services/orchestrator/plans/planned.ts';
 import type { Pool } from '../../services/orchestrator/pool.ts';
 import type { Bus } from '../../shared/bus.ts';
 import { topicsFor } from '../../shared/contract/topics.ts';
+import { temporary } from './temporary.ts';
 
 const uuid = '9b2f6a52-6f43-4f0f-9d51-7a2d0f7c9a11';
 const state = (epoch: number) => ({
@@ -27,7 +26,7 @@ const state = (epoch: number) => ({
 });
 
 /** A master whose bus says what the test lets it say. */
-function master(stateDir = mkdtempSync(join(tmpdir(), 'vs-epochs-'))) {
+function master(stateDir = temporary('epochs')) {
   let say: (payload: unknown) => void = () => undefined;
   const records: Record<string, { epoch: number }[] | undefined> = {};
   const bus = {
@@ -119,7 +118,7 @@ test('of a host that is said to be dead nothing is asked any more, by the undo o
 });
 
 test('what could not be undone on a dead host is made up for when it is back, once, also after a restart', async () => {
-  const stateDir = mkdtempSync(join(tmpdir(), 'vs-owed-'));
+  const stateDir = temporary('owed');
   const asked: string[] = [];
   const online = new Set<string>();
   let broken = true;

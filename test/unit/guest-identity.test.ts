@@ -1,19 +1,10 @@
 import { execFileSync } from 'node:child_process';
-import {
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  readdirSync,
-  rmSync,
-  statSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, readFileSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { hostsText, personalise, reidentify } from '../../services/host-agent/identity.ts';
 import type { VserverConfig } from '../../shared/contract/vserver.ts';
+import { temporary } from './temporary.ts';
 
 const was: VserverConfig = {
   version: 1,
@@ -70,7 +61,7 @@ describe('a guest that becomes another one', () => {
   let root = '';
   const read = (file: string) => readFileSync(join(root, file), 'utf8');
   beforeEach(() => {
-    root = mkdtempSync(join(tmpdir(), 'vs-guest-'));
+    root = temporary('guest');
     mkdirSync(join(root, 'etc/ssh'), { recursive: true });
     mkdirSync(join(root, 'var/lib/dbus'), { recursive: true });
     writeFileSync(join(root, 'etc/hostname'), 'web1\n');
@@ -138,7 +129,7 @@ describe('a guest that becomes another one', () => {
   });
 
   test('links of a guest lead nowhere: neither is read nor written what they point at', async () => {
-    const outside = mkdtempSync(join(tmpdir(), 'vs-outside-'));
+    const outside = temporary('outside');
     writeFileSync(join(outside, 'hosts'), '10.60.10.5 secret-of-the-host\n');
     rmSync(join(root, 'etc/hosts'));
     symlinkSync(join(outside, 'hosts'), join(root, 'etc/hosts'));

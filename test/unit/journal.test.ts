@@ -1,14 +1,14 @@
-import { appendFileSync, mkdtempSync, readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { appendFileSync, readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { assert, integer, nat, pre, property } from 'fast-check';
 import { expect, test } from 'vitest';
 import type { VsError } from '../../shared/errors.ts';
 import { openJournals, parseJournal } from '../../services/orchestrator/journal.ts';
+import { temporary } from './temporary.ts';
 
 /** A journal of three lines: its directory, file and text. */
 function three() {
-  const directory = mkdtempSync(join(tmpdir(), 'vs-journal-'));
+  const directory = temporary('journal');
   const journals = openJournals(directory);
   journals.append('a', { kind: 'begin', plan: { kind: 'move' } });
   journals.append('a', { kind: 'started', step: 'lock' });
@@ -48,7 +48,7 @@ test('a journal cut at any byte has its first lines, and goes on after them', ()
   const { text } = three();
   const ends = [...text.toString().matchAll(/\n/g)].map(({ index }) => index);
   for (let size = 0; size <= text.length; size++) {
-    const directory = mkdtempSync(join(tmpdir(), 'vs-journal-'));
+    const directory = temporary('journal');
     writeFileSync(join(directory, 'a.jsonl'), text.subarray(0, size));
     const journals = openJournals(directory);
     const whole = ends.filter((end) => size >= end).length; // without its newline a line is whole, too
@@ -109,7 +109,7 @@ test('an append that fails leaves the file as it was', () => {
 });
 
 test('a journal of before there were checksums is read, and goes on as it was', () => {
-  const directory = mkdtempSync(join(tmpdir(), 'vs-journal-'));
+  const directory = temporary('journal');
   const file = join(directory, 'a.jsonl');
   const plan = { config: { version: 1 } };
   writeFileSync(

@@ -1,5 +1,4 @@
-import { mkdtempSync, readFileSync, readdirSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test, vi } from 'vitest';
 import { loadSettings } from '../../config/settings.ts';
@@ -12,13 +11,14 @@ import { openArchive } from '../../services/orchestrator/archive.ts';
 import { type Journals, type Line, parseJournal } from '../../services/orchestrator/journal.ts';
 import type { Pool } from '../../services/orchestrator/pool.ts';
 import { sagaRunner } from '../../services/orchestrator/runner.ts';
+import { temporary } from './temporary.ts';
 
 const folder = new URL('../fixtures/journals', import.meta.url).pathname;
 /** One of each kind and end, as written by each version whose format differs: early, transport, channel, checksum. */
 const fixtures = readdirSync(folder).filter((name) => name.endsWith('.jsonl'));
 
 /** Secrets in commands are sealed for each host. */
-const key = sealKey({ STATE_DIR: mkdtempSync(join(tmpdir(), 'vs-key-')) });
+const key = sealKey({ STATE_DIR: temporary('key') });
 
 const settings = loadSettings({ file: '/nonexistent', env: {} });
 

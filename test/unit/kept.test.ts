@@ -1,6 +1,5 @@
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { cp, mkdir, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeEach, describe, expect, test } from 'vitest';
 import { checkSnapshot, everyText, parseEvery } from '../../cli/snapshot/names.ts';
@@ -15,6 +14,7 @@ import { isDue, nameByTime, periodOf, surplus } from '../../services/snapshot/re
 import { type KeptRecord, keptCommands, keptName } from '../../shared/contract/kept.ts';
 import type { VserverConfig } from '../../shared/contract/vserver.ts';
 import { keptCounter } from '../../shared/kept.ts';
+import { temporary } from './temporary.ts';
 
 const uuid = '11111111-1111-4111-8111-111111111111';
 const other = '22222222-2222-4222-8222-222222222222';
@@ -46,7 +46,7 @@ const driver: Driver = {
   settle: () => Promise.resolve(),
   made: gone,
 };
-const work = mkdtempSync(join(tmpdir(), 'vs-kept-'));
+const work = temporary('kept');
 afterAll(() => rmSync(work, { recursive: true, force: true }));
 const directory = join(work, '.kept');
 const open = () => openKept(directory, () => Promise.resolve(driver));

@@ -1,5 +1,4 @@
-import { mkdtempSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { locate } from '../../services/orchestrator/locate.ts';
@@ -10,6 +9,7 @@ import type { Pool } from '../../services/orchestrator/pool.ts';
 import { type Source, pickSource } from '../../services/orchestrator/sources.ts';
 import { commands } from '../../shared/contract/commands.ts';
 import { type VserverState, vserverState } from '../../shared/contract/vserver.ts';
+import { temporary } from './temporary.ts';
 
 const one = (host: string, more: Partial<VserverState> = {}): VserverState =>
   vserverState.parse({
@@ -80,7 +80,7 @@ describe('where a vserver is', () => {
   });
 
   test('slaves.conf is read again when it changes; one with a fault leaves what was known', () => {
-    const directory = mkdtempSync(join(tmpdir(), 'vs-noselect-'));
+    const directory = temporary('noselect');
     const file = join(directory, 'slaves.conf');
     const hosts = openNoselect({ CONFIG_DIR: directory });
     expect([...hosts()]).toEqual([]);

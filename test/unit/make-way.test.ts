@@ -1,6 +1,4 @@
-import { mkdtempSync, readFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { makeWay } from '../../services/orchestrator/make-way.ts';
 import { openOwed } from '../../services/orchestrator/owed.ts';
@@ -8,6 +6,7 @@ import { channels } from '../../shared/contract/channels.ts';
 import type { SagaState } from '../../shared/contract/saga.ts';
 import { type VserverState, vserverState } from '../../shared/contract/vserver.ts';
 import { VsError } from '../../shared/errors.ts';
+import { temporary } from './temporary.ts';
 
 const web1: VserverState = vserverState.parse(channels['vserverState']?.example);
 const move = { ...(channels['sagaState']?.example as SagaState), id: 'move-1' };
@@ -15,7 +14,7 @@ const debt = { host: 'host1', name: 'web1', saga: 'move-1' };
 
 /** A move of web1 that waits for host1, which is dead; `forsake`: what becomes of it. */
 function world(forsake: () => Promise<SagaState>) {
-  const stateDir = mkdtempSync(join(tmpdir(), 'vs-make-way-'));
+  const stateDir = temporary('make-way');
   const onDisk = () => (JSON.parse(readFileSync(`${stateDir}/owed.json`, 'utf8')) as { owed: unknown }).owed;
   const context = {
     settings: { STATE_DIR: stateDir },

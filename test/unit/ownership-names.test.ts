@@ -1,12 +1,12 @@
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeEach, expect, test } from 'vitest';
 import { loadSettings } from '../../config/settings.ts';
 import { claim, release } from '../../services/host-agent/ownership.ts';
 import { ownedNames, ownershipsOf, readOwnership } from '../../shared/ownership.ts';
+import { temporary } from './temporary.ts';
 
-const work = mkdtempSync(join(tmpdir(), 'vs-owned-'));
+const work = temporary('owned');
 afterAll(() => rmSync(work, { recursive: true, force: true }));
 const settings = { ...loadSettings({ file: '/nonexistent', env: {} }), STATE_DIR: work };
 const [first, second] = ['11111111-1111-4111-8111-111111111111', '22222222-2222-4222-8222-222222222222'];

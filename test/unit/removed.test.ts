@@ -1,10 +1,9 @@
-import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { openRemoved } from '../../services/orchestrator/removed.ts';
 import { channels } from '../../shared/contract/channels.ts';
 import { matches, topicsFor } from '../../shared/contract/topics.ts';
+import { temporary } from './temporary.ts';
 
 const uuid = '9b2f6a52-6f43-4f0f-9d51-7a2d0f7c9a11';
 const other = 'ac0f6a52-6f43-4f0f-9d51-7a2d0f7c9a11';
@@ -14,11 +13,7 @@ const removed = (epoch: number, ts = Date.now()) => ({ uuid, name: 'web1', host:
 const state = (epoch: number) => ({ ...channels['vserverState']?.example, uuid, epoch });
 
 /** A master whose bus says what the test lets it say; `retained` is what the broker keeps. */
-function master({
-  stateDir = mkdtempSync(join(tmpdir(), 'vs-removed-')),
-  retained = new Map<string, unknown>(),
-  days = 7,
-} = {}) {
+function master({ stateDir = temporary('removed'), retained = new Map<string, unknown>(), days = 7 } = {}) {
   const listeners: [string, (topic: string, payload: unknown) => void][] = [];
   const bus = {
     topics: topicsFor('vs/1'),

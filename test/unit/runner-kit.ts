@@ -1,6 +1,3 @@
-import { mkdtempSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { vi } from 'vitest';
 import { loadSettings } from '../../config/settings.ts';
 import type { SagaState } from '../../shared/contract/saga.ts';
@@ -11,13 +8,14 @@ import { type Journals, openJournals } from '../../services/orchestrator/journal
 import type { Planned } from '../../services/orchestrator/plans/planned.ts';
 import type { Pool } from '../../services/orchestrator/pool.ts';
 import { sagaRunner } from '../../services/orchestrator/runner.ts';
+import { temporary } from './temporary.ts';
 
 const quiet = () => undefined;
 
 /** A runner whose hosts answer the lock of a vserver when the test says so, and all else at once. */
 export function runnerWorld(
   settings: Partial<ReturnType<typeof loadSettings>> = {},
-  journals: Journals = openJournals(mkdtempSync(join(tmpdir(), 'vs-runner-'))),
+  journals: Journals = openJournals(temporary('runner')),
   { archive = openArchive(':memory:', quiet) } = {},
 ) {
   const base = loadSettings({ file: '/nonexistent', env: {} });

@@ -1,11 +1,11 @@
-import { mkdtempSync, readFileSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test, vi } from 'vitest';
 import type { SagaState } from '../../shared/contract/saga.ts';
 import { openArchive } from '../../services/orchestrator/archive.ts';
 import { openJournals } from '../../services/orchestrator/journal.ts';
 import { runnerWorld } from './runner-kit.ts';
+import { temporary } from './temporary.ts';
 
 test('two on a host run, the third waits in a visible state and runs in its turn', async () => {
   const world = runnerWorld();
@@ -41,7 +41,7 @@ test('one that waits is aborted at once, and leaves the row', async () => {
 });
 
 test('an abort that comes once more, right behind the end, is refused, and adds nothing to the journal', async () => {
-  const journals = openJournals(mkdtempSync(join(tmpdir(), 'vs-runner-')));
+  const journals = openJournals(temporary('runner'));
   let again: Promise<unknown> | undefined;
   const world = runnerWorld(
     { SAGAS_PER_HOST: 1 },
@@ -132,7 +132,7 @@ test('a child is begun once in all lives of its parent, and its end is told agai
 });
 
 test('a full disk of the master is waited for: no effect before its line, an alert, and on by itself', async () => {
-  const directory = mkdtempSync(join(tmpdir(), 'vs-full-'));
+  const directory = temporary('full');
   const journals = openJournals(directory);
   let full = false;
   const world = runnerWorld(
@@ -170,7 +170,7 @@ test('a full disk of the master is waited for: no effect before its line, an ale
 });
 
 test('a host is given up only by a word that is on the disk: else its saga goes on and asks it', async () => {
-  const journals = openJournals(mkdtempSync(join(tmpdir(), 'vs-forsake-')));
+  const journals = openJournals(temporary('forsake'));
   let full = true;
   const world = runnerWorld(
     {},
@@ -202,7 +202,7 @@ function spoil(file: string, line: number): void {
 }
 
 test('a damaged journal holds its own vserver only, says so, and is forgotten once the file is moved away', async () => {
-  const directory = mkdtempSync(join(tmpdir(), 'vs-damaged-'));
+  const directory = temporary('damaged');
   const world = runnerWorld({}, openJournals(directory));
   const { state } = world.remove('web1', 'host1');
   await world.asked('web1');
@@ -228,7 +228,7 @@ test('a damaged journal holds its own vserver only, says so, and is forgotten on
 });
 
 test('as long as a damaged journal could be about any vserver nothing begins; a mended one goes on by itself', async () => {
-  const directory = mkdtempSync(join(tmpdir(), 'vs-damaged-'));
+  const directory = temporary('damaged');
   const world = runnerWorld({}, openJournals(directory));
   const { state } = world.remove('web1', 'host1');
   const running = world.remove('web2', 'host1');
@@ -255,7 +255,7 @@ test(
   'finished sagas go to the archive, are shown from there after a restart, and leave it with their topics',
   { timeout: 60_000 },
   async () => {
-    const directory = mkdtempSync(join(tmpdir(), 'vs-archive-'));
+    const directory = temporary('archive');
     const settings = { SAGAS_KEPT: 20 };
     const parts = () => ({
       archive: openArchive(join(directory, 'archive.db'), (message) => expect.unreachable(message)),
@@ -287,7 +287,7 @@ test(
 );
 
 test('a damaged archive is put aside and holds nothing up', () => {
-  const directory = mkdtempSync(join(tmpdir(), 'vs-archive-'));
+  const directory = temporary('archive');
   writeFileSync(join(directory, 'archive.db'), 'no database at all'.repeat(1000));
   const warn = vi.fn<(message: string) => void>();
   const archive = openArchive(join(directory, 'archive.db'), warn);

@@ -1,6 +1,3 @@
-import { mkdtempSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { systemClock } from '../../shared/clock.ts';
 import type { SagaState } from '../../shared/contract/saga.ts';
@@ -11,6 +8,7 @@ import { execute } from '../../services/orchestrator/executor.ts';
 import { type Journals, openJournals } from '../../services/orchestrator/journal.ts';
 import type { MovePlan } from '../../services/orchestrator/sagas/move.ts';
 import { dying, quietly } from './saga-kit.ts';
+import { temporary } from './temporary.ts';
 
 const basic: MovePlan = {
   name: 'web1',
@@ -91,7 +89,7 @@ function world() {
 const before = { owner: ['host1'], running: ['host1'], frozen: [], trees: ['host1'], locks: [], staging: [] };
 const after = { owner: ['host2'], running: ['host2'], frozen: [], trees: ['host2'], locks: [], staging: [] };
 
-const fresh = () => openJournals(mkdtempSync(join(tmpdir(), 'vs-saga-')));
+const fresh = () => openJournals(temporary('saga'));
 const begin = (journals: Journals) => journals.append('m1', { kind: 'begin' });
 function lifeOf(
   plan: MovePlan,

@@ -1,19 +1,11 @@
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  readdirSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeEach, describe, expect, test } from 'vitest';
 import { inOrder, nextToGo } from '../../services/snapshot/choice.ts';
 import type { Driver } from '../../services/snapshot/drivers.ts';
 import { openTrash } from '../../services/snapshot/trash.ts';
+import { temporary } from './temporary.ts';
 
 const gone = () => Promise.reject(new Error('not used'));
 /** A directory that is removed as `dir` does, or whose removal stops in the middle. */
@@ -29,7 +21,7 @@ const driver = (remove: Driver['remove'] = (path) => rm(path, { recursive: true,
   settle: () => Promise.resolve(),
   made: gone,
 });
-const work = mkdtempSync(join(tmpdir(), 'vs-trash-'));
+const work = temporary('trash');
 afterAll(() => rmSync(work, { recursive: true, force: true }));
 const path = (...parts: string[]) => join(work, ...parts);
 const bin = (days = 7, with_ = driver()) => openTrash(path('.trash'), with_, days);
