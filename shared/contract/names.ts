@@ -13,6 +13,9 @@ export const name = z
 /** A host name; `master` is the word for the master's own topics and is refused. */
 export const hostName = name.refine((value) => value !== 'master', 'a host cannot be called master');
 
+/** The name of a vserver that is made or renamed; `host` is the word for the host's own alerts (`alerts/host/CHECK`). */
+export const newVserver = name.refine((value) => value !== 'host', 'a vserver cannot be called host');
+
 /** The id of a saga, a client or a command: one topic level of `[A-Za-z0-9_-]`. */
 export const id = z
   .string()

@@ -4,7 +4,7 @@ import { type CommandSpec, masterCommand } from './command.ts';
 import { pastEvent } from './host.ts';
 import { keptName } from './kept.ts';
 import { limitChanges } from './limits.ts';
-import { bytes, empty, hostName, id, ipv4, ipv6, name, ts } from './names.ts';
+import { bytes, empty, hostName, id, ipv4, ipv6, name, newVserver, ts } from './names.ts';
 import { sagaState } from './saga.ts';
 import { copyInfo, trashEntry } from './snapshot.ts';
 import { templateName, templateVserver } from './template.ts';
@@ -90,7 +90,7 @@ export const orchestratorCommands = {
   'orchestrator.create': masterCommand(
     'create a vserver',
     z.strictObject({
-      name,
+      name: newVserver,
       address: ipv4.optional(), // or address6, or both
       address6: ipv6.optional(),
       prefix: z.int().min(1).max(32).optional(),
@@ -136,7 +136,7 @@ export const orchestratorCommands = {
     'a new vserver that is a copy of another, running or not; that one stays as it is',
     z.strictObject({
       name,
-      to: name,
+      to: newVserver,
       address: ipv4.optional(), // or address6, or both
       address6: ipv6.optional(),
       prefix: z.int().min(1).max(32).optional(),
@@ -153,7 +153,7 @@ export const orchestratorCommands = {
     'give a vserver another name; one that runs is stopped and started, if restart says so',
     z.strictObject({
       name,
-      to: name,
+      to: newVserver,
       restart: z.boolean().optional(),
       dryRun: z.boolean().optional(),
       wait: z.boolean().optional(),
@@ -178,7 +178,7 @@ export const orchestratorCommands = {
       name,
       host: hostName.optional(),
       entry: id.optional(),
-      as: name.optional(),
+      as: newVserver.optional(),
       address: ipv4.optional(),
       address6: ipv6.optional(),
       start: z.boolean().optional(),
@@ -229,7 +229,7 @@ export const orchestratorCommands = {
       id: backupId.optional(),
       at: ts.optional(),
       repository: repositoryName.optional(),
-      as: name.optional(),
+      as: newVserver.optional(),
       address: ipv4.optional(),
       address6: ipv6.optional(),
       host: hostName.optional(), // where it is or was, else by free resources

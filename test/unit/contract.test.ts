@@ -57,6 +57,17 @@ const identities: Record<string, Identity> = {
   viewer: { name: 'viewer', role: 'viewer', clientId: 'viewer-1' },
 };
 
+test.each([
+  ['orchestrator.create', { name: 'host', address: '10.60.10.5' }],
+  ['orchestrator.copy', { name: 'web1', to: 'host', address: '10.60.10.5' }],
+  ['orchestrator.rename', { name: 'web1', to: 'host' }],
+  ['orchestrator.restore', { name: 'web1', as: 'host' }],
+  ['orchestrator.backup-restore', { name: 'web1', as: 'host' }],
+] as const)('%s makes no vserver called host, whose alerts would be those of its host', (command, args) => {
+  const { error } = commands[command].args.safeParse(args);
+  expect(error?.issues.map(({ message }) => message)).toEqual(['a vserver cannot be called host']);
+});
+
 describe('the table of topics', () => {
   test.each(Object.entries(channels))('%s: the broker gives the access that it tells', (_, channel) => {
     const topic = sample(channel, 'someone-1');
