@@ -6,7 +6,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { connect as connectTls } from 'node:tls';
 import { type IClientOptions, connectAsync } from 'mqtt';
 import { hashPassword } from '../../broker/users.ts';
-import { authority, cli, freePort } from './tls-kit.ts';
+import { freePort } from './free-port.ts';
+import { authority, cli } from './tls-kit.ts';
 
 export type Kind = 'embedded' | 'mosquitto' | 'nats';
 /** Which broker these tests run against: the projects flow, flow-mosquitto and flow-nats (vitest.config.ts). */

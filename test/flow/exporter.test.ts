@@ -6,7 +6,8 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { channels } from '../../shared/contract/channels.ts';
 import { cli, realBroker } from './bus-kit.ts';
 import { type Series, parse, promtool } from '../unit/exposition.ts';
-import { authority, freePort } from './tls-kit.ts';
+import { freePort } from './free-port.ts';
+import { authority } from './tls-kit.ts';
 
 type Raw = Awaited<ReturnType<Awaited<ReturnType<typeof realBroker>>['raw']>>;
 const example = (key: string) => channels[key]?.example as Record<string, unknown>;

@@ -7,9 +7,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { connect as connectTls } from 'node:tls';
 import { type IClientOptions, type MqttClient, connectAsync } from 'mqtt';
 import { makeRequest, newKey } from '../../shared/openssl.ts';
-import { cli, freePort, until } from './tls-kit.ts';
+import { freePort } from './free-port.ts';
+import { cli, until } from './tls-kit.ts';
 
-export { cli, freePort, until };
+export { cli, until };
 /** Throws unless it ended well. */
 export function needed(ran: Ran): Ran {
   if (ran.status === 0) return ran;

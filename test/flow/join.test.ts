@@ -4,7 +4,8 @@ import { readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { connect as connectTls, createServer } from 'node:tls';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
-import { type RealMaster, freePort, needed, realMaster, until } from './identity-kit.ts';
+import { freePort } from './free-port.ts';
+import { type RealMaster, needed, realMaster, until } from './identity-kit.ts';
 import { authority } from './tls-kit.ts';
 
 vi.setConfig({ testTimeout: 120_000 });

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { connect, createServer } from 'node:net';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -8,6 +8,7 @@ import { type MqttClient, connectAsync } from 'mqtt';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { hashPassword } from '../../broker/users.ts';
 import { channels } from '../../shared/contract/channels.ts';
+import { freePort } from './free-port.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'vslab-listen-'));
 const cli = new URL('../../cli/main.ts', import.meta.url).pathname;
@@ -76,12 +77,7 @@ beforeAll(async () => {
     writeFileSync(join(directory, `${name}.password`), name, { mode: 0o600 });
   }
   writeFileSync(join(directory, 'users.json'), JSON.stringify({ users }), { mode: 0o600 });
-  port = await new Promise<number>((resolve) => {
-    const server = createServer().listen(0, '127.0.0.1', () => {
-      const address = server.address();
-      server.close(() => resolve(typeof address === 'object' && address ? address.port : 0));
-    });
-  });
+  port = await freePort();
   broker = start(['service', 'broker'], {
     VS_BROKER_LISTEN: `127.0.0.1:${port}`,
     VS_BROKER_USERS: join(directory, 'users.json'),

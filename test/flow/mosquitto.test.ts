@@ -1,11 +1,12 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { connect, createServer } from 'node:net';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { hashPassword } from '../../broker/users.ts';
+import { freePort } from './free-port.ts';
 
 const installed = ['mosquitto_pub', 'mosquitto_sub'].every(
   (file) => spawnSync(file, ['--help']).error === undefined,
@@ -81,12 +82,7 @@ describe.skipIf(!installed)('mosquitto_pub and mosquitto_sub', () => {
     writeFileSync(join(directory, 'users.json'), JSON.stringify({ users }), { mode: 0o600 });
     writeFileSync(join(directory, 'password'), 'host1', { mode: 0o600 });
     mkdirSync(join(directory, 'vservers'));
-    port = await new Promise<number>((resolve) => {
-      const server = createServer().listen(0, '127.0.0.1', () => {
-        const address = server.address();
-        server.close(() => resolve(typeof address === 'object' && address ? address.port : 0));
-      });
-    });
+    port = await freePort();
     service(['broker'], {
       VS_BROKER_LISTEN: `127.0.0.1:${port}`,
       VS_STATE_DIR: join(directory, 'broker-state'),

@@ -11,7 +11,7 @@ import {
   writeSync,
 } from 'node:fs';
 import { createRequire } from 'node:module';
-import { type Socket, connect, createServer } from 'node:net';
+import { type Socket, connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
@@ -24,6 +24,7 @@ import { persistenceOf } from '../../broker/persistence/persistence.ts';
 import { openStore } from '../../broker/persistence/store.ts';
 import { hashPassword } from '../../broker/users.ts';
 import { createLog } from '../../shared/log.ts';
+import { freePort } from './free-port.ts';
 
 /** VS_TEST_FULL=1: twenty kills, as the issue asks; a few each day. */
 const ROUNDS = process.env['VS_TEST_FULL'] === '1' ? 20 : 6;
@@ -35,12 +36,7 @@ let made = 0;
 
 /** A broker process of its own, with a state directory that the next one may take over. */
 async function startBroker(state: string, environment: NodeJS.ProcessEnv = {}) {
-  const port = await new Promise<number>((resolve) => {
-    const server = createServer().listen(0, '127.0.0.1', () => {
-      const address = server.address();
-      server.close(() => resolve(typeof address === 'object' && address ? address.port : 0));
-    });
-  });
+  const port = await freePort();
   const child: ChildProcess = spawn(process.execPath, [cli, 'service', 'broker'], {
     stdio: ['ignore', 'ignore', 'pipe'],
     env: {

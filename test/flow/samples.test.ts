@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { channels } from '../../shared/contract/channels.ts';
 import { realBroker } from './bus-kit.ts';
-import { authority, freePort } from './tls-kit.ts';
+import { freePort } from './free-port.ts';
+import { authority } from './tls-kit.ts';
 
 // docs/integrations/mosquitto.md, as it stands there, with the real programs and TLS.
 const text = readFileSync(new URL('../../docs/integrations/mosquitto.md', import.meta.url), 'utf8');

@@ -9,7 +9,8 @@ import { type Bus, connectBus } from '../../shared/bus.ts';
 import { createDispatcher } from '../../shared/dispatch.ts';
 import { createLog } from '../../shared/log.ts';
 import { openTls, type TlsFiles } from '../../shared/bus/tls.ts';
-import { freePort, server, tlsBroker, until } from './tls-kit.ts';
+import { freePort } from './free-port.ts';
+import { server, tlsBroker, until } from './tls-kit.ts';
 
 let broker: Awaited<ReturnType<typeof tlsBroker>>;
 const servers: Server[] = [];

@@ -1,10 +1,11 @@
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { connect, createServer } from 'node:net';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { hashPassword } from '../../broker/users.ts';
+import { freePort } from './free-port.ts';
 
 export const cli = new URL('../../cli/main.ts', import.meta.url).pathname;
 export const MB = 1024 * 1024;
@@ -16,13 +17,6 @@ export async function until(what: () => boolean, why: string, ms = 8000): Promis
     await sleep(20);
   }
 }
-export const freePort = () =>
-  new Promise<number>((resolve) => {
-    const server = createServer().listen(0, '127.0.0.1', () => {
-      const address = server.address();
-      server.close(() => resolve(typeof address === 'object' && address ? address.port : 0));
-    });
-  });
 
 /** A certificate authority of openssl in a directory. */
 export function authority(directory: string, name: string) {

@@ -7,7 +7,8 @@ import { type ConnectionOptions, type TLSSocket, connect as connectTls } from 'n
 import { type IClientOptions, type MqttClient, connectAsync } from 'mqtt';
 import mqtt, { type Packet } from 'mqtt-packet';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { MB, cli, freePort, server, tlsBroker, until } from './tls-kit.ts';
+import { freePort } from './free-port.ts';
+import { MB, cli, server, tlsBroker, until } from './tls-kit.ts';
 
 let broker: Awaited<ReturnType<typeof tlsBroker>>;
 const clients: MqttClient[] = [];
