@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { Agents } from '../../services/orchestrator/agent.ts';
 import type { Plan } from '../../services/orchestrator/build.ts';
-import type { BackupPlan } from '../../services/orchestrator/sagas/backup.ts';
+import type { BackupPlan } from '../../services/orchestrator/plans/backup.ts';
 import { VsError } from '../../shared/errors.ts';
 import { fresh, life } from './copies-kit.ts';
 import { dying } from './saga-kit.ts';

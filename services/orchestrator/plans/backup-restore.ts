@@ -2,12 +2,12 @@ import { randomUUID } from 'node:crypto';
 import { randomMac } from '../../../config/further.ts';
 import type { BackupRecord } from '../../../shared/contract/backup.ts';
 import type { Args, Data } from '../../../shared/contract/commands.ts';
-import type { VserverState } from '../../../shared/contract/vserver.ts';
+import type { VserverConfig, VserverState } from '../../../shared/contract/vserver.ts';
 import { VsError } from '../../../shared/errors.ts';
 import { nextEpoch } from '../epochs.ts';
 import { shown } from '../estimate.ts';
 import { isOutdated } from '../outdated.ts';
-import type { BackupRestorePlan } from '../sagas/backup-restore.ts';
+import type { Route } from '../passes.ts';
 import { stillThere } from '../still-there.ts';
 import { groups, moment, size } from '../text.ts';
 import { carriageText, channels } from '../transport.ts';
@@ -18,6 +18,24 @@ import { masterInfo } from './master.ts';
 import type { Deciding, Planned } from './planned.ts';
 import { requirePlace } from './put.ts';
 import { ready, wire } from './wire.ts';
+
+/** What the saga carries out. */
+export interface BackupRestorePlan extends Route {
+  /** The vserver of which it is a backup. */
+  of: string;
+  backup: { repository: string; id: string };
+  files: number;
+  /** The moment its data is of. */
+  taken: number;
+  config: VserverConfig;
+  /** It becomes another vserver. */
+  fresh: boolean;
+  /** Above every one that any host has seen of this uuid. */
+  epoch: number;
+  start: boolean;
+  /** In the place of the one that the target has and owns with this epoch. */
+  over?: { epoch: number; running: boolean };
+}
 
 type Wanted = Args<'orchestrator.backup-restore'>;
 

@@ -1,12 +1,27 @@
+import type { BackupMode, BackupRecord } from '../../../shared/contract/backup.ts';
 import type { Args, Data } from '../../../shared/contract/commands.ts';
 import type { VserverState } from '../../../shared/contract/vserver.ts';
 import { VsError } from '../../../shared/errors.ts';
 import { shown } from '../estimate.ts';
-import type { BackupPlan } from '../sagas/backup.ts';
+import type { Route } from '../passes.ts';
 import { groups, size } from '../text.ts';
 import { carriageText, channels } from '../transport.ts';
 import type { Deciding, Planned } from './planned.ts';
 import { ready, wire } from './wire.ts';
+
+/** What the saga carries out. */
+export interface BackupPlan extends Route {
+  files: number;
+  kind: BackupRecord['kind'];
+  mode: BackupMode;
+  /** It runs, and is stopped for its data, and started again. */
+  stop: boolean;
+  repository: string;
+  uuid: string;
+  epoch: number;
+  running: boolean;
+  enabled: boolean;
+}
 
 /** The repository that is meant when none is named. */
 export const MAIN = 'main';

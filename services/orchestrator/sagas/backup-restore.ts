@@ -1,8 +1,8 @@
 import { firstOf } from '../../../shared/addresses.ts';
-import type { VserverConfig } from '../../../shared/contract/vserver.ts';
 import type { Agents } from '../agent.ts';
 import type { Step } from '../executor.ts';
-import { type Route, pass } from '../passes.ts';
+import { pass } from '../passes.ts';
+import type { BackupRestorePlan } from '../plans/backup-restore.ts';
 import { day, groups, moment, size } from '../text.ts';
 import {
   addressStep,
@@ -15,23 +15,6 @@ import {
   stageStep,
   startStep,
 } from './steps.ts';
-
-export interface BackupRestorePlan extends Route {
-  /** The vserver of which it is a backup. */
-  of: string;
-  backup: { repository: string; id: string };
-  files: number;
-  /** The moment its data is of. */
-  taken: number;
-  config: VserverConfig;
-  /** It becomes another vserver. */
-  fresh: boolean;
-  /** Above every one that any host has seen of this uuid. */
-  epoch: number;
-  start: boolean;
-  /** In the place of the one that the target has and owns with this epoch. */
-  over?: { epoch: number; running: boolean };
-}
 
 type Both = { name: string; saga: string };
 

@@ -1,7 +1,7 @@
 import { VsError } from '../../../shared/errors.ts';
 import type { Agents } from '../agent.ts';
 import type { Step, StepContext } from '../executor.ts';
-import type { BackupPlan } from './backup.ts';
+import type { BackupPlan } from '../plans/backup.ts';
 
 /** The steps for which it does not run, and is held. */
 export function stoppedSteps(

@@ -1,25 +1,12 @@
 import { readFileSync } from 'node:fs';
-import type { BackupMode, BackupRecord } from '../../../shared/contract/backup.ts';
 import { CLOCKS_DIFFER_MS } from '../../../shared/contract/command.ts';
 import { VsError } from '../../../shared/errors.ts';
 import type { Agents } from '../agent.ts';
 import type { Step, StepContext } from '../executor.ts';
 import { type Route, pass, passText } from '../passes.ts';
+import type { BackupPlan } from '../plans/backup.ts';
 import { groups, moment, seconds, size } from '../text.ts';
 import { stoppedSteps } from './backup-stop.ts';
-
-export interface BackupPlan extends Route {
-  files: number;
-  kind: BackupRecord['kind'];
-  mode: BackupMode;
-  /** It runs, and is stopped for its data, and started again. */
-  stop: boolean;
-  repository: string;
-  uuid: string;
-  epoch: number;
-  running: boolean;
-  enabled: boolean;
-}
 
 const LABEL = 'backup';
 const LONG_MS = 48 * 3_600_000;
