@@ -6,6 +6,9 @@ import type { Machine } from './world.ts';
 /** Where the master keeps copies of vservers. */
 export const COPIES = '/var/lib/vs-tools/copies';
 
+/** Where the repository `main` of the master is. */
+export const BACKUPS = '/var/lib/vs-tools/backups';
+
 /** A place where a copy may lie; its version is undefined when it is torn. */
 export interface Copy {
   path: string;
@@ -29,9 +32,29 @@ export function copiesOn(machine: Machine): Copy[] {
     for (const [label] of listed(machine, `${base}/.staging/${name}`))
       paths.push(`${base}/.staging/${name}/${label}`);
   for (const [name] of listed(machine, `${base}/.trash`)) paths.push(`${base}/.trash/${name}`);
+  if (machine.name === 'master') paths.push(...backupsOn(machine).map(({ path }) => `${path}/tree`));
   return paths.map((path) => ({
     path,
     uuid: uuidOf(machine.disk, path),
     version: versionOf(machine.disk, path),
   }));
+}
+
+/** A backup as the repository lists it: one with a record. */
+export interface Backup {
+  path: string;
+  name: string;
+  id: string;
+  saga: string;
+}
+export function backupsOn(master: Machine): Backup[] {
+  const found: Backup[] = [];
+  for (const [name] of listed(master, BACKUPS))
+    for (const [id] of name.startsWith('.') ? [] : listed(master, `${BACKUPS}/${name}`)) {
+      const path = `${BACKUPS}/${name}/${id}`;
+      const text = master.disk.text(`${path}/backup.json`);
+      const saga = text === undefined ? undefined : /"saga": *"([^"]+)"/.exec(text)?.[1];
+      if (saga !== undefined) found.push({ path, name, id, saga });
+    }
+  return found;
 }

@@ -1,4 +1,5 @@
 import type { SagaState } from '../../shared/contract/saga.ts';
+import { checkRollbacks } from './backups.ts';
 import { listed, treesOf } from './copies.ts';
 import type { Fault } from './scenario.ts';
 import type { Watch } from './watch.ts';
@@ -19,6 +20,16 @@ function leftOn(machine: Machine, { id, vserver, also = [] }: SagaState): string
       .map(([name]) => `/var/lib/vs-tools/locks/${name}`),
   ];
 }
+/** What a backup has left on a host that was away at its end, the next backup clears away. */
+const isClearedLater = (
+  { scenario: { faults } }: World,
+  { kind, result }: SagaState,
+  path: string,
+): boolean =>
+  kind === 'backup' &&
+  result === 'done' &&
+  path.includes('/.snapshots/') &&
+  faults.some(({ deed }) => ['power', 'cut', 'eio', 'clock'].includes(deed.what));
 /** A host that is away for so long (ms) is dead, for who recovers what it had. */
 const DEAD_MS = 40_000;
 /** What people ask for, and what a scenario may be about: the death of a host. */
@@ -43,13 +54,15 @@ export function checkEnd(world: World, watch: Watch, sagas: SagaState[]): void {
     if (alert && !names.some((name) => stuck.has(name)))
       world.violate(`saga ${id} is ${result}, and its alert still stands`);
     for (const machine of machines.values())
-      for (const path of leftOn(machine, saga))
+      for (const path of leftOn(machine, saga).filter((one) => !isClearedLater(world, saga, one)))
         world.violate(`saga ${id} is ${result}, and ${path} is left on ${machine.name}`);
     for (const [port, one] of world.endpoints)
       if (one.saga === id && !one.life.dead)
         world.violate(`saga ${id} is ${result}, and endpoint ${port} is open`);
   }
   for (const host of machines.values()) if (host.name !== 'master') checkHost(world, watch, host, stuck);
+  watch.backups.end(sagas);
+  checkRollbacks(world, sagas);
   if (!scenario.faults.every(isCalm)) return;
   const begun = sagas.filter((one) => one.parent === undefined);
   if (begun.length === 0) world.violate('nothing happened, and no saga began');
@@ -88,11 +101,19 @@ function checkHost(world: World, watch: Watch, host: Machine, stuck: Set<string>
         `${host.name} says that ${name} is ${now?.state}, epoch ${now?.epoch}; it is ${state}, epoch ${own?.epoch ?? 0}`,
       );
     if (!own || stuck.has(name) || state === 'running') continue;
-    const wasRunning = world.scenario.vservers.some((one) => one.name === name && one.running && one.enabled);
+    const wasRunning = world.scenario.vservers.some(
+      (one) => one.name === name && one.running && (one.enabled || isBrief(world)),
+    );
     if (wasRunning && !world.scenario.faults.some(mayStop))
       world.violate(`${name} ran before, and does not run on ${host.name}, which owns it`);
   }
 }
+/** Who is only stopped for a while by a saga, and has not lost its power, runs then whether it is enabled or not. */
+const isBrief = ({ scenario: { faults } }: World): boolean =>
+  faults.some(({ deed }) => deed.what === 'ask' && /^orchestrator\.(backup|rollback)$/.test(deed.command)) &&
+  faults.every(
+    ({ deed }) => !['power', 'olddisk'].includes(deed.what) || !('node' in deed) || deed.node === 'master',
+  );
 /** After this a vserver that ran may be stopped at the end. */
 function mayStop({ deed }: Fault): boolean {
   if (deed.what !== 'ask') return ['hand', 'nostart', 'eio', 'full'].includes(deed.what);

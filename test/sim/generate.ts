@@ -148,6 +148,16 @@ function aimedOf({ critical }: Kind): fc.Arbitrary<Fault> {
       return { when: { kind: one.kind, command, node, n: 1 }, deed: { ...one.deed, node } };
     });
 }
+/** The master dies in a step in which all depends on its disk. */
+function atMasterOf(steps: string[]): fc.Arbitrary<Fault> {
+  const deed = fc.oneof(
+    fc.record({ ms: long }).map(({ ms }): Deed => ({ what: 'power', node: 'master', ms })),
+    short.map((ms): Deed => ({ what: 'kill', node: 'master', process: 'master', ms })),
+  );
+  return fc
+    .record({ step: among(...steps), deed })
+    .map((one) => ({ when: { kind: 'step', step: one.step }, deed: one.deed }));
+}
 /** Most faults hit where something is just done. */
 function near({ when, deed }: Fault, isNear: boolean): Fault {
   if (!isNear || !('node' in when) || !('node' in deed) || deed.node === 'master') return { when, deed };
@@ -170,11 +180,15 @@ export function scenarioOf(kind: Kind): fc.Arbitrary<Scenario> {
       isNear: among(true, true, false),
     })
     .map(({ isNear, ...one }) => near(one, isNear));
-  const fault = fc.oneof({ weight: 3, arbitrary: anyhow }, { weight: 2, arbitrary: aimedOf(kind) });
+  const fault = fc.oneof(
+    { weight: 3, arbitrary: anyhow },
+    { weight: 2, arbitrary: aimedOf(kind) },
+    ...(kind.atMaster ? [{ weight: 2, arbitrary: atMasterOf(kind.atMaster) }] : []),
+  );
   return fc
     .record({
       seed: fc.noShrink(fc.integer({ min: 1, max: 1_000_000 })),
-      btrfs: among<string[]>([], hosts, ['host1']),
+      btrfs: kind.btrfs ?? among<string[]>([], hosts, ['host1']),
       setting: kind.setting,
       twice: among(0, 0.05, 0.3),
       slow: among(0, 0, 0.1),

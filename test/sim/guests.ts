@@ -131,6 +131,7 @@ export function createGuests(world: Core) {
       [...(node as Machine).containers.values()].filter((one) => !one.ended).map(({ pid }) => String(pid)),
     procFile(node: Node, path: string): string {
       const { mounts, containers } = node as Machine;
+      if (path === '/proc/sys/kernel/random/boot_id') return `${node.name}-${node.boot}\n`;
       if (path === '/proc/self/mountinfo')
         return [...mounts].map((mount) => `1 1 0:1 / ${mount} rw`).join('\n');
       const [, pid, file] = /^\/proc\/(\d+)\/(status|cgroup)$/.exec(path) ?? [];

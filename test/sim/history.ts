@@ -23,6 +23,8 @@ export function openHistory(world: World, seen: Map<string, Seen>) {
   const of = (uuid: string) => owners.get(uuid) ?? [];
   /** A recover takes a copy of before: what its dead host had is lost. */
   const isRecover = (saga: string | undefined) => saga?.startsWith('recover-') === true;
+  /** So does a restore in its place: what was there lies in the trash. */
+  const isOfBefore = (saga: string) => isRecover(saga) || saga.startsWith('backup-restore-');
   const dataOn = (host: string, uuid: string) =>
     seen.get(host)?.trees.find((tree) => tree.uuid === uuid)?.version;
 
@@ -49,7 +51,7 @@ export function openHistory(world: World, seen: Map<string, Seen>) {
       // the target of its move is dead, and the source takes back what it had
       const isBack = world.deeds.saidDead.has(name) && before.some((one) => one.host === host.name);
       const floor =
-        isRecover(saga) || isBack
+        isOfBefore(saga) || isBack
           ? (base.get(uuid) ?? 0)
           : Math.max(floors.get(uuid) ?? 0, (last && dataOn(last.host, uuid)) ?? 0);
       if (here < floor && !world.deeds.handled)

@@ -212,4 +212,59 @@ export const mutations: Mutation[] = [
     'await agents.removed?.(',
     'void (',
   ),
+  one(
+    'a-backup-that-is-not-written-out',
+    'backup',
+    'services/repository/open.ts',
+    "await run(['sync', '-f', path], { timeoutMs: 3_600_000 });",
+    '',
+  ),
+  one(
+    'a-backup-under-its-name-too-early',
+    'backup',
+    'services/repository/open.ts',
+    'await renameDurable(fresh, path);\n  return answer(now);',
+    `await renameDurable(fresh, path);
+  if (last) {
+    const early = paths.backup(name, '20261127T000000Z');
+    await trees.share(path, early);
+    await writeJson(join(early, 'backup.json'), backupRecord, { ...last, id: '20261127T000000Z', saga });
+  }
+  return answer(now);`,
+  ),
+  one(
+    'a-cold-backup-that-starts-nothing-again',
+    'backup',
+    'services/orchestrator/sagas/backup-stop.ts',
+    "if (ran(context) && !context.outputs['start']) await startAgain(context);",
+    '',
+  ),
+  one(
+    'restore-with-the-epoch-of-the-backup',
+    'backup-restore',
+    'services/orchestrator/plans/backup-restore.ts',
+    'await nextEpoch(deciding, chosen, chosen.epoch)',
+    'chosen.epoch',
+  ),
+  one(
+    'restore-in-a-place-that-is-not-given-up',
+    'backup-restore',
+    'services/orchestrator/sagas/backup-restore.ts',
+    "await agents.ask(target, 'host-agent.release', mine, context);",
+    'void mine;',
+  ),
+  one(
+    'rollback-without-a-safety-snapshot',
+    'rollback',
+    'services/orchestrator/sagas/rollback.ts',
+    "await agents.ask(host, 'snapshot.safety', { ...both(context), snapshot: safety, note, by }, context);",
+    'void [note, by];',
+  ),
+  one(
+    'rollback-whose-exchange-is-not-undone',
+    'rollback',
+    'services/orchestrator/sagas/rollback.ts',
+    "await agents.ask(host, 'snapshot.exchange', { ...both(context), back: true }, context);",
+    '',
+  ),
 ];

@@ -67,6 +67,12 @@ function parseDeed(words: string[]): Deed {
     case 'forget':
     case 'restore':
       return ask(what, { name: first, ...(rest[0] ? { host: rest[0] } : {}) });
+    case 'backup':
+      return ask(what, { name: first, ...(rest[0] ? { mode: rest[0] } : {}) });
+    case 'backup-restore':
+      return ask(what, { name: first, ...(rest[0] ? { over: true } : {}) });
+    case 'rollback':
+      return ask(what, { name: first, snapshot: rest[0] ?? 'one' });
     case 'recover':
       return ask('recover', { name: first, host: rest[0], confirm: first });
     case 'evacuate':
@@ -99,7 +105,7 @@ export function parseScenario(text: string): Scenario {
       const [key = '', ...rest] = words;
       if (key === 'seed' || key === 'twice' || key === 'slow') scenario[key] = Number(rest[0]);
       else if (key === 'hosts') {
-        scenario.hosts = rest.map((word) => word.split(':')[0] ?? '');
+        scenario.hosts = rest.map((word) => word.split(':')[0] ?? '').filter((host) => host !== 'master');
         scenario.btrfs = rest
           .filter((word) => word.endsWith(':btrfs'))
           .map((word) => word.split(':')[0] ?? '');
@@ -110,6 +116,8 @@ export function parseScenario(text: string): Scenario {
           running: rest.includes('running'),
           enabled: rest.includes('enabled'),
           ...(rest.includes('trash') ? { trash: true } : {}),
+          ...(rest.includes('backup') ? { backup: true } : {}),
+          ...(rest.includes('kept') ? { kept: true } : {}),
         });
       else if (key === 'evacuated') scenario.evacuated.push(rest[0] ?? '');
       else scenario.faults.push({ when: parseWhen(words), deed: parseDeed(words) });

@@ -1,8 +1,8 @@
 import { EPOCH } from './loop.ts';
 import { OWNED, VSERVERS } from './guests.ts';
 import type { Scenario, Vserver } from './scenario.ts';
-import { FIRST_DATA } from './trees.ts';
-import { COPIES } from './copies.ts';
+import { FIRST_DATA, filesOf, manifestOf } from './trees.ts';
+import { BACKUPS, COPIES } from './copies.ts';
 import type { Machine, World } from './world.ts';
 
 const DAY_MS = 86_400_000;
@@ -14,6 +14,8 @@ export const uuidFor = (name: string): string =>
 /** One that lies in the trash of another host was there before it came to its own. */
 const epochOf = ({ vservers }: Scenario, { name, host, trash }: Vserver): number =>
   !trash && vservers.some((other) => other.trash && other.name === name && other.host !== host) ? 2 : 1;
+/** What a vserver is like, where it has a kept snapshot: `then` in that, `now` at first. */
+export const STATE = 'rootfs/etc/state';
 const json = (value: object) => `${JSON.stringify(value, null, 2)}\n`;
 
 function configOf({ name, enabled, host }: Vserver) {
@@ -64,6 +66,55 @@ function placeCopy(world: World, node: Machine, vserver: Vserver): void {
   };
   node.disk.make(`${COPIES}/${name}/copy.json`, json(copy));
 }
+/** As a backup has left it. */
+function placeBackup(world: World, node: Machine, vserver: Vserver): void {
+  const { name } = vserver;
+  const taken = EPOCH - DAY_MS;
+  const id = `${new Date(taken).toISOString().slice(0, 19).replaceAll(/[-:]/g, '')}Z`;
+  const path = `${BACKUPS}/${name}/${id}`;
+  placeTree(world, node, `${path}/tree`, vserver);
+  const texts = filesOf(node.disk.find(`${path}/tree`));
+  const record = {
+    version: 1,
+    id,
+    vserver: name,
+    repository: 'main',
+    uuid: uuidFor(name),
+    host: 'host1',
+    epoch: 1,
+    mode: 'hot',
+    kind: 'stopped',
+    running: true,
+    enabled: vserver.enabled,
+    network: 'blue',
+    address: addressOf(name),
+    taken,
+    finished: taken,
+    saga: 'backup-0',
+    bytes: 1000,
+    files: texts.size,
+  };
+  node.disk.make(`${path}/manifest`, manifestOf(texts));
+  node.disk.make(`${path}/backup.json`, json(record));
+}
+/** What a vserver was before it was changed. */
+function placeKept(world: World, node: Machine, vserver: Vserver): void {
+  const { name } = vserver;
+  const path = `${VSERVERS}/.kept/${uuidFor(name)}/one`;
+  placeTree(world, node, `${path}/tree`, vserver);
+  node.disk.make(`${path}/tree/${STATE}`, 'then');
+  node.disk.make(`${VSERVERS}/${name}/${STATE}`, 'now');
+  const record = {
+    version: 1,
+    snapshot: 'one',
+    vserver: name,
+    uuid: uuidFor(name),
+    taken: EPOCH - DAY_MS,
+    by: 'operator',
+    kind: 'manual',
+  };
+  node.disk.make(`${path}/record.json`, json(record));
+}
 /** As a remove has left it, or the move that brought it to another host. */
 function placeTrash(world: World, node: Machine, vserver: Vserver): void {
   const { name, host } = vserver;
@@ -95,11 +146,12 @@ function placeRecord({ disk }: Machine, record: { name: string; [key: string]: u
 function place(world: World, vserver: Vserver): void {
   const { name, host, running, trash } = vserver;
   const node = world.machine(host);
-  if (host === 'master') return placeCopy(world, node, vserver);
+  if (host === 'master') return (vserver.backup ? placeBackup : placeCopy)(world, node, vserver);
   if (trash) return placeTrash(world, node, vserver);
   placeTree(world, node, `${VSERVERS}/${name}`, vserver);
   node.disk.make(`${VSERVERS}/${name}/config`, '');
   placeRecord(node, { name, owner: true, epoch: epochOf(world.scenario, vserver), saga: 'create-0' });
+  if (vserver.kept) placeKept(world, node, vserver);
   if (running) world.guests.start(node, name);
 }
 

@@ -6,6 +6,7 @@ import type { Log } from '../../shared/log.ts';
 import type { Context, Service } from '../../shared/service.ts';
 import { service as hostAgent } from '../../services/host-agent/main.ts';
 import { service as orchestrator } from '../../services/orchestrator/main.ts';
+import { service as repository } from '../../services/repository/main.ts';
 import { service as snapshot } from '../../services/snapshot/main.ts';
 import { managementOf, theWorld } from './current.ts';
 import { type Life, Killed, runAs } from './loop.ts';
@@ -14,7 +15,7 @@ import { service as template } from './parts/template.ts';
 import { service as transfer } from './parts/transfer.ts';
 
 const ofHost = [hostAgent, network, snapshot, transfer];
-const ofMaster = [orchestrator, template];
+const ofMaster = [orchestrator, template, repository];
 const settings = new Map<string, Settings>();
 
 /** Settings do not change in a simulation, and reading them is most of a start. */
@@ -76,7 +77,10 @@ async function serve(life: Life): Promise<void> {
   const bus = connectBus({ settings: settingsOf(host), target: host, dispatcher, log });
   const context: Context = { host, settings: settingsOf(host), bus, log, version: '0.1.0' };
   const services: Service[] = (isMaster ? ofMaster : ofHost).map((make) => make(context));
-  for (const service of services) Object.assign(handlers, service.handlers);
+  for (const service of services) {
+    Object.assign(handlers, service.handlers);
+    Object.assign(inner, service.inner ?? {});
+  }
   if (isMaster) {
     const copies = { ...context, settings: copySettings(context.settings) };
     const within = [snapshot, transfer].map((make): Service => make(copies));

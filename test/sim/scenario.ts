@@ -39,12 +39,16 @@ export interface Vserver {
   enabled: boolean;
   /** It lies in the trash of the host. */
   trash?: boolean;
+  /** `master`: it is a backup in the repository. */
+  backup?: boolean;
+  /** It has a kept snapshot `one`, and was changed since. */
+  kept?: boolean;
 }
 export interface Scenario {
   /** Of delays, orders and all else that is by chance. */
   seed: number;
   hosts: string[];
-  /** Those with btrfs; the others are plain directories. */
+  /** Those with btrfs; the others are plain directories. `master`: its repository. */
   btrfs: string[];
   vservers: Vserver[];
   /** Hosts that are marked as evacuated: those of the vservers that lie elsewhere have left them. */
@@ -91,12 +95,12 @@ export function formatScenario(scenario: Scenario): string {
   const { seed, hosts, btrfs, vservers, evacuated, twice, slow, faults } = scenario;
   return `${[
     `seed ${seed}`,
-    `hosts ${hosts.map((host) => (btrfs.includes(host) ? `${host}:btrfs` : host)).join(' ')}`,
+    `hosts ${[...(btrfs.includes('master') ? ['master'] : []), ...hosts].map((host) => (btrfs.includes(host) ? `${host}:btrfs` : host)).join(' ')}`,
     ...(twice > 0 ? [`twice ${twice}`] : []),
     ...(slow > 0 ? [`slow ${slow}`] : []),
     ...vservers.map(
-      ({ name, host, running, enabled, trash }) =>
-        `vserver ${name} ${host}${running ? ' running' : ''}${enabled ? ' enabled' : ''}${trash ? ' trash' : ''}`,
+      ({ name, host, running, enabled, trash, backup, kept }) =>
+        `vserver ${name} ${host}${running ? ' running' : ''}${enabled ? ' enabled' : ''}${trash ? ' trash' : ''}${backup ? ' backup' : ''}${kept ? ' kept' : ''}`,
     ),
     ...evacuated.map((host) => `evacuated ${host}`),
     ...faults.map(({ when, deed }) => `${whenText(when)} ${deedText(deed)}`),

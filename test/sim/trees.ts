@@ -41,3 +41,10 @@ export function filesOf(inode: Inode | undefined, prefix = ''): Map<string, stri
   }
   return all;
 }
+
+/** What a backup's manifest says of its files. */
+export const manifestOf = (texts: Map<string, string>): string =>
+  `${[...texts]
+    .map(([path, text]) => `${path} ${JSON.stringify(text)}`)
+    .sort()
+    .join('\n')}\n`;

@@ -1,3 +1,4 @@
+import { watchBackups } from './backups.ts';
 import { type Copy, copiesOn, listed } from './copies.ts';
 import { type Disk, diskChanges } from './disk.ts';
 import { OWNED, VSERVERS } from './guests.ts';
@@ -23,7 +24,8 @@ export interface Seen {
   placed: number;
   owned: Owned[];
   trees: Tree[];
-  locked: Set<string>;
+  /** By name, what the file of the lock says. */
+  locked: Map<string, string>;
 }
 
 /** JSON of the files of the agents; the same text again and again. */
@@ -46,13 +48,13 @@ const isRecord = (file: string) => file.endsWith('.json') && !file.startsWith('.
 function look(machine: Machine): Seen {
   const { disk } = machine;
   const owned: Owned[] = [];
-  const locked = new Set<string>();
+  const locked = new Map<string, string>();
   for (const [file, inode] of listed(machine, OWNED)) {
     const one = isRecord(file) && inode.kind === 'file' ? parse(inode.text) : undefined;
     if (one) owned.push(one);
   }
   for (const [file, inode] of listed(machine, '/var/lib/vs-tools/locks'))
-    if (isRecord(file) && inode.kind === 'file') locked.add(file.slice(0, -5));
+    if (isRecord(file) && inode.kind === 'file') locked.set(file.slice(0, -5), inode.text);
   const trees: Tree[] = [];
   for (const [name] of listed(machine, VSERVERS)) {
     if (name.startsWith('.')) continue;
@@ -68,6 +70,7 @@ export function createWatch(world: World) {
   const master = world.machine('master');
   const seen = new Map<string, Seen>();
   const history = openHistory(world, seen);
+  const backups = watchBackups(world);
   let changes = -1;
   let onDisks = -1;
   let written = -1;
@@ -84,6 +87,7 @@ export function createWatch(world: World) {
     owners.set(one.uuid, host.name);
     const tree = trees.find(({ name }) => name === one.name);
     const floor = history.floor(one.uuid);
+    if (!tree && isExchanged(host, one, floor)) return undefined;
     if (!tree) return world.violate(`${host.name} owns ${one.name}, but has no files of it`);
     if (tree.uuid === one.uuid && tree.version !== undefined && tree.version >= floor) return;
     const has =
@@ -91,6 +95,11 @@ export function createWatch(world: World) {
         ? 'no configuration any more'
         : `data ${tree.version === undefined ? 'that is torn' : `v${tree.version}`}, and had v${floor}`;
     world.violate(`${one.name} on ${host.name}, which owns it, has ${has}`);
+  }
+  /** A rollback has put it aside, and its next rename puts the other one into its place. */
+  function isExchanged(host: Machine, { name, uuid }: Owned, floor: number): boolean {
+    if (seen.get(host.name)?.locked.get(name)?.includes('"rollback-') !== true) return false;
+    return copiesOn(host).some((copy) => copy.uuid === uuid && (copy.version ?? -1) >= floor);
   }
   /** What lies in its place and is not owned there is held by the saga that brings or takes it. */
   function checkTrees(host: Machine, { owned, trees, locked }: Seen): void {
@@ -138,6 +147,7 @@ export function createWatch(world: World) {
     // most events change nothing of what is looked at here
     if (onDisks === now && changes === world.changes()) return;
     onDisks = now;
+    backups.look();
     let isPlaced = changes !== world.changes();
     changes = world.changes();
     for (const host of hosts) {
@@ -165,6 +175,6 @@ export function createWatch(world: World) {
     world.violate(`no whole copy of ${uuid} is left (v${floor})`);
     history.forget(uuid);
   }
-  return { check, seen, isPassed: history.isPassed };
+  return { check, seen, isPassed: history.isPassed, backups };
 }
 export type Watch = ReturnType<typeof createWatch>;

@@ -12,6 +12,8 @@ const LABEL = 'backup';
 const LONG_MS = 48 * 3_600_000;
 /** So many passes after the first, of what runs, without a snapshot. */
 const FURTHER = 2;
+/** A host that is away at the end is waited for so often, 30 s each. */
+const CLEARS = 4;
 
 /** What is not on the disk of the master yet goes with its boot. */
 const bootOf = (): string => readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
@@ -193,20 +195,26 @@ export function backupSteps(plan: BackupPlan, agents: Agents): Step[] {
     pnr: true,
     async do(context) {
       const id = String(context.outputs['seal']?.['backup']);
-      try {
+      const clearAway = async (tag: string): Promise<void> => {
         await agents.ask(source, 'transfer.remember', { ...both(context), repository, id }, context);
         await agents.ask(source, 'transfer.close', both(context), context);
-        const { snapshots } = await agents.ask(source, 'snapshot.list', { name }, context);
+        const { snapshots } = await agents.ask(source, 'snapshot.list', { name }, context, { tag });
         for (const one of snapshots.filter(({ label }) => label === LABEL))
           // also of a host that was away at the end
           await agents.ask(source, 'snapshot.remove', { name, saga: one.saga }, context, {
             timeoutMs: 600_000,
             tag: one.saga,
           });
-      } catch (error) {
-        // the backup is whole; the next one clears away what this one has left
-        context.say(`${source} could not clear away: ${(error as Error).message}`);
-      }
+      };
+      for (let attempt = 1; ; attempt++)
+        try {
+          return await clearAway(String(attempt));
+        } catch (error) {
+          // the broker or the host may just restart
+          if (error instanceof VsError && error.code === 'unavailable' && attempt < CLEARS) continue;
+          // the backup is whole; the next one clears away what this one has left
+          return context.say(`${source} could not clear away: ${(error as Error).message}`);
+        }
     },
   };
   const byStop = stop
@@ -231,8 +239,11 @@ export const backupTexts = (plan: BackupPlan) => ({
     state: { bytes?: number | undefined; downtimeMs?: number | undefined },
   ): string => {
     const { backup, taken } = outputs['seal'] ?? {};
+    // a later life of the orchestrator has not seen the progress of the copies
+    const steps = [outputs['seed']?.['bytes'], outputs['copy']?.['bytes']].map((one) => Number(one ?? 0));
+    const bytes = Math.max(state.bytes ?? 0, (steps[0] ?? 0) + (steps[1] ?? 0));
     const down = state.downtimeMs === undefined ? '' : `; it was down for ${seconds(state.downtimeMs)}`;
-    return `${plan.name} is backed up as ${String(backup)} in ${plan.repository}: as it was at ${moment(Number(taken))}, taken ${taking[plan.kind]}, ${size(state.bytes ?? 0)} sent${down}.`;
+    return `${plan.name} is backed up as ${String(backup)} in ${plan.repository}: as it was at ${moment(Number(taken))}, taken ${taking[plan.kind]}, ${size(bytes)} sent${down}.`;
   },
   failed: (reason: string, state: { downtimeMs?: number | undefined }): string => {
     const down =

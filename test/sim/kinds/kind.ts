@@ -18,10 +18,14 @@ export interface Kind {
   /** Those at which most depends on every single step; faults come there more often. */
   critical: string[];
   steps: string[];
+  /** Steps in which the master is struck more often. */
+  atMaster?: string[];
   ms: number;
   /** It begins so late (ms). */
   from?: number;
   hosts?: string[];
+  /** Which of them have btrfs; `master`: its repository. */
+  btrfs?: fc.Arbitrary<string[]>;
   /** Ways that may be cut. */
   cuts?: [string, string][];
   /** What people do by hand; nothing: they let the hosts alone. */
@@ -62,6 +66,13 @@ export const mostlyRunning = fc.oneof(
   },
 );
 export const onMaster: Vserver = { name: 'web1', host: 'master', running: false, enabled: true };
+export const inRepository: Vserver = {
+  name: 'web1',
+  host: 'master',
+  running: false,
+  enabled: true,
+  backup: true,
+};
 export const inTrash = (host: string): Vserver => ({
   name: 'web1',
   host,

@@ -1,5 +1,6 @@
 // What the system calls do to the disk of the node whose code runs.
 import { currentLife, theWorld } from '../current.ts';
+import { EPOCH } from '../loop.ts';
 import { type Directory, type File, type Inode, fault } from '../inode.ts';
 
 const MAX_LINKS = 8;
@@ -54,7 +55,7 @@ class Stat {
     this.kind = inode.kind;
     this.ino = inode.ino;
     this.size = inode.kind === 'file' ? inode.text.length : 0;
-    this.mtimeMs = inode.kind === 'link' ? 0 : inode.mtime;
+    this.mtimeMs = inode.kind === 'link' ? 0 : EPOCH + inode.mtime;
     this.ctimeMs = this.mtimeMs;
     this.mode = inode.kind === 'directory' ? 0o40700 : 0o100600;
     this.blocks = Math.ceil(this.size / 512);

@@ -14,6 +14,13 @@ const files = (inode: Inode | undefined): number => {
   for (const one of inode.entries.values()) count += files(one);
   return count;
 };
+/** New directories with the same files in them (cp -al). */
+function linked(disk: Node['disk'], inode: Inode): Inode {
+  if (inode.kind !== 'directory') return inode;
+  const copy = disk.directory();
+  for (const [name, one] of inode.entries) copy.entries.set(name, linked(disk, one));
+  return copy;
+}
 const tools: Record<string, Tool> = {
   rm({ disk }, args) {
     if (disk.find(last(args), false)) disk.put(last(args), undefined);
@@ -33,7 +40,8 @@ const tools: Record<string, Tool> = {
     if (!inode) throw fault('ENOENT', from);
     if (node.full) throw fault('ENOSPC', last(args));
     theWorld().guests.write(node, from);
-    node.disk.put(last(args), node.disk.copyOf(inode, false));
+    const copy = args.includes('--link') ? linked(node.disk, inode) : node.disk.copyOf(inode, false);
+    node.disk.put(last(args), copy);
   },
   'mount-root'(node, [rootfs = '', mount = '']) {
     if (!node.disk.find(rootfs)) throw fault('ENOENT', rootfs);

@@ -49,13 +49,25 @@ export function service({ settings, host, bus }: Context): Service {
       .filter((name) => /^p\d+$/.test(name))
       .sort((a, b) => Number(a.slice(1)) - Number(b.slice(1)));
 
+  /** Does something where what comes for a saga lies. */
+  function at<T>(
+    where: { name: string; saga: string; repository?: string | undefined },
+    call: string,
+    act: (life: Life, staging: string) => T,
+  ): Promise<T> {
+    const { name, saga, repository } = where;
+    if (repository === undefined) return asyncCall(call, (life) => act(life, paths.staging(name, saga)));
+    return bus
+      .request(host, 'repository.place', { name, saga, repository })
+      .then(({ path }) => asyncCall(call, (life) => act(life, path.slice(0, path.lastIndexOf('/')))));
+  }
+
   return {
     name: 'transfer',
     handlers: {
       'transfer.check': async () => ({}),
-      'transfer.open': ({ name, saga, copy }) =>
-        asyncCall('listen', (life) => {
-          const staging = paths.staging(name, saga);
+      'transfer.open': ({ name, saga, copy, repository }) =>
+        at({ name, saga, repository }, 'listen', (life, staging) => {
           if (!life.node.disk.find(staging))
             throw new VsError('conflict', `${host} has no staging for ${name} of saga ${saga}`);
           const port = ++world.lastPort;
@@ -71,8 +83,9 @@ export function service({ settings, host, bus }: Context): Service {
         if (args.renew && args.label)
           await bus.request(host, 'snapshot.renew', { name: args.name, saga: args.saga, label: args.label });
         const { random, loop } = world;
-        const path =
-          args.copy === 'rsync' && args.trash
+        const path = args.backup
+          ? (await bus.request(host, 'repository.offer', { ...args.backup, vserver: args.name })).tree
+          : args.copy === 'rsync' && args.trash
             ? paths.trashed(args.name, args.trash)
             : args.copy === 'rsync' && !args.label
               ? paths.vserver(args.name)
@@ -134,14 +147,15 @@ export function service({ settings, host, bus }: Context): Service {
         }
       },
       'transfer.connect': () => asyncCall('connect', () => ({})),
-      'transfer.verify': ({ name, saga, copy, label, treeBytes, treeFiles }) =>
-        asyncCall('find', ({ node }) => {
+      'transfer.remember': () => asyncCall('write', () => ({})),
+      'transfer.verify': ({ name, saga, copy, label, treeBytes, treeFiles, repository }) =>
+        at({ name, saga, repository }, 'find', ({ node }, staging) => {
           if (copy === 'btrfs-send') {
-            if (!label || !labels(node.disk, paths.staging(name, saga)).includes(label))
+            if (!label || !labels(node.disk, staging).includes(label))
               throw new VsError('failed', `the last copy of ${name} is not whole on ${host}`);
             return { bytes: 0 };
           }
-          const texts = filesOf(node.disk.find(paths.stagingTree(name, saga)));
+          const texts = filesOf(node.disk.find(`${staging}/tree`));
           const bytes = [...texts.values()].reduce((sum, text) => sum + text.length, 0);
           if (texts.size !== treeFiles || bytes !== treeBytes)
             throw new VsError(
