@@ -5,6 +5,9 @@ import { type BackupOptions, Misplaced, parseOptions } from './backup-options.ts
 import { readOptional } from './lines.ts';
 import type { Settings } from './settings.ts';
 
+/** The line of the master’s own state. */
+export const MASTER_LINE = '@master';
+
 /** One line of backup.conf: `vserver:hot|cold|none[:options]`; `*`: every vserver that has no line. */
 export interface BackupLine extends BackupOptions {
   name: string;
@@ -37,8 +40,11 @@ function parseLine(
   const colon = line.indexOf(':');
   if (colon < 0) throw new Misplaced(from, 'expected vserver:hot|cold|none[:options]');
   const name = line.slice(from, colon).trimEnd();
-  if (name !== '*' && !nameSchema.safeParse(name).success)
-    throw new Misplaced(from, `${quoted(name)} is no vserver; expected a name such as web1, or *`);
+  if (name !== '*' && name !== MASTER_LINE && !nameSchema.safeParse(name).success)
+    throw new Misplaced(
+      from,
+      `${quoted(name)} is no vserver; expected a name such as web1, or *, or ${MASTER_LINE}`,
+    );
   const twice = before.get(name);
   if (twice) throw new Misplaced(from, `${name} stands in line ${twice.line} already`);
   const second = line.indexOf(':', colon + 1);
@@ -52,8 +58,12 @@ function parseLine(
       `${quoted(word)} is no way to back up; expected hot, cold or none`,
     );
   }
+  if (name === MASTER_LINE && mode === 'cold')
+    throw new Misplaced(colon + 1, 'the master is not stopped for it; expected hot or none');
   if (second >= 0 && mode === 'none') throw new Misplaced(second, 'none has no options');
   const options = parseOptions(line, end + 1);
+  if (name === MASTER_LINE && options.bandwidth !== undefined)
+    throw new Misplaced(end + 1, `${MASTER_LINE} has no bandwidth: its archive is made on this machine`);
   return { ...options, name, mode, timezone: options.timezone ?? ownTimezone(), line: number };
 }
 

@@ -56,7 +56,12 @@ const modules: Record<
   packages: { scope: 'host', load: () => import('../services/packages/main.ts') },
   doctor: { scope: 'host', load: () => import('../services/doctor/main.ts') },
   'master-doctor': { scope: 'master', load: () => import('../services/doctor/master.ts') },
-  'backup-scheduler': { scope: 'master', load: () => import('../services/backup-scheduler/main.ts') },
+  'backup-scheduler': {
+    scope: 'master',
+    load: () => import('../services/backup-scheduler/main.ts'),
+    inner: ['master-archive'],
+  },
+  'master-archive': { scope: 'master', load: () => import('../services/master-archive/main.ts') },
   discovery: { scope: 'master', load: () => import('../services/discovery/main.ts') },
   history: { scope: 'master', load: () => import('../services/history/main.ts') },
   alerter: { scope: 'master', load: () => import('../services/alerter/main.ts') },

@@ -31,8 +31,9 @@ function noteOf(one: BackupState): string {
 }
 
 /** The table of vs backup status. `now` in epoch ms. */
-export function statusText({ vservers, uncovered, faults }: Status, now: number): string {
-  const rows = vservers.map((one) => [
+export function statusText({ vservers, master, uncovered, faults }: Status, now: number): string {
+  const own = master ? [{ ...master, vserver: '@master' }] : [];
+  const rows = [...vservers, ...own].map((one) => [
     one.vserver,
     one.state,
     one.lastSuccess === undefined ? '-' : roughly(now - one.lastSuccess),
@@ -53,7 +54,8 @@ export function statusText({ vservers, uncovered, faults }: Status, now: number)
 }
 
 /** Is everything as it should be? */
-export const isWell = ({ vservers, uncovered, faults }: Status): boolean =>
+export const isWell = ({ vservers, master, uncovered, faults }: Status): boolean =>
+  !['overdue', 'failed'].includes(master?.state ?? '') &&
   faults.length === 0 &&
   uncovered.length === 0 &&
   vservers.every((one) => one.state !== 'overdue' && one.state !== 'failed' && !one.faulty);

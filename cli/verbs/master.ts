@@ -76,26 +76,52 @@ function registerBackup(master: Command): void {
     });
 }
 
+/** The file that is named, or the newest one of a path. */
+async function archiveOf(
+  file: string | undefined,
+  { from, at }: { from?: string; at?: string },
+): Promise<string> {
+  if ((file === undefined) === (from === undefined))
+    throw new VsError('usage', 'name a file of vs master backup, or with --from where archives are');
+  if (at !== undefined && from === undefined)
+    throw new VsError('usage', '--at is for --from: a file is of one moment');
+  if (file !== undefined) return file;
+  const { resolve } = await import('node:path');
+  const { newestArchive } = await import('../../services/master-archive/kept.ts');
+  const { parseMoment } = await import('../backup/words.ts');
+  return newestArchive(resolve(from ?? ''), at === undefined ? undefined : parseMoment(at));
+}
+
 /** `vs master restore`: on a new machine, or in the place of what this one has. */
 function registerRestore(master: Command): void {
   master
     .command('restore')
     .description('this machine becomes the master that an archive was taken of')
-    .argument('<file>', 'an archive of vs master backup')
+    .argument('[file]', 'an archive of vs master backup')
+    .option('--from <path>', 'the newest archive of a repository: its path, or a directory of archives')
+    .option('--at <time>', 'with --from: as it was at this moment at the latest')
     .option('--replace', 'this machine is a master already: what it has is put aside')
     .option('--name <name...>', 'a name or address by which hosts and people reach it now')
     .option('--yes', 'do not ask')
     .option('--json', 'for programs')
     .addHelpText(
       'after',
-      '\nExamples:\n  vs master restore /mnt/usb/vs-master-20261127T030000Z.tar.gz\n  vs master restore vs-master-20261127T030000Z.tar.gz --replace --yes',
+      '\nExamples:\n  vs master restore /mnt/usb/vs-master-20261127T030000Z.tar.gz\n  vs master restore vs-master-20261127T030000Z.tar.gz --replace --yes\n  vs master restore --from /srv/backups --at "2026-11-27 03:00"',
     )
     .action(
       async (
-        file: string,
-        options: { replace?: boolean; name?: string[]; yes?: boolean; json?: boolean },
+        given: string | undefined,
+        options: {
+          from?: string;
+          at?: string;
+          replace?: boolean;
+          name?: string[];
+          yes?: boolean;
+          json?: boolean;
+        },
       ) => {
         needRoot('vs master restore');
+        const file = await archiveOf(given, options);
         const { resolve } = await import('node:path');
         const { loadSettings } = await import('../../config/settings.ts');
         const { initMaster } = await import('../../services/authority/init.ts');

@@ -29,6 +29,8 @@ export type Attempts = z.infer<typeof attempts>;
 const kept = z.looseObject({
   version: z.literal(1),
   vservers: z.record(name, attempts),
+  /** Of the master's own state. */
+  master: attempts.optional(),
   /** By repository: when the round of verification began. */
   rounds: z.record(repositoryName, ts).default({}),
 });
@@ -48,6 +50,13 @@ export function openBook(stateDirectory: string) {
     },
     get vservers(): Record<string, Attempts> {
       return now.vservers;
+    },
+    get master(): Attempts | undefined {
+      return now.master;
+    },
+    set master(entry: Attempts | undefined) {
+      if (entry) now.master = entry;
+      else delete now.master;
     },
     get rounds(): Record<string, number> {
       return now.rounds;

@@ -46,7 +46,9 @@ export function commandsOf(context: Context, work: Work): Handlers {
           'not-found',
           `there is no vserver ${unknown}, and no backup of one; vs scan shows them`,
         );
+      const master = names ? undefined : work.master.state(file.master);
       return {
+        ...(master ? { master } : {}),
         vservers: names ? states.filter((one) => names.includes(one.vserver)) : states,
         uncovered: uncovered.filter((name) => !names || names.includes(name)),
         faults: [...(file.fault === undefined ? [] : [file.fault]), ...records.faults],
@@ -60,7 +62,12 @@ export function commandsOf(context: Context, work: Work): Handlers {
       return {
         file: file.file,
         ...(file.fault === undefined ? {} : { fault: file.fault }),
-        ...scheduleOf(file.lines, wanted.sort(), Date.now(), next ?? 3),
+        ...scheduleOf(
+          file.master ? [...file.lines, file.master] : file.lines,
+          wanted.sort(),
+          Date.now(),
+          next ?? 3,
+        ),
       };
     },
     'backup-scheduler.prune': async ({ names, dryRun }) => {

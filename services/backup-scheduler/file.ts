@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import { type BackupLine, backupFile, parseBackups } from '../../config/backup.ts';
+import { type BackupLine, MASTER_LINE, backupFile, parseBackups } from '../../config/backup.ts';
 import type { Settings } from '../../config/settings.ts';
 import { fileMark, readText, writeFileIfChanged } from '../../shared/store.ts';
 
@@ -26,7 +26,11 @@ export function openFile(settings: Pick<Settings, 'CONFIG_DIR' | 'STATE_DIR'>) {
   return {
     file,
     get lines(): BackupLine[] {
-      return lines ?? [];
+      return (lines ?? []).filter((one) => one.name !== MASTER_LINE);
+    },
+    /** The line of the master's own state. */
+    get master(): BackupLine | undefined {
+      return lines?.find((one) => one.name === MASTER_LINE);
     },
     /** What is wrong with the file as it is now. */
     get fault(): string | undefined {

@@ -5,6 +5,7 @@ import { openAsked } from './asked.ts';
 import { openBook } from './book.ts';
 import { due, noted } from './due.ts';
 import { openFile } from './file.ts';
+import { openMaster } from './master.ts';
 import { backupsOf, lookAtAll } from './look.ts';
 import { lookAtPool } from './pool.ts';
 import { pruneAll } from './prune.ts';
@@ -24,6 +25,7 @@ export function openWork(context: Context) {
   const records = openRecords(context);
   const telling = openTelling(context);
   const asked = openAsked(book);
+  const master = openMaster(context, book);
   const verifying = openVerifying(context, book, records);
   /** Vservers whose backups are to be looked through for what no rule keeps. */
   const toPrune = new Set<string>();
@@ -61,7 +63,7 @@ export function openWork(context: Context) {
   function tell(): void {
     const { states, alerts } = lookedAt();
     telling.states(states);
-    telling.alerts(alerts);
+    telling.alerts(new Map([...alerts, ...master.alerts(file.master)]));
   }
   function decide(): ReturnType<typeof due> {
     const hostOf = (vserver: string) => pool.vservers.find((one) => one.name === vserver)?.host ?? '';
@@ -84,6 +86,7 @@ export function openWork(context: Context) {
   }
   async function tick(): Promise<void> {
     await look();
+    await master.look(file.master);
     const decided = decide();
     waits = decided.waits;
     tell();
@@ -104,6 +107,7 @@ export function openWork(context: Context) {
     book,
     records,
     asked,
+    master,
     telling,
     get pool() {
       return pool;

@@ -35,6 +35,24 @@ export const backupState = z.looseObject({
 });
 export type BackupState = z.infer<typeof backupState>;
 
+/** How the archives of the master's own state stand against their line of backup.conf. */
+export const masterBackup = backupState
+  .pick({
+    state: true,
+    schedule: true,
+    timezone: true,
+    repository: true,
+    lastSuccess: true,
+    lastAttempt: true,
+    lastError: true,
+    size: true,
+    count: true,
+    nextRun: true,
+    ts: true,
+  })
+  .required({ repository: true });
+export type MasterBackup = z.infer<typeof masterBackup>;
+
 /** One backup, and which rules keep it; none of them: it goes. */
 export const keptBackup = z.object({
   id: backupId,
@@ -78,6 +96,7 @@ export const backupSchedulerCommands = {
     z.strictObject({ names }),
     z.object({
       vservers: z.array(backupState),
+      master: masterBackup.optional(), // where backup.conf has a line for it
       uncovered: z.array(name), // no line names them, and no *
       faults: z.array(z.string()), // of backup.conf and of repositories
     }),

@@ -13,6 +13,7 @@ import { networkCommands } from './network.ts';
 import { networksCommands } from './networks.ts';
 import { orchestratorCommands } from './orchestrator.ts';
 import { packagesCommands } from './packages.ts';
+import { masterArchiveCommands } from './master-archive.ts';
 import { repositoryCommands } from './repository.ts';
 import { sessionCommands } from './session.ts';
 import { snapshotCommands } from './snapshot.ts';
@@ -33,6 +34,7 @@ export const commands = {
   ...keptCommands,
   ...transferCommands,
   ...templateCommands,
+  ...masterArchiveCommands,
   ...repositoryCommands,
   ...backupSchedulerCommands,
   ...orchestratorCommands,

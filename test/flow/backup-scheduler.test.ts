@@ -1,10 +1,11 @@
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { type Client, connect } from '../../cli/client.ts';
 import { loadSettings } from '../../config/settings.ts';
 import { service } from '../../services/backup-scheduler/main.ts';
+import { service as masterArchive } from '../../services/master-archive/main.ts';
 import type { BackupRecord } from '../../shared/contract/backup.ts';
 import { backupOf } from '../unit/backup-record.ts';
 import { type BackupState, backupState } from '../../shared/contract/backup-scheduler.ts';
@@ -15,7 +16,7 @@ import type { SagaState } from '../../shared/contract/saga.ts';
 import type { Handlers } from '../../shared/dispatch.ts';
 import { VsError } from '../../shared/errors.ts';
 import { createLog } from '../../shared/log.ts';
-import type { Service } from '../../shared/service.ts';
+import type { Context, Service } from '../../shared/service.ts';
 import { realBroker, until } from './bus-kit.ts';
 
 const HOUR = 3_600_000;
@@ -337,4 +338,63 @@ test('a viewer reads the states of backups, and nobody but the master says them'
   await operator.send('vs/1/backups/zz9/state', { vserver: 'zz9' }).catch(() => undefined);
   await new Promise((resolve) => setTimeout(resolve, 200));
   expect(viewer.on('vs/1/backups/zz9/state')).toHaveLength(before);
+});
+
+/** A folder whose scheduler has done the line of the master until an hour ago, with or without a pool's authority. */
+function masterFolder(isMaster: boolean): string {
+  const folder = folderOf('@master:hot:schedule=hourly,timezone=UTC,keep-last=1');
+  const path = join(folder, 'state', 'backup-scheduler.json');
+  const kept = JSON.parse(readFileSync(path, 'utf8')) as object;
+  const master = { since: 1, plan: '0 * * * * UTC', done: lastHour() - HOUR, failures: 0, tries: 0 };
+  writeFileSync(path, JSON.stringify({ ...kept, master }));
+  mkdirSync(join(folder, 'state', 'ca'), { recursive: true });
+  if (isMaster) writeFileSync(join(folder, 'state', 'ca', 'ca.key'), 'KEY', { mode: 0o600 });
+  return folder;
+}
+/** The service that the process of the scheduler has in itself. */
+function archives(folder: string): Handlers {
+  const env = {
+    ...broker.environment('master'),
+    VS_CONFIG_DIR: folder,
+    VS_STATE_DIR: join(folder, 'state'),
+    VS_TLS_DIR: join(folder, 'state', 'tls'),
+    VS_BROKER_USERS: join(folder, 'users.json'),
+  };
+  const settings = loadSettings({ file: '/nonexistent', env });
+  return masterArchive({ settings, version: '0' } as unknown as Context).handlers;
+}
+
+test('the state of the master itself is kept by its line, once, for root alone; what no rule keeps goes', async () => {
+  const { handlers } = world({});
+  const folder = masterFolder(true);
+  const kept = join(folder, 'state', 'backups', '.master');
+  mkdirSync(kept, { recursive: true, mode: 0o700 });
+  writeFileSync(join(kept, 'vs-master-20250101T000000Z.tar.gz'), 'old');
+  await begin(folder, Object.assign(handlers, archives(folder)));
+  let found = await ask('backup-scheduler.status', {});
+  for (
+    ;
+    found.master?.state !== 'ok' || found.master.count !== 1;
+    found = await ask('backup-scheduler.status', {})
+  )
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  const files = readdirSync(kept);
+  expect(files).toEqual([expect.stringMatching(/^vs-master-2\d{7}T\d{6}Z\.tar\.gz$/)]);
+  expect(files).not.toContain('vs-master-20250101T000000Z.tar.gz');
+  expect(statSync(join(kept, files[0] ?? '')).mode & 0o777).toBe(0o600);
+  expect(found.master).toMatchObject({ schedule: '0 * * * *', repository: 'main', count: 1 });
+  expect((await ask('backup-scheduler.schedule', {})).lines.map((one) => one.name)).toEqual(['@master']);
+});
+
+test('an archive of the master that cannot be made is an alert', async () => {
+  const { handlers } = world({});
+  const folder = masterFolder(false);
+  await begin(folder, Object.assign(handlers, archives(folder)));
+  await until(() => alertOf('backup', 'master-failed').includes('not the master of a pool'), 'the alert');
+  await until(
+    () => alertOf('backup', 'master-overdue') !== '',
+    'that there is none for so long is told, too',
+  );
+  expect((await ask('backup-scheduler.status', {})).master).toMatchObject({ state: 'failed', count: 0 });
 });

@@ -35,24 +35,26 @@ async function until(what: string, holds: () => boolean): Promise<void> {
 
 test('a master that lost its disk comes back from an archive: its host accepts it, its vserver ran on', async () => {
   const began = lab.on('host1', 'lxc-info -P /var/lib/vservers -n web1 -p -H');
-  const taken = onItsDisk('backup', kept, '--keep', '3'); // while it is at work
+  const taken = onItsDisk('backup', `${kept}/.master`, '--keep', '3'); // while it is at work
   expect([taken.status, taken.text]).toEqual([
     0,
     expect.stringMatching(/vs-master-\w+Z\.tar\.gz: \d+ files/),
   ]);
-  const [file = ''] = readdirSync(kept);
+  const [file = ''] = readdirSync(`${kept}/.master`);
   lab.vs(['create', 'web2', '10.60.10.6', 'busybox', '--host', 'host1', '--start']); // the archive does not know it
   lab.vs(['lab', 'kill', 'master', '--name', lab.name]);
   for (const part of ['state', 'etc'])
     for (const entry of readdirSync(`${master}/${part}`))
       rmSync(`${master}/${part}/${entry}`, { recursive: true });
 
-  const restored = onItsDisk('restore', `${kept}/${file}`, '--yes');
+  const old = onItsDisk('restore', '--from', kept, '--at', '2020-01-01', '--yes');
+  expect(old).toMatchObject({ status: 1, text: expect.stringContaining('the oldest is') as string });
+  const restored = onItsDisk('restore', '--from', kept, '--yes'); // as from a repository
   expect([restored.status, restored.text]).toEqual([
     0,
     expect.stringContaining('This machine is the master as '),
   ]);
-  expect(onItsDisk('restore', `${kept}/${file}`, '--yes')).toMatchObject({
+  expect(onItsDisk('restore', `${kept}/.master/${file}`, '--yes')).toMatchObject({
     status: 1,
     text: expect.stringContaining('--replace') as string,
   });

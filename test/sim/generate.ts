@@ -153,6 +153,7 @@ function atMasterOf(steps: string[]): fc.Arbitrary<Fault> {
   const deed = fc.oneof(
     fc.record({ ms: long }).map(({ ms }): Deed => ({ what: 'power', node: 'master', ms })),
     short.map((ms): Deed => ({ what: 'kill', node: 'master', process: 'master', ms })),
+    short.map((ms): Deed => ({ what: 'full', node: 'master', ms })),
   );
   return fc
     .record({ step: among(...steps), deed })
