@@ -30,3 +30,8 @@ export const stampOf = (ts: number): string =>
 /** "its snapshot", "its 3 snapshots". */
 export const snapshotsText = (count: number, whose = 'its'): string =>
   count === 1 ? `${whose} snapshot` : `${whose} ${count} snapshots`;
+
+const SHOWN = 5;
+/** "a, b", and of many the first five: "a, b, c, d, e and 7 more". */
+export const namesText = (names: string[]): string =>
+  names.slice(0, SHOWN).join(', ') + (names.length > SHOWN ? ` and ${names.length - SHOWN} more` : '');

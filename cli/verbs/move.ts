@@ -1,10 +1,29 @@
 import { type Command, Option } from 'commander';
 import type { Transport } from '../../shared/contract/transfer.ts';
-import { withClient } from '../client.ts';
+import type { KeptInfo } from '../../shared/contract/kept.ts';
+import { namesText, snapshotsText } from '../../shared/kept.ts';
+import { confirm } from '../ask.ts';
+import { type Client, withClient } from '../client.ts';
+import { hostOf } from '../locate.ts';
 import { checkHost, checkName } from '../names.ts';
 import { type SagaOptions, present } from '../sagas.ts';
 
 const transports = ['rsync', 'rsyncd-tls', 'rsyncd', 'ssh', 'btrfs-send'] satisfies Transport[];
+
+/** What a person is asked before snapshots stay behind; undefined: those that the schedule made ask nobody. */
+export function questionOf(name: string, host: string, kept: KeptInfo[]): string | undefined {
+  const own = kept.filter((one) => one.protected || one.kind !== 'automatic').map((one) => one.snapshot);
+  if (own.length === 0) return undefined;
+  return `${name} leaves ${snapshotsText(own.length)} on ${host}: ${namesText(own)}. They go with the old copy in its trash, for good when its grace time is over (what they hold can be kept before: vs snapshot clone, vs backup run). Move it?`;
+}
+
+/** Asks a person at a terminal; a program is not asked, and reads it in the title. */
+async function askForSnapshots(client: Client, name: string): Promise<void> {
+  const host = await hostOf(client, name).catch(() => undefined); // the move itself says what is wrong
+  const found = host && (await client.request(host, 'snapshot.kept', { name }).catch(() => undefined));
+  const question = host && found && questionOf(name, host, found.snapshots);
+  if (question) await confirm(question, 'vs move');
+}
 
 /** `vs move NAME HOST`. */
 export function register(program: Command): void {
@@ -19,6 +38,7 @@ export function register(program: Command): void {
       'freeze it instead of stopping it: down for less, but its programs see a power cut',
     )
     .option('--full', 'with rsync: compare all files in every pass, not only what changed (longer down)')
+    .option('--yes', 'do not ask when snapshots of people stay behind')
     .option('--dry-run', 'check and show the steps, change nothing')
     .option('--follow', 'show it until it ends (as it is unless told)')
     .option('--no-follow', 'return as soon as it is begun')
@@ -31,11 +51,17 @@ export function register(program: Command): void {
       async (
         name: string,
         host: string,
-        options: SagaOptions & { transport?: Transport; full?: boolean; crashConsistent?: boolean },
+        options: SagaOptions & {
+          transport?: Transport;
+          full?: boolean;
+          crashConsistent?: boolean;
+          yes?: boolean;
+        },
       ) => {
         checkName(name);
         checkHost(host);
         await withClient(async (client) => {
+          if (process.stdin.isTTY && !options.yes && !options.dryRun) await askForSnapshots(client, name);
           const started = await client.request('master', 'orchestrator.move', {
             name,
             host,

@@ -4,7 +4,7 @@ import type { VserverState } from '../../../shared/contract/vserver.ts';
 import { VsError } from '../../../shared/errors.ts';
 import { networksOf } from '../../../shared/interfaces.ts';
 import { estimate } from '../estimate.ts';
-import { behind } from '../snapshots.ts';
+import { behind, namesBehind } from '../snapshots.ts';
 import { stillThere } from '../still-there.ts';
 import { groups, size } from '../text.ts';
 import { carriageText, chooseTransport } from '../transport.ts';
@@ -89,6 +89,6 @@ export async function planMove(deciding: Deciding, args: Args<'orchestrator.move
       way,
       estimateMs: estimate({ ...work, restarts: plan.running }, deciding.past?.() ?? []),
     },
-    title: `${args.name}: ${vserver.host} -> ${args.host}, ${size(bytes)} in ${groups(files)} files, ${way}${args.crashConsistent ? ', crash-consistent' : ''}${behind(vserver)}`,
+    title: `${args.name}: ${vserver.host} -> ${args.host}, ${size(bytes)} in ${groups(files)} files, ${way}${args.crashConsistent ? ', crash-consistent' : ''}${behind(vserver, await namesBehind(context, vserver))}`,
   };
 }
