@@ -13,7 +13,11 @@ const isAboutBackups = ({ scenario: { vservers, faults } }: World): boolean =>
 export function watchBackups(world: World): { look(): void; end(sagas: SagaState[]): void } {
   const master = world.machine('master');
   if (!isAboutBackups(world)) return { look: () => undefined, end: () => undefined };
-  const first = backupsOn(master).map(({ path }) => path);
+  /** What nobody has asked to be removed stays. */
+  const isRemoved = world.scenario.faults.some(
+    ({ deed }) => deed.what === 'ask' && deed.command === 'repository.remove',
+  );
+  const first = isRemoved ? [] : backupsOn(master).map(({ path }) => path);
   let seen = '';
   const told = new Set<string>();
 
@@ -41,6 +45,15 @@ export function watchBackups(world: World): { look(): void; end(sagas: SagaState
         if (!all.some((one) => one.path === path)) world.violate(`${path} was a backup, and is gone`);
     },
     end(sagas: SagaState[]): void {
+      const mayStay = world.scenario.faults.some(({ deed }) =>
+        ['full', 'eio', 'power', 'kill'].includes(deed.what),
+      );
+      if (isRemoved && !mayStay && backupsOn(master).some(({ saga }) => saga === 'backup-0'))
+        world.violate('a backup was removed, and is still listed');
+      // what died in its middle is cleared away with the next start
+      const isFull = world.scenario.faults.some(({ deed }) => deed.what === 'full');
+      for (const [name] of isFull ? [] : listed(master, `${BACKUPS}/.partial`))
+        if (name.startsWith('.removed.')) world.violate(`${name} is left in .partial`);
       const all = backupsOn(master);
       for (const { id, kind, result } of sagas) {
         if (kind !== 'backup') continue;

@@ -150,10 +150,21 @@ function aimedOf({ critical }: Kind): fc.Arbitrary<Fault> {
 }
 /** The master dies in a step in which all depends on its disk. */
 function atMasterOf(steps: string[]): fc.Arbitrary<Fault> {
+  const of = (weight: number, arbitrary: fc.Arbitrary<Deed>) => ({ weight, arbitrary });
   const deed = fc.oneof(
-    fc.record({ ms: long }).map(({ ms }): Deed => ({ what: 'power', node: 'master', ms })),
-    short.map((ms): Deed => ({ what: 'kill', node: 'master', process: 'master', ms })),
-    short.map((ms): Deed => ({ what: 'full', node: 'master', ms })),
+    of(
+      4,
+      long.map((ms): Deed => ({ what: 'power', node: 'master', ms })),
+    ),
+    of(
+      2,
+      short.map((ms): Deed => ({ what: 'kill', node: 'master', process: 'master', ms })),
+    ),
+    of(
+      1,
+      short.map((ms): Deed => ({ what: 'full', node: 'master', ms })),
+    ),
+    of(2, fc.constant<Deed>({ what: 'abort' })),
   );
   return fc
     .record({ step: among(...steps), deed })

@@ -233,13 +233,6 @@ export const mutations: Mutation[] = [
   return answer(now);`,
   ),
   one(
-    'a-cold-backup-that-starts-nothing-again',
-    'backup',
-    'services/orchestrator/sagas/backup-stop.ts',
-    "if (ran(context) && !context.outputs['start']) await startAgain(context);",
-    '',
-  ),
-  one(
     'restore-with-the-epoch-of-the-backup',
     'backup-restore',
     'services/orchestrator/plans/backup-restore.ts',

@@ -66,11 +66,14 @@ function placeCopy(world: World, node: Machine, vserver: Vserver): void {
   };
   node.disk.make(`${COPIES}/${name}/copy.json`, json(copy));
 }
+const BACKED_UP = EPOCH - DAY_MS;
+/** The id of a backup that lies there at first. */
+export const FORMER = `${new Date(BACKED_UP).toISOString().slice(0, 19).replaceAll(/[-:]/g, '')}Z`;
 /** As a backup has left it. */
 function placeBackup(world: World, node: Machine, vserver: Vserver): void {
   const { name } = vserver;
-  const taken = EPOCH - DAY_MS;
-  const id = `${new Date(taken).toISOString().slice(0, 19).replaceAll(/[-:]/g, '')}Z`;
+  const taken = BACKED_UP;
+  const id = FORMER;
   const path = `${BACKUPS}/${name}/${id}`;
   placeTree(world, node, `${path}/tree`, vserver);
   const texts = filesOf(node.disk.find(`${path}/tree`));

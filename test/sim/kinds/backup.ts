@@ -1,9 +1,11 @@
 import * as fc from 'fast-check';
-import { type Vserver } from '../scenario.ts';
+import { FORMER } from '../place.ts';
+import { type Fault, type Vserver, ask } from '../scenario.ts';
 import {
   type Kind,
   always,
   among,
+  at,
   becomes,
   begins,
   holds,
@@ -28,22 +30,44 @@ const storages = among(
 const stops = to('host1', 'host-agent.stop', 'host-agent.start', 'host-agent.unlock');
 const kept = (one: Vserver): Vserver => ({ ...one, kept: true });
 
+/** Somebody destroys a backup of before, so long (ms) after another one has begun. */
+const removed = (ms: number): Fault =>
+  at(ms, {
+    what: 'ask',
+    target: 'master',
+    command: 'repository.remove',
+    args: { repository: 'main', vserver: 'web1', id: FORMER },
+  });
+
+const backup: Kind = {
+  setting: begins(
+    fc
+      .record({ vservers: mostlyRunning, hasFormer: fc.boolean() })
+      .map(({ vservers, hasFormer }) => (hasFormer ? [...vservers, inRepository] : vservers)),
+    'backup',
+    among('cold', 'cold', 'hot').map((mode) => ({ name: 'web1', mode })),
+  ),
+  commands: [...sends('host1'), ...holds('host1'), ...stops, ...to('host1', 'transfer.remember')],
+  critical: [...stops, ...to('host1', 'snapshot.renew', 'transfer.send')],
+  steps: 'open|lock|stop|snapshot|seed|copy|start|unlock|verify|seal|let go'.split('|'),
+  atMaster: ['open', 'seed', 'copy', 'verify', 'seal', 'seal', 'let go'],
+  btrfs: storages,
+  ms: 2500,
+};
+
 /** Backups, restores from them, and rollbacks to snapshots. */
 export const backups: Record<string, Kind> = {
-  backup: {
-    setting: begins(
-      fc
-        .record({ vservers: mostlyRunning, hasFormer: fc.boolean() })
-        .map(({ vservers, hasFormer }) => (hasFormer ? [...vservers, inRepository] : vservers)),
-      'backup',
-      among('cold', 'cold', 'hot').map((mode) => ({ name: 'web1', mode })),
-    ),
-    commands: [...sends('host1'), ...holds('host1'), ...stops, ...to('host1', 'transfer.remember')],
-    critical: [...stops, ...to('host1', 'snapshot.renew', 'transfer.send')],
-    steps: 'open|lock|stop|snapshot|seed|copy|start|unlock|verify|seal|let go'.split('|'),
-    atMaster: ['open', 'seed', 'copy', 'verify', 'seal', 'seal', 'let go'],
-    btrfs: storages,
-    ms: 2500,
+  backup,
+  /** One of before goes meanwhile. */
+  'backup-prune': {
+    ...backup,
+    of: 'backup',
+    setting: fc
+      .record({ mode: among('cold', 'hot'), ms: fc.integer({ min: 0, max: 2500 }) })
+      .map(({ mode, ms }) => ({
+        vservers: [web1(true, true), inRepository],
+        begin: [at(0, ask('backup', { name: 'web1', mode })), removed(ms)],
+      })),
   },
   'backup-restore': {
     setting: fc.oneof(
