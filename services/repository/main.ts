@@ -1,4 +1,4 @@
-import { readdir, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { loadRepositories } from '../../config/repositories.ts';
 import { type BackupRecord, backupRecord } from '../../shared/contract/backup.ts';
 import type { RepositoryInfo } from '../../shared/contract/repository.ts';
@@ -8,7 +8,7 @@ import type { Context, Service } from '../../shared/service.ts';
 import { readJson, writeJson } from '../../shared/store.ts';
 import { createTurns } from '../../shared/turns.ts';
 import { compareManifest, sumOf } from './manifest.ts';
-import { discardBackup, openBackup, removeBackup, sealBackup, tidy } from './open.ts';
+import { discardBackup, openBackup, placeIn, removeBackup, sealBackup, tidy } from './open.ts';
 import { pathsIn, repositoryOf, requireUsable, storageOf } from './place.ts';
 import { listRecords, newestFirst, recordOf } from './records.ts';
 
@@ -134,18 +134,7 @@ export function service(context: Context): Service {
         const one = await find(args.repository);
         return inTurn(`${args.repository} ${args.name}`, () => openBackup(one, args));
       },
-      'repository.place': async ({ repository, name, saga }) => {
-        const one = await find(repository);
-        const { shares } = await storageOf(one);
-        const path = `${pathsIn(one).partial(name, saga)}/tree`;
-        const up = pathsIn(one).partial(name, saga);
-        if ((await readdir(up).catch(() => [])).length === 0)
-          throw new VsError(
-            'conflict',
-            `repository ${repository} has no open backup of ${name} of saga ${saga}`,
-          );
-        return { path, links: shares === 'links' };
-      },
+      'repository.place': async (args) => placeIn(await find(args.repository), args),
       'repository.seal': async (args) => {
         const one = await find(args.repository);
         return inTurn(`${args.repository} ${args.name}`, async () => ({

@@ -1,4 +1,4 @@
-import { mkdir, readdir, rename, stat } from 'node:fs/promises';
+import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import type { Repository } from '../../config/repositories.ts';
@@ -16,7 +16,7 @@ import {
   syncDirectory,
   writeJson,
 } from '../../shared/store.ts';
-import { sumOf, writeManifest } from './manifest.ts';
+import { countManifest, sumOf, writeManifest, writeNextManifest } from './manifest.ts';
 import { pathsIn, storageOf } from './place.ts';
 import { freeId, listRecords } from './records.ts';
 import { treesOf } from './trees.ts';
@@ -27,7 +27,11 @@ const opened = z.object({
   basis: backupId.optional(),
   taken: ts.optional(),
   resumed: z.boolean(),
+  /** What the tree held when it began as the basis (manifest.ts, countManifest). */
+  counted: z.object({ files: z.int(), bytes: z.int() }).optional(),
 });
+/** The lists of what passes have changed since (services/transfer/lists.ts). */
+export const changesIn = (partial: string) => join(partial, 'changes');
 const LEFT_DAYS = 7;
 /** Below this share of free space what an interrupted backup has left is not kept. */
 const LEAST_FREE = 0.05;
@@ -89,12 +93,44 @@ export async function openBackup(
       'refused',
       `repository ${repository.name} has ${(free / 1e6).toFixed(0)} MB free in ${repository.path}, and ${(needed / 1e6).toFixed(0)} MB are needed`,
     );
+  const counted = last && (await countManifest(paths.manifest(name, last.id)).catch(() => undefined));
   if (last) await trees.share(paths.tree(name, last.id), join(fresh, 'tree'));
   else await trees.create(join(fresh, 'tree'));
-  const now = { version: 1 as const, resumed: false, ...(last ? { basis: last.id, taken: last.taken } : {}) };
+  const now = {
+    version: 1 as const,
+    resumed: false,
+    ...(last ? { basis: last.id, taken: last.taken } : {}),
+    ...(counted ? { counted } : {}),
+  };
   await writeJson(join(fresh, 'open.json'), opened, now);
   await renameDurable(fresh, path);
   return answer(now);
+}
+
+/** Do the lists name all that was changed since the basis, and is its manifest the one that it had? A pass that compared all has left `all`. */
+async function areWhole(changes: string, sum: unknown, manifest: string): Promise<boolean> {
+  if (!(await exists(join(changes, '0'))) || (await exists(join(changes, 'all')))) return false;
+  return (await sumOf(manifest)) === sum;
+}
+
+/** Where the tree of an open backup lies. Throws VsError 'conflict' when there is none. */
+export async function placeIn(repository: Repository, { name, saga }: { name: string; saga: string }) {
+  const path = pathsIn(repository).partial(name, saga);
+  const begun = await readJson(join(path, 'open.json'), opened);
+  if (!begun)
+    throw new VsError(
+      'conflict',
+      `repository ${repository.name} has no open backup of ${name} of saga ${saga}`,
+    );
+  const { shares } = await storageOf(repository);
+  const changes = changesIn(path);
+  const fresh = !begun.resumed && !(await exists(changes));
+  return {
+    path: join(path, 'tree'),
+    links: shares === 'links',
+    changes,
+    ...(fresh && begun.counted ? { counted: begun.counted } : {}),
+  };
 }
 
 /** The open backup of a saga becomes one that is listed: manifest, all of it written out, its record, and last its name. */
@@ -123,16 +159,20 @@ export async function sealBackup(
       'failed',
       `the backup of ${name} (${backup.uuid}) calls itself ${config.name} (${config.uuid})`,
     );
-  const basis =
-    begun.basis !== undefined && backups.some((one) => one.id === begun.basis) ? begun.basis : undefined;
+  const last = begun.basis === undefined ? undefined : backups.find((one) => one.id === begun.basis);
+  const basis = last?.id;
   const manifest = join(path, 'manifest');
-  const { files, bytes, added } = await writeManifest(
-    tree,
-    manifest,
-    basis === undefined
-      ? undefined
-      : { tree: paths.tree(name, basis), manifest: paths.manifest(name, basis) },
-  );
+  const of = last && {
+    tree: paths.tree(name, last.id),
+    manifest: paths.manifest(name, last.id),
+    bytes: last.bytes,
+  };
+  const changes = changesIn(path);
+  const { files, bytes, added } =
+    of && !begun.resumed && (await areWhole(changes, last.manifest, of.manifest))
+      ? await writeNextManifest(tree, manifest, { basis: of, changes })
+      : await writeManifest(tree, manifest, of);
+  await rm(changes, { recursive: true, force: true });
   await trees.close(tree);
   await run(['sync', '-f', path], { timeoutMs: 3_600_000 });
   const { network, address, address6 } = config;

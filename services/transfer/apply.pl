@@ -6,8 +6,11 @@
 use strict;
 use warnings;
 
+# prepare-shared: the files of the tree belong to others, too. What is large waits in .begun, so that rsync has something to compare with.
 my ($tree, $mode) = @ARGV;
-defined $mode && $mode =~ /^(prepare|tally|count)$/ or die "usage: apply.pl TREE prepare|tally|count\n";
+defined $mode && $mode =~ /^(prepare|prepare-shared|tally|count)$/ or die "usage: apply.pl TREE prepare|prepare-shared|tally|count\n";
+my $shared = $mode =~ s/-shared$//;
+my $LARGE = 1 << 16;
 chroot $tree or die "$tree: $!\n";
 chdir '/' or die "/: $!\n";
 my ($files, $bytes) = (0, 0);
@@ -33,6 +36,18 @@ sub away {
     for (reverse @directories) { rmdir $_ or die "$_ cannot be removed: $!\n" }
 }
 
+# A file out of the way to where rsync finds it as another basis (aside.ts).
+sub aside {
+    my ($path, @is) = @_;
+    add(@is);
+    my $at = './.begun';
+    for (split m{/}, $path) {
+        -d $at or mkdir $at, 0700 or die "$at: $!\n";
+        $at .= "/$_";
+    }
+    rename "./$path", $at or die "$path: $!\n";
+}
+
 if ($mode eq 'count') {
     my @stack = ('.');
     while (defined(my $path = pop @stack)) {
@@ -45,7 +60,7 @@ if ($mode eq 'count') {
 my ($directory, %keep, @group, %missing);
 sub prune {
     if (defined $directory) {
-        delete $keep{$_} or away("$directory/$_") for names($directory);
+        delete $keep{$_} or away("$directory/$_") for grep { !$shared || $_ ne '.begun' || $directory ne './.' } names($directory);
         $missing{"$directory/$_"} = 1 for grep { "$directory/$_" ne '././config' } keys %keep;
     }
     undef $directory;
@@ -86,6 +101,7 @@ while ($mode ne 'count' and defined(my $record = <STDIN>)) {
     if ($kind eq 't') {    # another time than the source has: rsync compares its contents
         if (!$other) { utime 1, 1, $at or die "$path: $!\n" }
     }
+    elsif ($shared && $kind eq 's' && !$other && $type == 8 && $is[3] > 1 && $is[7] >= $LARGE) { aside($path, @is) }
     elsif ($other || $kind eq 'n' || ($kind eq 's' && $is[3] > 1)) { away($at) }
     else { add(@is); ($directory, %keep) = ($at) if $kind eq 'd' }
 }

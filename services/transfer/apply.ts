@@ -11,7 +11,7 @@ export type Counted = z.infer<typeof counted>;
 /** Target: makes a tree ready for rsync by the list of a walk, or counts by it (apply.pl). */
 export async function applyList(
   tree: string,
-  mode: 'prepare' | 'tally' | 'count',
+  mode: 'prepare' | 'prepare-shared' | 'tally' | 'count',
   list: string | undefined,
   signal?: AbortSignal,
 ): Promise<Counted> {

@@ -17,6 +17,7 @@ import { listFile, openChanges } from './changes.ts';
 import { type Endpoint, openEndpoint } from './endpoint.ts';
 import { ownIdentity } from './identity.ts';
 import { openHeld } from './held.ts';
+import { noteAll, noteList } from './lists.ts';
 import { openMarkers } from './markers.ts';
 import { meter } from './progress.ts';
 import { endOrphans } from './orphans.ts';
@@ -28,6 +29,15 @@ import { openWork } from './work.ts';
 
 /** What runs on the source from the stop on: the runtime's tools, a snapshot, the copy. */
 const SPARES = 5;
+
+/** Where what comes for a saga lies. */
+interface Place {
+  staging: string;
+  tree: string;
+  links: boolean;
+  lists?: string | undefined;
+  counted?: Counted | undefined;
+}
 
 /** The transfer service: one-time endpoints on the target, copies from the source. */
 export function service(context: Context): Service {
@@ -50,13 +60,18 @@ export function service(context: Context): Service {
       .filter((label) => /^p\d+$/.test(label))
       .sort((a, b) => Number(a.slice(1)) - Number(b.slice(1)));
   }
-  /** Where what comes for a saga lies. `links`: its files belong to others, too. */
-  async function placeOf(where: { name: string; saga: string; repository?: string | undefined }) {
+  /** Where what comes for a saga lies. `links`: its files belong to others, too; `lists`: what passes change is noted there. */
+  async function placeOf(where: {
+    name: string;
+    saga: string;
+    repository?: string | undefined;
+  }): Promise<Place> {
     const { name, saga, repository } = where;
     if (repository === undefined)
       return { staging: paths.staging(name, saga), tree: paths.stagingTree(name, saga), links: false };
-    const { path, links } = await context.bus.request(host, 'repository.place', { name, saga, repository });
-    return { staging: dirname(path), tree: path, links };
+    const place = await context.bus.request(host, 'repository.place', { name, saga, repository });
+    const { path, links, changes: lists, counted } = place;
+    return { staging: dirname(path), tree: path, links, lists, counted };
   }
   /** When a snapshot was taken (epoch ms, this clock). */
   async function takenAt({ name, saga, label }: Args<'transfer.send'>): Promise<number | undefined> {
@@ -93,11 +108,13 @@ export function service(context: Context): Service {
     saga: string,
     admitted: Admitted,
     serving: Parameters<typeof serveRsyncOn>[2],
-    { tree, links }: { tree: string; links: boolean },
+    { tree, links, lists, counted }: Place,
   ) {
-    const before = counts.get(saga);
+    const before = counts.get(saga) ?? counted;
     counts.delete(saga); // until the pass has ended well
-    if (links && admitted.words[1] !== 'list') await setAside(tree);
+    const byList = admitted.words[1] === 'list';
+    if (lists !== undefined && !byList) await noteAll(lists);
+    if (links && !byList) await setAside(tree);
     if (admitted.words[0] === 'tar')
       return receiveTar(admitted, {
         tree,
@@ -105,7 +122,8 @@ export function service(context: Context): Service {
         signal: serving.signal,
         onLog: serving.onLog,
       });
-    const more = await serveRsyncOn(admitted, tree, serving);
+    const note = lists === undefined ? undefined : (list: string) => noteList(lists, list);
+    const more = await serveRsyncOn(admitted, tree, { ...serving, shared: links, note });
     if (before && more)
       counts.set(saga, { files: before.files + more.files, bytes: before.bytes + more.bytes });
   }

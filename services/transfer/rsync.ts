@@ -134,7 +134,7 @@ export async function sendRsync(
     '--sparse',
     '--modify-window=-1', // nanoseconds: rsync compares (and sets) whole seconds otherwise
     ...(part ? [...byList, ...(options.final ? [] : ['--ignore-missing-args'])] : ['--delete']),
-    ...(options.keep ? (part ? besideOptions.slice(0, 1) : besideOptions) : []),
+    ...(options.keep ? besideOptions : []),
     '--info=progress2,stats2',
     ...(options.compress ? ['--compress'] : []),
     '--exclude=/config',

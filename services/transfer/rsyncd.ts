@@ -103,9 +103,15 @@ const LIST_BYTES = 2 * 1024 ** 3;
 export async function serveRsyncOn(
   { wire, words }: Admitted,
   tree: string,
-  serving: Serving & { todo: string },
+  serving: Serving & {
+    todo: string;
+    /** The tree shares its files with others (aside.ts). */
+    shared?: boolean;
+    /** Is told of a list of changes before anything of it is done. */
+    note?: ((list: string) => Promise<void>) | undefined;
+  },
 ): Promise<Counted | undefined> {
-  const { signal, todo } = serving;
+  const { signal, todo, shared, note } = serving;
   const [kind, prelude = 'none'] = words;
   if (words.length > 2 || kind !== 'rsync' || !['none', 'list', 'full'].includes(prelude)) {
     wire.destroy();
@@ -118,7 +124,8 @@ export async function serveRsyncOn(
     let less: Counted | undefined;
     if (prelude !== 'none') {
       await takeFramed(wire, todo, LIST_BYTES);
-      less = await applyList(tree, 'prepare', todo, signal);
+      if (prelude === 'list') await note?.(todo);
+      less = await applyList(tree, shared ? 'prepare-shared' : 'prepare', todo, signal);
       if (less.missing !== undefined) throw new VsError('conflict', `${LACKS}${less.missing}`);
       wire.write(answer());
     }

@@ -82,9 +82,14 @@ export const repositoryCommands = {
     }),
   ),
   'repository.place': masterCommand(
-    'where the tree of an open backup is; links: files in it belong to other backups too, so none may be changed in its place',
+    'where the tree of an open backup is; links: files in it belong to other backups too, so none may be changed in its place; changes: the directory for the lists of what passes change in it; counted: what it holds, while it is as its basis',
     sagaStep,
-    z.object({ path: z.string(), links: z.boolean() }),
+    z.object({
+      path: z.string(),
+      links: z.boolean(),
+      changes: z.string(),
+      counted: z.object({ files: z.int(), bytes }).optional(),
+    }),
   ),
   'repository.seal': masterCommand(
     'write the manifest of an open backup, write all of it out, and its record last: from then on it is one. Again: the same answer',

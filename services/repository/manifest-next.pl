@@ -1,0 +1,131 @@
+#!/usr/bin/perl
+# manifest-next.pl TREE OUT BASIS MANIFEST CHANGES: the manifest (manifest.pl) of a tree that began as BASIS, made of that one's MANIFEST and the
+# lists of what was changed since, CHANGES/0, CHANGES/1 ... (walk.pl, LIST). Only what they name is looked at and read; of all other directories
+# the names alone are compared, so that a tree from which something was lost is no good one.
+# Prints {"files","more","added","read"}: more: by how many bytes on the disk it differs from BASIS. Files are read by the program in VS_SUMS (a
+# node and sums.ts).
+use strict;
+use warnings;
+
+my ($tree, $out, $basis, $old, $changes) = @ARGV;
+defined $changes or die "usage: manifest-next.pl TREE OUT BASIS MANIFEST CHANGES\n";
+my %types = (0100000 => 'f', 0040000 => 'd', 0120000 => 'l', 0010000 => 'p', 0140000 => 's', 0060000 => 'b', 0020000 => 'c');
+
+my $links = (lstat $tree)[0] == (lstat $basis)[0];    # directories are new ones then; on btrfs it is another subvolume, so another device
+
+my %touched;    # what may be another than it was, or gone
+my %listed;     # directories whose names may be others
+my %anew;       # directories with all below them
+for (my $number = 0; -e "$changes/$number"; $number++) {
+    open(my $in, '<', "$changes/$number") or die "$changes/$number: $!\n";
+    local $/ = "\0";
+    while (<$in>) {
+        chomp or die "the list $number of changes was cut off\n";
+        my ($kind, $path) = (substr($_, 0, 1), substr($_, 1));
+        next if $kind eq 'k';
+        substr $path, 0, 1, '' if $kind eq 's';
+        $touched{$path} = 1;
+        $listed{$path} = 1 if $kind eq 'd' || $kind eq 'n';
+        $anew{$path} = 1 if $kind eq 'n';
+    }
+}
+
+sub shown { my ($path, $spaces) = @_; $path =~ s/\\/\\\\/g; $path =~ s/\n/\\n/g; $path =~ s/ /\\040/g if $spaces; return $path }
+sub meant { my ($path) = @_; $path =~ s/\\(\\|n|040)/$1 eq 'n' ? "\n" : $1 eq '040' ? ' ' : '\\'/ge; return $path }
+sub names { opendir(my $in, $_[0]) or die "$_[0] cannot be read: $!\n"; return grep { $_ ne '.' && $_ ne '..' } readdir $in }
+
+# The line of an entry but its checksum: [fields, name], and its stat.
+sub entry {
+    my ($path, @is) = @_;
+    my $type = $types{ $is[2] & 0170000 } // 'f';
+    my $size = $type =~ /[bc]/ ? sprintf('%d:%d', ($is[6] >> 8) & 0xfff, ($is[6] & 0xff) | (($is[6] >> 12) & 0xfff00)) : $type eq 'd' ? '-' : $is[7];
+    my $target = $type eq 'l' ? readlink "$tree/$path" : undef;
+    return [sprintf('%s %04o %d:%d %s %d', $type, $is[2] & 07777, $is[4], $is[5], $size, $is[9]), shown($path, defined $target) . (defined $target ? ' -> ' . shown($target) : '')];
+}
+
+my %new;    # path => its entry
+my ($more, $added) = (0, 0);
+my (%counted, %before);
+my @stack = grep { $_ ne '.' } keys %touched;
+while (defined(my $path = pop @stack)) {
+    next if $new{$path};
+    my @is = lstat "$tree/$path";
+    if (!@is) { $!{ENOENT} || $!{ENOTDIR} or die "$path cannot be looked at: $!\n"; next }
+    $new{$path} = entry($path, @is);
+    if (!$counted{"$is[0]:$is[1]"}++) {
+        $more += $is[12] * 512;
+        my @was = lstat "$basis/$path";
+        $added += $is[12] * 512 unless @was && join(' ', @was[1, 7, 9, 10]) eq join(' ', @is[1, 7, 9, 10]);
+    }
+    next unless ($is[2] & 0170000) == 0040000 && $anew{$path};
+    for my $name (names("$tree/$path")) { $anew{"$path/$name"} = $touched{"$path/$name"} = 1; push @stack, "$path/$name" }
+}
+
+my %sum;
+my @read = grep { $new{$_}[0] =~ /^f/ } keys %new;
+if (@read) {
+    my $list = "$out.list";
+    open(my $to, '>', $list) or die "$list: $!\n";
+    print $to "$_\0" for @read;
+    close $to or die "$list: $!\n";
+    my $pid = open(my $in, '-|') // die "fork: $!\n";
+    if ($pid == 0) {
+        chdir $tree or die "$tree: $!\n";
+        exec split(/\n/, $ENV{VS_SUMS} // die "VS_SUMS is not set\n"), $list or die "sums: $!\n";
+    }
+    local $/ = "\0";
+    while (<$in>) { chomp; $sum{$2} = $1 if /^([0-9a-f]{64})  (.*)$/s }
+    close $in;
+    unlink $list;
+    defined $sum{$_} or die "$_ cannot be read\n" for @read;
+}
+
+# What is not touched keeps its line; what lies below something that is gone or new goes with it.
+my %there = ('.' => { map { $_ => 1 } names($tree) });
+my %away;
+sub less { my @was = lstat "$basis/$_[0]"; $more -= $was[12] * 512 if @was && !$before{"$was[0]:$was[1]"}++ }
+
+my @sorted = sort keys %new;
+my $files = 0;
+open(my $from, '<', $old) or die "$old: $!\n";
+open(my $to, '>', $out) or die "$out: $!\n";
+my $text = '';
+sub line { $text .= $_[0]; $files++; if (length $text > 1 << 18) { print $to $text or die "$out: $!\n"; $text = '' } }
+# One entry that the new tree has.
+sub found {
+    my ($path, $type) = @_;
+    my ($up, $name) = $path =~ m{^(.*)/([^/]*)$}s ? ($1, $2) : ('.', $path);
+    return 0 unless defined $there{$up} && delete $there{$up}{$name};
+    $there{$path} //= { map { $_ => 1 } names("$tree/$path") } if $type eq 'd';
+    return 1;
+}
+sub fresh {
+    my ($path) = @_;
+    my ($fields, $name) = @{ $new{$path} };
+    found($path, substr $fields, 0, 1) or die "$path was there a moment ago\n";
+    line("$fields " . ($sum{$path} // '-') . " $name\n");
+}
+while (<$from>) {
+    chomp;
+    my ($fields, $sum, $name) = /^(\S+ \S+ \S+ \S+ \S+) (\S+) (.+)$/ or die "line $. of the manifest before is none\n";
+    my $type = substr $fields, 0, 1;
+    my $path = $type eq 'l' ? $name =~ s/ -> .*//sr : $name;
+    $path = meant($path) if index($path, '\\') >= 0;
+    my $up = $path =~ m{^(.*)/}s ? $1 : '.';
+    fresh(shift @sorted) while @sorted && $sorted[0] lt $path;
+    if ($touched{$path}) { less($path); $away{$path} = 1 if $anew{$path} || !$new{$path} || $new{$path}[0] !~ /^d/; next }
+    if ($away{$up}) { less($path); $away{$path} = 1; next }
+    if (!found($path, $type)) {
+        $listed{$up} or die "$path is not there any more, and nothing says that it was removed\n";
+        less($path);
+        $away{$path} = 1;
+        next;
+    }
+    if ($type eq 'd' && $links) { my @is = lstat "$tree/$path" or die "$path cannot be looked at: $!\n"; $added += $is[12] * 512 }
+    line("$_\n");
+}
+fresh($_) for @sorted;
+for my $up (sort keys %there) { die "$up/$_ is there, and nothing says where it comes from\n" for sort keys %{ $there{$up} } }
+print $to $text or die "$out: $!\n";
+close $to or die "$out: $!\n";
+printf qq({"files":%d,"more":%d,"added":%d,"read":%d}\n), $files, $more, $added, scalar @read;
