@@ -145,6 +145,32 @@ rm hard; echo two > new; mv dir moved; touch -d 2002-02-02 null`,
     lab.vs(['start', 'web1']);
   });
 
+  test.runIf(storage === 'btrfs')(
+    'its scripts stand around the snapshot of a hot one; a failed first one is told',
+    () => {
+      const rootfs = '/var/lib/vservers/web1/rootfs';
+      const script = (which: string, lines: string) =>
+        lab.on(
+          'host1',
+          `mkdir -p ${rootfs}/etc/vs-tools; cd ${rootfs}/etc/vs-tools; printf '#!/bin/sh\n${lines}\n' > snapshot-${which}; chmod 755 snapshot-${which}`,
+        );
+      script('pre', 'echo the database is busy; exit 3');
+      const count = list().length;
+      const failed = lab.vs(['backup', 'run', 'web1'], 1);
+      expect(`${failed.stdout}${failed.stderr}`).toContain('the database is busy');
+      expect([list().length, lab.running('web1'), partials().length]).toEqual([count, ['host1'], 1]);
+      script('pre', 'touch /flushed');
+      script('post', 'rm /flushed');
+      const done = run();
+      expect(JSON.stringify(done.steps)).toMatch(/it stood still for \d+ ms/);
+      expect(existsSync(`${treeOf(list()[0])}/rootfs/flushed`)).toBe(true);
+      expect(
+        lab.on('host1', `cat /sys/fs/cgroup/freezer/lxc*/web1/freezer.state 2>/dev/null; ls ${rootfs}`),
+      ).not.toMatch(/flushed|FROZEN/);
+      lab.on('host1', `rm -r ${rootfs}/etc/vs-tools`);
+    },
+  );
+
   test('a SIGKILL of the master and of the agent in the copy, and of a cold one while it is stopped', async () => {
     lab.on('host1', 'dd if=/dev/urandom of=/var/lib/vservers/web1/rootfs/ballast bs=1M count=60 status=none');
     const count = list().length;

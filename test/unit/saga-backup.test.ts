@@ -56,6 +56,7 @@ function world(start: { running: boolean; person?: { before: string; running: bo
       here.running = true;
     },
     'snapshot.renew': () => void (here.snapshot = true),
+    'snapshot.take': () => ((here.snapshot = true), { frozenMs: 12 }),
     'snapshot.list': () => ({ snapshots: here.snapshot ? [{ saga: 's1', label: 'backup', ts: 1 }] : [] }),
     'snapshot.remove': () => void (here.snapshot = false),
     'repository.open': () => ((here.open = true), { resumed: false, shares: 'links', free: 1e9 }),

@@ -9,6 +9,8 @@ import { groups, moment, seconds, size } from '../text.ts';
 import { stoppedSteps } from './backup-stop.ts';
 
 const LABEL = 'backup';
+/** The scripts of a vserver around its snapshot: twice the longest SNAPSHOT_SCRIPT_SECONDS, and the snapshot. */
+const SCRIPTS_MS = 1_300_000;
 const LONG_MS = 48 * 3_600_000;
 /** So many passes after the first, of what runs, without a snapshot. */
 const FURTHER = 2;
@@ -103,11 +105,22 @@ export function backupSteps(plan: BackupPlan, agents: Agents): Step[] {
     name: 'snapshot',
     host: source,
     async do(context) {
+      const of = { saga: context.id, label: LABEL };
       const taken = Date.now();
-      await agents.ask(source, 'snapshot.renew', { ...both(context), label: LABEL }, context, {
+      if (stop || !plan.running) {
+        await agents.ask(source, 'snapshot.renew', { name, ...of }, context, { timeoutMs: 600_000 });
+        return { taken };
+      }
+      // with its own scripts around it, and frozen for the moment
+      await agents.ask(source, 'snapshot.remove', { name, ...of }, context, {
         timeoutMs: 600_000,
+        tag: 'old',
       });
-      return { taken };
+      const { frozenMs } = await agents.ask(source, 'snapshot.take', { name, of }, context, {
+        timeoutMs: SCRIPTS_MS,
+      });
+      if (frozenMs !== undefined) context.say(`it stood still for ${Math.round(frozenMs)} ms`);
+      return { taken, frozenMs };
     },
     undo: async (context) =>
       void (await agents.ask(source, 'snapshot.remove', both(context), context, { timeoutMs: 600_000 })),
