@@ -1,3 +1,4 @@
+import { benchBackup } from './bench/backup.ts';
 import { benchBroker } from './bench/broker.ts';
 import { benchCli } from './bench/cli.ts';
 import { benchFair } from './bench/fair.ts';
@@ -7,10 +8,11 @@ import { benchMove } from './bench/move.ts';
 import { benchTransfer } from './bench/transfer.ts';
 import { usage, wordsOf } from './bench/words.ts';
 
-/** `npm run bench -- cli|move|transfer|fair|broker|monitor`: figures as ratios within one run. docs/bench.md says what they mean. */
+/** `npm run bench -- cli|move|backup|transfer|fair|broker|monitor`: figures as ratios within one run. docs/bench.md says what they mean. */
 const run = {
   cli: benchCli,
   move: benchMove,
+  backup: benchBackup,
   transfer: benchTransfer,
   fair: benchFair,
   broker: benchBroker,

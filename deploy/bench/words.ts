@@ -5,15 +5,16 @@ import { setNames, storages } from './report.ts';
 export const usage = `usage: npm run bench -- cli [--rounds N] [--json]
        npm run bench -- move [--sets S,M,L] [--storage btrfs,dir] [--source busybox|bookworm|trixie] [--rounds N]
                              [--ways 'WAY;WAY'] [--peer lxd] [--svg FILE] [--json]
+       npm run bench -- backup [--sets S,M,L] [--storage btrfs,dir] [--source busybox|bookworm|trixie] [--rounds N] [--json]
        npm run bench -- transfer [--rounds N] [--json] [--files 10000,100000,500000]
        npm run bench -- fair [--storage btrfs,dir] [--rounds N] [--json]
        npm run bench -- broker [--quick] [--json]
        npm run bench -- monitor [--rounds N] [--json]
-cli, move, transfer, fair and monitor take --name LAB for the name of their lab (bench unless told). transfer --files N,N: trees of so many small
+cli, move, backup, transfer, fair and monitor take --name LAB for the name of their lab (bench unless told). transfer --files N,N: trees of so many small
 files on one disk instead, without a lab, beside plain tar and rsync. move --peer lxd: beside LXD, two daemons of the bench's own, whose
 programs come from Debian's packages without being installed.`;
 
-export const benches = ['cli', 'move', 'transfer', 'fair', 'broker', 'monitor'] as const;
+export const benches = ['cli', 'move', 'backup', 'transfer', 'fair', 'broker', 'monitor'] as const;
 
 /** The words of a list that are all known; undefined when one is not. */
 function among<T extends string>(known: readonly T[], text: string, between = ','): T[] | undefined {
@@ -51,7 +52,9 @@ export function wordsOf(argv: string[]) {
   });
   const [what, ...more] = positionals;
   const bench = benches.find((one) => one === what);
-  const rounds = Number(values.rounds ?? (what === 'cli' ? 15 : what === 'fair' ? 1 : 3));
+  const rounds = Number(
+    values.rounds ?? (what === 'cli' ? 15 : what === 'fair' || what === 'backup' ? 1 : 3),
+  );
   const source = sources.find((one) => one === values.source);
   const storage = among(storages, values.storage);
   const sets = among(setNames, values.sets);
@@ -61,7 +64,7 @@ export function wordsOf(argv: string[]) {
   if (!bench || more.length > 0 || !source || !storage || !sets || !ways)
     throw new Error(
       positionals.length === 0
-        ? 'cli, move, transfer, fair, broker or monitor?'
+        ? 'cli, move, backup, transfer, fair, broker or monitor?'
         : `that is none of its words; sets are ${setNames.join(',')}, storages ${storages.join(',')}, ways of a move: ${allWays.join('; ')}`,
     );
   if (!Number.isInteger(rounds) || rounds < 1 || rounds > 1000)

@@ -25,7 +25,7 @@ test.each([
   [['move', '--rounds', '0'], /1 to 1000/],
   [['cli', '--files', '1000'], /--files is for transfer/],
   [['dance'], /none of its words/],
-  [[], /cli, move, transfer, fair, broker or monitor/],
+  [[], /cli, move, backup, transfer, fair, broker or monitor/],
 ])('what the bench does not know is refused: %j', (argv, message) => {
   expect(() => wordsOf(argv)).toThrow(message);
 });

@@ -19,6 +19,7 @@ import { discardBackup, openBackup, removeBackup, sealBackup } from '../../servi
 import { pathsIn, requireUsable } from '../../services/repository/place.ts';
 import { listRecords } from '../../services/repository/records.ts';
 import { openMarkers } from '../../services/transfer/markers.ts';
+import { run } from '../../shared/run.ts';
 import { ASIDE, dropAside, setAside } from '../../services/transfer/aside.ts';
 
 let root = '';
@@ -105,6 +106,21 @@ test('a manifest has a line for each path, in order, and names what is another',
   expect(faults.join('\n')).toMatch(/odd .* name is gone/);
   expect(faults.join('\n')).toMatch(/vserver\.json has another mode \(0600, not 0644\)/);
   expect(faults.join('\n')).toMatch(/rootfs\/new is not in the manifest/);
+});
+
+test('checksums of many files come whole, by more than one thread, also to one that reads slowly', async () => {
+  const names = Array.from(
+    { length: 1200 },
+    (_, number) => `a file with a name that is somewhat long ${number}`,
+  );
+  for (const name of names) await writeFile(join(root, name), name.repeat(name.endsWith('7') ? 20_000 : 1));
+  const list = join(root, 'list');
+  await writeFile(list, [...names, 'none'].map((name) => `${name}\0`).join(''));
+  const program = new URL('../../services/repository/sums.ts', import.meta.url).pathname;
+  const script = '"$1" "$2" list | (sleep 0.7; cat)';
+  const { stdout } = await run(['bash', '-c', script, 'bash', process.execPath, program], { cwd: root });
+  const sums = await run(['sha256sum', '-z', '--', ...names], { cwd: root });
+  expect(stdout.split('\0').toSorted()).toEqual(sums.stdout.split('\0').toSorted());
 });
 
 test('the second backup shares what is the same and reads only what is new; the first stays as it was', async () => {
