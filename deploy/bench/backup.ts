@@ -44,10 +44,10 @@ async function measured(pids: number[], work: () => Promise<Partial<BackupFigure
   return { ...more, ms, cpuSeconds: Number((sumOf(pids) - cpu + cpuSeconds).toFixed(2)) };
 }
 
-/** Seconds that bash's `times` has of the children of a shell, as a last line of a script. */
-const timed = (script: string): string => `(${script}) >/dev/null; times | tail -n 1`;
+/** Seconds that bash's `times` has of the children of a shell, in its second line; in a pipe it would tell of another shell. */
+const timed = (script: string): string => `{ ${script}; } >/dev/null; times`;
 const secondsIn = (text: string): number =>
-  [...text.matchAll(/(\d+)m([\d.]+)s/g)].reduce(
+  [...(text.trim().split('\n').at(-1) ?? '').matchAll(/(\d+)m([\d.]+)s/g)].reduce(
     (sum, [, minutes, rest]) => sum + Number(minutes) * 60 + Number(rest),
     0,
   );

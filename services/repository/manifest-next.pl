@@ -24,6 +24,7 @@ for (my $number = 0; -e "$changes/$number"; $number++) {
         my ($kind, $path) = (substr($_, 0, 1), substr($_, 1));
         next if $kind eq 'k';
         substr $path, 0, 1, '' if $kind eq 's';
+        $path =~ m{^/|(?:^|/)\.\.(?:/|$)} and die "the list $number of changes leads out of the tree\n";
         $touched{$path} = 1;
         $listed{$path} = 1 if $kind eq 'd' || $kind eq 'n';
         $anew{$path} = 1 if $kind eq 'n';
@@ -32,6 +33,13 @@ for (my $number = 0; -e "$changes/$number"; $number++) {
 
 sub shown { my ($path, $spaces) = @_; $path =~ s/\\/\\\\/g; $path =~ s/\n/\\n/g; $path =~ s/ /\\040/g if $spaces; return $path }
 sub meant { my ($path) = @_; $path =~ s/\\(\\|n|040)/$1 eq 'n' ? "\n" : $1 eq '040' ? ' ' : '\\'/ge; return $path }
+sub up { return $_[0] =~ m{^(.*)/}s ? $1 : '.' }
+# A directory of the tree to which no symlink leads: lists and trees are what a host has sent.
+my %inside = ('.' => 1);
+sub inside {
+    my ($directory) = @_;
+    return $inside{$directory} //= inside(up($directory)) && (((lstat "$tree/$directory")[2] // 0) & 0170000) == 0040000 ? 1 : 0;
+}
 sub names { opendir(my $in, $_[0]) or die "$_[0] cannot be read: $!\n"; return grep { $_ ne '.' && $_ ne '..' } readdir $in }
 
 # The line of an entry but its checksum: [fields, name], and its stat.
@@ -48,7 +56,7 @@ my ($more, $added) = (0, 0);
 my (%counted, %before);
 my @stack = grep { $_ ne '.' } keys %touched;
 while (defined(my $path = pop @stack)) {
-    next if $new{$path};
+    next if $new{$path} || !inside(up($path));
     my @is = lstat "$tree/$path";
     if (!@is) { $!{ENOENT} || $!{ENOTDIR} or die "$path cannot be looked at: $!\n"; next }
     $new{$path} = entry($path, @is);
@@ -99,7 +107,7 @@ sub found {
     my ($path, $type) = @_;
     my ($up, $name) = $path =~ m{^(.*)/([^/]*)$}s ? ($1, $2) : ('.', $path);
     return 0 unless defined $there{$up} && delete $there{$up}{$name};
-    $there{$path} //= { map { $_ => 1 } names("$tree/$path") } if $type eq 'd';
+    if ($type eq 'd') { inside($path) or die "$path is no directory any more, and nothing says so\n"; $there{$path} = { map { $_ => 1 } names("$tree/$path") } }
     return 1;
 }
 sub fresh {
@@ -114,7 +122,7 @@ while (<$from>) {
     my $type = substr $fields, 0, 1;
     my $path = $type eq 'l' ? $name =~ s/ -> .*//sr : $name;
     $path = meant($path) if index($path, '\\') >= 0;
-    my $up = $path =~ m{^(.*)/}s ? $1 : '.';
+    my $up = up($path);
     fresh(shift @sorted) while @sorted && $sorted[0] lt $path;
     if ($touched{$path}) { less($path); $away{$path} = 1 if $anew{$path} || !$new{$path} || $new{$path}[0] !~ /^d/; next }
     if ($away{$up}) { less($path); $away{$path} = 1; next }
