@@ -8,6 +8,8 @@ export interface Firing {
   host: string;
   severity: 'warning' | 'critical';
   message: string;
+  /** Addresses that the alert brings along, sorted. */
+  mailto?: string[];
 }
 export interface Rules {
   /** Who is told; the keys of channels. */
@@ -61,6 +63,8 @@ function take(state: AlerterState, heard: Heard, now: number): void {
         if (before.clear !== undefined) before.count++;
         delete before.clear;
         Object.assign(before, { severity: alert.severity, message, host: alert.host });
+        delete before.mailto;
+        if (alert.mailto) before.mailto = alert.mailto;
       }
       continue;
     }
@@ -69,7 +73,7 @@ function take(state: AlerterState, heard: Heard, now: number): void {
     const again = recent && now - recent.ended < HOUR_MS ? recent.count : 0;
     state.seq++;
     count++;
-    const { target, subject, check, host, severity } = alert;
+    const { target, subject, check, host, severity, mailto } = alert;
     const id = `${now.toString(36)}-${state.seq.toString(36)}`;
     state.incidents[key] = {
       id,
@@ -81,6 +85,7 @@ function take(state: AlerterState, heard: Heard, now: number): void {
       message,
       began: now,
       count: again + 1,
+      ...(mailto ? { mailto } : {}),
       stale: false,
       told: {},
     };
@@ -149,7 +154,7 @@ function messageTo(
     .flatMap(({ kind, key }): Notice[] => {
       const one = state.incidents[key];
       if (!one) return [];
-      const { told, stale: _stale, ...incident } = one;
+      const { told, stale: _stale, mailto: _mailto, ...incident } = one;
       const { thread } = told[channel] ?? {};
       const ended = kind === 'end' || kind === 'passed';
       told[channel] = { severity: one.severity, at: now, thread: thread ?? id, ended };

@@ -30,6 +30,10 @@ export function secretOf(file: string, key: string): string {
 const isLoopback = (host: string): boolean =>
   host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'));
 
+/** Does mail go to a mail system of this machine? */
+export const isNear = (url: string): boolean =>
+  url.startsWith('sendmail:') || isLoopback(new URL(url).hostname.replace(/^\[(.*)\]$/, '$1'));
+
 /** What nodemailer needs to reach the server of SMTP_URL. Throws VsError when a secret would go in the clear. */
 export function smtpOptions(settings: Settings) {
   const url = new URL(settings.SMTP_URL);

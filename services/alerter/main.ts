@@ -4,7 +4,7 @@ import { openConfig } from './config.ts';
 import { type Engine, openEngine } from './engine.ts';
 import { openPool } from './heard.ts';
 import { openKeep } from './keep.ts';
-import { sendMail } from './mail.ts';
+import { isNear, sendMail } from './mail.ts';
 import { sendOther } from './outputs.ts';
 import { openOwnAlerts } from './own-alerts.ts';
 import { acknowledge, rowsOf, silenced, unsilenced } from './people.ts';
@@ -110,7 +110,10 @@ export function service(
       await queue.load();
       own.refused(await queue.refused(), queue, undefined);
       config.look();
-      const pool = await openPool(context, { repeatMs: Math.max(0, settleMs - 5000) });
+      const pool = await openPool(context, {
+        repeatMs: Math.max(0, settleMs - 5000),
+        local: isNear(settings.SMTP_URL),
+      });
       stopPool = () => pool.close();
       engine = openEngine({ context, keep, queue, config, pool, own, settleMs });
       await engine.recover();

@@ -7,7 +7,7 @@ import type { AlerterState, Incident } from './state.ts';
 const SILENCES = 1000;
 
 const rowOf = (one: Incident, quiet: boolean): AlertRow => {
-  const { told: _told, host: _host, ...rest } = one;
+  const { told: _told, host: _host, mailto: _mailto, ...rest } = one;
   return { ...rest, silenced: quiet };
 };
 /** Alerts for people: what fires, also what is known of hosts that are offline; the worst first. */

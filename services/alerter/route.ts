@@ -8,6 +8,8 @@ export interface About {
   check: string;
   host: string;
   severity: 'warning' | 'critical';
+  /** Addresses that the alert brings along (MONITOR_MAILTO). */
+  mailto?: string[] | undefined;
 }
 
 /** Does a name fit a pattern, in which `*` stands for anything? Linear in time, whatever the pattern. */
@@ -40,14 +42,17 @@ export function channelsOf(line: AlertLine): string[] {
 }
 
 /**
- * Who is told of an alert: every line of alerts.conf that takes it; MAIL_TO when no mail line does. Mails cannot tell that
- * mails fail: alerts of the alerter itself go to webhooks and programs alone.
+ * Who is told of an alert: every line of alerts.conf that takes it; MAIL_TO when no mail line does; then whom the alert itself
+ * names: a host can add people, and take nobody away. Mails cannot tell that mails fail: alerts of the alerter itself go to
+ * webhooks and programs alone.
  */
 export function routeOf(lines: AlertLine[], mailTo: string[], about: About): string[] {
   const own = about.target === 'master' && about.subject === 'alerter';
   const taken = lines.filter((line) => takes(line.filter, about) && !(own && line.kind === 'mail'));
   const byMail = own || taken.some((line) => line.kind === 'mail');
-  return [...new Set([...taken.flatMap(channelsOf), ...(byMail ? [] : mailTo.map((to) => `mail:${to}`))])];
+  const named = own ? [] : (about.mailto ?? []);
+  const mails = [...(byMail ? [] : mailTo), ...named].map((to) => `mail:${to}`);
+  return [...new Set([...taken.flatMap(channelsOf), ...mails])];
 }
 
 /** Is it quiet, by a silence or by a maintenance line (local time)? */

@@ -20,6 +20,7 @@ export const incident = z.strictObject({
   began: z.number(),
   clear: z.number().optional(), // since when it does not fire
   count: z.int(), // how often it began
+  mailto: z.array(z.string()).optional(), // whom the alert itself names
   stale: z.boolean(),
   ack: alertAck.optional(),
   told: z.record(z.string(), told),
@@ -32,7 +33,7 @@ export const notice = z.strictObject({
   kind: noticeKind,
   thread: z.string().optional(), // what it goes on with; none: this message begins it
   ended: z.number().optional(),
-  incident: incident.omit({ told: true, stale: true }),
+  incident: incident.omit({ told: true, stale: true, mailto: true }),
 });
 export type Notice = z.infer<typeof notice>;
 /** One message to one channel. */

@@ -161,6 +161,30 @@ test('50 vservers of one host at once are one mail; the host away is one alert, 
   expect(told().filter((one) => one.endsWith(' host1'))).toEqual(['BEGINS host1', 'ENDS host1']);
 }, 120_000);
 
+test('whom its monitor.conf names is told besides, of begin and end, and hears nothing of others', async () => {
+  writeFileSync(join(state, 'alerts.conf'), 'mail night@example.org severity=critical\n');
+  start();
+  const mailto = ['anna@example.org', 'not an address'];
+  await fire('web1', 'disk', { mailto });
+  await fire('web2', 'disk', { severity: 'critical' });
+  await until(() => told('anna@example.org').length === 1 && told().length === 1, 'begin', PATIENCE);
+  await until(() => told('night@example.org').length === 1, 'the critical one', PATIENCE);
+  await raise('web1', 'disk', { mailto: ['ben@example.org'] }); // its file has changed meanwhile
+  await until(() => told('ben@example.org').length === 1, 'he as well', PATIENCE);
+  await sleep(1500);
+  await clear('web1');
+  await clear('web2');
+  const all = ['admin', 'anna', 'ben', 'night'];
+  await until(() => all.every((one) => told(`${one}@example.org`).length === 2), 'end', PATIENCE);
+  expect(all.map((one) => told(`${one}@example.org`).join())).toEqual([
+    'BEGINS web1,ENDS web1',
+    'BEGINS web1,ENDS web1',
+    'BEGINS web1,ENDS web1',
+    'BEGINS web2,ENDS web2',
+  ]);
+  expect(new Set(smtp.mails.map(({ to }) => to))).toEqual(new Set(all.map((one) => `${one}@example.org`)));
+}, 120_000);
+
 test('SMTP is down: nothing is lost, nothing twice, the order is kept, and an alert says so; a restart in between is no matter', async () => {
   await smtp.down();
   start();

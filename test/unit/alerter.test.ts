@@ -10,6 +10,7 @@ import { parseAlerts } from '../../config/alerts.ts';
 import { loadSettings } from '../../config/settings.ts';
 import { adviceOf } from '../../services/alerter/advice.ts';
 import { digestText, isDigestDue } from '../../services/alerter/daily.ts';
+import { openMailto } from '../../services/alerter/heard.ts';
 import { outcomeOf, smtpOptions } from '../../services/alerter/mail.ts';
 import { webhookBody } from '../../services/alerter/outputs.ts';
 import { acknowledge, silenced, unsilenced } from '../../services/alerter/people.ts';
@@ -133,6 +134,44 @@ describe('who is told', () => {
     expect(
       routeOf(lines, main, { ...about, target: 'master', subject: 'alerter', severity: 'critical' }),
     ).toEqual(['exec:/bin/sms']);
+  });
+  test('whom the alert itself names is told besides: nobody is taken away by it, and the alerter takes none', () => {
+    const named = { ...about, mailto: ['own@x.org', 'web@x.org'] };
+    expect(routeOf(lines, ['admin@x.org'], named)).toEqual([
+      'mail:web@x.org',
+      'exec:/bin/sms',
+      'mail:own@x.org',
+    ]);
+    expect(routeOf([], ['admin@x.org'], named)).toEqual([
+      'mail:admin@x.org',
+      'mail:own@x.org',
+      'mail:web@x.org',
+    ]);
+    expect(routeOf([], [], { ...named, target: 'master', subject: 'alerter' })).toEqual([]);
+  });
+  test('addresses of alerts: right ones, users only for a mail system of this machine, and not without end', () => {
+    const said = [
+      'b@x.org',
+      'root',
+      'b@x.org',
+      'a@x.org',
+      '-f@x.org',
+      'a b@x.org',
+      'x@y@z',
+      'n\r\nBcc: o@x.org',
+      `${'a'.repeat(300)}@x.org`,
+    ];
+    const [far, near] = [openMailto(false), openMailto(true)];
+    expect(far('host1', { mailto: said })).toEqual(['a@x.org', 'b@x.org']);
+    expect(near('host1', { mailto: said })).toEqual(['a@x.org', 'b@x.org', 'root']);
+    expect(far('master', { mailto: said })).toEqual([]);
+    const many = Array.from({ length: 5 }, (_, part) =>
+      far('host2', { mailto: Array.from({ length: 20 }, (_one, index) => `u${part}-${index}@x.org`) }, 0),
+    );
+    expect(many.map((one) => one.length)).toEqual([20, 20, 10, 0, 0]);
+    expect(far('host2', { mailto: ['u0-0@x.org', 'new@x.org'] }, 1000)).toEqual(['u0-0@x.org']);
+    expect(far('host3', { mailto: ['new@x.org'] }, 1000)).toEqual(['new@x.org']);
+    expect(far('host2', { mailto: ['new@x.org'] }, 25 * 3_600_000)).toEqual(['new@x.org']);
   });
   test('patterns', () => {
     for (const [pattern, text, right] of [
