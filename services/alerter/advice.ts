@@ -1,3 +1,5 @@
+import { ofHost, ofVserver } from './advice-monitor.ts';
+
 /** What a person can do, by check; NAME is the vserver or other subject, HOST its host. docs/alerts.md has the same list. */
 const byCheck: Record<string, string> = {
   offline:
@@ -28,13 +30,17 @@ const byCheck: Record<string, string> = {
   config: 'Mend the named line; until then the lines of before count',
 };
 
+const familyOf = (check: string): string =>
+  check.replace(/^(queue|daemon|load)-.*/, '$1').replace(/^(disk|disk-growth)-(state|root)$/, '$1');
+
 /** What to do about an alert. */
 export function adviceOf(one: { subject: string; host: string; check: string }): string {
-  const check = one.check.startsWith('queue-') ? 'queue' : one.check;
-  const known = Object.hasOwn(byCheck, check) ? byCheck[check] : undefined;
+  const check = familyOf(one.check);
+  const isHost = one.subject === 'host' || one.subject === one.host;
+  const table = [isHost ? ofHost : ofVserver, byCheck].find((some) => Object.hasOwn(some, check));
   const text =
-    known ??
-    (one.subject === one.host
+    table?.[check] ??
+    (isHost
       ? 'Look at it: vs doctor HOST, vs stats HOST, vs top --host HOST'
       : 'Look at it: vs show NAME, vs stats NAME, vs logs NAME');
   return text.replaceAll('NAME', one.subject).replaceAll('HOST', one.host);

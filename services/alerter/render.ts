@@ -4,7 +4,7 @@ import { age, figureText } from '../../shared/figure-text.ts';
 import { adviceOf } from './advice.ts';
 import type { Queued } from './queue.ts';
 import type { Message, Notice } from './state.ts';
-import { escapeHtml, momentOf, plain, wrap } from './text.ts';
+import { escapeHtml, fixed, momentOf, plain, wrap } from './text.ts';
 
 /** What is known beside the alerts when a message is made. */
 export interface Facts {
@@ -72,8 +72,11 @@ function subjectOf({ notices, more }: Message): string {
   const [first] = notices;
   if (!first) return 'vs-tools';
   // many messages begin with what they are about, which stands there already
-  const said = first.incident.message.replace(`${first.incident.subject}: `, '');
-  const { host, subject, check } = first.incident;
+  const { host, subject, check, message } = first.incident;
+  const said = [`${subject}: `, `${host}: `].reduce(
+    (text, lead) => (text.startsWith(lead) ? text.slice(lead.length) : text),
+    message,
+  );
   const over =
     first.kind === 'end'
       ? `${check} is over: `
@@ -144,7 +147,7 @@ function textOf(message: Message, facts: Facts, notes: string[]): string {
       ? ''
       : `\n${wrap(`To do: ${plain(adviceOf(one.incident), SENTENCE)}`, 78, '  ')}`;
     const detail = detailOf(facts, one);
-    return `${head}\n${wrap(sentence(one), 78, '  ')}\n${wrap(factsOf(one).join('\n'), 78, '  ')}${todo}${detail ? `\n\n${wrap(detail, 78, '    ')}` : ''}`;
+    return `${head}\n${wrap(sentence(one), 78, '  ')}\n${wrap(factsOf(one).join('\n'), 78, '  ')}${todo}${detail ? `\n\n${fixed(detail, 80, '    ')}` : ''}`;
   });
   const figures = facts.figures.map((one) => {
     const rows = rowsOf(one).map(([title, value]) => `  ${title.padEnd(18)}${value}`);

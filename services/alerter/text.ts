@@ -41,6 +41,21 @@ export function wrap(text: string, width = 78, indent = ''): string {
   return lines.map((line) => `${indent}${line}`.trimEnd()).join('\n');
 }
 
+/** Lines as they are, columns and all, each after `lead`; what is wider than `width` goes on in the next one. */
+export function fixed(text: string, width: number, lead: string): string {
+  const cut = (line: string): string[] => {
+    const room = width - lead.length;
+    // a character beyond the first plane takes two
+    const most = line.length <= room || !/[\u{10000}-\u{10ffff}]/u.test(line) ? room : Math.floor(room / 2);
+    return line.match(new RegExp(`.{1,${most}}`, 'gu')) ?? [''];
+  };
+  return text
+    .split('\n')
+    .flatMap(cut)
+    .map((line) => `${lead}${line}`.trimEnd())
+    .join('\n');
+}
+
 const two = (value: number): string => String(value).padStart(2, '0');
 /** Local date and time. */
 export function momentOf(ms: number): string {

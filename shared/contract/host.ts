@@ -58,5 +58,7 @@ export const alert = z.looseObject({
   vserver: z.string().optional(),
   /** Who gets mail of it, besides those that the master knows: MONITOR_MAILTO. */
   mailto: z.array(z.string().max(300)).max(20).optional(),
+  /** Texts for the mail by their title, such as the processes and what listens. */
+  details: z.union([z.string(), z.record(z.string(), z.unknown())]).optional(),
 });
 export type Alert = z.infer<typeof alert>;

@@ -206,6 +206,11 @@ DAEMON=slow exec="/bin/sh /run/slow" timeout=30s`;
     expect(of('sockets').at(-1)?.alert?.message).toMatch(
       /^web1: listening sockets have changed: .*\+ tcp6? \S+:9999 nc/,
     );
+    const { details } = of('sockets').at(-1)?.alert ?? {};
+    expect(details).toMatchObject({
+      'Sockets that appeared (+) and vanished (-)': expect.stringMatching(/^\+ tcp6? \S+:9999 nc/) as string,
+      Processes: expect.stringMatching(/ {2}\\_ nc$/m) as string,
+    });
     inside('kill $(ps | grep "[n]c -ll" | while read p rest; do echo $p; done)');
     await becomes('sockets', [...words('sockets').slice(0, before), 'begin', 'end']);
   }, 300_000);

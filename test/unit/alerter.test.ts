@@ -7,6 +7,7 @@ import { describe, expect, test } from 'vitest';
 import { alertsText } from '../../cli/alert-text.ts';
 import { parseFrom } from '../../cli/verbs/alert.ts';
 import { parseAlerts } from '../../config/alerts.ts';
+import { hostKinds, vserverKinds } from '../../config/monitor/kinds.ts';
 import { loadSettings } from '../../config/settings.ts';
 import { adviceOf } from '../../services/alerter/advice.ts';
 import { digestText, isDigestDue } from '../../services/alerter/daily.ts';
@@ -265,7 +266,8 @@ describe('a mail', () => {
     const mail = rendered(messageOf([noticeOf()]), facts);
     expect(mail.subject).toBe('host1:web1:disk is full');
     expect(mail.text).toContain('BEGINS  host1:web1\n  disk is full\n  warning, check disk, began 2025-');
-    expect(mail.text).toContain('To do: Look at it: vs show web1');
+    expect(mail.text).toContain('To do: Look what grows (vs enter web1');
+    expect(mail.text).toContain('\n    processes:\n      1 init\n      <script>');
     expect(mail.text).toContain('memory of limit   37 %');
     expect(mail.html).toContain('&lt;script&gt;alert(1)');
     expectWellFormed(mail.html);
@@ -276,6 +278,8 @@ describe('a mail', () => {
     expect(rendered(messageOf([noticeOf()], { more: 5, heldSince: 1_764_086_300_000 })).text).toContain(
       '5 further alerts are not named',
     );
+    const host = noticeOf({ subject: 'host', check: 'memory', message: 'host1: memory at 96 %' });
+    expect(rendered(messageOf([host])).subject).toBe('host1:host:memory at 96 %');
     expect(rendered(messageOf([noticeOf()])).messageId).toBe(rendered(messageOf([noticeOf()])).messageId);
   });
   test('an enormous one is bounded', () => {
@@ -346,6 +350,18 @@ describe('a mail', () => {
   test('what to do is known of every check of today', () => {
     expect(adviceOf({ subject: 'host1', host: 'host1', check: 'offline' })).toContain('host1 has power');
     expect(adviceOf({ subject: 'web1', host: 'host1', check: 'toString' })).toContain('vs show web1');
+    const of = (subject: string, check: string) => adviceOf({ subject, host: 'host1', check });
+    expect(of('web1', 'disk')).toContain('vs limit web1 --disk SIZE');
+    expect(of('web1', 'daemon-nginx')).toContain('vs monitor check web1');
+    expect(of('web1', 'load-5')).toContain('vs limit web1 --cpu CORES');
+    expect(of('host', 'disk-state')).toContain('vs trash list');
+    expect(of('host', 'load-1')).toContain('vs evacuate host1');
+    expect(of('host', 'certificate')).toContain('vs host renew host1');
+    const kinds = [...Object.values(vserverKinds), ...Object.values(hostKinds)];
+    for (const { check } of kinds) {
+      const host = Object.values(hostKinds).some((one) => one.check === check);
+      expect(of(host ? 'host' : 'web1', check), check).not.toMatch(/^Look at it/);
+    }
   });
   test('digest: once a day, after its hour', () => {
     const settings = loadSettings({ file: '/nonexistent', env: { VS_MAIL_DIGEST_HOUR: '7' } });

@@ -23,6 +23,8 @@ export interface Firing {
   threshold: number;
   text: string;
   about?: string | undefined;
+  /** Texts for its mail, of when it was told last. */
+  details?: Record<string, string> | undefined;
 }
 export interface CheckState {
   /** Polls in a row that speak against what is said now: bad ones while it is well, good ones while it fires. */
@@ -60,7 +62,9 @@ function step(rule: Rule, before: CheckState | undefined, reading: Reading, ts: 
   }
   const isSame = now.severity === severity && now.threshold === threshold && now.about === about;
   const firing =
-    isSame || !isBad(rule, value) ? now : { ...now, ts, severity, threshold, value, text, about };
+    isSame || !isBad(rule, value)
+      ? now
+      : { ...now, ts, severity, threshold, value, text, about, details: undefined };
   return { streak: 0, firing };
 }
 

@@ -12,6 +12,7 @@ const firing = z.object({
   threshold: z.number(),
   text: z.string(),
   about: z.string().optional(),
+  details: z.record(z.string(), z.string()).optional(),
 });
 const usual = z.object({
   sockets: z.array(z.string()),

@@ -13,7 +13,7 @@ export interface Process {
 }
 
 /** The pids of a cgroup and of all below it. */
-function pidsBelow(top: string): number[] {
+export function pidsBelow(top: string): number[] {
   const pids: number[] = [];
   const waiting = [top];
   for (let seen = 0; waiting.length > 0 && seen < MOST_DIRECTORIES && pids.length < MOST; seen++) {

@@ -2,6 +2,7 @@ import { type MonitorConfig, type Rule, MOST_CHARACTERS } from '../../../config/
 import type { Alert } from '../../../shared/contract/host.ts';
 import type { Context } from '../../../shared/service.ts';
 import { fileMark, readText } from '../../../shared/store.ts';
+import type { Details } from './details.ts';
 import { type Change, type Firing, type Reading, evaluate } from './evaluate.ts';
 import type { Keep, Kept } from './keep.ts';
 
@@ -35,7 +36,7 @@ export interface SubjectOptions {
 
 export function alertOf(
   { title, vserver }: Pick<SubjectOptions, 'title' | 'vserver'>,
-  { ts, since, severity, value, threshold, text }: Firing,
+  { ts, since, severity, value, threshold, text, details }: Firing,
   mailto: string[],
 ): Alert {
   return {
@@ -47,6 +48,7 @@ export function alertOf(
     threshold,
     ...(vserver === undefined ? {} : { vserver }),
     ...(mailto.length > 0 ? { mailto } : {}),
+    ...(details && Object.keys(details).length > 0 ? { details } : {}),
   };
 }
 
@@ -108,8 +110,8 @@ export async function openSubject(
         faults = (error as Error).message.split('\n');
       }
     },
-    /** Takes what was found, and tells what begins or ends by it. Readings that are missing change nothing. */
-    take(readings: Record<string, Reading>): void {
+    /** Takes what was found, and tells what begins or ends by it. Readings that are missing change nothing. `detailsOf`: for what begins. */
+    take(readings: Record<string, Reading>, detailsOf?: (check: string) => Details): void {
       const fault = faults.join('; ');
       const own = {
         value: faults.length > 0 ? 1 : 0,
@@ -122,6 +124,7 @@ export async function openSubject(
         rules,
       );
       kept.checks = result.state;
+      for (const { check, firing } of result.changes) if (firing) firing.details = detailsOf?.(check);
       const saved = keep.write(id, kept);
       if (result.changes.length > 0) void saved.then(() => result.changes.forEach(tell));
     },

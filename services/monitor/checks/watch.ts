@@ -6,6 +6,7 @@ import { VsError } from '../../../shared/errors.ts';
 import { pathsFor } from '../../../shared/paths.ts';
 import type { Context } from '../../../shared/service.ts';
 import { lookAtDaemon } from './daemons.ts';
+import { detailsOf } from './details.ts';
 import type { Keep } from './keep.ts';
 import { type Before, guestOf, lookAtFigures } from './look.ts';
 import type { Probe } from './probe.ts';
@@ -61,6 +62,12 @@ export function createWatch(
     return one;
   }
 
+  const detailsFor = ({ subject, before }: Watched, { pid }: RunningVserver) =>
+    detailsOf(pid, () => ({
+      diff: subject.kept.usual?.change?.diff ?? [],
+      now: before.sockets?.names ?? [],
+    }));
+
   function lookAtDaemons(one: Watched, vserver: RunningVserver): void {
     const guest = guestOf(vserver);
     const { config } = one.subject;
@@ -72,7 +79,8 @@ export function createWatch(
           // a change of the file, or the end of the vserver, has come before the answer
           const isNews =
             one.subject.config === config && watched.get(vserver.name) === one && one.missed === 0;
-          if (isNews && reading) one.subject.take({ [`daemon-${daemon.name}`]: reading });
+          if (isNews && reading)
+            one.subject.take({ [`daemon-${daemon.name}`]: reading }, detailsFor(one, vserver));
         })
         .catch((error: unknown) => log.warn({ vserver: vserver.name, error: String(error) }, 'monitor'))
         .finally(() => one.looking.delete(daemon.name));
@@ -90,7 +98,8 @@ export function createWatch(
     if (!figures) return;
     one.figures = figures;
     lookAtDaemons(one, vserver);
-    subject.take(await lookAtFigures(subject.config, vserver, figures, subject.kept, before));
+    const readings = await lookAtFigures(subject.config, vserver, figures, subject.kept, before);
+    subject.take(readings, detailsFor(one, vserver));
   }
 
   async function forget(name: string, one: Watched): Promise<void> {
