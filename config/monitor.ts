@@ -1,7 +1,17 @@
 import { VsError } from '../shared/errors.ts';
 import { type Daemon, daemonOf } from './monitor/daemon.ts';
 import { type Kind, hostKinds, vserverKinds } from './monitor/kinds.ts';
-import { count, isOff, percent, type Parse, recipients, seconds, severity, yesNo } from './monitor/values.ts';
+import {
+  count,
+  files,
+  isOff,
+  percent,
+  type Parse,
+  recipients,
+  seconds,
+  severity,
+  yesNo,
+} from './monitor/values.ts';
 import { type Report, type Word, quoted, wordsOf } from './monitor/words.ts';
 
 /** When a check fires and clears. A condition (a counter rose, a daemon is not well) has the value 1 while it holds. */
@@ -29,6 +39,8 @@ export interface MonitorConfig {
   daemons: Daemon[];
   /** Seconds: how long after its start a vserver may open sockets; after how long a change is the new usual. */
   sockets?: { settle: number; keep: number; unix: boolean };
+  /** Which certificates are looked at, as the vserver sees them. */
+  certificates?: string[];
 }
 
 /** A bigger file is none that a person wrote. */
@@ -50,6 +62,11 @@ const conditions: Record<string, string> = {
   MONITOR_OOM_KILLS: 'oom-kills',
   MONITOR_PROC_HITS: 'process-hits',
   MONITOR_SOCKETS: 'sockets',
+};
+const hostConditions: Record<string, string> = {
+  MONITOR_LINKS: 'links',
+  MONITOR_RAID: 'raid',
+  MONITOR_SMART: 'smart',
 };
 
 interface Line {
@@ -156,7 +173,7 @@ function parseAs(text: string, file: string, kinds: Record<string, Kind>, isVser
   };
   const threshold = (line: Line, kind: Kind): void => {
     const { first, more, report } = line;
-    refuseOthers(more, [...ofEveryCheck, 'clear'], report);
+    refuseOthers(more, [...ofEveryCheck, 'clear', ...(kind.files ? ['files'] : [])], report);
     if (isOff(first.value)) return;
     const limit = valueOf(first, kind.parse, report);
     const clearWord = more.find((one) => one.name === 'clear');
@@ -164,6 +181,11 @@ function parseAs(text: string, file: string, kinds: Record<string, Kind>, isVser
     const below = kind.below === true;
     const rule = ruleOf(line, kind.check);
     if (limit === undefined) return;
+    if (kind.files) {
+      const word = more.find((one) => one.name === 'files');
+      if (!word) report(first.column, quoted(first.name), 'files="/etc/ssl/own.pem ..." behind it');
+      config.certificates = valueOf(word, files, report) ?? [];
+    }
     if (clear !== undefined && clearWord && (below ? clear < limit : clear > limit))
       report(
         clearWord.valueColumn,
@@ -200,11 +222,11 @@ function parseAs(text: string, file: string, kinds: Record<string, Kind>, isVser
   for (const line of lines) {
     const { first, more, report } = line;
     const kind = Object.hasOwn(kinds, first.name) ? kinds[first.name] : undefined;
-    const yes = Object.hasOwn(conditions, first.name) ? conditions[first.name] : undefined;
+    const asked = isVserver ? conditions : hostConditions;
+    const yes = Object.hasOwn(asked, first.name) ? asked[first.name] : undefined;
     if (Object.hasOwn(globals, first.name)) continue;
     if (kind) threshold(line, kind);
-    else if (isVserver && yes) condition(line, yes);
-    else if (!isVserver && first.name === 'MONITOR_LINKS') condition(line, 'links');
+    else if (yes) condition(line, yes);
     else if (isVserver && first.name === 'DAEMON') {
       const own = more.filter((one) => !ofEveryCheck.includes(one.name));
       refuseOthers(more, [...new Set(more.map(({ name }) => name))], report);
@@ -219,7 +241,7 @@ function parseAs(text: string, file: string, kinds: Record<string, Kind>, isVser
       report(
         first.column,
         quoted(first.name),
-        `one of ${[...Object.keys(globals), ...Object.keys(kinds), ...(isVserver ? [...Object.keys(conditions), 'DAEMON'] : ['MONITOR_LINKS'])].join(', ')}`,
+        `one of ${[...Object.keys(globals), ...Object.keys(kinds), ...Object.keys(asked), ...(isVserver ? ['DAEMON'] : [])].join(', ')}`,
       );
   }
   if (faults.length > 0) fail(faults);
@@ -251,6 +273,10 @@ const hostDefaults = `MEM_THRESHOLD=95 hits=3
 DISK_THRESHOLD=90 hits=2
 SWAP_THRESHOLD=90 hits=3
 CERTIFICATE_LEFT=14d severity=critical
+POOL_DATA_THRESHOLD=85 hits=2 severity=critical
+POOL_METADATA_THRESHOLD=80 hits=2 severity=critical
+MONITOR_RAID=yes severity=critical
+MONITOR_SMART=yes severity=critical
 MONITOR_LINKS=yes hits=2 severity=critical`;
 
 /** The text with monitoring switched on or off: its line MONITOR_ENABLE, or a new first one. */

@@ -128,6 +128,8 @@ const schema = z.strictObject({
   ALIVE_URL_SECONDS: z.coerce.number().min(1).max(86_400).default(300),
   /** So long a host may be away before that is an alert. */
   OFFLINE_SECONDS: seconds(60),
+  /** So far may the clock of a host be from the master's before that is an alert; 0: any. */
+  CLOCK_SKEW_SECONDS: z.coerce.number().min(0).max(86_400).default(5),
   LOG_LEVEL: z.enum(['debug', 'info', 'warn', 'error']).default('info'),
   TEMPLATE_DIR: z.string().default(''),
   TEMPLATE_NETNS: z.string().default(''),

@@ -1,13 +1,15 @@
-import { type Parse, load, percent, rate, seconds } from './values.ts';
+import { type Parse, count, load, percent, rate, seconds } from './values.ts';
 
 /** What a threshold is about. */
 export interface Kind {
   /** The last level of its alert's topic. */
   check: string;
   parse: Parse<number>;
-  unit: 'percent' | 'load' | 'rate' | 'seconds';
+  unit: 'percent' | 'load' | 'rate' | 'seconds' | 'count';
   /** Small values are bad. */
   below?: true;
+  /** It says which files of the vserver are looked at. */
+  files?: true;
   /** For people: what is at that value. */
   title: string;
 }
@@ -46,6 +48,27 @@ export const vserverKinds: Record<string, Kind> = {
   PROC_THRESHOLD: { check: 'processes', parse: percent, unit: 'percent', title: 'processes' },
   IO_READ_THRESHOLD: { check: 'io-read', parse: rate, unit: 'rate', title: 'reading' },
   IO_WRITE_THRESHOLD: { check: 'io-write', parse: rate, unit: 'rate', title: 'writing' },
+  CERTIFICATES_LEFT: {
+    check: 'certificates',
+    parse: seconds(60, 31_536_000),
+    unit: 'seconds',
+    below: true,
+    files: true,
+    title: 'certificates',
+  },
+  UPGRADES_THRESHOLD: { check: 'upgrades', parse: count(1, 100_000), unit: 'count', title: 'upgrades' },
+  SECURITY_UPGRADES_THRESHOLD: {
+    check: 'security-upgrades',
+    parse: count(1, 100_000),
+    unit: 'count',
+    title: 'upgrades for security',
+  },
+  PACKAGE_AGE_THRESHOLD: {
+    check: 'package-age',
+    parse: seconds(3600, 315_360_000),
+    unit: 'seconds',
+    title: 'age of packages',
+  },
   ...both,
 };
 /** By key of host-monitor.conf. */
@@ -57,6 +80,13 @@ export const hostKinds: Record<string, Kind> = {
     unit: 'seconds',
     below: true,
     title: 'the certificate is valid for another',
+  },
+  POOL_DATA_THRESHOLD: { check: 'pool-data', parse: percent, unit: 'percent', title: 'thin pool' },
+  POOL_METADATA_THRESHOLD: {
+    check: 'pool-metadata',
+    parse: percent,
+    unit: 'percent',
+    title: 'metadata of a thin pool',
   },
   ...both,
 };
@@ -71,5 +101,6 @@ function timeText(value: number): string {
 export function valueText(unit: Kind['unit'], value: number): string {
   if (unit === 'percent') return `${Math.round(value * 10) / 10} %`;
   if (unit === 'rate') return `${Math.round(value / 1e4) / 100} MB/s`;
+  if (unit === 'count') return String(Math.round(value));
   return unit === 'seconds' ? timeText(value) : String(Math.round(value * 100) / 100);
 }

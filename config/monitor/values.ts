@@ -43,6 +43,19 @@ export const seconds =
       : expected(`a time from ${least} s to ${most} s, such as 30s, 5m or 3h`);
   };
 
+/** Files of a vserver: absolute paths, in which `*` stands for a part of a name. */
+export const files: Parse<string[]> = (text) => {
+  const all = text.split(/\s+/).filter(Boolean);
+  const right = (one: string) =>
+    one.startsWith('/') &&
+    one.length <= 300 &&
+    !/\p{Cc}/u.test(one) &&
+    !one.split('/').some((part) => part === '..' || part.split('*').length > 3);
+  return all.length > 0 && all.length <= 20 && all.every(right)
+    ? all
+    : expected('absolute paths such as "/etc/ssl/own.pem /etc/letsencrypt/live/*/cert.pem", at most 20');
+};
+
 export const yesNo: Parse<boolean> = (text) => {
   if (/^(yes|true|on|1)$/i.test(text)) return true;
   return /^(no|false|off|0|)$/i.test(text) ? false : expected('yes or no');

@@ -36,7 +36,7 @@ export const ofVserver: Record<string, string> = {
     'Renew what is named (vs enter NAME), and look why nobody did: certbot renew, or whoever made it',
   upgrades: 'Upgrade it: vs pkg NAME upgrade; a snapshot first: vs snapshot create NAME',
   'security-upgrades': 'Upgrade it soon: vs pkg NAME upgrade; a snapshot first: vs snapshot create NAME',
-  'upgrade-age': 'Upgrade it: vs pkg NAME upgrade; a snapshot first: vs snapshot create NAME',
+  'package-age': 'Upgrade it: vs pkg NAME upgrade; a snapshot first: vs snapshot create NAME',
   monitor: 'Mend the named line: vs monitor edit NAME. What was in force before stays so until then',
 };
 

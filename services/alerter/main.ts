@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import type { Context, Service } from '../../shared/service.ts';
+import { watchClocks } from './clocks.ts';
 import { openConfig } from './config.ts';
 import { type Engine, openEngine } from './engine.ts';
 import { openPool } from './heard.ts';
@@ -114,7 +115,10 @@ export function service(
         repeatMs: Math.max(0, settleMs - 5000),
         local: isNear(settings.SMTP_URL),
       });
-      stopPool = () => pool.close();
+      const stopClocks = await watchClocks(context, settings.CLOCK_SKEW_SECONDS * 1000, () =>
+        pool.hosts().map(({ host: name }) => name),
+      );
+      stopPool = () => Promise.all([stopClocks(), pool.close()]);
       engine = openEngine({ context, keep, queue, config, pool, own, settleMs });
       await engine.recover();
       timers.push(setInterval(() => void engine?.tick(), tickMs));

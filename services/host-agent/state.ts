@@ -194,9 +194,13 @@ export function createStates(
     /** What runs, as the last look found it, a second ago at most; nothing is read or asked. */
     running(): Data<'host-agent.running'> {
       const all = [...published.values()].map((text) => JSON.parse(text) as VserverState);
-      const running = all.flatMap(({ name, pid, since, limits, state, saga }) =>
-        pid === undefined ? [] : [{ name, pid, since, limits, state, ...(saga ? { saga } : {}) }],
-      );
+      const running = all.flatMap((one) => {
+        const { name, pid, since, limits, state, saga } = one;
+        const packages = { upgrades: one.upgrades, security_upgrades: one.security_upgrades };
+        return pid === undefined
+          ? []
+          : [{ name, pid, since, limits, state, ...(saga ? { saga } : {}), ...packages }];
+      });
       return { running, hosted: all.length };
     },
     /** The state of one vserver as it is now. */

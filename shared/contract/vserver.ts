@@ -107,6 +107,8 @@ export const runningVserver = z.object({
   limits,
   state: runState.optional(),
   saga: id.optional(), // that has it locked
+  upgrades: z.int().min(0).optional(),
+  security_upgrades: z.int().min(0).optional(),
 });
 export type RunningVserver = z.infer<typeof runningVserver>;
 

@@ -161,12 +161,20 @@ DAEMON=db tcp=[::1]:5432`,
       ['disk', 90],
       ['swap', 90],
       ['certificate', 14 * 86_400],
+      ['pool-data', 85],
+      ['pool-metadata', 80],
+      ['raid', 1],
+      ['smart', 1],
       ['links', 1],
     ]);
     expect(checks('MEM_THRESHOLD=50\nSWAP_THRESHOLD=off\nMONITOR_LINKS=no')).toEqual([
       ['memory', 50],
       ['disk', 90],
       ['certificate', 14 * 86_400],
+      ['pool-data', 85],
+      ['pool-metadata', 80],
+      ['raid', 1],
+      ['smart', 1],
     ]);
     expect(() => parseHostMonitor('DAEMON=a tcp=80', 'h')).toThrow(/^h:1:1: /);
     expect(() => parseHostMonitor('RSS_THRESHOLD=80', 'h')).toThrow(/^h:1:1: /);

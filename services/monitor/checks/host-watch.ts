@@ -10,6 +10,7 @@ import type { Reading } from './evaluate.ts';
 import { type Fill, NEVER_S, fullIn, remember } from './growth.ts';
 import type { Keep } from './keep.ts';
 import { thresholdReadings } from './readings.ts';
+import { openHardware } from './host-hardware.ts';
 import { openSubject } from './subject.ts';
 
 /** No vserver can be called so. */
@@ -64,6 +65,7 @@ export async function createHostWatch(context: Context, keep: Keep) {
     rules: (config) => rulesFor(config, volumes),
   });
   const fills = new Map<string, Fill[]>();
+  const hardware = openHardware();
   let due = 0;
   let busy = false;
 
@@ -138,10 +140,17 @@ export async function createHostWatch(context: Context, keep: Keep) {
           thresholdReadings(subject.config, figures, {
             kinds: 'host',
             cores: 1,
-            more: { certificate: certificate() },
+            more: { certificate: certificate(), 'pool-data': undefined, 'pool-metadata': undefined },
           });
         const plain = await each(more);
-        subject.take({ ...plain, ...(await each(disks, links)) });
+        const wanted = (check: string, look: () => Promise<Record<string, Reading>>) =>
+          subject.rules.some((rule) => rule.check === check) ? [look] : [];
+        const tools = [
+          ...wanted('raid', hardware.raid),
+          ...wanted('smart', hardware.smart),
+          ...(subject.rules.some(({ check }) => check.startsWith('pool-')) ? [hardware.pools] : []),
+        ];
+        subject.take({ ...plain, ...(await each(disks, links, ...tools)) });
       })()
         .catch((error: unknown) => context.log.warn({ error: String(error) }, 'checks of the host'))
         .finally(() => (busy = false));

@@ -11,9 +11,12 @@ import { type Fill, fullIn, remember } from './growth.ts';
 import type { Kept } from './keep.ts';
 import { type Process, processesOf } from './processes.ts';
 import { counterReadings, thresholdReadings } from './readings.ts';
+import { upkeepChecks } from './upkeep.ts';
 import { diffText, namesOf, nextUsual } from './socket-diff.ts';
 
 const cores = cpus().length;
+/** These are looked at by themselves: undefined here. */
+const elsewhere = Object.fromEntries(upkeepChecks.map((check) => [check, undefined]));
 
 /** What a look leaves for the next one, in memory. */
 export interface Before {
@@ -83,7 +86,7 @@ export async function lookAtFigures(
     ...thresholdReadings(config, figures, {
       kinds: 'vserver',
       cores,
-      more: { 'disk-growth': growth, ...ratesOf(figures, pid, before) },
+      more: { 'disk-growth': growth, ...ratesOf(figures, pid, before), ...elsewhere },
     }),
     ...readings,
     ...(await socketReading(config, vserver, kept, before)),

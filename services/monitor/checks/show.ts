@@ -4,12 +4,14 @@ import type { Metrics } from '../../../shared/contract/host.ts';
 import type { MonitorCheck } from '../../../shared/contract/monitor.ts';
 import type { RunningVserver } from '../../../shared/contract/vserver.ts';
 import type { Context } from '../../../shared/service.ts';
+import { pathsFor } from '../../../shared/paths.ts';
 import { lookAtDaemon } from './daemons.ts';
 import { type Reading, isBad } from './evaluate.ts';
 import type { createFiles } from './files.ts';
 import { nothingKept } from './keep.ts';
 import { guestOf, lookAtFigures } from './look.ts';
 import type { Probe } from './probe.ts';
+import { lookAtUpkeep, upkeepChecks } from './upkeep.ts';
 import type { Watch } from './watch.ts';
 
 interface Parts {
@@ -87,7 +89,8 @@ export function createShow({ context, watch, files, probe, runningOne, figuresOf
     const readings: Record<string, Reading> = {
       ...(await lookAtFigures(config, vserver, figures, kept, before)),
     };
-    Object.assign(readings, ...(await Promise.all(daemons)));
+    const upkeep = lookAtUpkeep(config, vserver, pathsFor(context.settings).rootfs(name));
+    Object.assign(readings, ...(await Promise.all([...daemons, upkeep])));
     return {
       name,
       checks: config.rules.map((rule) => {
@@ -98,7 +101,9 @@ export function createShow({ context, watch, files, probe, runningOne, figuresOf
           ...rowOf(rule),
           result: reading === undefined ? 'unknown' : reading.value === null ? 'none' : bad ? 'bad' : 'ok',
           ...(value === undefined ? {} : { value: Math.round(value * 100) / 100 }),
-          ...(bad || rule.check.startsWith('daemon-') ? { message: reading?.text ?? '' } : {}),
+          ...(bad || rule.check.startsWith('daemon-') || (upkeepChecks.includes(rule.check) && reading?.text)
+            ? { message: reading?.text ?? '' }
+            : {}),
         };
       }),
     };

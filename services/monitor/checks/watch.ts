@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { parseMonitor } from '../../../config/monitor.ts';
+import { type MonitorConfig, parseMonitor } from '../../../config/monitor.ts';
 import type { Metrics } from '../../../shared/contract/host.ts';
 import type { RunningVserver } from '../../../shared/contract/vserver.ts';
 import { VsError } from '../../../shared/errors.ts';
@@ -11,11 +11,16 @@ import type { Keep } from './keep.ts';
 import { type Before, guestOf, lookAtFigures } from './look.ts';
 import type { Probe } from './probe.ts';
 import { type Subject, openSubject } from './subject.ts';
+import { lookAtUpkeep, upkeepChecks } from './upkeep.ts';
 
 /** Missing in so many looks, a second apart, a vserver does not run: at a reboot from inside it is away for one. */
 const MISSED = 3;
 /** After the start of the agent nobody is missed yet for so long: the host has to see first who runs. */
 const SETTLE_MS = 10_000;
+
+/** No daemon can be called so. */
+const UPKEEP = '/upkeep';
+const UPKEEP_MS = 600_000;
 
 interface Watched {
   subject: Subject;
@@ -25,6 +30,8 @@ interface Watched {
   /** Daemons whose look has not ended: none is looked at twice at once. */
   looking: Set<string>;
   missed: number;
+  /** The look at certificates and packages: when it is due, by which rules. */
+  upkeep: { due: number; config?: MonitorConfig };
   /** The figures of the poll before. */
   figures?: Metrics | undefined;
 }
@@ -57,6 +64,7 @@ export function createWatch(
       busy: false,
       looking: new Set<string>(),
       missed: 0,
+      upkeep: { due: 0 },
     };
     watched.set(name, one);
     return one;
@@ -87,6 +95,23 @@ export function createWatch(
     }
   }
 
+  /** Seldom, and beside the others: it reads files of the guest, and a disk may hang. */
+  function lookAtFiles(one: Watched, vserver: RunningVserver): void {
+    const { config } = one.subject;
+    const isDue = performance.now() >= one.upkeep.due || one.upkeep.config !== config;
+    if (!isDue || one.looking.has(UPKEEP) || !config.rules.some(({ check }) => upkeepChecks.includes(check)))
+      return;
+    one.looking.add(UPKEEP);
+    one.upkeep = { due: performance.now() + UPKEEP_MS, config };
+    void lookAtUpkeep(config, vserver, paths.rootfs(vserver.name))
+      .then((readings) => {
+        if (one.subject.config === config && watched.get(vserver.name) === one && one.missed === 0)
+          one.subject.take(readings);
+      })
+      .catch((error: unknown) => log.warn({ vserver: vserver.name, error: String(error) }, 'monitor'))
+      .finally(() => one.looking.delete(UPKEEP));
+  }
+
   async function poll(one: Watched, vserver: RunningVserver): Promise<void> {
     const { subject, before } = one;
     await subject.reread();
@@ -98,6 +123,7 @@ export function createWatch(
     if (!figures) return;
     one.figures = figures;
     lookAtDaemons(one, vserver);
+    lookAtFiles(one, vserver);
     const readings = await lookAtFigures(subject.config, vserver, figures, subject.kept, before);
     subject.take(readings, detailsFor(one, vserver));
   }
