@@ -7,7 +7,8 @@ import type { Pool } from './heard.ts';
 import type { Keep } from './keep.ts';
 import type { openOwnAlerts } from './own-alerts.ts';
 import type { Outcome, Queue, Queued } from './queue.ts';
-import { type Facts, render } from './render.ts';
+import type { Facts } from './parts.ts';
+import { render } from './render.ts';
 import type { AlerterState, Incident, Message } from './state.ts';
 import { momentOf } from './text.ts';
 

@@ -2,12 +2,14 @@ import { keptFigures } from '../../shared/contract/figures.ts';
 import { draw } from '../../shared/chart/draw.ts';
 import { pngOf } from '../../shared/chart/png.ts';
 import type { Context } from '../../shared/service.ts';
-import { type Facts, noFacts } from './render.ts';
+import { type Facts, noFacts } from './parts.ts';
 import type { Message } from './state.ts';
 
 const PATIENCE_MS = 3000;
 const CHART_MS = 6 * 3_600_000;
 const STEP_SECONDS = 120;
+/** A mail is 600 points wide, and shows it as it is. */
+const CHART_WIDTH = 560;
 /** So many subjects are told of in one message. */
 const SUBJECTS = 4;
 const charted = ['cpu_pct', 'load_1', 'mem_bytes', 'disk_bytes'];
@@ -47,7 +49,11 @@ export async function factsFor({ bus, log }: Pick<Context, 'bus' | 'log'>, messa
     });
     if (panels.length === 0) return facts;
     const title = `${first.name}, the last 6 hours`;
-    facts.charts.push({ cid: 'chart', title, png: pngOf(draw(title, panels, now - CHART_MS, now)) });
+    facts.charts.push({
+      cid: 'chart',
+      title,
+      png: pngOf(draw(title, panels, now - CHART_MS, now, CHART_WIDTH)),
+    });
   } catch (error) {
     log.debug({ error: String(error) }, 'no figures for a mail');
   }

@@ -66,11 +66,17 @@ function runsOf(points: (number | null)[], place: (at: number, value: number) =>
   );
 }
 
-/** Figures over time, one below the other, from zero up; all of them of the same span (ms). */
-export function draw(title: string, panels: Panel[], since: number, until: number): Drawing {
+/** Figures over time, one below the other, from zero up; all of them of the same span (ms). `width`: of it all, in points. */
+export function draw(
+  title: string,
+  panels: Panel[],
+  since: number,
+  until: number,
+  width: number = WIDTH,
+): Drawing {
   const shapes: Shape[] = [];
   const span = until - since;
-  const wide = WIDTH - LEFT - RIGHT;
+  const wide = width - LEFT - RIGHT;
   const text = (
     x: number,
     y: number,
@@ -78,13 +84,13 @@ export function draw(title: string, panels: Panel[], since: number, until: numbe
     anchor: 'start' | 'middle' | 'end',
     colour: string = INK,
   ) => shapes.push({ kind: 'text', x, y, text: words, anchor, colour });
-  const line = (points: [number, number][], colour: string, width = 1) =>
-    shapes.push({ kind: 'line', points, colour, width });
+  const line = (points: [number, number][], colour: string, thick = 1) =>
+    shapes.push({ kind: 'line', points, colour, width: thick });
   text(LEFT, 18, title, 'start');
   const names = panels[0]?.lines.map(({ name }) => name) ?? [];
   let at = LEFT;
   for (const [index, name] of (names.length > 1 ? names : []).entries()) {
-    if (at + name.length * 7 > WIDTH - RIGHT) break; // the rest has no room
+    if (at + name.length * 7 > width - RIGHT) break; // the rest has no room
     text(at, 34, name, 'start', colours[index % colours.length]);
     at += name.length * 7 + 14;
   }
@@ -100,7 +106,7 @@ export function draw(title: string, panels: Panel[], since: number, until: numbe
       line(
         [
           [LEFT, y],
-          [WIDTH - RIGHT, y],
+          [width - RIGHT, y],
         ],
         GREY,
       );
@@ -127,5 +133,5 @@ export function draw(title: string, panels: Panel[], since: number, until: numbe
       for (const run of runsOf(points, place)) line(run, colours[number % colours.length] ?? INK, 1.5);
     }
   }
-  return { width: WIDTH, height: TOP + panels.length * (PANEL + GAP) + 4, shapes };
+  return { width, height: TOP + panels.length * (PANEL + GAP) + 4, shapes };
 }

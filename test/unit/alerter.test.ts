@@ -16,7 +16,8 @@ import { outcomeOf, smtpOptions } from '../../services/alerter/mail.ts';
 import { webhookBody } from '../../services/alerter/outputs.ts';
 import { acknowledge, silenced, unsilenced } from '../../services/alerter/people.ts';
 import { type Outcome, type Queued, openQueue } from '../../services/alerter/queue.ts';
-import { type Facts, noFacts, render } from '../../services/alerter/render.ts';
+import { type Facts, noFacts } from '../../services/alerter/parts.ts';
+import { render } from '../../services/alerter/render.ts';
 import { fits, isSilent, routeOf } from '../../services/alerter/route.ts';
 import { type Message, type Notice, emptyState } from '../../services/alerter/state.ts';
 
