@@ -251,4 +251,5 @@ test('a clock that is wrong is one mail, and one when it is right again', async 
     "BEGINS host1:host1:the clock of host1 is 90 s ahead of the master's",
     "ENDS host1:host1:clock is over: the clock of host1 is 90 s ahead of the master's",
   ]);
+  expect(smtp.mails).toHaveLength(2);
 }, 120_000);
