@@ -5,6 +5,7 @@ import { type Dispatcher, type Handlers, createDispatcher } from './dispatch.ts'
 import { VsError } from './errors.ts';
 import { openLocal } from './local/serve.ts';
 import { type Log, createLog } from './log.ts';
+import type { Notify } from './notify.ts';
 
 export type { Call, Handlers } from './dispatch.ts';
 
@@ -109,8 +110,8 @@ function openSocket({ settings, bus, log, version: of }: Context, dispatcher: Di
   );
 }
 
-/** Runs services in this process until SIGTERM or SIGINT. Starts them also while the broker is away. */
-export async function runServices(names: string[], settings: Settings): Promise<void> {
+/** Runs services in this process until SIGTERM or SIGINT. Starts them also while the broker is away. `notify`: who started it. */
+export async function runServices(names: string[], settings: Settings, notify?: Notify): Promise<void> {
   const host = scopeOf(names) === 'master' ? 'master' : settings.HOST;
   const log = createLog(settings.LOG_LEVEL, host);
   const handlers: Handlers = {};
@@ -165,7 +166,9 @@ export async function runServices(names: string[], settings: Settings): Promise<
   }
   const local = names.includes('host-agent') ? await openSocket(context, dispatcher) : undefined;
   log.info({ services: names }, 'running');
+  notify?.ready(names.join(' '));
   await stopped;
+  notify?.stopping();
   dispatcher.abortAll();
   for (const service of services.reverse())
     await service

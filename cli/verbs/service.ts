@@ -2,17 +2,20 @@ import { flushCompileCache } from 'node:module';
 import { setFlagsFromString } from 'node:v8';
 import type { Command } from 'commander';
 import { VsError } from '../../shared/errors.ts';
+import { type Notify, openNotify } from '../../shared/notify.ts';
 
 /** By then all that it needs was loaded. */
 const COMPILED_MS = 10_000;
 
-async function broker(): Promise<void> {
+async function broker(notify: Notify): Promise<void> {
   const { loadSettings } = await import('../../config/settings.ts');
   const { runBroker } = await import('../../broker/main.ts');
   const running = await runBroker(loadSettings());
+  notify.ready('broker');
   await new Promise<void>((resolve) => {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve());
   });
+  notify.stopping();
   await running.close();
 }
 
@@ -34,6 +37,7 @@ export function register(program: Command): void {
       '\nExamples:\n  vs service host-agent network snapshot transfer firewall monitor doctor packages\n  vs service orchestrator repository networks template authority exporter discovery history backup-scheduler alerter master-doctor\n  vs service broker',
     )
     .action(async (names: string[]) => {
+      const notify = openNotify(); // before anything else is started
       const { writeNoCore } = await import('../../shared/core-files.ts');
       await writeNoCore().catch((error: unknown) =>
         console.error(
@@ -43,13 +47,13 @@ export function register(program: Command): void {
       if (names.includes('broker')) {
         if (names.length > 1)
           throw new VsError('usage', 'The broker runs in a process of its own: vs service broker');
-        return broker();
+        return broker(notify);
       }
       if (names.includes('host-agent')) staySmall();
       // the next start is fast and small also when this process is killed
       setTimeout(() => flushCompileCache(), COMPILED_MS).unref();
       const { loadSettings } = await import('../../config/settings.ts');
       const { runServices } = await import('../../shared/service.ts');
-      await runServices(names, loadSettings());
+      await runServices(names, loadSettings(), notify);
     });
 }
