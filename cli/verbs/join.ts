@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import { needRoot } from '../ask.ts';
 import { VsError } from '../../shared/errors.ts';
 import { quoted } from '../names.ts';
+import { startLines } from '../units.ts';
 
 /** HOST[:PORT] of the master; an IPv6 address with a port in brackets. */
 function masterOf(text: string): { host: string; port: number } {
@@ -45,6 +46,7 @@ export function register(program: Command): void {
       );
       for (const note of notes) console.log(note);
       console.log(`Its networks come from the master, where "vs net apply" gives them to all hosts (docs/networking.md). Next:
-  vs service host-agent network firewall monitor snapshot transfer`);
+  ${startLines(['vs-agent', 'vs-vservers'], ['host-agent network firewall monitor snapshot transfer doctor packages']).join('\n  ')}
+  vs doctor                          # is this host fit?`);
     });
 }

@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import { VsError } from '../../shared/errors.ts';
 import { confirm, needRoot } from '../ask.ts';
 import { moment, size } from '../table.ts';
+import { startLines } from '../units.ts';
 
 /** `vs master init|backup|restore`: makes this machine the master of a pool, keeps what it knows, brings it back. */
 export function register(program: Command): void {
@@ -31,8 +32,7 @@ export function register(program: Command): void {
       const done = await initMaster(settings, options.name ?? []);
       for (const line of done) console.log(line);
       console.log(`${done.length > 0 ? 'This machine is the master' : 'Nothing to do: this machine is the master already'}. Next:
-  vs service broker                  # the bus
-  vs service orchestrator repository networks template authority history backup-scheduler alerter
+  ${startLines(['vs-broker', 'vs-master'], ['broker', 'orchestrator repository networks template authority exporter discovery history backup-scheduler alerter master-doctor']).join('\n  ')}
   vs host token host1                # prints the line to run on the host host1
   vs user add anna --role operator   # a person`);
     });
@@ -144,7 +144,7 @@ function registerRestore(master: Command): void {
           console.log(
             `These ran at that moment, and are not resumed: ${restored.unfinished.join(', ')}. Their journals are in ${settings.STATE_DIR}/sagas/not-resumed; once the hosts are online look at vs scan, and let vs doctor --fix clear away what they left.`,
           );
-        console.log(`Next: start the services of the master (vs service broker; vs service orchestrator ...), then vs host list.
+        console.log(`Next: ${startLines(['vs-broker', 'vs-master'], ['broker', 'orchestrator ...']).join('; ')}, then vs host list.
 Hosts come by themselves when they reach it by the name or address that they know.`);
       },
     );

@@ -7,6 +7,7 @@ import { describeFailure } from '../../cli/exit.ts';
 import { closing, sagaExit, stepLine } from '../../cli/follow.ts';
 import { checkName, parseAddress } from '../../cli/names.ts';
 import { size, span } from '../../cli/table.ts';
+import { startLines } from '../../cli/units.ts';
 import { rowsOf } from '../../cli/verbs/scan.ts';
 import { VsError } from '../../shared/errors.ts';
 
@@ -133,5 +134,16 @@ test('scan from retained topics: vservers of an offline host are unknown', () =>
   expect(rows.map((row) => [row.host, row.vserver, row.state])).toEqual([
     ['host1', null, 'offline'],
     ['host1', 'web1', 'unknown'],
+  ]);
+});
+
+test('the next step names the units where they are, else the services', () => {
+  const hand = ['broker', 'orchestrator networks'];
+  expect(startLines(['vs-broker', 'vs-master'], hand, () => true)).toEqual([
+    'systemctl enable --now vs-broker vs-master',
+  ]);
+  expect(startLines(['vs-broker', 'vs-master'], hand, (unit) => unit === 'vs-broker')).toEqual([
+    'vs service broker',
+    'vs service orchestrator networks',
   ]);
 });
