@@ -1,7 +1,7 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { Command } from 'commander';
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { classics } from '../../cli/classic/table.ts';
 import { verbs } from '../../cli/main.ts';
 import { candidatesScript } from '../../deploy/package/completion.ts';
@@ -15,6 +15,7 @@ import {
 import { placed } from '../../deploy/package/files.ts';
 import { copyrightFile } from '../../deploy/package/licences.ts';
 import { troff, verbPage } from '../../deploy/package/man.ts';
+import { evenSbom, isVersion, releaseChangelog, sectionOf, unexplained } from '../../deploy/package/notes.ts';
 import { pages } from '../../deploy/package/pages.ts';
 import { wordsOf } from '../../deploy/package/words.ts';
 import { tools } from '../../services/doctor/tools.ts';
@@ -139,6 +140,50 @@ test('vs-tools needs at most 25 packages by itself', () => {
   };
   const names = [...Object.keys(own.dependencies), ...Object.keys(own.optionalDependencies)];
   expect(names.length).toBeLessThanOrEqual(25);
+});
+
+describe('a release', () => {
+  const changelog = '# Changelog\n\n## Unreleased\n- new\n\n## 0.1.0 (2026-01-02)\n- old\n- older\n';
+
+  test('takes what is unreleased, once', () => {
+    const released = releaseChangelog(changelog, '0.2.0', '2026-11-27');
+    expect(released).toContain('## Unreleased\n\n## 0.2.0 (2026-11-27)\n- new\n\n## 0.1.0 (2026-01-02)\n');
+    expect(sectionOf(released, '0.2.0')).toBe('- new');
+    expect(sectionOf(released, '0.1.0')).toBe('- old\n- older');
+    expect(sectionOf(released, '0.1')).toBeUndefined();
+    expect(() => releaseChangelog(released, '0.2.0', '2026-11-27')).toThrow('0.2.0 already');
+    expect(() => releaseChangelog(released, '0.3.0', '2026-11-27')).toThrow('nothing under');
+    expect(['1.2.0', '1.2.0-rc.1'].every(isVersion)).toBe(true);
+    expect(['1.2', 'v1.2.0', '1.2.0 ', '1.2.0;x', ''].some(isVersion)).toBe(false);
+  });
+
+  test('has the same SBOM each time', () => {
+    const of = (serialNumber: string, timestamp: string) =>
+      evenSbom(
+        JSON.stringify({ serialNumber, metadata: { timestamp, tools: [] }, components: [{ name: 'zod' }] }),
+        86_400,
+      );
+    const one = of('urn:uuid:1', '2026-01-01T00:00:00Z');
+    expect(of('urn:uuid:2', '2026-02-02T00:00:00Z')).toBe(one);
+    expect(JSON.parse(one)).toMatchObject({
+      serialNumber: expect.stringMatching(/^urn:uuid:[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/) as string,
+      metadata: { timestamp: '1970-01-02T00:00:00.000Z', tools: [] },
+      components: [{ name: 'zod' }],
+    });
+  });
+
+  test('is stopped by an advisory that nobody explained, and by no answer', () => {
+    const url = 'https://github.com/advisories/GHSA-x';
+    const vulnerabilities = {
+      ws: { severity: 'high', via: [{ title: 'bad', url }] },
+      mqtt: { severity: 'high', via: ['ws'] },
+    };
+    const text = JSON.stringify({ vulnerabilities });
+    expect(unexplained(text, {})).toEqual([`ws: high: bad (${url})`]);
+    expect(unexplained(text, { [url]: 'not reached' })).toEqual([]);
+    expect(unexplained('{"vulnerabilities":{}}', {})).toEqual([]);
+    expect(() => unexplained('{"error":{"summary":"no network"}}', {})).toThrow('no network');
+  });
 });
 
 test.each(['broker', 'master'])('the unit of the %s is confined: at most 5.0', (name) => {
