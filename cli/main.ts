@@ -10,6 +10,10 @@ const life = () => import('./verbs/life.ts');
 /** Each verb's module is loaded only when it is called, so that `vs scan` loads neither zod nor the others. */
 export const verbs: Record<string, Verb> = {
   master: { summary: 'make this machine the master of a pool', load: () => import('./verbs/master.ts') },
+  'import-classic': {
+    summary: 'take over the settings of a vs-tools of 2007',
+    load: () => import('./verbs/import-classic.ts'),
+  },
   join: { summary: 'make this machine a host of a pool', load: () => import('./verbs/join.ts') },
   host: { summary: 'the hosts of the pool', load: () => import('./verbs/host.ts') },
   scan: { summary: 'every vserver of every host', load: () => import('./verbs/scan.ts') },
