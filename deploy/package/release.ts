@@ -1,5 +1,6 @@
-import { lstat, mkdir, readFile, writeFile } from 'node:fs/promises';
+import { lstat, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
+import { parseArgs } from 'node:util';
 import { run } from '../../shared/run.ts';
 import { writeFileDurable } from '../../shared/store.ts';
 import { explained } from './advisories.ts';
@@ -52,8 +53,8 @@ async function lint(deb: string): Promise<void> {
   });
 }
 
-/** All files of a release, in dist/VERSION. */
-async function release(): Promise<void> {
+/** All files of a release, in dist/VERSION. `audited`: npm audit is asked; some mirrors of npm do not answer it. */
+async function release(audited: boolean): Promise<void> {
   await requireClean();
   const { version } = JSON.parse(await inRoot('package.json')) as { version: string };
   const changes = sectionOf(await inRoot('CHANGELOG.md'), version);
@@ -62,8 +63,10 @@ async function release(): Promise<void> {
   const out = join(root, 'dist', version);
   await mkdir(out, { recursive: true });
   const name = `vs-tools-${version}`;
-  say('npm audit');
-  await writeFile(join(out, `${name}-audit.json`), await audit());
+  say(audited ? 'npm audit' : 'npm audit is left out, as --no-audit wants it');
+  const audits = `${name}-audit.json`;
+  await rm(join(out, audits), { force: true });
+  if (audited) await writeFile(join(out, audits), await audit());
   say('software bill of materials, licences');
   const { stdout } = await npm(['sbom', '--omit=dev', '--sbom-format=cyclonedx', '--package-lock-only']);
   await writeFile(join(out, `${name}-sbom.cdx.json`), evenSbom(stdout, await epochOf()));
@@ -76,7 +79,7 @@ async function release(): Promise<void> {
   await lint(built.deb);
   const files = [
     ...Object.values(built),
-    ...['audit.json', 'sbom.cdx.json', 'licences.txt', 'changes.md'].map((end) =>
+    ...[...(audited ? ['audit.json'] : []), 'sbom.cdx.json', 'licences.txt', 'changes.md'].map((end) =>
       join(out, `${name}-${end}`),
     ),
   ];
@@ -87,9 +90,11 @@ async function release(): Promise<void> {
 }
 
 if (import.meta.main) {
-  const [version] = process.argv.slice(2);
   try {
-    await (version === undefined ? release() : prepare(version));
+    const options = { 'no-audit': { type: 'boolean' } } as const;
+    const { values, positionals } = parseArgs({ options, allowPositionals: true });
+    const [version] = positionals;
+    await (version === undefined ? release(!values['no-audit']) : prepare(version));
   } catch (error) {
     process.stderr.write(`release: ${(error as Error).message}\n`);
     process.exitCode = 1;
