@@ -129,6 +129,12 @@ export const outputs: Record<string, Output> = {
   'backup remove': { schema: data('repository.remove') },
   'backup protect': { schema: backupRecord },
   'backup unprotect': { schema: backupRecord },
+  'backup test': saga,
+  'backup mount': {
+    schema: data('repository.mounts').shape.mounts,
+    note: 'those that are there, or the new one',
+  },
+  'backup umount': { schema: data('repository.umount') },
   'backup restore': {
     schema: z.union([sagaState, z.object({ backup: z.string(), path: z.string(), to: z.string() })]),
     note: 'its last state; with --path what was copied',

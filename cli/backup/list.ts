@@ -10,6 +10,16 @@ import { type Where, pick, repositoryOf } from './words.ts';
 const checked = ({ verified, faults }: BackupRecord): string =>
   verified === undefined ? '-' : faults && faults.length > 0 ? `${faults.length} faults` : 'ok';
 
+/** What its last test has found. */
+function proofRows({ proof }: BackupRecord): string[][] {
+  if (!proof) return [['proved', 'not yet']];
+  const when = `${moment(proof.ts)} on ${proof.host}, after ${Math.round(proof.ms / 1000)} s`;
+  return [
+    ['proved', proof.ok ? when : `no: ${when}`],
+    ...proof.checks.map((one) => ['', `${one.ok ? 'ok ' : 'BAD'} ${one.check}: ${one.message}`]),
+  ];
+}
+
 const row = (one: BackupRecord): string[] => [
   one.vserver,
   one.id,
@@ -76,6 +86,7 @@ export function registerList(backup: Command): void {
         ['shares with', one.basis ?? '-'],
         ['checked', one.verified === undefined ? 'not yet' : `${moment(one.verified)}: ${checked(one)}`],
         ...(one.faults ?? []).map((fault) => ['', fault]),
+        ...proofRows(one),
       ];
       for (const [what = '', text = ''] of rows) console.log(`${what.padEnd(12)}${text}`);
     });

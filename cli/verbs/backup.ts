@@ -1,11 +1,13 @@
 import type { Command } from 'commander';
 import { registerKeep } from '../backup/keep.ts';
 import { registerList } from '../backup/list.ts';
+import { registerMount } from '../backup/mount.ts';
 import { registerPrune } from '../backup/prune.ts';
 import { registerRestore } from '../backup/restore.ts';
 import { registerRun } from '../backup/run.ts';
 import { registerSchedule } from '../backup/schedule.ts';
 import { registerStatus } from '../backup/status.ts';
+import { registerTest } from '../backup/test.ts';
 
 /** Who adds which subcommands, in the order of the help. */
 const parts: ((backup: Command) => void)[] = [
@@ -13,6 +15,8 @@ const parts: ((backup: Command) => void)[] = [
   registerList, // list show
   registerKeep, // verify remove protect unprotect
   registerRestore, // restore
+  registerTest, // test
+  registerMount, // mount umount
   registerStatus, // status
   registerSchedule, // schedule
   registerPrune, // prune

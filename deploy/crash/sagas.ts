@@ -156,6 +156,18 @@ export const sagas: Record<string, SagaSpec> = {
       begun(ask(world, 'master', 'orchestrator.backup-restore', { name: 'web2', host: target, start: true })),
     end: (result) => [here(web2, result === 'done' ? target : undefined, true)],
   },
+  'backup-test': {
+    kind: 'backup-test',
+    about: () => 'web1-test',
+    abortAt: 'record',
+    parts: () => ({ target }),
+    async ready(world) {
+      await without(world);
+      await ask(world, 'master', 'orchestrator.backup', { name: 'web1', wait: true }, 120_000);
+    },
+    begin: (world) => begun(ask(world, 'master', 'orchestrator.backup-test', { name: 'web1', host: target })),
+    end: () => [],
+  },
   forget: {
     kind: 'forget',
     about: () => 'web2',

@@ -1,3 +1,5 @@
+import { lstat, readlink } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { Attachment } from '../../shared/contract/network.ts';
 import type { Limits } from '../../shared/contract/limits.ts';
 import type { VserverConfig } from '../../shared/contract/vserver.ts';
@@ -10,7 +12,8 @@ export interface RuntimePaths {
   mount: string;
   ownership: string;
   console: string;
-  preStart: string;
+  /** Absent: of what is tried, and owned by nobody. */
+  preStart?: string;
   portUp: string;
   /** The rules that keep a guest from subvolumes of its own. */
   seccomp: string;
@@ -25,6 +28,17 @@ const imageCommand = `${IMAGE_INIT} -- /.vs-tools/busybox sh /.vs-tools/run`;
 const stops = new Set(
   ['HUP', 'INT', 'QUIT', 'USR1', 'USR2', 'WINCH', 'PWR', 'KILL'].map((one) => `SIG${one}`),
 );
+
+const exists = async (path: string) => (await lstat(path).catch(() => undefined)) !== undefined;
+
+/** What the init of a root file system is. */
+export async function initOf(rootfs: string): Promise<Init> {
+  if (await exists(join(rootfs, IMAGE_INIT))) return 'image';
+  for (const path of ['usr/lib/systemd/systemd', 'lib/systemd/systemd'])
+    if (await exists(join(rootfs, path))) return 'systemd';
+  const target = await readlink(join(rootfs, 'sbin/init')).catch(() => '');
+  return target.endsWith('busybox') ? 'busybox' : 'other';
+}
 
 /** What cannot be given to a guest: its network belongs to the host, and raw packets would pass its rules (measured.md). */
 const dropped = 'net_admin net_raw sys_module sys_time sys_rawio mac_admin mac_override syslog wake_alarm';
@@ -104,7 +118,11 @@ export function lxcConfig(
     'lxc.console.rotate = 1',
     ...networkLines(net, paths.portUp),
     'lxc.hook.version = 1',
-    `lxc.hook.pre-start = ${paths.preStart} ${paths.ownership} ${paths.rootfs} ${paths.mount} ${vserver.idmap}`,
+    ...(paths.preStart === undefined
+      ? []
+      : [
+          `lxc.hook.pre-start = ${paths.preStart} ${paths.ownership} ${paths.rootfs} ${paths.mount} ${vserver.idmap}`,
+        ]),
     `lxc.hook.start-host = ${net.hook}`,
     ...(vserver.limits.disk_bytes ? [`lxc.seccomp.profile = ${paths.seccomp}`] : []),
     ...limitLines(vserver.limits, host),

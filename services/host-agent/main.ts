@@ -26,6 +26,7 @@ import { createRuntime } from './runtime.ts';
 import { clearStale } from './stale.ts';
 import { openSessions } from './session/open.ts';
 import { createStates } from './state.ts';
+import { createTrials } from './trial.ts';
 import { watchOwners } from './yield.ts';
 
 /** The host agent: the only one that starts, stops and owns vservers on this host. */
@@ -59,6 +60,7 @@ export function service(context: Context): Service {
   const quiesce = createQuiesce({ context, paths, lxc, locks, states, inTurn });
   const addresses = createAddresses({ context, paths, runtime, states, inTurn, mine: control.mine });
   const every = createEvery({ context, states, commands, control });
+  const trials = createTrials({ context, paths, locks, limits });
   const sessions = openSessions({
     context,
     paths,
@@ -111,7 +113,10 @@ export function service(context: Context): Service {
         await loadVserver(paths, host, name);
         return showConsole(paths.console(name), args, call, () => loadVserver(paths, host, name));
       },
+      'host-agent.try': (args, call) => trials.try(args, call),
+      'host-agent.end-try': (args) => trials.end(args),
       'host-agent.exec': async (args, call) => {
+        if (await trials.has(args.name)) return trials.exec(args, call);
         const { state } = await states.of(args.name);
         requireRunning(args.name, host, state);
         return exec(lxc, args, call);
@@ -152,6 +157,7 @@ export function service(context: Context): Service {
       ])
         await clearTemporaries(directory); // a power cut in the middle of a write leaves one
       await thawLeft(context);
+      void trials.clear(); // not awaited: what it asks of others may not be there yet
       for (const name of await waitingAtBoot(context)) booting.add(name);
       await states.refresh();
       states.start();

@@ -1,4 +1,4 @@
-import { lstat, mkdir, readFile, readlink, rm, rmdir } from 'node:fs/promises';
+import { lstat, mkdir, readFile, rm, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Attachment } from '../../shared/contract/network.ts';
@@ -15,7 +15,7 @@ import { doom, freezeNow, notFrozen, thawDoomed, thawNow } from './freezer.ts';
 import type { LimitsOfHost } from './limits/limits.ts';
 import { readGuestFile } from './guest-files.ts';
 import type { Lxc } from './lxc.ts';
-import { IMAGE_INIT, IMAGE_STOP, type Init, lxcConfig } from './lxc-config.ts';
+import { IMAGE_STOP, initOf, lxcConfig } from './lxc-config.ts';
 import { type Mounting, mountWaiting } from './mounting.ts';
 import { hasEnded, livingOf, payloadOf, stillThere } from './proof.ts';
 
@@ -28,14 +28,6 @@ const READY_MS = 60_000;
 /** What runs on the target from the adoption on: the storage's tool, the runtime's. */
 const SPARES = 4;
 const exists = async (path: string) => (await lstat(path).catch(() => undefined)) !== undefined;
-
-async function initOf(rootfs: string): Promise<Init> {
-  if (await exists(join(rootfs, IMAGE_INIT))) return 'image';
-  for (const path of ['usr/lib/systemd/systemd', 'lib/systemd/systemd'])
-    if (await exists(join(rootfs, path))) return 'systemd';
-  const target = await readlink(join(rootfs, 'sbin/init')).catch(() => '');
-  return target.endsWith('busybox') ? 'busybox' : 'other';
-}
 
 /** Starting and stopping of vservers, once it is decided that they may. */
 export function createRuntime(context: Context, paths: Paths, lxc: Lxc, limits: LimitsOfHost) {

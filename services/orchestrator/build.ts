@@ -7,6 +7,7 @@ import type { BackupPlan } from './plans/backup.ts';
 import type { BackupRestorePlan } from './plans/backup-restore.ts';
 import { backupSteps, backupTexts } from './sagas/backup.ts';
 import { backupRestoreSteps, backupRestoreTexts } from './sagas/backup-restore.ts';
+import { type BackupTestPlan, backupTestSteps, backupTestTexts } from './sagas/backup-test.ts';
 import { copyTexts } from './sagas/copy.ts';
 import type { CreatePlan } from './plans/create-plan.ts';
 import type { EvacuatePlan } from './plans/evacuate.ts';
@@ -70,6 +71,10 @@ const kinds = {
   'backup-restore': (plan: BackupRestorePlan, agents: Agents) => ({
     steps: backupRestoreSteps(plan, agents),
     ...backupRestoreTexts(plan),
+  }),
+  'backup-test': (plan: BackupTestPlan, agents: Agents) => ({
+    steps: backupTestSteps(plan, agents),
+    ...backupTestTexts(plan),
   }),
 } satisfies Record<SagaState['kind'], (plan: never, agents: Agents, children: Children) => Made>;
 type Kind = keyof typeof kinds;

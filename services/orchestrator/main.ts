@@ -153,6 +153,7 @@ export function service(context: Context): Service {
       'orchestrator.restore-host': begin('restore-host'),
       'orchestrator.backup': begin('backup'),
       'orchestrator.backup-restore': begin('backup-restore'),
+      'orchestrator.backup-test': begin('backup-test'),
       'orchestrator.events': async ({ limit }) => ({ events: history.list(limit ?? 50) }),
       'orchestrator.audit': async (args) => {
         const atBroker = await readAudit(context.settings.STATE_DIR, args);

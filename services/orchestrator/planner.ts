@@ -1,5 +1,6 @@
 import { planBackup } from './plans/backup.ts';
 import { planBackupRestore } from './plans/backup-restore.ts';
+import { planBackupTest } from './plans/backup-test.ts';
 import { planCopy } from './plans/copy.ts';
 import { planCreate } from './plans/create.ts';
 import { planForget } from './plans/forget.ts';
@@ -31,4 +32,5 @@ export const planners = {
   rollback: planRollback,
   backup: planBackup,
   'backup-restore': planBackupRestore,
+  'backup-test': planBackupTest,
 } satisfies Record<string, unknown>;

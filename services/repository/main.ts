@@ -11,6 +11,7 @@ import { compareManifest, sumOf } from './manifest.ts';
 import { discardBackup, openBackup, placeIn, removeBackup, sealBackup, tidy } from './open.ts';
 import { pathsIn, repositoryOf, requireUsable, storageOf } from './place.ts';
 import { listRecords, newestFirst, recordOf } from './records.ts';
+import { createUses } from './uses.ts';
 
 /** A reply has less than 1 MB (the broker's packets): so many bytes of records fit. */
 const REPLY_BYTES = 900_000;
@@ -29,6 +30,7 @@ export function service(context: Context): Service {
   const inTurn = createTurns();
   let timer: NodeJS.Timeout | undefined;
   const find = (name: string) => repositoryOf(settings, name);
+  const uses = createUses({ context, inTurn, find });
 
   async function infoOf(repository: Awaited<ReturnType<typeof find>>): Promise<RepositoryInfo> {
     const { name, kind, path } = repository;
@@ -124,12 +126,15 @@ export function service(context: Context): Service {
               'refused',
               `backup ${id} of ${vserver} is protected; first: vs backup unprotect ${vserver} ${id}`,
             );
+          await uses.requireUnused(one, { vserver, id });
           return { removed: await removeBackup(one, vserver, id) };
         });
       },
+      ...uses.handlers,
     },
     // who could seal what has not come whole would have a backup that is none
     inner: {
+      ...uses.inner,
       'repository.open': async (args) => {
         const one = await find(args.repository);
         return inTurn(`${args.repository} ${args.name}`, () => openBackup(one, args));

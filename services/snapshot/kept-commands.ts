@@ -3,7 +3,8 @@ import { VsError } from '../../shared/errors.ts';
 import type { Service } from '../../shared/service.ts';
 import { compareTrees } from './differences.ts';
 import { uuidsHere } from './orphans.ts';
-import { mountReadOnly, mounted, unmountAll } from './mounts.ts';
+import { mountReadOnly } from '../../shared/mount.ts';
+import { mounted, unmountAll } from './mounts.ts';
 import type { openRoom } from './room.ts';
 import { type KeptParts, type Taker, configOf, requireSnapshots, shown } from './take.ts';
 

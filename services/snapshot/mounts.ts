@@ -1,7 +1,6 @@
-import { mkdir, readFile, readdir, realpath } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { readFile } from 'node:fs/promises';
 import { VsError } from '../../shared/errors.ts';
-import { isMounted, plainPath } from '../../shared/mount.ts';
+import { plainPath } from '../../shared/mount.ts';
 import { run } from '../../shared/run.ts';
 
 /** Where the tree of a kept snapshot can be seen, by the text of /proc/self/mountinfo (proc(5)): the fourth field is what was bound, the fifth where. */
@@ -20,34 +19,6 @@ export const mounted = async (uuid: string, snapshot?: string): Promise<string[]
 export async function requireUnmounted(name: string, place: string, host: string): Promise<void> {
   if ((await readFile('/proc/self/mountinfo', 'utf8')).includes(` ${place} `))
     throw new VsError('conflict', `${name} is still mounted at ${place} on ${host}`);
-}
-
-/** Where files of guests may be seen on a host: below nothing that the host itself reads as its configuration. */
-const ALLOWED = ['/mnt/', '/media/', '/srv/'];
-
-/** Shows a tree at an empty directory, which is made where its parent exists. Nothing of it can be run, and no device opened. */
-export async function mountReadOnly(tree: string, directory: string): Promise<void> {
-  const refuse = (why: string): never => {
-    throw new VsError(
-      'refused',
-      `${directory} ${why}; name an empty directory of the host below /mnt, /media or /srv`,
-    );
-  };
-  if (!ALLOWED.some((one) => directory.startsWith(one)))
-    refuse('is not one where files of vservers are shown');
-  const parent = await realpath(dirname(directory)).catch(() => undefined);
-  if (parent !== undefined && parent !== dirname(directory)) refuse(`is in ${parent} by a link`);
-  await mkdir(directory, { mode: 0o700 }).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'EEXIST') return;
-    if (error.code === 'ENOENT') refuse(`cannot be made: there is no ${dirname(directory)}`);
-    throw error;
-  });
-  const entries = await readdir(directory).catch(() => refuse('is no directory'));
-  if (entries.length > 0) refuse('is not empty');
-  const real = await realpath(directory);
-  if (real !== directory.replace(/\/+$/, '')) refuse(`is ${real} by a link`);
-  if (await isMounted(real)) refuse('is mounted already');
-  await run(['mount', '--bind', '-o', 'ro,nosuid,nodev,noexec', tree, real]);
 }
 
 /** Ends every mount of it; lazily where somebody still looks into one and it must go. */

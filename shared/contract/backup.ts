@@ -11,6 +11,20 @@ export const repositoryName = name;
 /** The id of a backup: the moment its data is of, in UTC to the second: 20261127T030000Z. One of the same second gets -2, -3... */
 export const backupId = z.string().regex(/^\d{8}T\d{6}Z(-\d{1,3})?$/);
 
+/** What a test of a backup found: it was restored where nothing of it reaches a network, started, and looked at. */
+export const backupProof = z.looseObject({
+  ts,
+  ok: z.boolean(),
+  host: hostName,
+  saga: id,
+  /** From its start to the last look (ms). */
+  ms: z.number(),
+  checks: z
+    .array(z.object({ check: z.string().max(100), ok: z.boolean(), message: z.string().max(500) }))
+    .max(100),
+});
+export type BackupProof = z.infer<typeof backupProof>;
+
 /**
  * `backup.json`: one backup, written last, when all of it lies whole on the disk of the repository; what has none is no backup.
  * Sizes in bytes. `addedBytes`: what it takes beside the backups before it. Tolerant of new keys.
@@ -46,5 +60,7 @@ export const backupRecord = z.looseObject({
   /** When its content was last compared with its manifest, and what was found (no fault: empty). */
   verified: ts.optional(),
   faults: z.array(z.string().max(500)).max(100).optional(),
+  /** Of its last test. */
+  proof: backupProof.optional(),
 });
 export type BackupRecord = z.infer<typeof backupRecord>;

@@ -45,6 +45,16 @@ const applied = z.object({
 });
 export type MonitorApplied = z.infer<typeof applied>;
 const named = z.strictObject({ name });
+const examined = z.object({
+  name,
+  checks: z.array(
+    rule.extend({
+      result: z.enum(['ok', 'bad', 'none', 'unknown']),
+      value: z.number().optional(),
+      message: z.string().optional(),
+    }),
+  ),
+});
 
 export const monitorCommands = {
   'monitor.show': hostCommand(
@@ -65,16 +75,12 @@ export const monitorCommands = {
   'monitor.check': hostCommand(
     'run every check of a vserver once, now, and tell what each found; no alert comes of it. none: it has no such limit; unknown: too little is known yet',
     named,
-    z.object({
-      name,
-      checks: z.array(
-        rule.extend({
-          result: z.enum(['ok', 'bad', 'none', 'unknown']),
-          value: z.number().optional(),
-          message: z.string().optional(),
-        }),
-      ),
-    }),
+    examined,
+  ),
+  'monitor.examine': hostCommand(
+    'run the checks of the text of a monitor.conf once on what runs under a name and is no vserver of this host (pid: of its init), such as a backup that is tried',
+    z.strictObject({ name, pid: z.int().min(2), text }),
+    examined,
   ),
   'monitor.save': hostCommand(
     'a new monitor.conf for a vserver, in force at once. hash: of the file that it replaces; refused with conflict when that has changed, with usage when the new one has a fault',

@@ -240,6 +240,20 @@ export const orchestratorCommands = {
     }),
     started,
   ),
+  'orchestrator.backup-test': masterCommand(
+    'restores a backup (the newest good one, or by id, or until a moment) on a host into a place without any network, starts it, runs its checks, and removes it whatever it finds; the proof stands in its record. Ends undone when it is not proved',
+    z.strictObject({
+      name,
+      id: backupId.optional(),
+      at: ts.optional(),
+      repository: repositoryName.optional(),
+      host: hostName.optional(), // one with room, unless given
+      patience: z.int().min(1000).max(3_600_000).optional(), // ms that it may take to be up and well: 180 000
+      dryRun: z.boolean().optional(),
+      wait: z.boolean().optional(),
+    }),
+    started,
+  ),
   'orchestrator.recover': masterCommand(
     "bring back a vserver whose host is dead, from the newest copy (or that of the master, or in the trash of a host). A person confirms by the vserver's name that the host is dead",
     z

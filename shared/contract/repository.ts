@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { backupId, backupRecord, repositoryName } from './backup.ts';
+import { backupId, backupProof, backupRecord, repositoryName } from './backup.ts';
 import { type CommandSpec, masterCommand } from './command.ts';
 import { bytes, empty, id, name, ts } from './names.ts';
 import { vserverConfig } from './vserver.ts';
@@ -33,7 +33,7 @@ export const takenBackup = backupRecord.pick({
 });
 export type TakenBackup = z.infer<typeof takenBackup>;
 
-/** The repository service owns the backups of repositories.conf. `open`, `place`, `seal`, `discard` are steps of the sagas, which the process of the master asks of itself alone. */
+/** The repository service owns the backups of repositories.conf. `hold`, `free`, `prove`, `open`, `place`, `seal`, `discard` are steps of the sagas, which the process of the master asks of itself alone. */
 export const repositoryCommands = {
   'repository.info': masterCommand(
     'the repositories: where they are, their space, how many backups they have, and why one cannot be used',
@@ -65,9 +65,38 @@ export const repositoryCommands = {
     z.object({ backup: backupRecord }),
   ),
   'repository.remove': masterCommand(
-    'destroy a backup for good; refused for one that is protected. One that is not there is no error',
+    'destroy a backup for good; refused for one that is protected, held by a saga, or mounted. One that is not there is no error',
     oneBackup,
     z.object({ removed: z.boolean() }),
+  ),
+  'repository.hold': masterCommand(
+    'a saga reads this backup from now on, until repository.free: nothing removes it meanwhile. Again: the same answer',
+    oneBackup.extend({ saga: id }),
+    z.object({ backup: backupRecord }),
+  ),
+  'repository.free': masterCommand(
+    'a saga has ended, or undone, its reading of a backup',
+    z.strictObject({ repository: repositoryName, saga: id }),
+  ),
+  'repository.mount': masterCommand(
+    'show the files of a backup at an empty directory of the master below /mnt, /media or /srv: read-only, without devices and programs; until umount, or until the master is started again',
+    oneBackup.extend({ directory: z.string().regex(/^\/[^\0]{1,1000}$/) }),
+    z.object({ backup: backupRecord, mounted: z.array(z.string()) }),
+  ),
+  'repository.umount': masterCommand(
+    'end every mount of a backup',
+    oneBackup,
+    z.object({ unmounted: z.array(z.string()) }),
+  ),
+  'repository.mounts': masterCommand(
+    'the backups that are mounted, and where',
+    empty,
+    z.object({ mounts: z.array(oneBackup.extend({ directory: z.string() })) }),
+  ),
+  'repository.prove': masterCommand(
+    'what a test of this backup has found: it stands in its record then',
+    oneBackup.extend({ proof: backupProof }),
+    z.object({ backup: backupRecord }),
   ),
   'repository.open': masterCommand(
     'a place for the backup that a saga takes: what an interrupted one of this vserver has left, else what the backup before has (basis), else nothing. bytes: how much is to come at most',

@@ -30,6 +30,7 @@ export const sagaState = z.looseObject({
     'rollback',
     'backup',
     'backup-restore',
+    'backup-test',
   ]),
   vserver: name, // the host, where it is about a whole one
   host: hostName.optional(), // of a saga about a whole host

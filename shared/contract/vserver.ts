@@ -252,6 +252,15 @@ export const hostAgentCommands = {
     z.strictObject({ name, saga: id, config: vserverConfig, fresh: z.boolean() }),
     z.object({ note: z.string().optional() }),
   ),
+  'host-agent.try': hostCommand(
+    'start what a saga has staged where no network can be reached, look until it is well (patience in ms at most), and end it again: its init, its addresses, and the daemons and thresholds of its monitor.conf. Nobody owns it, and it is no vserver of this host',
+    sagaStep.extend({ patience: z.int().min(1000).max(3_600_000) }),
+    z.object({
+      ms: z.number(), // from its start to the last look
+      checks: z.array(z.object({ check: z.string(), ok: z.boolean(), message: z.string() })),
+    }),
+  ),
+  'host-agent.end-try': hostCommand('end such a try, and clear away after it', sagaStep),
   'host-agent.post-install': hostCommand(
     'run a script (sealed for the host) once inside the running vserver that a saga makes; its output is kept on the host, and comes as progress {message, output}',
     z.strictObject({ name, saga: id, script: z.string().max(120_000), timeout: z.int().min(1) }),

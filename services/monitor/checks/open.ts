@@ -28,7 +28,7 @@ export function openChecks(
   const probe = openProbe();
   const watch = createWatch(context, keep, probe, figures.of);
   const files = createFiles(context, watch);
-  const { show, check } = createShow({
+  const { show, check, examine } = createShow({
     context,
     watch,
     files,
@@ -47,6 +47,7 @@ export function openChecks(
   const handlers = {
     'monitor.show': show,
     'monitor.check': check,
+    'monitor.examine': examine,
     'monitor.save': (args) => inTurn(args.name, () => files.save(args)),
     'monitor.start': ({ name }) => inTurn(name, () => files.start(name)),
     'monitor.stop': ({ name }) => inTurn(name, () => files.stop(name)),

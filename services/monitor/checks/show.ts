@@ -3,8 +3,10 @@ import type { Args, Data } from '../../../shared/contract/commands.ts';
 import type { Metrics } from '../../../shared/contract/host.ts';
 import type { MonitorCheck } from '../../../shared/contract/monitor.ts';
 import type { RunningVserver } from '../../../shared/contract/vserver.ts';
+import { VsError } from '../../../shared/errors.ts';
 import type { Context } from '../../../shared/service.ts';
 import { pathsFor } from '../../../shared/paths.ts';
+import { readKernel } from '../read.ts';
 import { lookAtDaemon } from './daemons.ts';
 import { type Reading, isBad } from './evaluate.ts';
 import type { createFiles } from './files.ts';
@@ -73,11 +75,13 @@ export function createShow({ context, watch, files, probe, runningOne, figuresOf
     };
   }
 
-  async function check({ name }: Args<'monitor.check'>): Promise<Data<'monitor.check'>> {
-    const vserver = await runningOne(name);
-    const { file, text } = await files.read(name);
-    const config = parseMonitor(text, file);
-    const known = watch.of(name);
+  /** Every check of a configuration, once, on what runs; `known`: what the polls before have left. */
+  async function looked(
+    config: MonitorConfig,
+    vserver: RunningVserver,
+    known?: ReturnType<Watch['of']>,
+  ): Promise<Data<'monitor.check'>> {
+    const { name } = vserver;
     const kept = structuredClone(known?.subject.kept ?? nothingKept());
     const before = structuredClone(known?.before ?? { fills: [] });
     const guest = guestOf(vserver);
@@ -108,5 +112,16 @@ export function createShow({ context, watch, files, probe, runningOne, figuresOf
       }),
     };
   }
-  return { show, check };
+  async function check({ name }: Args<'monitor.check'>): Promise<Data<'monitor.check'>> {
+    const vserver = await runningOne(name);
+    const { file, text } = await files.read(name);
+    return looked(parseMonitor(text, file), vserver, watch.of(name));
+  }
+  /** The same of what is no vserver of this host. Throws 'refused' when the process is another one's. */
+  async function examine({ name, pid, text }: Args<'monitor.examine'>): Promise<Data<'monitor.check'>> {
+    if (!readKernel(`/proc/${pid}/cgroup`).includes(`/lxc.payload.${name}`))
+      throw new VsError('refused', `process ${pid} of ${host} is none of ${name}`);
+    return looked(parseMonitor(text, 'monitor.conf'), { name, pid, limits: {} });
+  }
+  return { show, check, examine };
 }

@@ -4,6 +4,7 @@ import type { Step } from '../executor.ts';
 import { pass } from '../passes.ts';
 import type { BackupRestorePlan } from '../plans/backup-restore.ts';
 import { day, groups, moment, size } from '../text.ts';
+import { holdStep, letGo } from './hold-backup.ts';
 import {
   addressStep,
   adoptStep,
@@ -18,9 +19,9 @@ import {
 
 type Both = { name: string; saga: string };
 
-/** The tree of the backup comes into the staging of the target, is whole, and becomes what it shall be. */
-function comingSteps(plan: BackupRestorePlan, agents: Agents): Step[] {
-  const { name, source, target, config, fresh } = plan;
+/** The tree of a backup comes into the staging of the target, and is whole there. */
+export function copySteps(plan: Route, agents: Agents): Step[] {
+  const { name, source, target } = plan;
   const both = (context: { id: string }): Both => ({ name, saga: context.id });
   return [
     {
@@ -48,16 +49,20 @@ function comingSteps(plan: BackupRestorePlan, agents: Agents): Step[] {
         context.say(`${groups(treeFiles ?? 0)} files agree`);
       },
     },
-    {
-      name: 'adapt',
-      host: target,
-      async do(context) {
-        const args = { ...both(context), config, fresh };
-        const { note } = await agents.ask(target, 'host-agent.adapt', args, context, { timeoutMs: 120_000 });
-        context.say(note ?? (fresh ? 'one of its own' : 'as it was'));
-      },
-    },
   ];
+}
+
+/** The staged tree becomes what it shall be. */
+function adaptStep({ name, target, config, fresh }: BackupRestorePlan, agents: Agents): Step {
+  return {
+    name: 'adapt',
+    host: target,
+    async do(context) {
+      const args = { name, saga: context.id, config, fresh };
+      const { note } = await agents.ask(target, 'host-agent.adapt', args, context, { timeoutMs: 120_000 });
+      context.say(note ?? (fresh ? 'one of its own' : 'as it was'));
+    },
+  };
 }
 
 /** It is new on its host. */
@@ -140,10 +145,12 @@ export function backupRestoreSteps(plan: BackupRestorePlan, agents: Agents): Ste
   const { name, target, config, over } = plan;
   const both = (context: { id: string }): Both => ({ name, saga: context.id });
   return [
+    holdStep(agents, plan),
     lockStep(agents, { name, host: target }),
     ...(over ? [] : [addressStep(agents, { host: target, config, ...(plan.fresh ? {} : { of: name }) })]),
     stageStep(agents, { name, host: target, tree: true, bytes: () => plan.bytes }),
-    ...comingSteps(plan, agents),
+    ...copySteps(plan, agents),
+    adaptStep(plan, agents),
     ...(over ? overSteps(plan, over, agents) : newSteps(plan, agents)),
     {
       name: 'unlock',
@@ -153,6 +160,7 @@ export function backupRestoreSteps(plan: BackupRestorePlan, agents: Agents): Ste
         await agents.ask('master', 'transfer.close', both(context), context);
         await agents.ask(target, 'snapshot.discard', both(context), context, { timeoutMs: 600_000 });
         await agents.ask(target, 'host-agent.unlock', both(context), context);
+        await letGo(agents, plan, context);
       },
     },
   ];
