@@ -12,6 +12,8 @@ export interface BackupOptions {
   /** IANA; of the schedule, of the window, and of the hours and days of what is kept. */
   timezone?: string;
   repository?: string;
+  /** Five fields: when its newest good backup is proved (vs backup test); absent: only when somebody asks. */
+  test?: string;
   keep: Keep;
   /** Bytes a second. */
   bandwidth?: number;
@@ -31,19 +33,29 @@ function clockOf(text: string): number | undefined {
   return hours !== undefined && Number(hours) < 24 && Number(minutes) < 60 ? value : undefined;
 }
 
+/** Five fields of a schedule; undefined for none. Throws what was expected. */
+function cronOf(value: string): string | undefined {
+  if (value === 'none') return undefined;
+  const expression = Object.hasOwn(cronWords, value)
+    ? (cronWords[value] ?? '')
+    : value.trim().replaceAll(/\s+/g, ' ');
+  const fault = cronFault(expression);
+  if (fault)
+    throw new Error(
+      `${shown(value)} is no schedule (${fault}); expected a cron expression such as "30 2 * * *", or hourly, daily, weekly, monthly, none`,
+    );
+  return expression;
+}
+
 /** Each takes its value into the options; throws what it expected. */
 const readers: Record<string, (value: string, options: BackupOptions) => void> = {
   schedule(value, options) {
-    if (value === 'none') return;
-    const expression = Object.hasOwn(cronWords, value)
-      ? (cronWords[value] ?? '')
-      : value.trim().replaceAll(/\s+/g, ' ');
-    const fault = cronFault(expression);
-    if (fault)
-      throw new Error(
-        `${shown(value)} is no schedule (${fault}); expected a cron expression such as "30 2 * * *", or hourly, daily, weekly, monthly, none`,
-      );
-    options.schedule = expression;
+    const expression = cronOf(value);
+    if (expression !== undefined) options.schedule = expression;
+  },
+  test(value, options) {
+    const expression = cronOf(value);
+    if (expression !== undefined) options.test = expression;
   },
   timezone(value, options) {
     if (timezoneFault(value))

@@ -23,6 +23,7 @@ export function scheduleText({ file, fault, lines, runs }: Schedule): string {
     one.name,
     one.mode,
     one.schedule ?? '-',
+    one.test ?? '-',
     one.timezone,
     one.window ?? '-',
     one.repository ?? '-',
@@ -35,7 +36,7 @@ export function scheduleText({ file, fault, lines, runs }: Schedule): string {
   return [
     ...(fault === undefined ? [] : [fault, 'The last backup.conf without a fault is in force:']),
     plans.length > 0
-      ? table(['VSERVER', 'HOW', 'SCHEDULE', 'TIME ZONE', 'WINDOW', 'REPOSITORY', 'KEPT'], plans)
+      ? table(['VSERVER', 'HOW', 'SCHEDULE', 'TEST', 'TIME ZONE', 'WINDOW', 'REPOSITORY', 'KEPT'], plans)
       : `${file} has no line.`,
     ...(next.length > 0 ? ['', table(['VSERVER', 'NEXT RUNS'], next)] : []),
   ].join('\n');

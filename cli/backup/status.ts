@@ -27,6 +27,7 @@ function noteOf(one: BackupState): string {
   if (one.gone) return 'no such vserver in the pool; its backups are kept';
   if (one.state === 'failed') return one.lastError ?? '';
   if (one.state === 'running') return one.saga ?? '';
+  if (one.testError !== undefined) return `not proved: ${one.testError}`;
   return one.waits ?? (one.faulty ? `${one.faulty} damaged: vs backup list ${one.vserver}` : '');
 }
 
@@ -37,13 +38,14 @@ export function statusText({ vservers, master, uncovered, faults }: Status, now:
     one.vserver,
     one.state,
     one.lastSuccess === undefined ? '-' : roughly(now - one.lastSuccess),
+    one.lastProof === undefined ? '-' : roughly(now - one.lastProof),
     one.schedule ?? '-',
     one.size === undefined ? '-' : size(one.size),
     String(one.count),
     one.nextRun === undefined ? '-' : one.nextRun <= now ? 'now' : moment(one.nextRun).slice(0, 16),
     noteOf(one),
   ]);
-  const headings = ['VSERVER', 'STATE', 'AGE', 'SCHEDULE', 'SIZE', 'COUNT', 'NEXT RUN', ''];
+  const headings = ['VSERVER', 'STATE', 'AGE', 'PROVED', 'SCHEDULE', 'SIZE', 'COUNT', 'NEXT RUN', ''];
   return [
     rows.length > 0 ? table(headings, rows) : 'There are no backups, and backup.conf has no line.',
     ...(uncovered.length > 0
@@ -58,7 +60,9 @@ export const isWell = ({ vservers, master, uncovered, faults }: Status): boolean
   !['overdue', 'failed'].includes(master?.state ?? '') &&
   faults.length === 0 &&
   uncovered.length === 0 &&
-  vservers.every((one) => one.state !== 'overdue' && one.state !== 'failed' && !one.faulty);
+  vservers.every(
+    (one) => one.state !== 'overdue' && one.state !== 'failed' && !one.faulty && one.testError === undefined,
+  );
 
 /** Shows the states as they come; what is wrong elsewhere is that of the beginning. */
 async function watch(
@@ -98,7 +102,7 @@ export function registerStatus(backup: Command): void {
     .option('--watch', 'again at every change, until ctrl-C')
     .option(
       '--check',
-      'exit 1 when one is overdue, failed or damaged, or a vserver has no line in backup.conf',
+      'exit 1 when one is overdue, failed, damaged or not proved by its test, or a vserver has no line in backup.conf',
     )
     .option('--json', 'for programs')
     .addHelpText(

@@ -31,6 +31,8 @@ const kept = z.looseObject({
   vservers: z.record(name, attempts),
   /** Of the master's own state. */
   master: attempts.optional(),
+  /** The same of the tests of their backups. */
+  tests: z.record(name, attempts).default({}),
   /** By repository: when the round of verification began. */
   rounds: z.record(repositoryName, ts).default({}),
 });
@@ -39,7 +41,7 @@ export type Kept = z.infer<typeof kept>;
 /** What the scheduler must not forget, in STATE_DIR/backup-scheduler.json. `save` returns once all that was changed before is on disk. */
 export function openBook(stateDirectory: string) {
   const file = `${stateDirectory}/backup-scheduler.json`;
-  let now: Kept = { version: 1, vservers: {}, rounds: {} };
+  let now: Kept = { version: 1, vservers: {}, tests: {}, rounds: {} };
   let writing: Promise<void> = Promise.resolve();
   let waiting: Promise<void> | undefined;
   let written = '';
@@ -57,6 +59,9 @@ export function openBook(stateDirectory: string) {
     set master(entry: Attempts | undefined) {
       if (entry) now.master = entry;
       else delete now.master;
+    },
+    get tests(): Record<string, Attempts> {
+      return now.tests;
     },
     get rounds(): Record<string, number> {
       return now.rounds;

@@ -106,14 +106,14 @@ export function succeeded(entry: Attempts, ended: number): Attempts {
   return { ...rest, ...(done > 0 ? { done } : {}), success: ended, failures: 0, tries: 0 };
 }
 
-/** After a failure: tried again later, each time with a longer wait; given up until the next run after MOST_TRIES. */
-export function failed(entry: Attempts, error: string, ended: number): Attempts {
+/** After a failure: tried again later, each time with a longer wait; given up until the next run after MOST_TRIES, or at once (`final`). */
+export function failed(entry: Attempts, error: string, ended: number, final = false): Attempts {
   const { running, ...rest } = entry;
   const slot = running?.slot;
   const failures = rest.failures + 1;
   const next = { ...rest, failures, retryAt: ended + waitAfter(failures), error: error.slice(0, 1000) };
   if (slot === undefined) return next;
-  const tries = rest.failedSlot === slot ? rest.tries + 1 : 1;
+  const tries = final ? MOST_TRIES : rest.failedSlot === slot ? rest.tries + 1 : 1;
   return tries < MOST_TRIES
     ? { ...next, failedSlot: slot, tries }
     : { ...next, failedSlot: slot, tries: 0, done: slot };

@@ -5,6 +5,7 @@ import type { BackupState } from '../../shared/contract/backup-scheduler.ts';
 import type { Attempts } from './book.ts';
 import { dueSlot } from './due.ts';
 import { isGood } from './retention.ts';
+import { lastProofOf, testFault } from './tests.ts';
 import { intoWindow, nextSlot, overdueFrom } from './times.ts';
 
 /** An alert, without its time. */
@@ -18,6 +19,8 @@ export interface Looked {
   exists: boolean;
   line: BackupLine | undefined;
   entry: Attempts | undefined;
+  /** Of the tests of its backups. */
+  test?: Attempts | undefined;
   /** Its backups; undefined: no repository could be asked. */
   records: BackupRecord[] | undefined;
   /** The saga of a backup that runs. */
@@ -68,6 +71,8 @@ export function stateOf(looked: Looked): BackupState {
             : 'never';
   const nextRun = line && nextRunOf({ ...looked, line });
   const faulty = records.filter((one) => !isGood(one)).length;
+  const lastProof = lastProofOf(records, looked.test);
+  const fault = testFault(records, looked.test);
   return {
     vserver,
     state,
@@ -81,6 +86,8 @@ export function stateOf(looked: Looked): BackupState {
     count: records.length,
     ...(faulty > 0 ? { faulty } : {}),
     ...(nextRun === undefined ? {} : { nextRun }),
+    ...(lastProof === undefined ? {} : { lastProof }),
+    ...(fault ? { testError: fault.text } : {}),
     ...(waits === undefined ? {} : { waits }),
     ...(saga === undefined ? {} : { saga }),
     ...(exists ? {} : { gone: true }),
@@ -112,6 +119,17 @@ export function alertsOf(looked: Looked): Record<string, Told> {
         message: `the backup of ${vserver} is overdue by its schedule "${line.schedule}" (line ${line.line} of backup.conf): ${had}. See: vs backup status ${vserver}`,
       };
   }
+  const fault = testFault(records ?? [], looked.test);
+  if (fault)
+    alerts['backup-test'] = fault.bad
+      ? {
+          severity: 'critical',
+          message: `a backup of ${vserver} was restored, and is not well: ${fault.text}. See: vs backup show ${vserver}; after it is mended: vs backup test ${vserver}`,
+        }
+      : {
+          severity: 'warning',
+          message: `no backup of ${vserver} could be tested: ${fault.text}. Mend that, then: vs backup test ${vserver}`,
+        };
   const faulty = (records ?? []).filter((one) => !isGood(one));
   if (faulty.length > 0)
     alerts['backup-damaged'] = {

@@ -9,6 +9,8 @@ import type { Records } from './records.ts';
 interface Known {
   file: { file: string; lines: BackupLine[]; fault: string | undefined };
   book: Readonly<Record<string, Attempts>>;
+  /** Of the tests of their backups. */
+  tests?: Readonly<Record<string, Attempts>>;
   records: Pick<Records, 'of' | 'names' | 'faults'>;
   vservers: Place[];
   sagas: SagaState[];
@@ -28,7 +30,7 @@ export const uncoveredOf = (lines: BackupLine[], vservers: Place[]): string[] =>
     .sort();
 
 /** All that is told of the backups: the state of each vserver that has a line or backups, and what is wrong. */
-export function lookAtAll({ file, book, records, vservers, sagas, waits, now }: Known): {
+export function lookAtAll({ file, book, tests = {}, records, vservers, sagas, waits, now }: Known): {
   states: BackupState[];
   uncovered: string[];
   alerts: Map<string, Told>;
@@ -49,6 +51,7 @@ export function lookAtAll({ file, book, records, vservers, sagas, waits, now }: 
       exists: there.has(vserver),
       line: lineOf(lines, vserver),
       entry: book[vserver],
+      test: tests[vserver],
       records: records.of(vserver),
       saga: running.get(vserver),
       waits: waits.get(vserver),

@@ -13,6 +13,15 @@ export interface Ended {
   message?: string;
 }
 
+/** What is begun: backups, or tests of them. */
+export interface Kind {
+  kind: SagaState['kind'];
+  /** What is attempted for each vserver. */
+  entries: () => Record<string, Attempts>;
+  ask: (begin: Begin) => Promise<{ saga: string }>;
+  /** Ended badly, and to be tried again only at the next time of the schedule. */
+  isFinal?: (saga: SagaState) => boolean;
+}
 /** A saga that this much (ms) before was begun by somebody else. */
 const SLACK_MS = 1000;
 
@@ -21,13 +30,14 @@ export function openRuns(
   { bus, log }: Pick<Context, 'bus' | 'log'>,
   book: Book,
   ended: (one: Ended) => void,
+  { kind, entries, ask, isFinal }: Kind,
 ) {
   const set = (name: string, entry: Attempts) => {
-    book.vservers[name] = entry;
+    entries()[name] = entry;
   };
 
   async function close(name: string, result: { saga?: SagaState; error?: string }): Promise<void> {
-    const entry = book.vservers[name];
+    const entry = entries()[name];
     if (!entry?.running) return;
     const now = Date.now();
     const { saga } = result;
@@ -36,9 +46,10 @@ export function openRuns(
     const why = ok
       ? undefined
       : (result.error ?? saga?.error?.message ?? saga?.message ?? 'it did not end well');
-    set(name, ok ? succeeded(entry, saga.ended ?? now) : failed(entry, why ?? '', now));
+    const final = saga !== undefined && isFinal?.(saga) === true;
+    set(name, ok ? succeeded(entry, saga.ended ?? now) : failed(entry, why ?? '', now, final));
     await book.save();
-    if (!ok) log.warn({ vserver: name, saga: id }, `the backup of ${name} failed: ${why}`);
+    if (!ok) log.warn({ vserver: name, saga: id }, `the ${kind} of ${name} failed: ${why}`);
     ended({
       vserver: name,
       ok,
@@ -60,9 +71,11 @@ export function openRuns(
 
   /** The backup that a former life of this process asked for, if the orchestrator had begun it. */
   async function adopt(name: string, began: number): Promise<SagaState | undefined> {
-    const { sagas } = await bus.request('master', 'orchestrator.sagas', { vserver: name, limit: 50 });
+    // what a test is about has another name than the vserver
+    const of = kind === 'backup' ? { vserver: name, limit: 50 } : { limit: 200 };
+    const { sagas } = await bus.request('master', 'orchestrator.sagas', of);
     return sagas
-      .filter((one) => one.kind === 'backup' && one.started >= began - SLACK_MS)
+      .filter((one) => one.kind === kind && one.args['name'] === name && one.started >= began - SLACK_MS)
       .toSorted((a, b) => a.started - b.started)[0];
   }
 
@@ -70,8 +83,9 @@ export function openRuns(
   const asking = new Set<string>();
 
   return {
-    async begin({ name, mode, repository, bandwidth, slot }: Begin): Promise<void> {
-      const entry = book.vservers[name];
+    async begin(wanted: Begin): Promise<void> {
+      const { name, slot } = wanted;
+      const entry = entries()[name];
       if (!entry || entry.running) return;
       const began = Date.now();
       asking.add(name);
@@ -79,18 +93,8 @@ export function openRuns(
         const { asked: _, ...rest } = entry;
         set(name, { ...rest, attempt: began, running: { began, ...(slot === undefined ? {} : { slot }) } });
         await book.save();
-        const { saga } = await bus.request(
-          'master',
-          'orchestrator.backup',
-          {
-            name,
-            mode,
-            ...(repository === undefined ? {} : { repository }),
-            ...(bandwidth === undefined ? {} : { bandwidth }),
-          },
-          { timeoutMs: 600_000 },
-        );
-        const now = book.vservers[name];
+        const { saga } = await ask(wanted);
+        const now = entries()[name];
         if (now?.running) set(name, { ...now, running: { ...now.running, saga } });
         await book.save();
       } catch (error) {
@@ -101,7 +105,7 @@ export function openRuns(
     },
     /** Looks how those that run are. A vserver that is asked for just now is left alone. */
     async follow(): Promise<void> {
-      for (const [name, entry] of Object.entries(book.vservers)) {
+      for (const [name, entry] of Object.entries(entries())) {
         const { running } = entry;
         if (!running || asking.has(name)) continue;
         if (running.saga === undefined) {

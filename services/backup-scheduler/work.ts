@@ -1,4 +1,5 @@
 import { lineOf } from '../../config/backup.ts';
+import type { SagaState } from '../../shared/contract/saga.ts';
 import type { Context } from '../../shared/service.ts';
 import { createTurns } from '../../shared/turns.ts';
 import { openAsked } from './asked.ts';
@@ -12,10 +13,17 @@ import { pruneAll } from './prune.ts';
 import { openRecords } from './records.ts';
 import { openRuns } from './runs.ts';
 import { openTelling } from './tell.ts';
+import { openTests } from './tests.ts';
 import { openVerifying } from './verifying.ts';
 
 /** Backups that somebody took, removed or protected without the scheduler are seen that much later at most (ms). */
 const ASK_MS = 600_000;
+
+/** Sagas after whose end the records are others. */
+const changing = (sagas: SagaState[]): string[] =>
+  sagas
+    .filter((one) => ['backup', 'backup-test'].includes(one.kind) && one.result === 'running')
+    .map((one) => one.id);
 
 /** The work of the scheduler: looks at all that may have changed, decides, begins, tells. */
 export function openWork(context: Context) {
@@ -29,11 +37,32 @@ export function openWork(context: Context) {
   const verifying = openVerifying(context, book, records);
   /** Vservers whose backups are to be looked through for what no rule keeps. */
   const toPrune = new Set<string>();
-  const runs = openRuns(context, book, (one) => {
-    stale = true;
-    if (one.ok) toPrune.add(one.vserver);
-    asked.ended(one);
-  });
+  const runs = openRuns(
+    context,
+    book,
+    (one) => {
+      stale = true;
+      if (one.ok) toPrune.add(one.vserver);
+      asked.ended(one);
+    },
+    {
+      kind: 'backup',
+      entries: () => book.vservers,
+      ask: ({ name, mode, repository, bandwidth }) =>
+        context.bus.request(
+          'master',
+          'orchestrator.backup',
+          {
+            name,
+            mode,
+            ...(repository === undefined ? {} : { repository }),
+            ...(bandwidth === undefined ? {} : { bandwidth }),
+          },
+          { timeoutMs: 600_000 },
+        ),
+    },
+  );
+  const tests = openTests(context, book, () => (stale = true));
   let stale = true;
   let askedAt = 0;
   let pool: Awaited<ReturnType<typeof lookAtPool>> = { vservers: [], sagas: [] };
@@ -43,23 +72,26 @@ export function openWork(context: Context) {
 
   async function look(): Promise<void> {
     await file.look();
-    const before = backupsOf(pool.sagas).map((one) => one.id);
+    const before = changing(pool.sagas);
     pool = await lookAtPool(context);
-    const running = new Set(backupsOf(pool.sagas).map((one) => one.id));
+    const running = new Set(changing(pool.sagas));
     if (before.some((id) => !running.has(id))) stale = true; // somebody's backup has ended
     await runs.follow();
+    await tests.follow();
     const now = Date.now();
     for (const { name } of pool.vservers) {
       const line = lineOf(file.lines, name);
       if (line) book.vservers[name] = noted(book.vservers[name], line, now);
     }
+    tests.note(file.lines, pool.vservers, now);
     await book.save();
     if (!stale && Math.abs(now - askedAt) <= ASK_MS) return;
     stale = false;
     askedAt = now;
     await records.ask(pool.vservers.map((one) => one.name));
   }
-  const lookedAt = () => lookAtAll({ file, book: book.vservers, records, ...pool, waits, now: Date.now() });
+  const lookedAt = () =>
+    lookAtAll({ file, book: book.vservers, tests: book.tests, records, ...pool, waits, now: Date.now() });
   function tell(): void {
     const { states, alerts } = lookedAt();
     telling.states(states);
@@ -100,6 +132,8 @@ export function openWork(context: Context) {
         .catch((error: unknown) => log.warn({ error: String(error) }, 'old backups were not removed'))
         .finally(() => (pruning = undefined));
     verifying.next();
+    const { vservers } = pool;
+    await tests.next({ now: Date.now(), lines: file.lines, vservers, recordsOf: records.of });
   }
 
   return {

@@ -26,6 +26,9 @@ export const backupState = z.looseObject({
   /** Those that verify found faulty. */
   faulty: z.int().min(0).optional(),
   nextRun: ts.optional(),
+  /** When a backup of it was last proved (vs backup test); and what the newest test found that was not well, or why there was none. */
+  lastProof: ts.optional(),
+  testError: z.string().max(1000).optional(),
   /** What keeps a backup that is due from beginning. */
   waits: z.string().max(300).optional(),
   saga: id.optional(),
@@ -69,6 +72,7 @@ export const backupPlan = z.object({
   line: z.int(),
   mode: z.enum(['hot', 'cold', 'none']),
   schedule: z.string().optional(),
+  test: z.string().optional(), // when its newest good backup is proved
   timezone: z.string(),
   repository: repositoryName.optional(),
   keep: z.record(z.string(), z.int()),

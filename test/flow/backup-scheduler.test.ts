@@ -45,8 +45,9 @@ function world(names: Record<string, string>) {
   const sagas: SagaState[] = [];
   const records: BackupRecord[] = [];
   const asked: string[] = [];
+  const tried: string[] = [];
   const told: object[] = [];
-  const rules = { hold: false, silent: false, fail: '' };
+  const rules = { hold: false, silent: false, fail: '', bad: '' };
   const example = channels['sagaState']?.example as unknown as SagaState;
   const record = (vserver: string, taken: number, more: Partial<BackupRecord> = {}): BackupRecord =>
     backupOf(taken, { vserver, finished: taken, saga: 's', verified: Date.now(), ...more });
@@ -101,6 +102,29 @@ function world(names: Record<string, string>) {
       if (rules.silent) await new Promise(() => undefined);
       return { saga: saga.id, state: saga };
     },
+    'orchestrator.backup-test': async ({ name }) => {
+      tried.push(name);
+      const saga: SagaState = {
+        ...example,
+        id: `backup-test-${name}-${tried.length}`,
+        kind: 'backup-test',
+        vserver: `${name}-test`,
+        args: { name },
+        result: 'running',
+        started: Date.now(),
+      };
+      sagas.unshift(saga);
+      setTimeout(() => {
+        const ok = rules.bad === '';
+        const one = records.find(({ vserver }) => vserver === name);
+        const check = { check: 'init', ok, message: ok ? 'it runs' : rules.bad };
+        if (one) one.proof = { ts: Date.now(), ok, host: 'host1', saga: saga.id, ms: 1, checks: [check] };
+        saga.ended = Date.now();
+        saga.result = ok ? 'done' : 'undone';
+        if (!ok) saga.error = { code: 'failed', step: 'record', host: 'host1', message: rules.bad };
+      }, 50);
+      return { saga: saga.id, state: saga };
+    },
     'repository.list': async ({ vserver }) => ({
       backups: records.filter((one) => !vserver || one.vserver === vserver),
       faults: [],
@@ -117,7 +141,7 @@ function world(names: Record<string, string>) {
       return { backup, files: 1, bytes: 1 };
     },
   };
-  return { names, sagas, records, record, asked, told, rules, handlers, end };
+  return { names, sagas, records, record, asked, tried, told, rules, handlers, end };
 }
 
 let folders = 0;
@@ -397,4 +421,32 @@ test('an archive of the master that cannot be made is an alert', async () => {
     'that there is none for so long is told, too',
   );
   expect((await ask('backup-scheduler.status', {})).master).toMatchObject({ state: 'failed', count: 0 });
+});
+
+test('test=weekly: the newest backup is proved once, its age is told, and one that is not well alerts until one is', async () => {
+  const { handlers, records, record, tried, rules } = world({ ee1: 'host1' });
+  records.push(record('ee1', Date.now() - HOUR));
+  const folder = folderOf('ee1:hot:test=weekly,timezone=UTC');
+  const book = join(folder, 'state', 'backup-scheduler.json');
+  const since = { since: 1, plan: '0 0 * * 0 UTC', failures: 0, tries: 0 };
+  writeFileSync(book, JSON.stringify({ version: 1, vservers: {}, tests: { ee1: since }, rounds: {} }));
+  rules.bad = 'systemd is degraded: nginx.service failed';
+  await begin(folder, handlers);
+  await until(() => alertOf('ee1', 'backup-test').includes('nginx.service failed'), 'the alert');
+  expect(stateOf('ee1')).toMatchObject({ testError: expect.stringContaining('nginx') as string });
+  expect(tried).toEqual(['ee1']); // a second look would find the same: its next time is next week
+  const kept = JSON.parse(readFileSync(book, 'utf8')) as { tests: Record<string, Record<string, unknown>> };
+  expect(kept.tests['ee1']).toMatchObject({ failures: 1, done: expect.any(Number) as number });
+  for (const { one, bus } of living.splice(0)) {
+    await one.stop?.();
+    await bus.close();
+  }
+  rules.bad = '';
+  writeFileSync(book, JSON.stringify({ version: 1, vservers: {}, tests: { ee1: since }, rounds: {} }));
+  await begin(folder, handlers);
+  await until(
+    () => stateOf('ee1')?.lastProof !== undefined && alertOf('ee1', 'backup-test') === '',
+    'the proof',
+  );
+  expect(stateOf('ee1')?.testError).toBeUndefined();
 });

@@ -34,6 +34,7 @@ test('the table of the status: ages, sizes, the next run, and what is wrong', ()
           lastSuccess: now - 9.5 * HOUR,
           size: 874e6,
           nextRun: now + 14.5 * HOUR,
+          lastProof: now - 50 * HOUR,
         }),
       ],
       uncovered: ['web9'],
@@ -42,10 +43,10 @@ test('the table of the status: ages, sizes, the next run, and what is wrong', ()
     now,
   );
   expect(text.split('\n')).toEqual([
-    'VSERVER  STATE   AGE         SCHEDULE    SIZE    COUNT  NEXT RUN',
-    'db1      failed  -           0 * * * *   -       0      now               no space left',
-    'old1     none    4 d 4 h     -           1.0 kB  2      -                 no such vserver in the pool; its backups are kept',
-    'web1     ok      9 h 30 min  30 2 * * *  874 MB  3      2026-11-28 02:30',
+    'VSERVER  STATE   AGE         PROVED   SCHEDULE    SIZE    COUNT  NEXT RUN',
+    'db1      failed  -           -        0 * * * *   -       0      now               no space left',
+    'old1     none    4 d 4 h     -        -           1.0 kB  2      -                 no such vserver in the pool; its backups are kept',
+    'web1     ok      9 h 30 min  2 d 2 h  30 2 * * *  874 MB  3      2026-11-28 02:30',
     'Nothing backs up web9: no line of backup.conf names them.',
     'backup.conf:1:2: x',
   ]);
@@ -72,7 +73,7 @@ test('--check: what is overdue, failed, damaged or uncovered is not well; what i
 
 test('the schedule: lines, and the next runs by the clock of their time zone, in their window', () => {
   const lines = parseBackups(
-    '*:hot:schedule="30 2 * * *",timezone=Asia/Tokyo,keep-daily=7,window=3:00-4:00\nweb2:none\ndb1:cold:timezone=UTC',
+    '*:hot:schedule="30 2 * * *",timezone=Asia/Tokyo,keep-daily=7,test=weekly,window=3:00-4:00\nweb2:none\ndb1:cold:timezone=UTC',
     'b',
   );
   const text = scheduleText({
@@ -80,10 +81,10 @@ test('the schedule: lines, and the next runs by the clock of their time zone, in
     ...scheduleOf(lines, ['db1', 'web1', 'web2'], Date.parse('2026-11-27T00:00:00Z'), 2),
   });
   expect(text.split('\n')).toEqual([
-    'VSERVER  HOW   SCHEDULE    TIME ZONE   WINDOW       REPOSITORY  KEPT',
-    '*        hot   30 2 * * *  Asia/Tokyo  03:00-04:00  -           7 daily',
-    `web2     none  -           ${lines[1]?.timezone.padEnd(10)}  -            -           -`,
-    'db1      cold  -           UTC         -            -           all',
+    'VSERVER  HOW   SCHEDULE    TEST       TIME ZONE   WINDOW       REPOSITORY  KEPT',
+    '*        hot   30 2 * * *  0 0 * * 0  Asia/Tokyo  03:00-04:00  -           7 daily',
+    `web2     none  -           -          ${lines[1]?.timezone.padEnd(10)}  -            -           -`,
+    'db1      cold  -           -          UTC         -            -           all',
     '',
     'VSERVER  NEXT RUNS',
     'db1      only when somebody asks',
