@@ -44,6 +44,7 @@ const snapshotOutputs: Record<string, Output> = {
   'snapshot umount': { schema: data('snapshot.umount') },
   'snapshot schedule': { schema: snapshotPlan.nullable() },
 };
+const restoredPath = z.object({ backup: z.string(), path: z.string(), to: z.string() });
 const life: Output = {
   schema: z.array(vserverState),
   note: 'those that could be changed; failures are on stderr',
@@ -136,8 +137,20 @@ export const outputs: Record<string, Output> = {
   },
   'backup umount': { schema: data('repository.umount') },
   'backup restore': {
-    schema: z.union([sagaState, z.object({ backup: z.string(), path: z.string(), to: z.string() })]),
-    note: 'its last state; with --path what was copied',
+    schema: z.union([
+      sagaState,
+      restoredPath,
+      z.array(restoredPath),
+      z.object({
+        backup: z.string(),
+        paths: z.array(z.string()),
+        into: name,
+        host: hostName,
+        kept: z.array(z.string()),
+        snapshot: z.string().optional(),
+      }),
+    ]),
+    note: 'its last state; with --path and --to what was copied, several as a list; with --into where what was there before is',
   },
   'copies list': { schema: z.array(copyInfo) },
   'template list': { schema: z.array(template) },

@@ -3,6 +3,7 @@ import { basename, join, normalize, resolve } from 'node:path';
 import { VsError } from '../../shared/errors.ts';
 import { run } from '../../shared/run.ts';
 import type { Client } from '../client.ts';
+import { restoreInto } from './into.ts';
 import { listOf, newestGood, pick } from './words.ts';
 
 /** The place below `root` of a path inside a vserver; no symlink of the vserver is followed on the way. Throws VsError. */
@@ -25,11 +26,11 @@ export async function placeIn(root: string, path: string): Promise<string> {
   return at;
 }
 
-/** Copies a file or directory of a backup into a directory of this machine, which must be the master; owners, times and links are kept. */
+/** Copies files or directories of a backup, with owners, times and links: into a directory of this machine, which must be the master, or back into the vserver. */
 export async function restorePath(
   client: Client,
-  args: { name: string; id?: string; at?: number; repository?: string },
-  options: { path: string; to: string; json: boolean },
+  args: { name: string; id?: string; at?: number; repository?: string; host?: string },
+  options: { paths: string[]; to?: string; into: boolean; yes: boolean; aside: string; json: boolean },
 ): Promise<void> {
   const { name: vserver, repository } = args;
   const where = repository === undefined ? {} : { repository };
@@ -48,13 +49,46 @@ export async function restorePath(
       'refused',
       `The backup lies on the master, in ${offer.tree}, which is not to be read here: run this on the master, as root.`,
     );
-  const from = await placeIn(root, options.path);
-  const directory = resolve(options.to);
+  const pieces = await Promise.all(
+    options.paths.map(async (path) => ({
+      from: await placeIn(root, path),
+      path: normalize(`/${path}`).replace(/(.)\/$/, '$1'),
+    })),
+  );
+  if (options.into) {
+    for (const { from, path } of pieces) await requirePushable(from, path, vserver);
+    const { host } = args;
+    return restoreInto(client, { name: vserver, id: found.id, pieces }, { ...options, host });
+  }
+  const directory = resolve(options.to ?? '.');
   await mkdir(directory, { recursive: true });
-  const to = join(directory, from === root ? vserver : basename(from));
-  if (await lstat(to).catch(() => undefined))
-    throw new VsError('conflict', `${to} is there already: nothing was overwritten. Name another directory.`);
-  await run(['cp', '-a', '--no-target-directory', '--', from, to], { timeoutMs: 24 * 3_600_000 });
-  if (options.json) console.log(JSON.stringify({ backup: found.id, path: options.path, to }));
-  else console.log(`${options.path} of ${vserver} as of ${found.id} is in ${to}.`);
+  const places = pieces.map((one) => ({
+    ...one,
+    to: join(directory, one.from === root ? vserver : basename(one.from)),
+  }));
+  for (const [index, { to }] of places.entries())
+    if (
+      places.findIndex((other) => other.to === to) < index ||
+      (await lstat(to).catch(() => undefined)) !== undefined
+    )
+      throw new VsError(
+        'conflict',
+        `${to} is there already: nothing was overwritten. Name another directory.`,
+      );
+  for (const { from, to } of places)
+    await run(['cp', '-a', '--no-target-directory', '--', from, to], { timeoutMs: 24 * 3_600_000 });
+  const done = places.map(({ path, to }) => ({ backup: found.id, path, to }));
+  if (options.json) console.log(JSON.stringify(done.length === 1 ? done[0] : done));
+  else for (const { path, to } of done) console.log(`${path} of ${vserver} as of ${found.id} is in ${to}.`);
+}
+
+/** What goes into a vserver by itself: a file or a directory, and not all of it. Throws VsError 'refused'. */
+async function requirePushable(from: string, path: string, vserver: string): Promise<void> {
+  if (path === '/') throw new VsError('refused', `For all of it: vs backup restore ${vserver} --over`);
+  const found = await lstat(from);
+  if (!found.isFile() && !found.isDirectory())
+    throw new VsError(
+      'refused',
+      `${path} is neither a file nor a directory in the backup: restore the directory that it is in.`,
+    );
 }

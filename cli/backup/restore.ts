@@ -16,8 +16,10 @@ interface Options extends SagaOptions, Where {
   start?: boolean;
   over?: boolean;
   yes?: boolean;
-  path?: string;
+  path?: string[];
   to?: string;
+  into?: boolean;
+  aside: string;
 }
 
 /** The flags, looked at before anything is asked of the pool. */
@@ -25,10 +27,11 @@ function argsOf(name: string, options: Options) {
   checkName(name);
   if (options.at !== undefined && options.id !== undefined)
     throw new VsError('usage', 'Give --at or --id, not both.');
-  if ((options.path === undefined) !== (options.to === undefined))
+  if (options.to !== undefined && options.into) throw new VsError('usage', 'Give --to or --into, not both.');
+  if ((options.path === undefined) !== (options.to === undefined && !options.into))
     throw new VsError(
       'usage',
-      '--path and --to go together: what of the backup, and the directory it goes to.',
+      '--path goes with --to or --into: what of the backup, and the directory it goes to, or the vserver itself.',
     );
   if (options.as !== undefined && options.over)
     throw new VsError('usage', '--as makes another vserver, so there is nothing for --over.');
@@ -75,8 +78,18 @@ export function registerRestore(backup: Command): void {
     .option('--start', 'start it (unless told: when it ran then, and is no other one)')
     .option('--no-start', 'do not start it')
     .option('--over', 'in the place of the one there is, which goes into the trash')
-    .option('--path <path>', 'only this file or directory of it')
+    .option(
+      '--path <path>',
+      'only this file or directory of it; may be given more than once',
+      (path: string, before: string[] = []) => [...before, path],
+    )
     .option('--to <directory>', 'with --path: into this directory here (on the master)')
+    .option('--into', 'with --path: back into the vserver, running or stopped (on the master)')
+    .option(
+      '--aside <directory>',
+      'with --into, where the host makes no snapshots: what is there before is kept here',
+      '/var/lib/vs-tools/replaced',
+    )
     .option('--yes', 'do not ask')
     .option('--dry-run', 'check and show the steps, change nothing')
     .option('--no-follow', 'return as soon as it is begun')
@@ -88,13 +101,21 @@ Examples:
   vs backup restore web1
   vs backup restore web1 --at "2026-11-27 03:00" --over
   vs backup restore web1 --as web1-old --address 10.60.10.9
-  vs backup restore web1 --path /etc/nginx --to /root/nginx-of-yesterday`,
+  vs backup restore web1 --path /etc/nginx --to /root/nginx-of-yesterday
+  vs backup restore web1 --path /etc/nginx --path /etc/hosts --into`,
     )
     .action(async (name: string, options: Options) => {
       const args = argsOf(name, options);
       await withClient((client) =>
-        options.path !== undefined && options.to !== undefined
-          ? restorePath(client, args, { path: options.path, to: options.to, json: options.json === true })
+        options.path !== undefined
+          ? restorePath(client, args, {
+              paths: options.path,
+              ...(options.to === undefined ? {} : { to: options.to }),
+              into: options.into === true,
+              yes: options.yes === true,
+              aside: options.aside,
+              json: options.json === true,
+            })
           : whole(client, args, options),
       );
     });

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdir, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { PassThrough, type Writable } from 'node:stream';
+import { finished } from 'node:stream/promises';
 import type { SessionWork } from '../../shared/contract/session.ts';
 import { VsError } from '../../shared/errors.ts';
 import { fileEndings } from '../../shared/frames.ts';
@@ -145,6 +146,20 @@ export async function pullOne(
   } finally {
     await rm(beside, { recursive: true, force: true });
   }
+}
+
+/** A file or a directory of a vserver as the tar stream that it sends, to a stream of this machine, which is not looked into. Throws VsError. */
+export async function pullTar(from: GuestPlace, out: Writable, options: FilesOptions): Promise<void> {
+  const complaints = openComplaints();
+  const session = await begin(from, { kind: 'pull', from: from.path, tree: true }, options, {
+    output: out,
+    complaints: complaints.stream,
+  });
+  const code = await session.ended;
+  out.end();
+  await finished(out);
+  const said = complaints.text();
+  if (code !== 0 && !isHarmless(said)) throw fail(from, code, said);
 }
 
 /** The content of one file of a vserver, to a stream. */
