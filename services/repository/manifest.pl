@@ -3,6 +3,9 @@
 #   TYPE    f file, d directory, l symlink, p named pipe, s socket, b c devices (SIZE is MAJOR:MINOR then)
 #   MODE    octal; MTIME in seconds; SHA256 is - for what is no file
 #   PATH    below the tree; in it and in TARGET \ is \\ and a newline is \n, a space in a path that has a target is \040
+# Since version 2, whose first line is `# vs-manifest 2`, after these lines, sorted by path too:
+#   x NAME VALUE PATH   an extended attribute (ACLs and file capabilities are some): VALUE in hexadecimal, - when it is empty; in NAME a space is \040
+#   h GROUP PATH        one name of a file that has more of them in the tree; those of a number are one file
 # The files alone, for sha256sum --check in the tree: sed -n 's/^f [^ ]* [^ ]* [^ ]* [^ ]* \([0-9a-f]*\) /\1  /p' manifest
 #
 # manifest.pl write TREE OUT [BASIS MANIFEST]: what a file of the tree BASIS shares with this one (the same inode, unchanged) has the
@@ -40,6 +43,40 @@ sub entries {
     return \%of;
 }
 
+# Extended attributes of a path: {name => value in hexadecimal}. Numbers of the system calls llistxattr and lgetxattr: amd64, arm64.
+my ($LLIST, $LGET) = (`uname -m` =~ /x86_64/) ? (195, 192) : (12, 9);
+sub attributes {
+    my ($file) = @_;
+    my $size = syscall($LLIST, $file, 0, 0);
+    return {} if $size <= 0;
+    my $names = "\0" x $size;
+    $size = syscall($LLIST, $file, $names, $size);
+    return {} if $size <= 0;
+    my %of;
+    for my $name (split /\0/, substr($names, 0, $size)) {
+        my $length = syscall($LGET, $file, $name, 0, 0);
+        next if $length < 0;
+        my $value = "\0" x $length;
+        if ($length > 0) { $length = syscall($LGET, $file, $name, $value, $length); next if $length < 0 }
+        $of{ shown($name, 1) } = $length > 0 ? unpack('H*', substr($value, 0, $length)) : '-';
+    }
+    return \%of;
+}
+
+# What entries() does not say: attributes by the name of a path, and the names of each file that has more than one.
+sub beyond {
+    my ($top, $all) = @_;
+    my (%has, %names);
+    for my $path (sort keys %$all) {
+        my ($fields, $name_of, @is) = @{ $all->{$path} };
+        my $own = attributes("$top/$path");
+        $has{$name_of} = $own if %$own;
+        push @{ $names{"$is[0]:$is[1]"} }, $name_of if $fields !~ /^d/ && $is[3] > 1;
+    }
+    my @groups = sort { $a->[0] cmp $b->[0] } grep { @$_ > 1 } values %names;
+    return (\%has, \@groups);
+}
+
 # The checksums of files, by path. One that cannot be read has none.
 sub checksums {
     my ($top, $list, @paths) = @_;
@@ -68,20 +105,24 @@ sub checksums {
 
 sub manifest {
     my ($file) = @_;
-    my %of;
+    my (%of, %has, %group);
+    my $version = 1;
     open(my $in, '<', $file) or die "$file: $!\n";
     while (<$in>) {
         chomp;
+        if (/^# vs-manifest (\d+)$/) { $version = $1; next }
+        if (/^x (\S+) (\S+) (.+)$/) { $has{$3}{$1} = $2; next }
+        if (/^h (\d+) (.+)$/) { $group{$2} = $1; next }
         my ($fields, $sum, $path) = /^(\S+ \S+ \S+ \S+ \S+) (\S+) (.+)$/ or die "line $. of the manifest is none\n";
         $of{$path} = [$fields, $sum];
     }
-    return \%of;
+    return wantarray ? (\%of, $version, \%has, \%group) : \%of;
 }
 
 if ($mode eq 'write') {
     my ($out, $basis, $old) = @more;
     my $all = entries($tree);
-    my $known = defined $old ? eval { manifest($old) } // {} : {};
+    my $known = defined $old ? eval { scalar manifest($old) } // {} : {};
     my (%sum, @read);
     my ($bytes, $added) = (0, 0);
     my %once;
@@ -102,8 +143,16 @@ if ($mode eq 'write') {
     my $sums = checksums($tree, "$out.list", @read);
     for (@read) { $sum{$_} = $sums->{$_} // die "$_ cannot be read\n" }
     open(my $to, '>', $out) or die "$out: $!\n";
+    print $to "# vs-manifest 2\n" or die "$out: $!\n";
     for my $path (sort keys %$all) {
         print $to "$all->{$path}[0] ", $sum{$path} // '-', " $all->{$path}[1]\n" or die "$out: $!\n";
+    }
+    my ($has, $groups) = beyond($tree, $all);
+    for my $name_of (sort keys %$has) {
+        for my $name (sort keys %{ $has->{$name_of} }) { print $to "x $name $has->{$name_of}{$name} $name_of\n" or die "$out: $!\n" }
+    }
+    for my $number (1 .. @$groups) {
+        for my $name_of (@{ $groups->[$number - 1] }) { print $to "h $number $name_of\n" or die "$out: $!\n" }
     }
     close $to or die "$out: $!\n";
     printf qq({"files":%d,"bytes":%d,"added":%d,"read":%d}\n), scalar keys %$all, $bytes, $added, scalar @read;
@@ -122,7 +171,7 @@ sub fault {
     $text =~ s/([\x00-\x1f])/sprintf '\\u%04x', ord $1/ge;
     push @faults, qq("$text");
 }
-my $said = manifest($more[0]);
+my ($said, $version, $had, $group) = manifest($more[0]);
 my $all = entries($tree);
 my %is_at;
 my ($bytes, @read) = (0);
@@ -143,4 +192,30 @@ for my $name_of (sort keys %$said) {
     elsif ($is ne $sum) { fault($name_of, 'has another content: its sha256 is ' . substr($is, 0, 16) . '..., not ' . substr($sum, 0, 16) . '...') }
 }
 for my $name_of (sort keys %is_at) { fault($name_of, 'is not in the manifest') unless $said->{$name_of} }
+if ($version >= 2) {
+    my ($has, $groups) = beyond($tree, $all);
+    for my $name_of (sort keys %is_at) {
+        next unless $said->{$name_of};
+        my ($was, $is) = ($had->{$name_of} // {}, $has->{$name_of} // {});
+        for my $name (sort keys %{ { %$was, %$is } }) {
+            if (!defined $is->{$name}) { fault($name_of, "has no attribute $name any more") }
+            elsif (!defined $was->{$name}) { fault($name_of, "has an attribute $name that it had not") }
+            elsif ($was->{$name} ne $is->{$name}) { fault($name_of, "has another value of its attribute $name") }
+        }
+    }
+    my (%now, %first);
+    for my $names (@$groups) { $now{$_} = $names->[0] for @$names }
+    for my $name_of (sort keys %$group) {
+        my $other = $first{ $group->{$name_of} } //= $name_of;
+        next if $other eq $name_of || !defined $is_at{$name_of} || !defined $is_at{$other};
+        fault($name_of, "is not the same file as $other any more") if ($now{$name_of} // '') ne ($now{$other} // '-');
+    }
+    for my $names (@$groups) {
+        my $one = $names->[0];
+        for my $name_of (@$names[1 .. $#$names]) {
+            next if ($group->{$name_of} // '') eq ($group->{$one} // '-') || !$said->{$name_of} || !$said->{$one};
+            fault($name_of, "is the same file as $one, and was not");
+        }
+    }
+}
 printf qq({"files":%d,"bytes":%d,"faults":[%s]}\n), scalar keys %$all, $bytes, join(',', @faults);

@@ -18,6 +18,7 @@ import { compareManifest, writeManifest } from '../../services/repository/manife
 import { discardBackup, openBackup, removeBackup, sealBackup } from '../../services/repository/open.ts';
 import { pathsIn, requireUsable } from '../../services/repository/place.ts';
 import { listRecords } from '../../services/repository/records.ts';
+import { run } from '../../shared/run.ts';
 import { openMarkers } from '../../services/transfer/markers.ts';
 import { run } from '../../shared/run.ts';
 import { ASIDE, dropAside, setAside } from '../../services/transfer/aside.ts';
@@ -78,7 +79,10 @@ test('a manifest has a line for each path, in order, and names what is another',
   await fill(tree);
   const manifest = join(root, 'manifest');
   expect(await writeManifest(tree, manifest)).toMatchObject({ files: 6, read: 4 });
-  const lines = (await readFile(manifest, 'utf8')).trimEnd().split('\n');
+  const all = (await readFile(manifest, 'utf8')).trimEnd().split('\n');
+  expect(all[0]).toBe('# vs-manifest 2');
+  expect(all.filter((line) => line.startsWith('h '))).toEqual(['h 1 rootfs/other name', 'h 1 rootfs/same']);
+  const lines = all.filter((line) => !/^[#hx] /.test(line));
   expect(lines).toHaveLength(6);
   expect(lines.map((line) => line.split(' ').slice(6).join(' '))).toEqual(
     [
@@ -235,4 +239,47 @@ test('what the last backup has seen counts for that one, for this tree, and whil
   expect(await later.recall('web1.main', id, tree)).toMatch(/does not know/);
   markers.stop();
   later.stop();
+});
+
+test('verify names attributes, ACLs, capabilities and names of one file that are not as they were; older manifests are read', async () => {
+  const tree = join(root, 'tree');
+  await mkdir(join(tree, 'rootfs'), { recursive: true });
+  const at = (name: string) => join(tree, 'rootfs', name);
+  for (const name of ['ping', 'note', 'acl', 'same', 'a b', 'alone'])
+    await writeFile(at(name), name === 'alone' ? 'same' : name);
+  await link(at('same'), at('other'));
+  await run(['setcap', 'cap_net_raw+ep', at('ping')]);
+  await run(['setfattr', '-n', 'user.note', '-v', 'one', at('note')]);
+  await run(['setfattr', '-n', 'user.empty', at('a b')]);
+  await run(['setfacl', '-m', 'u:1000:r', at('acl')]);
+  const manifest = join(root, 'manifest');
+  await writeManifest(tree, manifest);
+  const faults = async (file = manifest) => (await compareManifest(tree, file)).faults;
+  expect(await faults()).toEqual([]);
+  const text = await readFile(manifest, 'utf8');
+  expect(text).toMatch(/^x user\.note 6f6e65 rootfs\/note$/m);
+  expect(text).toMatch(/^x user\.empty - rootfs\/a b$/m);
+  const old = join(root, 'old');
+  await writeFile(old, text.replaceAll(/^[#xh] .*\n/gm, ''));
+  await run(['setcap', '-r', at('ping')]);
+  await run(['setfattr', '-n', 'user.note', '-v', 'two', at('note')]);
+  await run(['setfattr', '-n', 'user.new', '-v', 'x', at('a b')]);
+  await run(['setfacl', '-m', 'u:1001:r', at('acl')]);
+  await run(['cp', '-p', '--remove-destination', at('same'), at('other')]);
+  await run(['ln', '-f', at('same'), at('alone')]);
+  await run(['touch', '-r', manifest, at('alone')]);
+  const named = (await faults()).join('\n');
+  for (const fault of [
+    'rootfs/ping has no attribute security.capability any more',
+    'rootfs/note has another value of its attribute user.note',
+    'rootfs/a b has an attribute user.new that it had not',
+    'rootfs/acl has another value of its attribute system.posix_acl_access',
+    'rootfs/same is not the same file as rootfs/other any more',
+    'rootfs/same is the same file as rootfs/alone, and was not',
+  ])
+    expect(named).toContain(fault);
+  expect((await faults(old)).join('\n')).not.toMatch(/attribute|same file/);
+  // its files are still checked by other tools alone
+  const sed = String.raw`sed -n 's/^f [^ ]* [^ ]* [^ ]* [^ ]* \([0-9a-f]*\) /\1  /p' ${manifest} | sha256sum --check --quiet`;
+  await run(['sh', '-c', sed], { cwd: tree });
 });
