@@ -12,6 +12,7 @@ import { keptInfo, snapshotPlan } from '../shared/contract/kept.ts';
 import { hostName, ipv4, ipv6, mac, name, ts } from '../shared/contract/names.ts';
 import { poolNetwork } from '../shared/contract/networks.ts';
 import { scanRow } from '../shared/contract/orchestrator.ts';
+import { repositoryInfo } from '../shared/contract/repository.ts';
 import { sagaState } from '../shared/contract/saga.ts';
 import { copyInfo, trashEntry } from '../shared/contract/snapshot.ts';
 import { template } from '../shared/contract/template.ts';
@@ -127,6 +128,7 @@ export const outputs: Record<string, Output> = {
   'backup list': { schema: z.array(backupRecord), note: 'records that cannot be read are on stderr' },
   'backup show': { schema: backupRecord },
   'backup verify': { schema: backupRecord },
+  'backup repositories': { schema: z.array(repositoryInfo) },
   'backup remove': { schema: data('repository.remove') },
   'backup protect': { schema: backupRecord },
   'backup unprotect': { schema: backupRecord },

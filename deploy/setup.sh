@@ -13,7 +13,7 @@ command -v apt-get >/dev/null && command -v dpkg-query >/dev/null ||
 command -v npm >/dev/null || fail "npm is missing; install it first: apt-get install npm"
 
 packages="lxc mmdebstrap rsync nftables iproute2 btrfs-progs e2fsprogs uidmap mosquitto mosquitto-clients iputils-arping
-  iputils-ping openssh-client openssh-server acl attr libcap2-bin openssl zstd xz-utils busybox-static perl procps tini util-linux mount libatomic1 jq nats-server faketime tmux binutils lintian"
+  iputils-ping openssh-client openssh-server acl attr libcap2-bin openssl zstd xz-utils busybox-static perl procps tini util-linux mount libatomic1 jq nats-server faketime tmux binutils lintian restic"
 [ "${1:-}" != vm ] || packages="$packages qemu-system-x86 qemu-utils"
 policy=/usr/sbin/policy-rc.d
 mark="vs-tools setup, temporary"

@@ -29,7 +29,8 @@ export function registerKeep(backup: Command): void {
         if (faults.length > 0) process.exitCode = 1;
         if (options.json) return console.log(JSON.stringify(found, null, 2));
         const said = `${name} ${one}: ${size(read.bytes)} in ${read.files} files`;
-        console.log(faults.length === 0 ? `${said} agree with the manifest.` : `${said} were compared:`);
+        const by = found['manifest'] === undefined ? 'checksums of restic' : 'manifest';
+        console.log(faults.length === 0 ? `${said} agree with the ${by}.` : `${said} were compared:`);
         for (const fault of faults) console.log(`  ${fault}`);
       });
     });

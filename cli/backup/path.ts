@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { lstat, mkdir } from 'node:fs/promises';
 import { basename, join, normalize, resolve } from 'node:path';
 import { VsError } from '../../shared/errors.ts';
@@ -26,11 +27,20 @@ export async function placeIn(root: string, path: string): Promise<string> {
   return at;
 }
 
+interface PathOptions {
+  paths: string[];
+  to?: string;
+  into: boolean;
+  yes: boolean;
+  aside: string;
+  json: boolean;
+}
+
 /** Copies files or directories of a backup, with owners, times and links: into a directory of this machine, which must be the master, or back into the vserver. */
 export async function restorePath(
   client: Client,
   args: { name: string; id?: string; at?: number; repository?: string; host?: string },
-  options: { paths: string[]; to?: string; into: boolean; yes: boolean; aside: string; json: boolean },
+  options: PathOptions,
 ): Promise<void> {
   const { name: vserver, repository } = args;
   const where = repository === undefined ? {} : { repository };
@@ -38,16 +48,38 @@ export async function restorePath(
     args.id === undefined
       ? newestGood(await listOf(client, vserver, where), vserver, args.at)
       : await pick(client, vserver, args.id, where);
-  const offer = await client.request('master', 'repository.offer', {
-    repository: found.repository,
-    vserver,
-    id: found.id,
-  });
-  const root = join(offer.tree, 'rootfs');
+  const asked = { repository: found.repository, vserver, id: found.id };
+  const offer = await client.request('master', 'repository.offer', asked);
+  if (offer.tree !== undefined) return restoreFrom(client, { tree: offer.tree, id: found.id }, args, options);
+  // one that lies nowhere as a tree is brought onto the master for this, and goes again
+  const saga = `files-${randomUUID()}`;
+  const paths = options.paths.map((path) => normalize(`/${path}`));
+  try {
+    const part = paths.length === 1 ? { path: paths[0] } : {};
+    const { tree } = await client.request(
+      'master',
+      'repository.fetch',
+      { ...asked, saga, ...part },
+      { timeoutMs: 24 * 3_600_000 },
+    );
+    await restoreFrom(client, { tree, id: found.id }, args, options);
+  } finally {
+    await client.request('master', 'repository.release', { repository: found.repository, saga });
+  }
+}
+
+/** The same, of a tree on this machine. */
+async function restoreFrom(
+  client: Client,
+  { tree, id }: { tree: string; id: string },
+  { name: vserver, host }: { name: string; host?: string },
+  options: PathOptions,
+): Promise<void> {
+  const root = join(tree, 'rootfs');
   if (!(await lstat(root).catch(() => undefined)))
     throw new VsError(
       'refused',
-      `The backup lies on the master, in ${offer.tree}, which is not to be read here: run this on the master, as root.`,
+      `The backup lies on the master, in ${tree}, which is not to be read here: run this on the master, as root.`,
     );
   const pieces = await Promise.all(
     options.paths.map(async (path) => ({
@@ -57,8 +89,7 @@ export async function restorePath(
   );
   if (options.into) {
     for (const { from, path } of pieces) await requirePushable(from, path, vserver);
-    const { host } = args;
-    return restoreInto(client, { name: vserver, id: found.id, pieces }, { ...options, host });
+    return restoreInto(client, { name: vserver, id, pieces }, { ...options, host });
   }
   const directory = resolve(options.to ?? '.');
   await mkdir(directory, { recursive: true });
@@ -77,9 +108,9 @@ export async function restorePath(
       );
   for (const { from, to } of places)
     await run(['cp', '-a', '--no-target-directory', '--', from, to], { timeoutMs: 24 * 3_600_000 });
-  const done = places.map(({ path, to }) => ({ backup: found.id, path, to }));
+  const done = places.map(({ path, to }) => ({ backup: id, path, to }));
   if (options.json) console.log(JSON.stringify(done.length === 1 ? done[0] : done));
-  else for (const { path, to } of done) console.log(`${path} of ${vserver} as of ${found.id} is in ${to}.`);
+  else for (const { path, to } of done) console.log(`${path} of ${vserver} as of ${id} is in ${to}.`);
 }
 
 /** What goes into a vserver by itself: a file or a directory, and not all of it. Throws VsError 'refused'. */

@@ -3,6 +3,7 @@ import { registerKeep } from '../backup/keep.ts';
 import { registerList } from '../backup/list.ts';
 import { registerMount } from '../backup/mount.ts';
 import { registerPrune } from '../backup/prune.ts';
+import { registerRepositories } from '../backup/repositories.ts';
 import { registerRestore } from '../backup/restore.ts';
 import { registerRun } from '../backup/run.ts';
 import { registerSchedule } from '../backup/schedule.ts';
@@ -20,6 +21,7 @@ const parts: ((backup: Command) => void)[] = [
   registerStatus, // status
   registerSchedule, // schedule
   registerPrune, // prune
+  registerRepositories, // repositories
 ];
 
 /** `vs backup ...`. */

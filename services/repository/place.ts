@@ -21,7 +21,7 @@ export type RepositoryPaths = ReturnType<typeof pathsIn>;
 
 /** A repository that can be used. Throws VsError 'not-found', or 'refused' where its file system is not mounted. */
 export async function repositoryOf(
-  settings: Pick<Settings, 'CONFIG_DIR' | 'BACKUP_DIR'>,
+  settings: Pick<Settings, 'CONFIG_DIR' | 'BACKUP_DIR' | 'STATE_DIR'>,
   name: string,
 ): Promise<Repository> {
   const all = await loadRepositories(settings);
@@ -52,4 +52,15 @@ export async function storageOf({ path }: Repository) {
   const { type, bsize, bavail, blocks } = await statfs(path);
   const shares = type === BTRFS_SUPER_MAGIC ? ('snapshots' as const) : ('links' as const);
   return { shares, free: bsize * bavail, total: bsize * blocks };
+}
+
+/** The space where its backups are (bytes), where that can be known: not of a place that is reached through a server. */
+export async function spaceOf(
+  repository: Repository,
+): Promise<Partial<Awaited<ReturnType<typeof storageOf>>>> {
+  if (repository.kind === 'tree') return storageOf(repository);
+  const { location } = repository;
+  if (!location.startsWith('/')) return {};
+  const found = await statfs(location).catch(() => undefined); // it is made by the first backup
+  return found ? { free: found.bsize * found.bavail, total: found.bsize * found.blocks } : {};
 }

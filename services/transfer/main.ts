@@ -91,7 +91,7 @@ export function service(context: Context): Service {
   /** What rsync copies. */
   async function treeOf({ name, saga, label, trash, backup }: Args<'transfer.send'>): Promise<string> {
     if (backup)
-      return (await context.bus.request(host, 'repository.offer', { ...backup, vserver: name })).tree;
+      return (await context.bus.request(host, 'repository.fetch', { ...backup, vserver: name, saga })).tree;
     if (trash) return paths.trashed(name, trash);
     return label ? paths.snapshot(name, saga, label) : paths.vserver(name);
   }

@@ -292,6 +292,8 @@ export const examples: { [K in CommandName]: z.input<(typeof commands)[K]['args'
   'master-archive.list': { repository: 'main' },
   'master-archive.remove': { repository: 'main', file: 'vs-master-20261127T030000Z.tar.gz' },
   'repository.offer': { repository: 'main', vserver: 'web1', id: '20261127T030000Z' },
+  'repository.fetch': { repository: 'main', vserver: 'web1', id: '20261127T030000Z', saga: 'restore-1' },
+  'repository.release': { repository: 'main', saga: 'restore-1' },
   'repository.verify': { repository: 'main', vserver: 'web1', id: '20261127T030000Z' },
   'repository.protect': { repository: 'main', vserver: 'web1', id: '20261127T030000Z', on: true },
   'repository.remove': { repository: 'main', vserver: 'web1', id: '20261127T030000Z' },

@@ -1,21 +1,29 @@
 import { z } from 'zod';
 import { backupId, backupProof, backupRecord, repositoryName } from './backup.ts';
 import { type CommandSpec, masterCommand } from './command.ts';
-import { bytes, empty, id, name, ts } from './names.ts';
+import { bytes, id, name, ts } from './names.ts';
 import { vserverConfig } from './vserver.ts';
 
 const sagaStep = z.strictObject({ repository: repositoryName, name, saga: id });
 const oneBackup = z.strictObject({ repository: repositoryName, vserver: name, id: backupId });
 
-/** A place for backups. `shares`: how backups of one vserver have what did not change once; `fault`: why it cannot be used. */
+/** How backups of one vserver have what did not change once: chunks are those of restic. */
+const shares = z.enum(['links', 'snapshots', 'chunks']);
+
+/**
+ * A place for backups, at a path of its machine or a location of restic. `used`: about what its backups take, each what it added;
+ * `last`: when the last one was whole; `fault`: why it cannot be used.
+ */
 export const repositoryInfo = z.object({
   name: repositoryName,
-  kind: z.enum(['tree']),
+  kind: z.enum(['tree', 'restic']),
   path: z.string(),
-  shares: z.enum(['links', 'snapshots']).optional(),
+  shares: shares.optional(),
   free: bytes.optional(),
   total: bytes.optional(),
   backups: z.int().min(0).optional(),
+  used: bytes.optional(),
+  last: ts.optional(),
   fault: z.string().optional(),
 });
 export type RepositoryInfo = z.infer<typeof repositoryInfo>;
@@ -36,8 +44,8 @@ export type TakenBackup = z.infer<typeof takenBackup>;
 /** The repository service owns the backups of repositories.conf. `hold`, `free`, `prove`, `open`, `place`, `seal`, `discard` are steps of the sagas, which the process of the master asks of itself alone. */
 export const repositoryCommands = {
   'repository.info': masterCommand(
-    'the repositories: where they are, their space, how many backups they have, and why one cannot be used',
-    empty,
+    'the repositories, all or one: where they are, their space, how many backups they have, and why one cannot be used',
+    z.strictObject({ repository: repositoryName.optional() }),
     z.object({ repositories: z.array(repositoryInfo) }),
   ),
   'repository.list': masterCommand(
@@ -50,9 +58,18 @@ export const repositoryCommands = {
     }),
   ),
   'repository.offer': masterCommand(
-    'a backup as the source of a restore: its record, the configuration in it, and where its tree lies on the master',
-    oneBackup,
-    z.object({ backup: backupRecord, config: vserverConfig, tree: z.string() }),
+    'a backup as the source of a restore: its record, the configuration in it, and where its tree lies on the master; no tree: it has to be fetched first. saga: the tree that was fetched for it',
+    oneBackup.extend({ saga: id.optional() }),
+    z.object({ backup: backupRecord, config: vserverConfig, tree: z.string().optional() }),
+  ),
+  'repository.fetch': masterCommand(
+    'bring the tree of a backup, or a path of its root, onto the master for a saga, until repository.release; what lies there as a tree stays where it is',
+    oneBackup.extend({ saga: id, path: z.string().startsWith('/').max(4000).optional() }),
+    z.object({ tree: z.string() }),
+  ),
+  'repository.release': masterCommand(
+    'what was fetched for a saga goes',
+    z.strictObject({ repository: repositoryName, saga: id }),
   ),
   'repository.verify': masterCommand(
     'compare the content of a backup with its manifest, all of it; what was found stands in its record then',
@@ -106,7 +123,7 @@ export const repositoryCommands = {
       /** What the basis has of the source: when its data was taken. */
       taken: ts.optional(),
       resumed: z.boolean(),
-      shares: z.enum(['links', 'snapshots']),
+      shares,
       free: bytes,
     }),
   ),

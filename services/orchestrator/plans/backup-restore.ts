@@ -24,6 +24,8 @@ export interface BackupRestorePlan extends Route {
   /** The vserver of which it is a backup. */
   of: string;
   backup: { repository: string; id: string };
+  /** Its tree does not lie on the master: it has to be brought there first. */
+  fetch?: boolean;
   files: number;
   /** The moment its data is of. */
   taken: number;
@@ -195,6 +197,7 @@ export async function planBackupRestore(deciding: Deciding, args: Wanted): Promi
     bytes,
     files,
     backup: { repository, id },
+    ...(offer.tree === undefined ? { fetch: true } : {}),
     taken,
     config,
     fresh: args.as !== undefined,

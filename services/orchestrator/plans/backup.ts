@@ -31,13 +31,16 @@ export async function requireRepository(
   { context }: Deciding,
   name: string,
 ): Promise<Data<'repository.info'>['repositories'][number]> {
-  const { repositories } = await context.bus.request('master', 'repository.info', {}, { timeoutMs: 60_000 });
-  const found = repositories.find((one) => one.name === name);
-  if (!found)
+  const ask = (args: Args<'repository.info'>) =>
+    context.bus.request('master', 'repository.info', args, { timeoutMs: 60_000 });
+  const [found] = (await ask({ repository: name })).repositories;
+  if (!found) {
+    const { repositories } = await ask({});
     throw new VsError(
       'not-found',
       `there is no repository ${name}; repositories.conf of the master has ${repositories.map((one) => one.name).join(', ')}`,
     );
+  }
   if (found.fault !== undefined) throw new VsError('refused', found.fault);
   return found;
 }

@@ -1,7 +1,7 @@
 import { firstOf } from '../../../shared/addresses.ts';
 import type { Agents } from '../agent.ts';
-import type { Step } from '../executor.ts';
-import { pass } from '../passes.ts';
+import type { Step, StepContext } from '../executor.ts';
+import { type Route, pass } from '../passes.ts';
 import type { BackupRestorePlan } from '../plans/backup-restore.ts';
 import { day, groups, moment, size } from '../text.ts';
 import { holdStep, letGo } from './hold-backup.ts';
@@ -17,6 +17,7 @@ import {
   startStep,
 } from './steps.ts';
 
+const LONG_MS = 48 * 3_600_000;
 type Both = { name: string; saga: string };
 
 /** The tree of a backup comes into the staging of the target, and is whole there. */
@@ -64,6 +65,29 @@ function adaptStep({ name, target, config, fresh }: BackupRestorePlan, agents: A
     },
   };
 }
+
+/** The tree of a backup that does not lie anywhere as a tree comes onto the master, for this saga. */
+function fetchStep(plan: BackupRestorePlan, agents: Agents): Step {
+  const { of, source, backup } = plan;
+  return {
+    name: 'fetch',
+    host: source,
+    async do(context) {
+      const args = { ...backup, vserver: of, saga: context.id };
+      await agents.ask('master', 'repository.fetch', args, context, { timeoutMs: LONG_MS });
+      context.say(`${size(plan.bytes)} from ${backup.repository}`);
+    },
+    undo: (context) => release(plan, agents, context),
+  };
+}
+const release = async (plan: BackupRestorePlan, agents: Agents, context: StepContext): Promise<void> =>
+  void (await agents.ask(
+    'master',
+    'repository.release',
+    { repository: plan.backup.repository, saga: context.id },
+    context,
+    { timeoutMs: 3_600_000 },
+  ));
 
 /** It is new on its host. */
 function newSteps(plan: BackupRestorePlan, agents: Agents): Step[] {
@@ -149,6 +173,7 @@ export function backupRestoreSteps(plan: BackupRestorePlan, agents: Agents): Ste
     lockStep(agents, { name, host: target }),
     ...(over ? [] : [addressStep(agents, { host: target, config, ...(plan.fresh ? {} : { of: name }) })]),
     stageStep(agents, { name, host: target, tree: true, bytes: () => plan.bytes }),
+    ...(plan.fetch ? [fetchStep(plan, agents)] : []),
     ...copySteps(plan, agents),
     adaptStep(plan, agents),
     ...(over ? overSteps(plan, over, agents) : newSteps(plan, agents)),
@@ -158,6 +183,7 @@ export function backupRestoreSteps(plan: BackupRestorePlan, agents: Agents): Ste
       pnr: true, // what is not held any more is not taken back: a person may use it already
       async do(context) {
         await agents.ask('master', 'transfer.close', both(context), context);
+        if (plan.fetch) await release(plan, agents, context);
         await agents.ask(target, 'snapshot.discard', both(context), context, { timeoutMs: 600_000 });
         await agents.ask(target, 'host-agent.unlock', both(context), context);
         await letGo(agents, plan, context);
