@@ -33,7 +33,7 @@ function noteOf(one: BackupState): string {
 
 /** The table of vs backup status. `now` in epoch ms. */
 export function statusText({ vservers, master, uncovered, faults }: Status, now: number): string {
-  const own = master ? [{ ...master, vserver: '@master' }] : [];
+  const own: BackupState[] = master ? [{ ...master, vserver: '@master' }] : [];
   const rows = [...vservers, ...own].map((one) => [
     one.vserver,
     one.state,

@@ -51,16 +51,15 @@ export async function newestArchive(path: string, at?: number): Promise<string> 
 
 /** A repository that can keep archives now. Throws VsError 'not-found' or 'refused'. */
 export async function repositoryFor(
-  settings: Pick<Settings, 'CONFIG_DIR' | 'BACKUP_DIR'>,
+  settings: Pick<Settings, 'CONFIG_DIR' | 'BACKUP_DIR' | 'STATE_DIR'>,
   name: string,
 ): Promise<Repository> {
   const found = (await loadRepositories(settings)).find((one) => one.name === name);
   if (!found) throw new VsError('not-found', `there is no repository ${name} in repositories.conf`);
-  const kind: string = found.kind;
-  if (kind !== 'tree')
+  if (found.kind !== 'tree')
     throw new VsError(
       'refused',
-      `repository ${name} is of kind ${kind}, and archives of the master are kept in one of kind tree; name another one in the line @master of backup.conf`,
+      `repository ${name} is of kind ${found.kind}, and archives of the master are kept in one of kind tree; name another one in the line @master of backup.conf`,
     );
   if (found.mount && !(await isMounted(found.path)))
     throw new VsError(

@@ -107,7 +107,7 @@ export const repositoryCommands = {
   ),
   'repository.mounts': masterCommand(
     'the backups that are mounted, and where',
-    empty,
+    z.strictObject({}),
     z.object({ mounts: z.array(oneBackup.extend({ directory: z.string() })) }),
   ),
   'repository.prove': masterCommand(
@@ -128,12 +128,12 @@ export const repositoryCommands = {
     }),
   ),
   'repository.place': masterCommand(
-    'where the tree of an open backup is; links: files in it belong to other backups too, so none may be changed in its place; changes: the directory for the lists of what passes change in it; counted: what it holds, while it is as its basis',
+    'where the tree of an open backup is; links: files in it belong to other backups too, so none may be changed in its place; changes: the directory for the lists of what passes change in it, where somebody reads them; counted: what it holds, while it is as its basis',
     sagaStep,
     z.object({
       path: z.string(),
       links: z.boolean(),
-      changes: z.string(),
+      changes: z.string().optional(),
       counted: z.object({ files: z.int(), bytes }).optional(),
     }),
   ),

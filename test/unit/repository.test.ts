@@ -18,7 +18,6 @@ import { compareManifest, writeManifest } from '../../services/repository/manife
 import { discardBackup, openBackup, removeBackup, sealBackup } from '../../services/repository/open.ts';
 import { pathsIn, requireUsable } from '../../services/repository/place.ts';
 import { listRecords } from '../../services/repository/records.ts';
-import { run } from '../../shared/run.ts';
 import { openMarkers } from '../../services/transfer/markers.ts';
 import { run } from '../../shared/run.ts';
 import { ASIDE, dropAside, setAside } from '../../services/transfer/aside.ts';

@@ -84,7 +84,13 @@ export function service({ settings, host, bus }: Context): Service {
           await bus.request(host, 'snapshot.renew', { name: args.name, saga: args.saga, label: args.label });
         const { random, loop } = world;
         const path = args.backup
-          ? (await bus.request(host, 'repository.offer', { ...args.backup, vserver: args.name })).tree
+          ? (
+              await bus.request(host, 'repository.fetch', {
+                ...args.backup,
+                vserver: args.name,
+                saga: args.saga,
+              })
+            ).tree
           : args.copy === 'rsync' && args.trash
             ? paths.trashed(args.name, args.trash)
             : args.copy === 'rsync' && !args.label
