@@ -1,5 +1,6 @@
 import { VsError } from '../shared/errors.ts';
 import { type Daemon, daemonOf } from './monitor/daemon.ts';
+import { type CrashPlan, type Pause, pause } from './monitor/mend.ts';
 import { type Kind, hostKinds, vserverKinds } from './monitor/kinds.ts';
 import {
   count,
@@ -41,6 +42,12 @@ export interface MonitorConfig {
   sockets?: { settle: number; keep: number; unix: boolean };
   /** Which certificates are looked at, as the vserver sees them. */
   certificates?: string[];
+  /** What is done when it has ended by itself. */
+  crash: CrashPlan;
+  /** Nothing is mended then. */
+  pause?: Pause;
+  /** Of a host: while its memory is short, vservers are held back, but not those with a boot order up to `spare`. */
+  pressure?: { spare?: number };
 }
 
 /** A bigger file is none that a person wrote. */
@@ -56,6 +63,12 @@ const globals: Record<string, Parse<unknown>> = {
   MONITOR_CLEAR_HITS: count(1, 1000),
   MONITOR_CLEAR: percent,
   MONITOR_SEVERITY: severity,
+};
+/** How a vserver is mended. */
+const mending: Record<string, Parse<unknown>> = {
+  RESTART: yesNo,
+  RESTART_PER_HOUR: count(1, 20),
+  MEND_PAUSE: pause,
 };
 const conditions: Record<string, string> = {
   MONITOR_RSS_HITS: 'memory-hits',
@@ -132,11 +145,12 @@ function parseAs(text: string, file: string, kinds: Record<string, Kind>, isVser
   const { lines, faults } = collect(text, file);
   const given = new Map<string, unknown>();
   const seen = new Set<string>();
+  const plain = isVserver ? { ...globals, ...mending } : globals;
   for (const { first, more, report } of lines) {
     const key = `${first.name}${first.name === 'DAEMON' ? `=${first.value}` : ''}`;
     if (seen.has(key)) report(first.column, quoted(key), `${key} only once`);
     seen.add(key);
-    const parser = Object.hasOwn(globals, first.name) ? globals[first.name] : undefined;
+    const parser = Object.hasOwn(plain, first.name) ? plain[first.name] : undefined;
     if (!parser) continue;
     refuseOthers(more, [], report);
     if (first.value !== '' || first.name === 'MONITOR_MAILTO')
@@ -150,6 +164,8 @@ function parseAs(text: string, file: string, kinds: Record<string, Kind>, isVser
     pollSeconds: general('MONITOR_POOLING', 60),
     rules: [],
     daemons: [],
+    crash: { restart: general('RESTART', true), perHour: general('RESTART_PER_HOUR', 4) },
+    ...(given.get('MEND_PAUSE') === undefined ? {} : { pause: given.get('MEND_PAUSE') as Pause }),
   };
   /** What all checks take: how often in a row, how grave. */
   const ruleOf = ({ number, first, more, report }: Line, check: string): Rule => {
@@ -219,14 +235,33 @@ function parseAs(text: string, file: string, kinds: Record<string, Kind>, isVser
     config.rules.push(rule);
     if (check === 'sockets') config.sockets = sockets;
   };
+  const pressure = (line: Line): void => {
+    const { first, more, report } = line;
+    refuseOthers(more, [...ofEveryCheck, 'memory', 'clear', 'spare'], report);
+    if (isOff(first.value)) return;
+    if (first.value !== 'limit') report(first.valueColumn, quoted(first.value), 'limit, or off');
+    const option = <T>(name: string, parser: Parse<T>) =>
+      valueOf(
+        more.find((one) => one.name === name),
+        parser,
+        report,
+      );
+    const most = option('memory', percent) ?? 95;
+    const clear = option('clear', percent) ?? most - 10;
+    const spare = option('spare', count(0, 9999));
+    if (clear >= most) report(first.valueColumn, quoted(`clear=${clear}`), `less than memory, ${most}`);
+    config.rules.push({ ...ruleOf(line, 'pressure'), threshold: most, clear });
+    config.pressure = spare === undefined ? {} : { spare };
+  };
   for (const line of lines) {
     const { first, more, report } = line;
     const kind = Object.hasOwn(kinds, first.name) ? kinds[first.name] : undefined;
     const asked = isVserver ? conditions : hostConditions;
     const yes = Object.hasOwn(asked, first.name) ? asked[first.name] : undefined;
-    if (Object.hasOwn(globals, first.name)) continue;
+    if (Object.hasOwn(plain, first.name)) continue;
     if (kind) threshold(line, kind);
     else if (yes) condition(line, yes);
+    else if (!isVserver && first.name === 'PRESSURE') pressure(line);
     else if (isVserver && first.name === 'DAEMON') {
       const own = more.filter((one) => !ofEveryCheck.includes(one.name));
       refuseOthers(more, [...new Set(more.map(({ name }) => name))], report);
@@ -241,7 +276,7 @@ function parseAs(text: string, file: string, kinds: Record<string, Kind>, isVser
       report(
         first.column,
         quoted(first.name),
-        `one of ${[...Object.keys(globals), ...Object.keys(kinds), ...Object.keys(asked), ...(isVserver ? ['DAEMON'] : [])].join(', ')}`,
+        `one of ${[...Object.keys(plain), ...Object.keys(kinds), ...Object.keys(asked), isVserver ? 'DAEMON' : 'PRESSURE'].join(', ')}`,
       );
   }
   if (faults.length > 0) fail(faults);
@@ -251,6 +286,31 @@ function parseAs(text: string, file: string, kinds: Record<string, Kind>, isVser
 /** What the monitor.conf of a vserver says. Throws VsError 'usage' with every fault, by file, line and column. */
 export const parseMonitor = (text: string, file: string): MonitorConfig =>
   parseAs(text, file, vserverKinds, true);
+
+/**
+ * What a monitor.conf says of a vserver that has ended by itself: also where other lines of it have faults. With a fault in
+ * these lines it is not started again: a person wanted something else than the usual there.
+ */
+export function crashPlanOf(text: string): {
+  watched: boolean;
+  crash: CrashPlan;
+  pause?: Pause | undefined;
+  mailto: string[];
+} {
+  const own = /^\s*(export\s+)?(RESTART|RESTART_PER_HOUR|MEND_PAUSE|MONITOR_ENABLE|MONITOR_MAILTO)=/;
+  try {
+    const lines = text.slice(0, MOST_CHARACTERS).split(/\r?\n/);
+    const {
+      enabled,
+      crash,
+      pause: times,
+      mailto,
+    } = parseMonitor(lines.filter((one) => own.test(one)).join('\n'), '');
+    return { watched: enabled, crash, pause: times, mailto };
+  } catch {
+    return { watched: true, crash: { restart: false, perHour: 1 }, mailto: [] };
+  }
+}
 
 /** What host-monitor.conf says of the host itself; what it does not name is as in `hostDefaults`. */
 export const parseHostMonitor = (text: string, file: string): MonitorConfig => {

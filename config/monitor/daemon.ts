@@ -1,5 +1,6 @@
 import { isIP } from 'node:net';
-import { count, seconds } from './values.ts';
+import { type Restart, restart } from './mend.ts';
+import { count, seconds, yesNo } from './values.ts';
 import { type Report, type Word, quoted } from './words.ts';
 
 /** Something that listens, as seen from inside of the vserver. */
@@ -20,9 +21,11 @@ export interface Daemon {
   /** A program inside of the vserver and its arguments; right is exit code 0. */
   exec?: string[];
   timeoutMs: number;
+  /** What is done while it is not well: restarts of it, so many within an hour at most, then one of its vserver. */
+  mend?: { restart?: Restart; perHour: number; vserver: boolean };
 }
 
-const known = ['process', 'min', 'max', 'tcp', 'http', 'expect', 'exec', 'timeout'];
+const known = 'process min max tcp http expect exec timeout restart restarts restart_vserver'.split(' ');
 const port = (text: string) => /^[1-9]\d{0,4}$/.test(text) && Number(text) <= 65_535;
 const addressOf = (text: string) => (text === 'localhost' ? '127.0.0.1' : text.replaceAll(/[[\]]/g, ''));
 
@@ -60,6 +63,14 @@ function processName(text: string): string {
   return text;
 }
 
+type Take = <T>(name: string, parse: (text: string) => T) => T | undefined;
+function mendOf(take: Take): Daemon['mend'] {
+  const how = take('restart', restart);
+  const perHour = take('restarts', count(1, 20)) ?? 4;
+  const vserver = take('restart_vserver', yesNo) ?? false;
+  return how || vserver ? { ...(how ? { restart: how } : {}), perHour, vserver } : undefined;
+}
+
 /** A line `DAEMON=nginx process=nginx min=1 tcp=80 ...`; `words` without those that every check takes. */
 export function daemonOf(first: Word, words: Word[], report: Report): Daemon | undefined {
   let right = true;
@@ -76,7 +87,7 @@ export function daemonOf(first: Word, words: Word[], report: Report): Daemon | u
       quoted(first.value),
       'a name of small letters, digits, - and _ for this daemon, such as nginx',
     );
-  const take = <T>(name: string, parse: (text: string) => T): T | undefined => {
+  const take: Take = (name, parse) => {
     const one = given.get(name);
     try {
       return one && parse(one.value);
@@ -95,6 +106,7 @@ export function daemonOf(first: Word, words: Word[], report: Report): Daemon | u
     expect: take('expect', statuses) ?? [],
     exec: take('exec', command),
     timeoutMs: 1000 * (take('timeout', seconds(0.1, 60)) ?? 5),
+    mend: mendOf(take),
   };
   if (!['process', 'tcp', 'http', 'exec'].some((name) => given.has(name)))
     fault(first.column, quoted(first.value), 'what to check: process=, tcp=, http= or exec=');
@@ -102,6 +114,7 @@ export function daemonOf(first: Word, words: Word[], report: Report): Daemon | u
     ['min', 'process'],
     ['max', 'process'],
     ['expect', 'http'],
+    ['restarts', 'restart'],
   ] as const) {
     const one = given.get(name);
     if (one && !given.has(other)) fault(one.column, quoted(one.name), `${other}= with it`);

@@ -29,7 +29,9 @@ export const ofVserver: Record<string, string> = {
   'io-write': io,
   'psi-io': io,
   daemon:
-    'Look at its log (vs logs NAME) and restart it (vs enter NAME); all checks at once: vs monitor check NAME',
+    'Look at it inside: vs enter NAME, vs logs NAME, vs monitor check NAME. What was tried, and when, is said above; when it is well again this ends',
+  crashed:
+    'See why it ended: vs logs NAME, vs show NAME. Start it again: vs start NAME; shall it stay down: vs stop NAME, which ends this',
   sockets:
     'Was that you? Then there is nothing to do: after a while it is the usual. If not, see below who listens, and look there: vs enter NAME',
   certificates:
@@ -44,6 +46,8 @@ const full = 'Make room: vs trash list, vs trash empty, old snapshots; or move a
 const busy = 'See who it is: vs top --host HOST. Move a vserver away (vs move), or all: vs evacuate HOST';
 /** By check of a host. */
 export const ofHost: Record<string, string> = {
+  pressure:
+    'Move vservers away or limit them: vs top --host HOST, vs limit, vs move; what is held back is let go by itself',
   memory:
     'See who takes it: vs top --host HOST --sort mem. Move a vserver away (vs move), or all: vs evacuate HOST',
   swap: 'See who takes memory: vs top --host HOST --sort mem. Move a vserver away: vs move',

@@ -12,6 +12,7 @@ import type { Turns } from '../../shared/turns.ts';
 import { runOn } from './control.ts';
 import { loadVserver, saveVserver } from './files.ts';
 import type { Locks } from './locks.ts';
+import type { Lives } from './lives.ts';
 import type { LimitsOfHost } from './limits/limits.ts';
 import type { Lxc } from './lxc.ts';
 import { claim, release, requireOwner } from './ownership.ts';
@@ -30,6 +31,7 @@ interface Parts {
   inTurn: Turns;
   /** Names that the autostart of this boot has not come to yet. */
   booting: Set<string>;
+  lives: Lives;
 }
 
 /** Who waits for the answer of one that does not run by then waits in vain: nobody is starting it (ms). */
@@ -41,7 +43,7 @@ const SAGA_WAITS = 100;
 
 /** What may be done with a vserver of this host, and in which order: one command at a time for each. */
 export function createCommands(parts: Parts) {
-  const { context, paths, lxc, locks, limits, runtime, states, inTurn, booting } = parts;
+  const { context, paths, lxc, locks, limits, runtime, states, inTurn, booting, lives } = parts;
   const { settings, bus, host } = context;
 
   async function start(name: string, saga?: string, epoch?: number): Promise<VserverState> {
@@ -54,6 +56,7 @@ export function createCommands(parts: Parts) {
         `${host} owns another ${name} (${own.uuid}) than the one whose files lie here`,
       );
     const now = await states.of(name);
+    if (now.state === 'running' || now.state === 'frozen') await lives.wants(name);
     if (now.state === 'running') return now;
     // who starts what is paused wants it to run; a saga that froze it thaws it itself
     if (now.state === 'frozen') return saga ? now : runOn({ context, runtime, states }, config);
@@ -76,6 +79,15 @@ export function createCommands(parts: Parts) {
 
   /** `asked`: the time (s) that it gets to stop in order, in place of its own. */
   async function stop(name: string, asked?: number, saga?: string, early?: boolean): Promise<VserverState> {
+    const isOver = await lives.stops(name, false);
+    return stopNow(name, asked, saga, early).finally(isOver);
+  }
+  async function stopNow(
+    name: string,
+    asked?: number,
+    saga?: string,
+    early?: boolean,
+  ): Promise<VserverState> {
     const before = await states.of(name);
     const own = before.boot?.stopTimeout ?? settings.STOP_TIMEOUT;
     let seconds = asked ?? (saga ? Math.min(own, SAGA_WAITS) : own);
@@ -127,13 +139,25 @@ export function createCommands(parts: Parts) {
         if (!args.saga) booting.delete(args.name); // a person wants it to be down
         return stop(args.name, seconds(args.timeout, args.force), args.saga, args.early);
       }),
-    restart: (name: string, timeout?: number) =>
+    /** `pid`: only when that is its init still, and only one that runs: who mends it is not to undo what a person did. */
+    restart: (name: string, timeout?: number, pid?: number) =>
       inTurn(name, async () => {
         await locks.require(name, undefined);
         await requireOwner(settings, host, name);
-        await stop(name, seconds(timeout));
-        return start(name);
+        const now = pid === undefined ? undefined : await states.of(name);
+        if (now && (now.pid !== pid || now.state !== 'running'))
+          throw new VsError(
+            'refused',
+            `${name} is not restarted: it is ${now.state}, and not as it was seen`,
+          );
+        const isOver = await lives.stops(name, true);
+        return stopNow(name, seconds(timeout))
+          .then(() => start(name))
+          .finally(isOver);
       }),
+    /** Starts one that has crashed, unless somebody has stopped it meanwhile. */
+    startAgain: (name: string, stillWanted: () => boolean) =>
+      inTurn(name, async () => (stillWanted() ? start(name) : undefined)),
     enable: (name: string, enabled: boolean, saga?: string) =>
       inTurn(name, async () => {
         await locks.require(name, saga);

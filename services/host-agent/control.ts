@@ -6,8 +6,11 @@ import type { Context } from '../../shared/service.ts';
 import type { Turns } from '../../shared/turns.ts';
 import { changedPlan } from './boot-order.ts';
 import { loadVserver, saveVserver } from './files.ts';
+import type { LimitsOfHost } from './limits/limits.ts';
+import { press } from './limits/press.ts';
 import type { Locks } from './locks.ts';
 import { requireOwner } from './ownership.ts';
+import { requireRunning } from './require-running.ts';
 import type { Runtime } from './runtime.ts';
 import type { States } from './state.ts';
 
@@ -18,6 +21,7 @@ interface Parts {
   runtime: Runtime;
   states: States;
   inTurn: Turns;
+  limits: Pick<LimitsOfHost, 'ofHost'>;
 }
 
 /** Lets what is paused run on. The caller has made sure that this host owns it. */
@@ -72,6 +76,13 @@ export function createControl(parts: Parts) {
             `${name} is ${now.state} on ${host}, not paused; start it with: vs start ${name}`,
           );
         return runOn(parts, config);
+      }),
+    press: ({ name, bytes }: Args<'host-agent.press'>) =>
+      inTurn(name, async () => {
+        await mine(name);
+        const { pid, state } = await states.of(name);
+        requireRunning(name, host, state);
+        if (pid !== undefined) await press(pid, (await parts.limits.ofHost()).layout, bytes);
       }),
     snapshotPlan: ({ name, plan }: Args<'host-agent.snapshot-plan'>) =>
       inTurn(name, async () => {

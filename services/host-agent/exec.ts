@@ -29,7 +29,11 @@ function descendants(pid: number): number[] {
 /** Runs a command inside a vserver; both outputs go out as progress while it runs. `stdin` is base64. */
 export async function exec(lxc: Lxc, args: Args<'host-agent.exec'>, call: Call): Promise<{ code: number }> {
   const child = start(lxc.attach(args.name, args.command), {
-    stdio: [args.stdin === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
+    ...(args.quiet ? { cwd: '/' } : {}), // a process of its own: one that waits in store has pipes for outputs
+    stdio: [
+      args.stdin === undefined ? 'ignore' : 'pipe',
+      ...(args.quiet ? (['ignore', 'ignore'] as const) : (['pipe', 'pipe'] as const)),
+    ],
   });
   const forward = (stream: 'stdout' | 'stderr', from: Readable | null) =>
     from?.on('data', (data: Buffer) => {

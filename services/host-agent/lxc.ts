@@ -44,15 +44,16 @@ export function lxcDriver(directory: string) {
         pid: pid ? Number(pid) : undefined,
       };
     },
-    /** Starts it; the reason of a failure is what its own log says. */
+    /** Starts it; the reason of a failure is what its own log says, and later on how it ended (ended.ts). */
     async start(name: string, log: string): Promise<void> {
       try {
-        await run(at('lxc-start', name, '-d', '-o', log, '-l', 'WARN'), { timeoutMs: 60_000 });
+        await run(at('lxc-start', name, '-d', '-o', log, '-l', 'INFO'), { timeoutMs: 60_000 });
       } catch (error) {
         if (!(error instanceof RunError)) throw error;
-        const lines = (await readFile(log, 'utf8').catch(() => '')).trim().split('\n').slice(-40);
+        const lines = (await readFile(log, 'utf8').catch(() => '')).trim().split('\n');
         const said = lines
           .filter((line) => /ERROR|vs-tools:/.test(line))
+          .slice(-40)
           .map((line) =>
             line.replace(/^lxc-start \S+ \d+\.\d+ ERROR\s+/, '').replace(/^\S+ - \S+?:\d+ - /, ''),
           );

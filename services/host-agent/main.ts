@@ -17,6 +17,7 @@ import { loadVserver, saveVserver, vserverNames } from './files.ts';
 import { publishInfo } from './host-info.ts';
 import { adapt, install } from './install.ts';
 import { openLocks } from './locks.ts';
+import { createLives } from './lives.ts';
 import { createLimits } from './limits/limits.ts';
 import { postInstall } from './post-install.ts';
 import { lxcDriver } from './lxc.ts';
@@ -42,6 +43,12 @@ export function service(context: Context): Service {
   const runtime = createRuntime(context, paths, lxc, limits);
   /** Names that the autostart of this boot has not come to yet. */
   const booting = new Set<string>();
+  const lives = createLives(context, paths, {
+    start: (name, stillWanted) => commands.startAgain(name, stillWanted),
+    boots: (name) => booting.has(name),
+  });
+  const told = (what: Promise<unknown>) =>
+    void what.catch((error: unknown) => log.warn({ error: String(error) }, 'lives'));
   const states = createStates(context, paths, lxc, locks, {
     boots: (name) => booting.has(name),
     found: (name, pid) =>
@@ -53,10 +60,13 @@ export function service(context: Context): Service {
       void commands
         .endGivenUp(name)
         .catch((error: unknown) => log.error({ err: error, vserver: name }, 'what was given up lives on')),
+    seen: lives.seen,
+    gone: (name) => told(lives.forget(name)),
   });
   const inTurn = createTurns(); // commands that change one vserver run one after the other
-  const commands = createCommands({ context, paths, lxc, locks, limits, runtime, states, inTurn, booting });
-  const control = createControl({ context, paths, locks, runtime, states, inTurn });
+  const parts = { context, paths, locks, runtime, states, inTurn };
+  const commands = createCommands({ ...parts, lxc, limits, booting, lives });
+  const control = createControl({ ...parts, limits });
   const quiesce = createQuiesce({ context, paths, lxc, locks, states, inTurn });
   const addresses = createAddresses({ context, paths, runtime, states, inTurn, mine: control.mine });
   const every = createEvery({ context, states, commands, control });
@@ -98,12 +108,13 @@ export function service(context: Context): Service {
       'host-agent.stop': (args) => commands.stop(args),
       'host-agent.freeze': (args) => commands.freeze(args),
       'host-agent.thaw': (args) => commands.thaw(args),
-      'host-agent.restart': ({ name, timeout }) => commands.restart(name, timeout),
+      'host-agent.restart': ({ name, timeout, pid }) => commands.restart(name, timeout, pid),
       'host-agent.enable': ({ name, saga }) => commands.enable(name, true, saga),
       'host-agent.disable': ({ name, saga }) => commands.enable(name, false, saga),
       'host-agent.limit': (args) => commands.limit(args),
       'host-agent.pause': ({ name }) => control.pause(name),
       'host-agent.resume': ({ name }) => control.resume(name),
+      'host-agent.press': (args) => nothing(control.press(args)),
       'host-agent.boot': (args) => control.boot(args),
       'host-agent.snapshot-plan': (args) => nothing(control.snapshotPlan(args)),
       'host-agent.quiesce': quiesce,

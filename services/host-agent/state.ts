@@ -43,6 +43,10 @@ export function createStates(
     boots(name: string): boolean;
     /** It lives although this host has given it up. */
     givenUp(name: string): void;
+    /** A look of each second has found it so. */
+    seen(state: VserverState): void;
+    /** Its files are gone. */
+    gone(name: string): void;
   },
 ) {
   const { bus, host, settings, log } = context;
@@ -157,7 +161,9 @@ export function createStates(
         const config = await loadVserver(paths, host, name, rereadConfig);
         if (!isChanging(name)) await ask(name, config, alive.has(name));
         const own = await rereadOwnership(paths.ownership(name));
-        publish(describe(name, config, own, await locks.seen(name)));
+        const now = describe(name, config, own, await locks.seen(name));
+        publish(now);
+        if (!isChanging(name)) on.seen(now);
         if (alive.has(name) && own?.owner === false && own.uuid === config.uuid) on.givenUp(name);
         if (broken.delete(name)) bus.alert(name, 'configuration', null);
       } catch (error) {
@@ -178,6 +184,7 @@ export function createStates(
       seen.delete(name);
       settle(name);
       upgrades.delete(name);
+      on.gone(name);
       bus.retain(bus.topics.vserverState(host, name), null);
     }
   }

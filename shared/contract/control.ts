@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { type CommandSpec, errorCode, hostCommand } from './command.ts';
-import { ipv4, ipv6, name } from './names.ts';
+import { bytes, ipv4, ipv6, name } from './names.ts';
 import { bootPlan, vserverState, wantedAddress } from './vserver.ts';
 
 const named = z.strictObject({ name });
@@ -25,6 +25,10 @@ export const controlCommands = {
     'let a paused vserver run on; refused when this host does not own it',
     named,
     vserverState,
+  ),
+  'host-agent.press': hostCommand(
+    'above so many bytes of memory one that runs is slowed down, and its memory is taken back first; for as long as it runs (null: no more). No limit changes, nothing is killed',
+    z.strictObject({ name, bytes: bytes.nullable() }),
   ),
   'host-agent.boot': hostCommand(
     'change when it starts and stops with the others of its host (null: as if never set), and answer how that is now',

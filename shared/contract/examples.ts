@@ -39,6 +39,7 @@ export const examples: { [K in CommandName]: z.input<(typeof commands)[K]['args'
   'host-agent.note': { name, upgrades: 12, security: 3 },
   'host-agent.pause': { name },
   'host-agent.resume': { name },
+  'host-agent.press': { name: 'web1', bytes: 134_217_728 },
   'host-agent.boot': { name, order: 10, delay: 5, stopTimeout: null },
   'host-agent.every': { verb: 'stop', timeout: 10_000 },
   'host-agent.address': { name, add: { address: '10.60.20.5' } },

@@ -197,8 +197,8 @@ export const hostAgentCommands = {
     vserverState,
   ),
   'host-agent.restart': hostCommand(
-    'stop and start',
-    z.strictObject({ name, timeout: z.int().min(0).max(600_000).optional() }),
+    'stop and start; pid: refused unless that is its init, and it runs',
+    z.strictObject({ name, timeout: z.int().min(0).max(600_000).optional(), pid: z.int().optional() }),
     vserverState,
   ),
   'host-agent.enable': hostCommand(
@@ -217,9 +217,10 @@ export const hostAgentCommands = {
     limitReport,
   ),
   'host-agent.exec': hostCommand(
-    'run a command inside; progress {stream: stdout|stderr, data: base64}',
+    'run a command inside; progress {stream: stdout|stderr, data: base64}. quiet: what it says goes nowhere, and what it leaves running keeps nobody waiting',
     z.strictObject({
       name,
+      quiet: z.boolean().optional(),
       command: z.array(z.string()).min(1).max(1000),
       stdin: z.base64().max(900_000).optional(),
       timeout: z.int().min(1).optional(),

@@ -5,6 +5,7 @@ import { hostKinds, valueText } from '../../../config/monitor/kinds.ts';
 import type { Metrics } from '../../../shared/contract/host.ts';
 import { readIdentity } from '../../../shared/identity.ts';
 import type { Context } from '../../../shared/service.ts';
+import { PRESSURE, createPresser, withPressed } from '../mend/presser.ts';
 import { readKernel } from '../read.ts';
 import type { Reading } from './evaluate.ts';
 import { type Fill, NEVER_S, fullIn, remember } from './growth.ts';
@@ -63,7 +64,9 @@ export async function createHostWatch(context: Context, keep: Keep) {
     file: join(settings.CONFIG_DIR, 'host-monitor.conf'),
     parse: parseHostMonitor,
     rules: (config) => rulesFor(config, volumes),
+    more: withPressed,
   });
+  const presser = createPresser(context);
   const fills = new Map<string, Fill[]>();
   const hardware = openHardware();
   let due = 0;
@@ -142,6 +145,8 @@ export async function createHostWatch(context: Context, keep: Keep) {
             cores: 1,
             more: { certificate: certificate(), 'pool-data': undefined, 'pool-metadata': undefined },
           });
+        const memory = Number(figures['mem_pct'] ?? 0);
+        const pressure = { value: memory, text: `memory of the host at ${valueText('percent', memory)}` };
         const plain = await each(more);
         const wanted = (check: string, look: () => Promise<Record<string, Reading>>) =>
           subject.rules.some((rule) => rule.check === check) ? [look] : [];
@@ -150,7 +155,8 @@ export async function createHostWatch(context: Context, keep: Keep) {
           ...wanted('smart', hardware.smart),
           ...(subject.rules.some(({ check }) => check.startsWith('pool-')) ? [hardware.pools] : []),
         ];
-        subject.take({ ...plain, ...(await each(disks, links, ...tools)) });
+        subject.take({ ...plain, [PRESSURE]: pressure, ...(await each(disks, links, ...tools)) });
+        await presser.after(subject);
       })()
         .catch((error: unknown) => context.log.warn({ error: String(error) }, 'checks of the host'))
         .finally(() => (busy = false));

@@ -18,12 +18,28 @@ const usual = z.object({
   sockets: z.array(z.string()),
   change: z.object({ since: z.number(), diff: z.array(z.string()) }).optional(),
 });
+const mended = z.object({
+  tries: z.array(
+    z.object({
+      ts: z.number(),
+      daemon: z.string().optional(),
+      ended: z.number().optional(),
+      failed: z.string().optional(),
+    }),
+  ),
+  gaveUp: z.record(z.string(), z.object({ ts: z.number(), pid: z.number() })),
+});
 /** What the monitor knows of a vserver (or the host) over the end of the agent: STATE_DIR/monitor/NAME.json. It does not travel. */
 export const kept = z.looseObject({
   version: z.literal(1),
   checks: z.record(z.string(), z.object({ streak: z.number(), firing: firing.optional() })).default({}),
   counted: z.object({ pid: z.number(), values: z.record(z.string(), z.number()) }).optional(),
   usual: usual.optional(),
+  mended: mended.optional(),
+  /** By vserver, of a host: whose memory is held back. */
+  pressed: z
+    .record(z.string(), z.object({ pid: z.number(), from: z.number(), bytes: z.number() }))
+    .optional(),
   /** The last text of its file without a fault: in force while the file has one. */
   good: z.string().optional(),
 });

@@ -32,6 +32,8 @@ export interface SubjectOptions {
   vserver?: string;
   /** For people, at the beginning of each message. */
   title: string;
+  /** What is added to an alert before it is told: what was done about it. */
+  more?: (alert: Alert, check: string, kept: Kept) => Alert;
 }
 
 export function alertOf(
@@ -78,7 +80,8 @@ export async function openSubject(
     }
 
   function tell({ check, firing }: Change): void {
-    bus.alert(name, check, firing && alertOf(options, firing, config.mailto));
+    const alert = firing && alertOf(options, firing, config.mailto);
+    bus.alert(name, check, alert && (options.more?.(alert, check, kept) ?? alert));
   }
   for (const [check, { firing }] of Object.entries(kept.checks)) if (firing) tell({ check, firing });
 
@@ -127,6 +130,12 @@ export async function openSubject(
       for (const { check, firing } of result.changes) if (firing) firing.details = detailsOf?.(check);
       const saved = keep.write(id, kept);
       if (result.changes.length > 0) void saved.then(() => result.changes.forEach(tell));
+    },
+    /** Keeps what has changed of what is known; then what fires by this check is told anew, for it has another story. */
+    async retell(check?: string): Promise<void> {
+      await keep.write(id, kept);
+      const firing = check === undefined ? undefined : kept.checks[check]?.firing;
+      if (check !== undefined && firing) tell({ check, firing });
     },
     /** It is not watched here any more: all of its alerts end. */
     end(): Promise<void> {

@@ -5,6 +5,7 @@ import type { RunningVserver } from '../../../shared/contract/vserver.ts';
 import { VsError } from '../../../shared/errors.ts';
 import { pathsFor } from '../../../shared/paths.ts';
 import type { Context } from '../../../shared/service.ts';
+import { createMender } from '../mend/mender.ts';
 import { lookAtDaemon } from './daemons.ts';
 import { detailsOf } from './details.ts';
 import type { Keep } from './keep.ts';
@@ -29,12 +30,18 @@ interface Watched {
   busy: boolean;
   /** Daemons whose look has not ended: none is looked at twice at once. */
   looking: Set<string>;
+  /** Daemons that are looked at before the next poll, and when: what was done for them may have helped. */
+  again: Map<string, number>;
   missed: number;
   /** The look at certificates and packages: when it is due, by which rules. */
   upkeep: { due: number; config?: MonitorConfig };
   /** The figures of the poll before. */
   figures?: Metrics | undefined;
 }
+
+/** One that is frozen or carried away answers nobody: what was said of it stands until it runs on. */
+const isFree = ({ saga, state }: RunningVserver) =>
+  saga === undefined && (state === undefined || state === 'running');
 
 /** Watches the vservers that run: each by its own file, in its own time; none waits for another. */
 export function createWatch(
@@ -46,6 +53,7 @@ export function createWatch(
   const { bus, host, settings, log } = context;
   const paths = pathsFor(settings);
   const watched = new Map<string, Watched>();
+  const mender = createMender(context);
   const begun = performance.now();
 
   const fileOf = (name: string) => join(paths.vserver(name), 'monitor.conf');
@@ -56,6 +64,7 @@ export function createWatch(
       title: name,
       file: fileOf(name),
       parse: parseMonitor,
+      more: mender.tell(name),
     });
     const one = {
       subject,
@@ -63,6 +72,7 @@ export function createWatch(
       due: 0,
       busy: false,
       looking: new Set<string>(),
+      again: new Map<string, number>(),
       missed: 0,
       upkeep: { due: 0 },
     };
@@ -76,19 +86,22 @@ export function createWatch(
       now: before.sockets?.names ?? [],
     }));
 
-  function lookAtDaemons(one: Watched, vserver: RunningVserver): void {
+  function lookAtDaemons(one: Watched, vserver: RunningVserver, only?: readonly string[]): void {
     const guest = guestOf(vserver);
     const { config } = one.subject;
     for (const daemon of config.enabled ? config.daemons : []) {
-      if (one.looking.has(daemon.name)) continue;
+      if (one.looking.has(daemon.name) || (only && !only.includes(daemon.name))) continue;
+      one.again.delete(daemon.name);
       one.looking.add(daemon.name);
       void lookAtDaemon(daemon, guest, { bus, host, probe })
-        .then((reading) => {
+        .then(async (reading) => {
           // a change of the file, or the end of the vserver, has come before the answer
           const isNews =
             one.subject.config === config && watched.get(vserver.name) === one && one.missed === 0;
-          if (isNews && reading)
-            one.subject.take({ [`daemon-${daemon.name}`]: reading }, detailsFor(one, vserver));
+          if (!isNews || !reading) return;
+          one.subject.take({ [`daemon-${daemon.name}`]: reading }, detailsFor(one, vserver));
+          const wait = await mender.after(one.subject, vserver, daemon, reading);
+          if (wait !== undefined) one.again.set(daemon.name, performance.now() + wait);
         })
         .catch((error: unknown) => log.warn({ vserver: vserver.name, error: String(error) }, 'monitor'))
         .finally(() => one.looking.delete(daemon.name));
@@ -116,8 +129,7 @@ export function createWatch(
     const { subject, before } = one;
     await subject.reread();
     one.due = performance.now() + subject.config.pollSeconds * 1000;
-    // one that is frozen or carried away answers nobody: what was said of it stands until it runs on
-    if (vserver.saga !== undefined || (vserver.state !== undefined && vserver.state !== 'running')) return;
+    if (!isFree(vserver)) return;
     if (!subject.config.enabled || subject.rules.length === 1) return subject.take({});
     const figures = await figuresOf(vserver, one.figures);
     if (!figures) return;
@@ -150,6 +162,8 @@ export function createWatch(
       for (const vserver of running) {
         const one = watched.get(vserver.name) ?? (await open(vserver.name));
         one.missed = 0;
+        const again = [...one.again].filter(([, at]) => now >= at).map(([daemon]) => daemon);
+        if (again.length > 0 && isFree(vserver)) lookAtDaemons(one, vserver, again);
         if (one.busy || (now < one.due && !one.subject.isChanged())) continue;
         one.busy = true;
         void poll(one, vserver)
@@ -159,7 +173,7 @@ export function createWatch(
       if (now - begun < SETTLE_MS) return;
       const names = new Set(running.map(({ name }) => name));
       for (const [name, one] of watched)
-        if (!names.has(name) && ++one.missed >= MISSED)
+        if (!names.has(name) && !mender.isRestarting(name) && ++one.missed >= MISSED)
           void forget(name, one).catch((error: unknown) =>
             log.warn({ vserver: name, error: String(error) }, 'monitor'),
           );

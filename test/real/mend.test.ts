@@ -1,0 +1,135 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { Alert, PastEvent } from '../../shared/contract/host.ts';
+import type { VserverState } from '../../shared/contract/vserver.ts';
+import { realLab } from './lab-kit.ts';
+
+describe('mending', () => {
+  const lab = realLab('mend');
+  async function until(what: () => boolean, why: string): Promise<void> {
+    for (let left = 240; !what(); left--) {
+      if (left === 0) throw new Error(`waited in vain: ${why}`);
+      await sleep(250);
+    }
+  }
+  /** Of a host whose agent was just killed nothing is known for a moment. */
+  const stateOf = (name: string): Partial<VserverState> => {
+    const { stdout, code } = lab.vs(['show', name, '--json'], null);
+    return code === 0 ? (JSON.parse(stdout) as { state: VserverState }).state : {};
+  };
+  const events = (of: string, event: string) =>
+    lab
+      .vs(['events', '-n', '1000', '--json'])
+      .stdout.split('\n')
+      .filter(Boolean)
+      .map((line) => JSON.parse(line) as PastEvent)
+      .filter((one) => one.vserver === of && one.event === event);
+  type Listed = { subject: string; check: string } & Pick<Alert, 'severity' | 'message'>;
+  const alertOf = (subject: string, check: string) =>
+    (JSON.parse(lab.vs(['alerts', '--json']).stdout) as { alerts: Listed[] }).alerts.find(
+      (one) => one.subject === subject && one.check === check,
+    );
+  const inside = (name: string, script: string, expected: number | null = 0) =>
+    lab.vs(['exec', name, '--', 'sh', '-c', script], expected);
+  const conf = (name: string, text: string) =>
+    lab.on('host1', `cat > /var/lib/vservers/${name}/monitor.conf <<'END'\n${text}\nEND`);
+  const killInit = async (name: string) => {
+    await until(() => stateOf(name).state === 'running', `${name} runs`);
+    const { pid } = stateOf(name);
+    lab.on('host1', `kill -9 ${pid}`);
+    return pid;
+  };
+  const runsAnew = (name: string, pid: number | undefined) => {
+    const now = stateOf(name);
+    return now.state === 'running' && now.pid !== pid;
+  };
+  const keptOf = (name: string) => lab.on('host1', `cat /var/lib/vs-tools/monitor/${name}.json || true`);
+
+  beforeAll(() => {
+    lab.up('--hosts', '1');
+    for (const [name, last] of [
+      ['web1', 5],
+      ['web2', 6],
+      ['web3', 7],
+    ] as const)
+      lab.vs([
+        'create',
+        name,
+        `10.60.10.${last}`,
+        'busybox',
+        '--host',
+        'host1',
+        '--enable',
+        '--start',
+        '--yes',
+      ]);
+    inside(
+      'web1',
+      `echo 'echo x >> /root/again; httpd -p 8080 -h /var/www' > /root/start; chmod 755 /root/start`,
+    );
+    inside('web2', `echo 'echo x >> /root/again; exit 7' > /root/start`);
+  });
+  afterAll(() => lab.down());
+
+  test('a daemon that is killed is restarted, and its alert ends; one that cannot be: rests, its vserver, then given up, in one alert; the agent is killed meanwhile, and counts on', async () => {
+    inside('web1', 'httpd -p 8080 -h /var/www');
+    conf('web1', 'MONITOR_POOLING=1\nDAEMON=web tcp=8080 restart="exec:/bin/sh /root/start"');
+    await until(() => keptOf('web1').includes('"good"'), 'its file is in force');
+    inside('web1', `kill $(ps | grep "[h]ttpd -p 8080" | while read p rest; do echo $p; done)`);
+    conf(
+      'web2',
+      'MONITOR_POOLING=1\nDAEMON=web tcp=8080 restart="exec:/bin/sh /root/start" restarts=2 restart_vserver=yes',
+    );
+    const before = stateOf('web2').pid;
+    await until(() => events('web1', 'mended').length === 1, 'the daemon of web1 is restarted');
+    await until(() => keptOf('web2').includes('exit code 7'), 'the one of web2 is tried');
+    process.kill(lab.pidOf('host1', 'agent'), 'SIGKILL');
+    await until(() => runsAnew('web2', before), 'its vserver is restarted');
+    expect(inside('web2', 'cat /root/again').stdout).toBe('x\nx\n');
+    await until(() => alertOf('web1', 'daemon-web') === undefined, 'its alert ends');
+    expect(inside('web1', 'cat /root/again').stdout).toBe('x\n');
+    expect(events('web1', 'crashed')).toEqual([]);
+    expect(alertOf('web2', 'daemon-web')?.message).toMatch(
+      /refused; restarted at \S+ \(exit code 7\), \S+ \(exit code 7\); its vserver restarted at \S+$/,
+    );
+  });
+
+  test('init is killed: its vserver is started again, and told; powered off from inside, stopped or disabled it stays down; the agent is killed in between', async () => {
+    const before = await killInit('web3');
+    await until(() => runsAnew('web3', before), 'it is started again');
+    expect(alertOf('web3', 'crashed')).toMatchObject({ severity: 'warning' });
+    expect(alertOf('web3', 'crashed')?.message).toMatch(
+      /ended by signal 9 \(Killed\); started again at \S+$/,
+    );
+    inside('web1', 'poweroff', null);
+    await until(() => events('web1', 'powered-off').length === 1, 'it is known to be powered off');
+    lab.vs(['disable', 'web3']);
+    await killInit('web3');
+    await until(() => alertOf('web3', 'crashed')?.severity === 'critical', 'it is left down');
+    expect(alertOf('web3', 'crashed')?.message).toMatch(/it is not started again: it is disabled$/);
+    lab.vs(['stop', 'web3']);
+    expect(alertOf('web3', 'crashed')).toBeUndefined();
+    process.kill(lab.pidOf('host1', 'agent'), 'SIGKILL');
+    await until(() => stateOf('web3').state === 'stopped', 'the agent is back');
+    lab.vs(['enable', 'web3']);
+    // a saga holds it: what it does with it is its own matter
+    lab.vs([
+      'call',
+      'host1',
+      'host-agent.lock',
+      JSON.stringify({ name: 'web2', saga: 'test-saga', ttl: 600_000 }),
+    ]);
+    const held = await killInit('web2');
+    await until(() => stateOf('web2').state === 'stopped', 'it is down');
+    await sleep(8000);
+    expect(stateOf('web2').state).toBe('stopped');
+    lab.vs(['call', 'host1', 'host-agent.unlock', JSON.stringify({ name: 'web2', saga: 'test-saga' })]);
+    await until(() => runsAnew('web2', held), 'the saga is over');
+    expect([stateOf('web1').state, stateOf('web3').state]).toEqual(['stopped', 'stopped']);
+    expect(lab.running('web3')).toEqual([]);
+    // it had its minute since its restart: no more can be done
+    await until(() => events('web2', 'gave-up').length > 0, 'it is given up');
+    await until(() => alertOf('web2', 'daemon-web')?.severity === 'critical', 'its alert says so');
+    expect(alertOf('web2', 'daemon-web')?.message).toMatch(/given up: a person has to look at it$/);
+  });
+});
