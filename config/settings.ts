@@ -40,6 +40,14 @@ const schema = z.strictObject({
     .regex(/^[A-Za-z0-9_-]+(\/[A-Za-z0-9_-]+){0,4}$/, 'topic levels such as vs/1')
     .default('vs/1'),
   VSERVER_DIR: path('/var/lib/vservers'),
+  /** How vservers lie in VSERVER_DIR (docs/storage.md); auto: btrfs or dir, by its file system. */
+  STORAGE: z.enum(['auto', 'btrfs', 'dir', 'lvm', 'lvm-thin']).default('auto'),
+  LVM_POOL: z
+    .string()
+    .regex(/^$|^[A-Za-z0-9_+.][A-Za-z0-9_+.-]*\/[A-Za-z0-9_+.][A-Za-z0-9_+.-]*$/, 'a thin pool as GROUP/POOL')
+    .default(''),
+  /** So large a thick snapshot begins, in percent of the volume; it is grown while its volume group has space. */
+  LVM_SNAPSHOT_PERCENT: z.coerce.number().min(0.1).max(100).default(10),
   STATE_DIR: path('/var/lib/vs-tools'),
   RUN_DIR: path('/run/vs'),
   AGENT_SOCKET: z.union([z.literal(''), absolute]).default(''),
@@ -273,6 +281,7 @@ function useOwnCertificate(settings: Settings, given: (key: string) => boolean):
 export const copySettings = (settings: Settings): Settings => ({
   ...settings,
   VSERVER_DIR: settings.COPY_DIR,
+  STORAGE: 'auto',
   STATE_DIR: `${settings.COPY_DIR}/.state`,
   RUN_DIR: `${settings.RUN_DIR}/copies`,
 });

@@ -23,6 +23,8 @@ export interface Service {
   handlers: Handlers;
   /** What this process alone may ask of itself. */
   inner?: Handlers;
+  /** What others rely on when they start: all services of a process are prepared before the first one starts. */
+  prepare?(): Promise<void>;
   /** Begins its work; must not wait for the broker (invariant 3). */
   start?(): Promise<void>;
   stop?(): Promise<void>;
@@ -151,6 +153,10 @@ export async function runServices(names: string[], settings: Settings, notify?: 
   const stopped = new Promise<void>((resolve) => {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve());
   });
+  for (const service of services)
+    await service
+      .prepare?.()
+      .catch((error: unknown) => log.error({ service: service.name, err: error }, 'prepare'));
   for (const service of services) {
     await service.start?.().catch((error: unknown) => {
       log.error({ service: service.name, err: error }, `service ${service.name} did not start`);

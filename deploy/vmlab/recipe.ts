@@ -6,7 +6,7 @@ export type Suite = (typeof suites)[number];
 
 /** What docs/install.md has on a host, what a Debian system boots with, and the tools of the proofs. No kernel: see image.ts. */
 const packages = [
-  'systemd-sysv udev dbus kmod openssh-server iproute2 procps util-linux mount e2fsprogs btrfs-progs quota',
+  'systemd-sysv udev dbus kmod openssh-server iproute2 procps util-linux mount e2fsprogs btrfs-progs quota lvm2 thin-provisioning-tools',
   'lxc uidmap rsync nftables acl attr libcap2-bin iputils-ping iputils-arping busybox-static tini perl',
   'libatomic1 openssl openssh-client zstd xz-utils ca-certificates tcpdump netcat-openbsd',
 ].flatMap((line) => line.split(' '));

@@ -96,14 +96,17 @@ export function service(context: Context): Service {
     name: 'doctor',
     handlers: {
       'doctor.look': async (args) => {
-        const storage = await bus.request(host, 'snapshot.info', {}).then(
-          (info) => info.storage,
-          () => 'unknown',
+        const { storage, faults } = await bus.request(host, 'snapshot.info', {}).then(
+          (info) => ({ storage: info.storage as string, faults: info.faults ?? [] }),
+          (error: unknown) => ({
+            storage: 'unknown',
+            faults: [error instanceof Error ? error.message : String(error)],
+          }),
         );
         const checks: [string, () => Promise<Finding[]>][] = [
           ['kernel', async () => judgeKernel(await kernelFacts())],
           ['tools', () => lookAtTools(storage)],
-          ['storage', () => lookAtStorage(settings, storage, args.fix === true)],
+          ['storage', () => lookAtStorage(settings, storage, args.fix === true, faults)],
           ['networks', networks],
           ['certificate', () => lookAtCertificate(settings)],
           ['ways', () => lookAtWays((args.peers ?? []).filter((one) => one.host !== host))],

@@ -45,9 +45,10 @@ export async function lookAtStorage(
   settings: Pick<Settings, 'VSERVER_DIR' | 'STATE_DIR'>,
   storage: string,
   fix: boolean,
+  faults: string[] = [],
 ): Promise<Finding[]> {
-  const { ok, fail } = about('storage');
-  const findings: Finding[] = [];
+  const { ok, fail, warn } = about('storage');
+  const findings: Finding[] = faults.map((fault) => warn(fault, 'docs/storage.md', storage));
   for (const path of [settings.VSERVER_DIR, settings.STATE_DIR]) findings.push(await spaceOf(path));
   const { mode, uid, gid } = await stat(settings.VSERVER_DIR);
   // LXC lets the group of root through (0710)

@@ -24,6 +24,16 @@ export const tools: Record<string, Tool> = {
   openssl: { argv: ['openssl', 'version'], least: '3.0', packaged: 'openssl' },
 };
 export const btrfsTool: Tool = { argv: ['btrfs', '--version'], least: '5.10', packaged: 'btrfs-progs' };
+/** Of the storages that need any. */
+const ofStorage: Record<string, Record<string, Tool>> = {
+  btrfs: { btrfs: btrfsTool },
+  lvm: { lvs: { argv: ['lvs', '--version'], packaged: 'lvm2' } },
+  'lvm-thin': {
+    lvs: { argv: ['lvs', '--version'], packaged: 'lvm2' },
+    'thin-check': { argv: ['thin_check', '--version'], packaged: 'thin-provisioning-tools' },
+    'mkfs.ext4': { argv: ['mkfs.ext4', '-V'], least: '1.47', packaged: 'e2fsprogs' },
+  },
+};
 
 /** Is a version at least another one? Both as numbers with dots. */
 export function isAtLeast(version: string, least: string): boolean {
@@ -57,8 +67,4 @@ async function look(name: string, { argv, least, packaged, codes }: Tool): Promi
 
 /** The programs that this host calls, with their versions. */
 export const lookAtTools = (storage: string): Promise<Finding[]> =>
-  Promise.all(
-    Object.entries(storage === 'btrfs' ? { ...tools, btrfs: btrfsTool } : tools).map(([name, tool]) =>
-      look(name, tool),
-    ),
-  );
+  Promise.all(Object.entries({ ...tools, ...ofStorage[storage] }).map(([name, tool]) => look(name, tool)));

@@ -1,4 +1,5 @@
 import type { Args } from '../../shared/contract/commands.ts';
+import { keepsSnapshots } from '../../shared/contract/snapshot.ts';
 import type { VserverConfig, VserverState } from '../../shared/contract/vserver.ts';
 import { VsError } from '../../shared/errors.ts';
 import type { Paths } from '../../shared/paths.ts';
@@ -88,11 +89,11 @@ export function createControl(parts: Parts) {
       inTurn(name, async () => {
         const { snapshotPlan: _before, ...config } = await mine(name);
         if (plan) {
-          const { storage, capabilities } = await bus.request(host, 'snapshot.info', {});
-          if (!capabilities.snapshot)
+          const info = await bus.request(host, 'snapshot.info', {});
+          if (!keepsSnapshots(info))
             throw new VsError(
               'refused',
-              `${host} keeps its vservers on storage ${storage}, which makes no snapshots: keep backups of ${name} instead (vs backup run ${name})`,
+              `${host} keeps its vservers on storage ${info.storage}, which keeps no snapshots: keep backups of ${name} instead (vs backup run ${name})`,
             );
         }
         await saveVserver(paths, {

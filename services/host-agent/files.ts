@@ -11,7 +11,8 @@ const namePattern = /^[a-z0-9]([a-z0-9-]*[a-z0-9])?$/;
 export async function vserverNames(directory: string): Promise<string[]> {
   const names: string[] = [];
   for (const entry of await readdir(directory, { withFileTypes: true }).catch(() => [])) {
-    if (!entry.isDirectory() || !namePattern.test(entry.name)) continue;
+    // a tree on a volume of its own is a link to it
+    if (!(entry.isDirectory() || entry.isSymbolicLink()) || !namePattern.test(entry.name)) continue;
     const there = await stat(join(directory, entry.name, 'vserver.json')).catch(() => undefined);
     if (there?.isFile()) names.push(entry.name);
   }

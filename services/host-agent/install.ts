@@ -1,4 +1,4 @@
-import { chmod, copyFile, lstat, mkdir, realpath, rm } from 'node:fs/promises';
+import { chmod, copyFile, mkdir, realpath, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Args, Data } from '../../shared/contract/commands.ts';
 import { type VserverConfig, vserverConfig } from '../../shared/contract/vserver.ts';
@@ -34,12 +34,13 @@ async function measure(tree: string, { name, limits }: VserverConfig): Promise<D
 /** The staging tree of a saga, which a step before has made. */
 async function stagedTree(context: Context, paths: Paths, args: { name: string; saga: string }) {
   const tree = paths.stagingTree(args.name, args.saga);
-  if (!(await lstat(tree).catch(() => undefined)))
+  const real = await realpath(tree).catch(() => undefined);
+  if (real === undefined)
     throw new VsError(
       'conflict',
       `saga ${args.saga} has no staging tree for ${args.name} on ${context.host}`,
     );
-  return tree;
+  return real;
 }
 
 /** A staged tree becomes the vserver of a configuration; vserver.json, which says who it was, goes last. */

@@ -37,7 +37,7 @@ async function nested(path: string): Promise<string[]> {
 /** The driver of `btrfs subvolume` (btrfs-subvolume(8)). */
 export const btrfs: Driver = {
   storage: 'btrfs',
-  capabilities: { snapshot: true, send: true },
+  capabilities: { snapshot: true, keep: true, send: true },
   async create(path) {
     await mkdir(dirname(path), { recursive: true, mode: 0o700 });
     if (!(await isSubvolume(path))) await subvolume('create', path);

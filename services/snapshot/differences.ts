@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, realpath, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Data } from '../../shared/contract/commands.ts';
 import type { Difference } from '../../shared/contract/kept.ts';
@@ -109,7 +109,9 @@ export async function compareTrees(
   const directory = await mkdtemp(join(scratch, 'c-'));
   const [first, second] = [join(directory, 'first'), join(directory, 'second')];
   try {
-    await Promise.all([listTree(one, first, signal), listTree(other, second, signal)]);
+    // a tree on a volume of its own is a link to it
+    const [from, to] = await Promise.all([realpath(one), realpath(other)]);
+    await Promise.all([listTree(from, first, signal), listTree(to, second, signal)]);
     const reader = differenceReader(limit);
     const comm = ['comm', '-z', '-3', `--output-delimiter=${SLASHES}`, first, second];
     const child = start(comm, { stdio: ['ignore', 'pipe', 'ignore'], signal });

@@ -39,7 +39,7 @@ export function keptHandlers(parts: KeptParts & { taker: Taker; room: ReturnType
     'snapshot.take': async ({ name, snapshot, note, of }, call) => {
       if (of) {
         await configOf(parts, name);
-        await requireSnapshots(parts, name);
+        await requireSnapshots(parts, name, false);
         return taker.quiesce(name, of);
       }
       const one = await taker.take(name, { snapshot, note, by: call.issuer, kind: 'manual' });

@@ -45,6 +45,16 @@ export function limitHandlers({
   };
 }
 
+/** The limit of one is that of its vserver.json. */
+export async function keepLimit(paths: Paths, quota: () => Promise<Quota>, name: string): Promise<void> {
+  const driver = await quota();
+  const config = await readJson(paths.vserverJson(name), vserverConfig).catch(() => undefined);
+  if (!config) return;
+  const wanted = config.limits.disk_bytes ?? null;
+  const { limit = null } = await driver.look(paths.vserver(name));
+  if (limit !== wanted) await driver.limit(paths.vserver(name), wanted);
+}
+
 /** After a crash in the middle of a change the limits are those of vserver.json again. */
 export async function keepLimits(
   settings: Context['settings'],
@@ -55,10 +65,6 @@ export async function keepLimits(
   if (await driver.missing()) return;
   for (const name of await readdir(settings.VSERVER_DIR).catch(() => [] as string[])) {
     if (name.startsWith('.')) continue;
-    const config = await readJson(paths.vserverJson(name), vserverConfig).catch(() => undefined);
-    if (!config) continue;
-    const wanted = config.limits.disk_bytes ?? null;
-    const { limit = null } = await driver.look(paths.vserver(name));
-    if (limit !== wanted) await driver.limit(paths.vserver(name), wanted);
+    await keepLimit(paths, quota, name);
   }
 }

@@ -1,4 +1,4 @@
-import { mkdir, readdir, rename, rmdir } from 'node:fs/promises';
+import { lstat, mkdir, readdir, realpath, rename, rmdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import { vserverConfig } from '../../shared/contract/vserver.ts';
@@ -22,7 +22,7 @@ import { type Driver, driverOf } from './drivers.ts';
 import { keptHandlers } from './kept-commands.ts';
 import { keptRoom } from './kept-room.ts';
 import { openKept } from './kept.ts';
-import { keepLimits, limitHandlers } from './limit-commands.ts';
+import { keepLimit, keepLimits, limitHandlers } from './limit-commands.ts';
 import { requireUnmounted } from './mounts.ts';
 import { type Quota, quotaOf } from './quota.ts';
 import { rollbackHandlers } from './rollback-commands.ts';
@@ -38,15 +38,22 @@ const adopted = z.strictObject({ version: z.literal(1), saga: z.string() });
 /** How often the trash is looked at: what is past its time, and the free space (ms). */
 const TIDY_MS = 300_000;
 
+/** How often snapshots that can fill are looked after (ms). */
+const WATCH_MS = 2000;
+
 /** The snapshot service: owns the storage below VSERVER_DIR, that is trees, staging, snapshots and trash. */
 export function service(context: Context): Service {
-  const { settings, host, log } = context;
+  const { settings, host, log, bus } = context;
   const paths = pathsFor(settings);
   const inTurn = createTurns(); // what a saga left at work ends before what comes after it
   let known: Driver | undefined;
+  let unmounted: string[] = [];
+  let told = '';
   let timer: NodeJS.Timeout | undefined;
+  let watching: NodeJS.Timeout | undefined;
+  let looking: Promise<void> | undefined;
   let busy: Promise<void> | undefined;
-  const driver = async () => (known ??= await driverOf(settings.VSERVER_DIR));
+  const driver = async () => (known ??= await driverOf(settings));
   let limiting: Quota | undefined;
   const quota = async () => (limiting ??= quotaOf(await driver(), settings.VSERVER_DIR));
   let opened: Trash | undefined;
@@ -78,7 +85,23 @@ export function service(context: Context): Service {
   }
   async function moveTree(from: string, to: string): Promise<void> {
     await mkdir(dirname(to), { recursive: true, mode: 0o700 });
+    // a link to a volume that is not mounted would be replaced without a word
+    if (await lstat(to).catch(() => undefined)) throw new VsError('conflict', `${host} has ${to} already`);
     await renameDurable(from, to);
+  }
+  /** A volume that has come into its place gets its size, which nobody waits for: a start asks for its limit itself. */
+  const size = (name: string): void =>
+    void keepLimit(paths, quota, name).catch((error: unknown) =>
+      log.warn({ vserver: name, error: String(error) }, 'the size of a disk'),
+    );
+  /** What is wrong with the storage, and an alert while it is. */
+  async function faultsNow(): Promise<{ faults?: string[] }> {
+    const found = [...unmounted, ...((await (await driver()).faults?.()) ?? [])];
+    const message = found.join('; ');
+    if (message !== told)
+      bus.alert('snapshot', 'storage', message ? { ts: Date.now(), severity: 'warning', message } : null);
+    told = message;
+    return found.length > 0 ? { faults: found } : {};
   }
   /** The snapshots of a vserver go with its name; they are kept apart by their sagas. */
   async function moveSnapshots(name: string, to: string): Promise<void> {
@@ -108,12 +131,14 @@ export function service(context: Context): Service {
         capabilities: (await driver()).capabilities,
         quota: { how: (await quota()).how, missing: await (await quota()).missing() },
         ...(await room.space()),
+        ...(await faultsNow()),
         trash: (await (await trash()).list()).reduce((sum, one) => sum + (one.bytes ?? 0), 0),
       }),
       'snapshot.usage': async ({ name }) => {
-        const tree = paths.vserver(name);
-        if (!(await exists(tree))) throw new VsError('not-found', `${host} has no vserver ${name}`);
-        const { used } = await (await quota()).look(tree); // the kernel counts it where it is limited
+        if (!(await exists(paths.vserver(name))))
+          throw new VsError('not-found', `${host} has no vserver ${name}`);
+        const tree = await realpath(paths.vserver(name));
+        const { used } = await (await quota()).look(paths.vserver(name)); // the kernel counts it where it is limited
         const [bytes, inodes] = await Promise.all([
           used === undefined
             ? run(['du', '-sx', '--block-size=1', tree], { okCodes: [0, 1], timeoutMs: 600_000 })
@@ -131,7 +156,7 @@ export function service(context: Context): Service {
           const path = paths.staging(name, saga);
           const free = (await exists(path)) ? (await room.space()).free : await room.make(bytes);
           await mkdir(path, { recursive: true, mode: 0o700 });
-          if (tree) await (await driver()).create(paths.stagingTree(name, saga));
+          if (tree) await (await driver()).create(paths.stagingTree(name, saga), bytes);
           return { path, free };
         }),
       'snapshot.discard': ({ name, saga }) =>
@@ -165,6 +190,7 @@ export function service(context: Context): Service {
           if (label && !(await exists(tree)))
             await (await driver()).place(`${paths.staging(name, saga)}/${label}`, target);
           else await moveTree(tree, target);
+          if ((await driver()).quota) size(name);
           return {};
         }),
       'snapshot.evict': ({ name, saga }) =>
@@ -222,7 +248,20 @@ export function service(context: Context): Service {
       ...rollbackHandlers(parts),
       ...(host === 'master' ? copies : {}),
     },
+    /** Trees that lie on volumes of their own are mounted before anybody looks for vservers. */
+    async prepare() {
+      unmounted = (await (await driver()).prepare?.()) ?? [];
+      for (const fault of unmounted) log.error(fault);
+    },
     async start() {
+      const storage = await driver();
+      const { watch } = storage;
+      if (watch)
+        watching = setInterval(() => {
+          looking ??= watch()
+            .catch((error: unknown) => log.error({ err: error }, 'snapshots'))
+            .finally(() => (looking = undefined));
+        }, WATCH_MS);
       for (const directory of [dirname(marker('x')), paths.trash]) await clearTemporaries(directory);
       const tidy = () => {
         busy ??= room
@@ -242,6 +281,7 @@ export function service(context: Context): Service {
     },
     async stop() {
       clearInterval(timer);
+      clearInterval(watching);
       schedule.stop();
     },
   };

@@ -1,7 +1,9 @@
-import { readFile } from 'node:fs/promises';
+import { readFile, readdir } from 'node:fs/promises';
+import { basename, join } from 'node:path';
 import { VsError } from '../../shared/errors.ts';
 import { plainPath } from '../../shared/mount.ts';
 import { run } from '../../shared/run.ts';
+import { mountsIn, otherMounts, volumeOf } from './lvm-places.ts';
 
 /** Where the tree of a kept snapshot can be seen, by the text of /proc/self/mountinfo (proc(5)): the fourth field is what was bound, the fifth where. */
 export function mountsOf(mountinfo: string, uuid: string, snapshot?: string): string[] {
@@ -12,8 +14,27 @@ export function mountsOf(mountinfo: string, uuid: string, snapshot?: string): st
   });
 }
 
-export const mounted = async (uuid: string, snapshot?: string): Promise<string[]> =>
-  mountsOf(await readFile('/proc/self/mountinfo', 'utf8'), uuid, snapshot);
+/** The same of snapshots that lie on volumes of their own, to which their trees are links: who sees such a volume besides its place. */
+async function volumeMounts(mountinfo: string, uuid: string, snapshot?: string): Promise<string[]> {
+  const places = mountsIn(mountinfo).flatMap(({ root, place }) => {
+    const at = place.indexOf('/.volumes/');
+    return root === '/' && at >= 0 ? [{ place, directory: place.slice(0, at), name: basename(place) }] : [];
+  });
+  const found: string[] = [];
+  for (const { place, directory, name } of places) {
+    const of = join(directory, '.kept', uuid);
+    const snapshots = snapshot === undefined ? await readdir(of).catch(() => []) : [snapshot];
+    for (const one of snapshots)
+      if ((await volumeOf(join(of, one, 'tree'))) === name) found.push(...otherMounts(mountinfo, place));
+  }
+  return found;
+}
+
+/** Where the trees of kept snapshots can be seen besides their own places. */
+export async function mounted(uuid: string, snapshot?: string): Promise<string[]> {
+  const mountinfo = await readFile('/proc/self/mountinfo', 'utf8');
+  return [...mountsOf(mountinfo, uuid, snapshot), ...(await volumeMounts(mountinfo, uuid, snapshot))];
+}
 
 /** Throws VsError 'conflict' while the root file system of a vserver is mounted at its place to run from. */
 export async function requireUnmounted(name: string, place: string, host: string): Promise<void> {

@@ -5,7 +5,7 @@ import { readJson } from '../../shared/store.ts';
 
 const names = async (directory: string): Promise<string[]> =>
   (await readdir(directory, { withFileTypes: true }).catch(() => []))
-    .filter((entry) => entry.isDirectory())
+    .filter((entry) => entry.isDirectory() || entry.isSymbolicLink()) // a tree on a volume of its own is a link to it
     .map((entry) => entry.name);
 
 /** The uuid of a tree: undefined where none lies; 'damaged' where one lies whose vserver.json cannot be read. */

@@ -7,9 +7,9 @@ export interface QuotaLook {
   used?: number | undefined;
   limit?: number | undefined;
 }
-/** A driver of disk limits. LVM will have one, too: the size of the volume. */
+/** A driver of disk limits. */
 export interface Quota {
-  how: 'qgroup' | 'project';
+  how: 'qgroup' | 'project' | 'volume';
   /** Why this host cannot limit the space of a tree, and what to do about it; undefined when it can. */
   missing(): Promise<string | undefined>;
   /** What takes a while before the first limit. */
@@ -24,4 +24,4 @@ export interface Quota {
 
 /** The driver of disk limits for a storage. */
 export const quotaOf = (driver: Driver, directory: string): Quota =>
-  driver.storage === 'btrfs' ? btrfsQuota(directory) : projectQuota(directory);
+  driver.quota ?? (driver.storage === 'btrfs' ? btrfsQuota(directory) : projectQuota(directory));

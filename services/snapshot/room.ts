@@ -18,6 +18,8 @@ export function openRoom(
   kept: KeptRoom,
 ) {
   async function space(): Promise<Space> {
+    const own = await (await driver()).space?.();
+    if (own) return own;
     const { bsize, blocks, bavail } = await statfs(settings.VSERVER_DIR);
     return { total: bsize * blocks, free: bsize * bavail };
   }

@@ -47,7 +47,9 @@ export function sagaSnapshots(
       const snapshots = await Promise.all(
         entries.map(async (entry) => {
           const [of = '', label = ''] = entry.split('.');
-          return { saga: of, label, ts: await (await driver()).made(`${paths.snapshots(name)}/${entry}`) };
+          const at = `${paths.snapshots(name)}/${entry}`;
+          const lost = await (await driver()).lost?.(at);
+          return { saga: of, label, ts: await (await driver()).made(at), ...(lost ? { lost } : {}) };
         }),
       );
       return {

@@ -32,7 +32,7 @@ export function keepSchedule({ context, paths, driver, kept, taker }: KeptParts 
     const config = await reread(paths.vserverJson(name));
     const plan = config?.snapshotPlan;
     if (!config || !plan || !(await isOwner(settings, name))) return alert(name, undefined);
-    if (!(await driver()).capabilities.snapshot)
+    if (!(await driver()).capabilities.keep)
       return alert(
         name,
         `${name} has a plan of snapshots, and ${host} cannot make any on its storage; end the plan (vs snapshot schedule ${name} off), or move it`,

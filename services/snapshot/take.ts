@@ -33,12 +33,13 @@ export async function configOf({ context, paths }: Pick<KeptParts, 'context' | '
 export async function requireSnapshots(
   { context, driver }: Pick<KeptParts, 'context' | 'driver'>,
   name: string,
+  isForPeople = true,
 ): Promise<void> {
   const { storage, capabilities } = await driver();
-  if (capabilities.snapshot) return;
+  if (isForPeople ? capabilities.keep : capabilities.snapshot) return;
   throw new VsError(
     'refused',
-    `${context.host} keeps its vservers on storage ${storage}, which makes no snapshots: make a copy instead (vs copy ${name} NEWNAME --address ADDRESS), or a backup (vs backup run ${name})`,
+    `${context.host} keeps its vservers on storage ${storage}, which ${capabilities.snapshot ? 'keeps' : 'makes'} no snapshots: make a copy instead (vs copy ${name} NEWNAME --address ADDRESS), or a backup (vs backup run ${name})`,
   );
 }
 

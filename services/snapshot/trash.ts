@@ -114,7 +114,7 @@ export function openTrash(
       if (!before || before.bytes !== undefined || before.ending) return before;
       const du = async (unit: string) => {
         const options = { okCodes: [0, 1], timeoutMs: 3_600_000 };
-        const { stdout } = await run(['du', '-sx', unit, tree(which)], options);
+        const { stdout } = await run(['du', '-sx', unit, `${tree(which)}/`], options);
         return Number.parseInt(stdout, 10);
       };
       const counted = { bytes: await du('-B1'), files: await du('--inodes') };

@@ -73,11 +73,15 @@ export function service(context: Context): Service {
     const { path, links, changes: lists, counted } = place;
     return { staging: dirname(path), tree: path, links, lists, counted };
   }
-  /** When a snapshot was taken (epoch ms, this clock). */
-  async function takenAt({ name, saga, label }: Args<'transfer.send'>): Promise<number | undefined> {
+  async function snapshotOf({ name, saga, label }: Args<'transfer.send'>) {
     if (label === undefined) return undefined;
     const { snapshots } = await context.bus.request(host, 'snapshot.list', { name, saga });
-    return snapshots.find((one) => one.label === label)?.ts;
+    return snapshots.find((one) => one.label === label);
+  }
+  /** Throws when the snapshot that was copied was lost meanwhile: what came of it counts for nothing. */
+  async function requireWhole(args: Args<'transfer.send'>): Promise<void> {
+    const lost = (await snapshotOf(args))?.lost;
+    if (lost !== undefined) throw new VsError('failed', lost);
   }
   /** The first pass of a backup: what changed since the one before, where that is known; else why not. */
   async function recall(args: Args<'transfer.send'>, tree: string): Promise<string | undefined> {
@@ -229,9 +233,15 @@ export function service(context: Context): Service {
             const tree = await treeOf(args);
             const runDir = settings.RUN_DIR;
             const unknown = await recall(args, tree);
-            const more = into ? { keep: true, asOf: await takenAt(args) } : {};
+            const more = into ? { keep: true, asOf: (await snapshotOf(args))?.ts } : {};
             const what = { saga, tree, runDir, way, kind, final, bwlimit, compress, ...more };
-            const sent = await sendTree({ ...what, since: since ?? into?.taken }, changes, count);
+            const sent = await sendTree({ ...what, since: since ?? into?.taken }, changes, count).catch(
+              async (error: unknown) => {
+                await requireWhole(args); // says why, where its snapshot was lost meanwhile
+                throw error;
+              },
+            );
+            await requireWhole(args);
             if (sent.full && unknown !== undefined) sent.full = unknown;
             if (sent.full) log.warn({ saga, reason: sent.full }, 'a full pass instead of a list of changes');
             count.at(sent.bytes);
@@ -297,7 +307,12 @@ export function service(context: Context): Service {
         await work.settled(saga);
         const { staging, tree, links } = await placeOf(args);
         if (links) await dropAside(tree);
-        await Promise.all([run(['sync', '-f', staging], { timeoutMs: 600_000 }), countTree(saga, tree)]);
+        // a tree may be a file system of its own
+        const places = (await stat(tree).catch(() => undefined)) ? [staging, tree] : [staging];
+        await Promise.all([
+          ...places.map((place) => run(['sync', '-f', place], { timeoutMs: 600_000 })),
+          countTree(saga, tree),
+        ]);
         return {};
       },
       'transfer.close': async ({ saga, again }) => {

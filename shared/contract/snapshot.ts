@@ -6,15 +6,23 @@ import { furtherAddress, vserverConfig } from './vserver.ts';
 
 /** What a storage driver can do; choices are made by these flags, never by its name. */
 export const storageInfo = z.object({
-  storage: z.enum(['btrfs', 'dir']),
-  capabilities: z.object({ snapshot: z.boolean(), send: z.boolean() }),
+  storage: z.enum(['btrfs', 'dir', 'lvm', 'lvm-thin']),
+  /** `snapshot`: while a saga needs one; `keep`: for people, and writable trees of them (absent: as `snapshot`); `send`: btrfs send. */
+  capabilities: z.object({ snapshot: z.boolean(), keep: z.boolean().optional(), send: z.boolean() }),
   /** How the space of a vserver is limited; `missing`: why it cannot be. */
-  quota: z.object({ how: z.enum(['qgroup', 'project']), missing: z.string().optional() }).optional(),
+  quota: z
+    .object({ how: z.enum(['qgroup', 'project', 'volume']), missing: z.string().optional() })
+    .optional(),
   total: bytes,
   free: bytes,
   trash: bytes.optional(),
+  /** What a person should know of it: a pool that is nearly full, a volume that nobody has. */
+  faults: z.array(z.string()).optional(),
 });
 export type StorageInfo = z.infer<typeof storageInfo>;
+/** Does a storage keep snapshots for people? Hosts of before that was told apart keep what they make. */
+export const keepsSnapshots = ({ capabilities }: Pick<StorageInfo, 'capabilities'>): boolean =>
+  capabilities.keep ?? capabilities.snapshot;
 
 /** A tree in the trash of a host. `only`: when it came there, no other copy was meant to exist. */
 export const trashEntry = z.looseObject({
@@ -140,9 +148,9 @@ export const snapshotCommands = {
     z.strictObject({ name, saga: id, label, kept: keptName.optional() }),
   ),
   'snapshot.list': hostCommand(
-    'snapshots of a vserver',
+    'snapshots of a vserver; `lost`: why one can be read no more',
     z.strictObject({ name, saga: id.optional() }),
-    z.object({ snapshots: z.array(z.object({ saga: id, label, ts })) }),
+    z.object({ snapshots: z.array(z.object({ saga: id, label, ts, lost: z.string().optional() })) }),
   ),
   'snapshot.remove': hostCommand(
     'drop the snapshots of a saga, or one of them',

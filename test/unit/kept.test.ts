@@ -33,7 +33,7 @@ const gone = () => Promise.reject(new Error('not used'));
 /** Snapshots as plain copies. */
 const driver: Driver = {
   storage: 'btrfs',
-  capabilities: { snapshot: true, send: true },
+  capabilities: { snapshot: true, keep: true, send: true },
   create: gone,
   async snapshot(from, to) {
     await mkdir(dirname(to), { recursive: true });

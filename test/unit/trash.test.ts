@@ -11,7 +11,7 @@ const gone = () => Promise.reject(new Error('not used'));
 /** A directory that is removed as `dir` does, or whose removal stops in the middle. */
 const driver = (remove: Driver['remove'] = (path) => rm(path, { recursive: true, force: true })): Driver => ({
   storage: 'dir',
-  capabilities: { snapshot: false, send: false },
+  capabilities: { snapshot: false, keep: false, send: false },
   create: gone,
   snapshot: gone,
   promote: gone,

@@ -1,5 +1,6 @@
 import type { Args } from '../../../shared/contract/commands.ts';
 import { name as nameOf } from '../../../shared/contract/names.ts';
+import { keepsSnapshots } from '../../../shared/contract/snapshot.ts';
 import { VsError } from '../../../shared/errors.ts';
 import type { CloneWay, CreatePlan } from './create-plan.ts';
 import { chooseTransport } from '../transport.ts';
@@ -67,7 +68,11 @@ export async function cloneTo(
   const [from, here] = [deciding.pool.requireHost(clone.host), deciding.pool.requireHost(to)];
   if (clone.host === to) {
     // nothing leaves the host: its own address is the way to itself
-    return { ...clone, way: clone.snapshot ? 'fork' : 'rsync', channel: 'plain' };
+    return {
+      ...clone,
+      way: clone.snapshot && keepsSnapshots(here.storage) ? 'fork' : 'rsync',
+      channel: 'plain',
+    };
   }
   const { wish, ...wired } = await wire(deciding, clone.host, to);
   const { copy, channel } = chooseTransport(undefined, wish, from, here, nested);

@@ -1,4 +1,5 @@
 import type { Args } from '../../../shared/contract/commands.ts';
+import { keepsSnapshots } from '../../../shared/contract/snapshot.ts';
 import { VsError } from '../../../shared/errors.ts';
 import { stampOf } from '../../../shared/kept.ts';
 import { estimate } from '../estimate.ts';
@@ -18,10 +19,10 @@ export async function planRollback(
   const { host, epoch, state } = vserver;
   const { storage } = pool.requireHost(host);
   if (epoch === 0) throw new VsError('refused', `${host} does not own ${name}, so it changes nothing of it`);
-  if (!storage.capabilities.snapshot)
+  if (!keepsSnapshots(storage))
     throw new VsError(
       'refused',
-      `${host} keeps its vservers on storage ${storage.storage}, which makes no snapshots; bring ${name} back from a backup (vs backup restore ${name}), or from the trash (vs trash list --name ${name})`,
+      `${host} keeps its vservers on storage ${storage.storage}, which keeps no snapshots; bring ${name} back from a backup (vs backup restore ${name}), or from the trash (vs trash list --name ${name})`,
     );
   if (state !== 'running' && state !== 'stopped')
     throw new VsError('refused', `${name} is ${state} on ${host}; stop it first, or wait until that is over`);
