@@ -11,7 +11,7 @@ defined $tool && $how =~ /^r[ow]$/ or die "usage: confine.pl DIR TREE ro|rw TOOL
 my $here = $0 =~ m{^(/.*)/}s ? $1 : die "confine.pl needs its whole path\n";
 my $amd64 = (`uname -m` =~ /x86_64/);
 my ($UNSHARE, $MOUNT) = $amd64 ? (272, 165) : (97, 40);
-my ($RDONLY, $NOSUID, $NODEV, $NOEXEC, $REMOUNT, $BIND, $REC, $PRIVATE) = (1, 2, 4, 8, 32, 4096, 16384, 1 << 18);
+my ($RDONLY, $NOSUID, $NODEV, $NOEXEC, $REMOUNT, $BIND, $REC, $SLAVE) = (1, 2, 4, 8, 32, 4096, 16384, 1 << 19);
 
 sub mounted {
     my ($from, $to, $type, $flags, $data) = @_;
@@ -24,7 +24,8 @@ sub shown {
 }
 
 syscall($UNSHARE, 0x20000) == 0 or die "unshare(CLONE_NEWNS): $!\n";
-mounted('none', '/', '', $REC | $PRIVATE, '');
+# what the host unmounts meanwhile goes here, too: else a volume of somebody else would be in use as long as this copy lasts
+mounted('none', '/', '', $REC | $SLAVE, '');
 mounted('none', $directory, 'tmpfs', $NOSUID | $NODEV, 'mode=700,size=1m');
 my $made = '';
 for (grep { length } split m{/}, $here) { $made .= "/$_"; mkdir "$directory$made" or die "$directory$made: $!\n" }

@@ -11,7 +11,7 @@ my ($rootfs, $place, $path, $how, @argv) = @ARGV;
 @argv && $how =~ /^r[ow]$/ && $path =~ m{^/} or die "usage: inside.pl ROOTFS PLACE PATH ro|rw TOOL ARGS\n";
 my $amd64 = (`uname -m` =~ /x86_64/);
 my ($UNSHARE, $MOUNT, $OPENAT2) = $amd64 ? (272, 165, 437) : (97, 40, 437);
-my ($RDONLY, $NOSUID, $NODEV, $NOEXEC, $REMOUNT, $BIND, $REC, $PRIVATE) = (1, 2, 4, 8, 32, 4096, 16384, 1 << 18);
+my ($RDONLY, $NOSUID, $NODEV, $NOEXEC, $REMOUNT, $BIND, $REC, $SLAVE) = (1, 2, 4, 8, 32, 4096, 16384, 1 << 19);
 my ($O_PATH, $IN_ROOT, $NO_MAGIC) = (0x200000, 0x10, 0x02);
 
 sub opened {
@@ -37,7 +37,8 @@ sub shown {
 
 our $root;
 syscall($UNSHARE, 0x20000) == 0 or die "unshare(CLONE_NEWNS): $!\n";
-mounted('none', '/', '', $REC | $PRIVATE, '');
+# what the host unmounts meanwhile goes here, too (services/transfer/confine.pl)
+mounted('none', '/', '', $REC | $SLAVE, '');
 sysopen($root, $rootfs, $O_PATH | O_DIRECTORY) or die "$rootfs: $!\n";
 my $rest = '';
 if ($how eq 'ro') {    # what it is called where it really lies
