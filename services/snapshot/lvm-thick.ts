@@ -8,7 +8,7 @@ import type { Driver, DriverSettings } from './drivers.ts';
 import { linkedAt, links, volumeOf } from './lvm-places.ts';
 import { type Volume, faultsOf, firstSize, nextSize } from './lvm-report.ts';
 import { openVolumes } from './lvm-volumes.ts';
-import { resizeVolume, snapshotThick, volumes } from './lvm.ts';
+import { growSnapshot, snapshotThick, volumes } from './lvm.ts';
 
 /** Marks the volumes of a host's directory. */
 export const tagOf = ({ HOST, VSERVER_DIR }: Pick<Settings, 'HOST' | 'VSERVER_DIR'>): string =>
@@ -72,7 +72,7 @@ export function lvmThick(settings: DriverSettings, plain: Driver): Driver {
       if ((await links(directory)).length === 0) return;
       for (const one of await mine()) {
         const next = nextSize(one);
-        if (next !== undefined) await resizeVolume(one.group, one.name, one.size, next);
+        if (next !== undefined) await growSnapshot(one.group, one.name, next);
       }
     },
     faults: async () =>

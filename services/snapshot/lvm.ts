@@ -32,7 +32,10 @@ export async function snapshotThin(group: string, origin: string, name: string, 
   await lvm(['lvcreate', '--yes', '--quiet', ...how, `${group}/${origin}`]);
 }
 
-/** A thick snapshot with room for so many bytes of changes. LVM's own daemon does not watch it: that unmounts what overflows. */
+/** LVM's own daemon does not watch a snapshot, also not after it was grown: that unmounts what overflows. */
+const unwatched = ['--config', 'activation/monitoring=0'];
+
+/** A thick snapshot with room for so many bytes of changes. */
 export async function snapshotThick(
   group: string,
   origin: string,
@@ -40,9 +43,21 @@ export async function snapshotThick(
   bytes: number,
   tag: string,
 ): Promise<void> {
-  const how = ['--snapshot', '--size', bytesOf(bytes), '--monitor', 'n', '--name', name, '--addtag', tag];
-  await lvm(['lvcreate', '--yes', '--quiet', ...how, `${group}/${origin}`]);
+  const how = ['--snapshot', '--size', bytesOf(bytes), '--name', name, '--addtag', tag];
+  await lvm(['lvcreate', ...unwatched, '--yes', '--quiet', ...how, `${group}/${origin}`]);
 }
+
+/** Gives a thick snapshot room for more. */
+export const growSnapshot = async (group: string, name: string, bytes: number): Promise<void> =>
+  void (await lvm([
+    'lvextend',
+    ...unwatched,
+    '--yes',
+    '--quiet',
+    '--size',
+    bytesOf(bytes),
+    `${group}/${name}`,
+  ]));
 
 /** Brings a volume to a size; what is in it is not touched. */
 export async function resizeVolume(group: string, name: string, from: number, to: number): Promise<void> {

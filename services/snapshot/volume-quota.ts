@@ -12,6 +12,15 @@ const LONG = { timeoutMs: 3_600_000 };
 const SECTOR = 512;
 const BEFORE = '.before';
 
+const mebibytes = (bytes: number): string => `${Math.ceil(bytes / 1024 ** 2)} MiB`;
+const BLOCK = 4096;
+/** What resize2fs(8) says when it does not make a file system as small as that; it counts in blocks. */
+export function whySmaller(error: unknown): string {
+  const text = error instanceof Error ? error.message : String(error);
+  const least = /New size smaller than minimum \((\d+)\)/.exec(text)?.[1];
+  return least === undefined ? text : `its files and its tables need ${mebibytes(Number(least) * BLOCK)}`;
+}
+
 /** The bytes of a mounted tree's own device, without asking LVM (sysfs). */
 async function deviceBytes(tree: string): Promise<number> {
   const { dev } = await stat(tree);
@@ -65,7 +74,7 @@ export function volumeQuota({
     if (user !== undefined)
       throw new VsError(
         'refused',
-        `the disk of ${tree} cannot become smaller than its ${Math.round(from / 1024 ** 2)} MiB while it is in use (${user}); stop it, set the limit, and start it again`,
+        `the disk of ${tree} cannot become smaller than its ${mebibytes(from)} while it is in use (${user}); stop it, set the limit, and start it again`,
       );
     const device = await all.deviceOf(name);
     await unmountFrom(placeOf(all.directory, name));
@@ -80,7 +89,7 @@ export function volumeQuota({
         if (stays !== undefined) throw new VsError('failed', `${group}/${name} of ${tree}: ${stays}`);
         throw new VsError(
           'refused',
-          `the disk of ${tree} cannot become as small as ${Math.round(to / 1024 ** 2)} MiB: ${error instanceof Error ? error.message : String(error)}`,
+          `the disk of ${tree} cannot become as small as ${mebibytes(to)}: ${whySmaller(error)}`,
           { cause: error },
         );
       }

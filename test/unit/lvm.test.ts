@@ -14,6 +14,7 @@ import {
   parseVolumes,
 } from '../../services/snapshot/lvm-report.ts';
 import { lostText } from '../../services/snapshot/lvm-thick.ts';
+import { whySmaller } from '../../services/snapshot/volume-quota.ts';
 import { beginSize } from '../../services/snapshot/lvm-thin.ts';
 
 const MiB = 1024 ** 2;
@@ -101,6 +102,13 @@ describe('a thick snapshot', () => {
       /overflowed: more changed on vg\/vservers .* 100 MiB .*vgextend/,
     ));
   test('whole extents, upwards', () => expect(inExtents(101 * MiB, extent)).toBe(104 * MiB));
+});
+
+test('a file system that cannot become as small says how small it can', () => {
+  const said =
+    'resize2fs ended with exit code 1: resize2fs 1.47.2 (1-Jan-2025); resize2fs: New size smaller than minimum (65830)';
+  expect(whySmaller(new Error(said))).toBe('its files and its tables need 258 MiB');
+  expect(whySmaller(new Error('e2fsck was killed'))).toBe('e2fsck was killed');
 });
 
 test('a thin volume begins with room for what comes, and some more', () => {

@@ -26,4 +26,5 @@ networkRows();
 moveRows();
 limitRows();
 bootRows();
-lvmRows();
+// not proved as a whole yet, and not measured: docs/storage.md
+if (process.env['VS_VM_LVM'] === '1') lvmRows();

@@ -156,31 +156,31 @@ export function lvmRows(): void {
           Number(
             (await at('host2', `df --output=size -B1 /var/lib/vservers/web4/ | tail -1`)).stdout.trim(),
           ) / MiB;
-        const refused = await vs('limit web4 --disk 200M');
+        const refused = await vs('limit web4 --disk 320M');
         await must('stop web4');
-        const smaller = await vs('limit web4 --disk 200M');
+        const smaller = await vs('limit web4 --disk 320M');
         const small = await bytes();
         await must('start web4');
         const { stdout } = await inside(
           'host2',
           'web4',
-          `sh -c 'dd if=/dev/zero of=/fill bs=1M count=300 2>/dev/null; stat -c %s /fill; rm /fill'`,
+          `sh -c 'dd if=/dev/zero of=/fill bs=1M count=400 2>/dev/null; stat -c %s /fill; rm /fill'`,
         );
         const written = Number(stdout.trim()) / MiB;
-        const grown = await vs('limit web4 --disk 400M');
+        const grown = await vs('limit web4 --disk 600M');
         const large = await bytes();
         return {
           held:
             refused.code !== 0 &&
             /while it is in use/.test(refused.stderr + refused.stdout) &&
             smaller.code === 0 &&
-            small < 200 &&
+            small < 320 &&
             written > 0 &&
-            written < 200 &&
+            written < 320 &&
             grown.code === 0 &&
             large > 300 &&
             large < 400,
-          figure: `${small.toFixed(0)} MiB, ${written.toFixed(0)} of 300 MiB written, then ${large.toFixed(0)} MiB; ${last(refused.stderr).slice(0, 120)}${smaller.code === 0 ? '' : last(smaller.stderr)}`,
+          figure: `${small.toFixed(0)} MiB, ${written.toFixed(0)} of 400 MiB written, then ${large.toFixed(0)} MiB; ${last(refused.stderr).slice(0, 120)}${smaller.code === 0 ? '' : last(smaller.stderr)}`,
         };
       },
     );
