@@ -81,7 +81,7 @@ export function registerRestore(backup: Command): void {
     .option(
       '--path <path>',
       'only this file or directory of it; may be given more than once',
-      (path: string, before: string[] = []) => [...before, path],
+      (path: string, before: string[] | undefined) => [...(before ?? []), path],
     )
     .option('--to <directory>', 'with --path: into this directory here (on the master)')
     .option('--into', 'with --path: back into the vserver, running or stopped (on the master)')

@@ -47,7 +47,9 @@ test('the units start every service there is, once', () => {
   const started = ['broker', 'master', 'agent'].flatMap(
     (name) => /^ExecStart=\/usr\/lib\/vs-tools\/vs service (.+)$/m.exec(unit(name))?.[1]?.split(' ') ?? [],
   );
-  expect(started.toSorted()).toEqual(['broker', ...serviceNames].toSorted());
+  // master-archive runs in the process of the scheduler, which alone asks it
+  const own = serviceNames.filter((name) => name !== 'master-archive');
+  expect(started.toSorted()).toEqual(['broker', ...own].toSorted());
 });
 
 test('the agent leaves its vservers alone, and nothing is set that their guests would inherit', () => {
