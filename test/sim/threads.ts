@@ -24,9 +24,16 @@ export function openThread(mutation?: string): Thread {
     execArgv: ['--import', new URL('./hooks.ts', import.meta.url).href],
     workerData: { mutation },
   });
+  let gone: Error | undefined;
+  worker.on('error', (error: unknown) => void (gone ??= error as Error));
+  worker.on(
+    'exit',
+    (code) => void (gone ??= new Error(`a thread of the simulation ended with code ${code}`)),
+  );
   return {
     do: <T>(job: Job) =>
       new Promise<T>((resolve, reject) => {
+        if (gone) return reject(gone);
         const ended = (code: number) =>
           failed(new Error(`a thread of the simulation ended with code ${code}`));
         const failed = (error: unknown) => {

@@ -43,6 +43,7 @@ export const statSync = call('stat', (path: string, options: { throwIfNoEntry?: 
   options.throwIfNoEntry === false ? now.statAny(path) : now.stat(path, true),
 );
 export const lstatSync = statSync;
+export const realpathSync = call('realpath', now.realpath);
 const absent = (name: string) => () => {
   throw new Error(`${name} is not simulated`);
 };

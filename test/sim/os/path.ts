@@ -1,7 +1,7 @@
 // node:path, as the simulated processes see it: the same paths are joined again and again
 import { join as real } from 'node:path';
 
-export { basename, dirname, resolve } from 'node:path';
+export { basename, dirname, extname, relative, resolve } from 'node:path';
 
 const MOST = 20_000;
 const joined = new Map<string, string>();

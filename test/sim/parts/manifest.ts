@@ -14,6 +14,13 @@ export const writeManifest = (tree: string, to: string) =>
     node.disk.make(to, manifestOf(texts));
     return { files: texts.size, bytes: sizeOf(texts), added: 0, read: 0 };
   });
+export const writeNextManifest = (tree: string, to: string) => writeManifest(tree, to);
+export const countManifest = (manifest: string) =>
+  later('read', 2, ({ node }) => {
+    const text = node.disk.text(manifest);
+    if (text === undefined) throw fault('ENOENT', manifest);
+    return { files: text.split('\n').length, bytes: text.length };
+  });
 export const compareManifest = (tree: string, manifest: string) =>
   later('manifest', slowly(), ({ node }) => {
     const texts = filesOf(node.disk.find(tree));
