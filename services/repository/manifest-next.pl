@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 # manifest-next.pl TREE OUT BASIS MANIFEST CHANGES: the manifest (manifest.pl) of a tree that began as BASIS, made of that one's MANIFEST and the
 # lists of what was changed since, CHANGES/0, CHANGES/1 ... (walk.pl, LIST). Only what they name is looked at and read; of all other directories
-# the names alone are compared, so that a tree from which something was lost is no good one.
+# the names alone are compared, so that a tree from which something was lost is no good one. MANIFEST is one of version 2.
 # Prints {"files","more","added","read"}: more: by how many bytes on the disk it differs from BASIS.
 # Much is read by the program in VS_SUMS (node and sums.ts, a word a line).
 use strict;
@@ -51,7 +51,28 @@ sub entry {
     return [sprintf('%s %04o %d:%d %s %d', $type, $is[2] & 07777, $is[4], $is[5], $size, $is[9]), shown($path, defined $target) . (defined $target ? ' -> ' . shown($target) : '')];
 }
 
+# As in manifest.pl.
+my ($LLIST, $LGET) = (`uname -m` =~ /x86_64/) ? (195, 192) : (12, 9);
+sub attributes {
+    my ($file) = @_;
+    my $size = syscall($LLIST, $file, 0, 0);
+    return {} if $size <= 0;
+    my $names = "\0" x $size;
+    $size = syscall($LLIST, $file, $names, $size);
+    return {} if $size <= 0;
+    my %of;
+    for my $name (split /\0/, substr($names, 0, $size)) {
+        my $length = syscall($LGET, $file, $name, 0, 0);
+        next if $length < 0;
+        my $value = "\0" x $length;
+        if ($length > 0) { $length = syscall($LGET, $file, $name, $value, $length); next if $length < 0 }
+        $of{ shown($name, 1) } = $length > 0 ? unpack('H*', substr($value, 0, $length)) : '-';
+    }
+    return \%of;
+}
+
 my %new;    # path => its entry
+my (%has, %names);    # attributes by name; the names of what has more than one: inode => path => name
 my ($more, $added) = (0, 0);
 my (%counted, %before);
 my @stack = grep { $_ ne '.' } keys %touched;
@@ -60,6 +81,9 @@ while (defined(my $path = pop @stack)) {
     my @is = lstat "$tree/$path";
     if (!@is) { $!{ENOENT} || $!{ENOTDIR} or die "$path cannot be looked at: $!\n"; next }
     $new{$path} = entry($path, @is);
+    my $own = attributes("$tree/$path");
+    $has{ $new{$path}[1] } = $own if %$own;
+    $names{"$is[0]:$is[1]"}{$path} = $new{$path}[1] if $is[3] > 1 && ($is[2] & 0170000) != 0040000;
     if (!$counted{"$is[0]:$is[1]"}++) {
         $more += $is[12] * 512;
         my @was = lstat "$basis/$path";
@@ -116,18 +140,33 @@ sub fresh {
     found($path, substr $fields, 0, 1) or die "$path was there a moment ago\n";
     line("$fields " . ($sum{$path} // '-') . " $name\n");
 }
+(<$from> // '') eq "# vs-manifest 2\n" or die "the manifest before is of another version\n";
+print $to "# vs-manifest 2\n" or die "$out: $!\n";
+my %dropped;    # the names in it that the new one has not, or has anew
 while (<$from>) {
     chomp;
+    if (/^x (\S+) (\S+) (.+)$/) { $has{$3}{$1} = $2 unless $dropped{$3}; next }
+    if (/^h \d+ (.+)$/) {
+        my $name = $1;
+        next if $dropped{$name};
+        my $path = meant($name =~ s/ -> .*//sr);    # of a symlink; a file may be called so, too
+        my @is = lstat "$tree/$path";
+        @is = lstat "$tree/" . ($path = meant($name)) unless @is;
+        @is or die "$name was there a moment ago\n";
+        $names{"$is[0]:$is[1]"}{$path} = $name;
+        next;
+    }
     my ($fields, $sum, $name) = /^(\S+ \S+ \S+ \S+ \S+) (\S+) (.+)$/ or die "line $. of the manifest before is none\n";
     my $type = substr $fields, 0, 1;
     my $path = $type eq 'l' ? $name =~ s/ -> .*//sr : $name;
     $path = meant($path) if index($path, '\\') >= 0;
     my $up = up($path);
     fresh(shift @sorted) while @sorted && $sorted[0] lt $path;
-    if ($touched{$path}) { less($path); $away{$path} = 1 if $anew{$path} || !$new{$path} || $new{$path}[0] !~ /^d/; next }
-    if ($away{$up}) { less($path); $away{$path} = 1; next }
+    if ($touched{$path}) { $dropped{$name} = 1; less($path); $away{$path} = 1 if $anew{$path} || !$new{$path} || $new{$path}[0] !~ /^d/; next }
+    if ($away{$up}) { $dropped{$name} = 1; less($path); $away{$path} = 1; next }
     if (!found($path, $type)) {
         $listed{$up} or die "$path is not there any more, and nothing says that it was removed\n";
+        $dropped{$name} = 1;
         less($path);
         $away{$path} = 1;
         next;
@@ -136,6 +175,9 @@ while (<$from>) {
     line("$_\n");
 }
 fresh($_) for @sorted;
+for my $name (sort keys %has) { $text .= "x $_ $has{$name}{$_} $name\n" for sort keys %{ $has{$name} } }
+my @groups = sort { $a->[0] cmp $b->[0] } map { my $of = $_; [map { $of->{$_} } sort keys %$of] } grep { keys %$_ > 1 } values %names;
+for my $number (1 .. @groups) { $text .= "h $number $_\n" for @{ $groups[$number - 1] } }
 for my $up (sort keys %there) { die "$up/$_ is there, and nothing says where it comes from\n" for sort keys %{ $there{$up} } }
 print $to $text or die "$out: $!\n";
 close $to or die "$out: $!\n";

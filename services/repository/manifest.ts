@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
 import { pipeline } from 'node:stream/promises';
 import { z } from 'zod';
@@ -42,11 +43,24 @@ export async function writeNextManifest(
   return { ...found, bytes: Math.max(0, basis.bytes + more) };
 }
 
+/** Has it all that this version writes, so that a next one can be made of it? */
+export async function isCurrent(manifest: string): Promise<boolean> {
+  const head = '# vs-manifest 2\n';
+  const file = await open(manifest);
+  try {
+    const { buffer, bytesRead } = await file.read({ buffer: Buffer.alloc(head.length), position: 0 });
+    return buffer.toString('latin1', 0, bytesRead) === head;
+  } finally {
+    await file.close();
+  }
+}
+
 /** How many entries a tree has by its manifest, itself included, with how many bytes in files and symlinks. */
 export async function countManifest(manifest: string): Promise<{ files: number; bytes: number }> {
   let [files, bytes] = [1, 0];
   for await (const line of createInterface({ input: createReadStream(manifest, 'latin1') })) {
-    const [type, , , size] = line.split(' ', 4);
+    const [type = '', , , size] = line.split(' ', 4);
+    if (!'fdlpsbc'.includes(type)) continue; // what is said beyond the entries
     files++;
     if (type === 'f' || type === 'l') bytes += Number(size);
   }

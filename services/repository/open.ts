@@ -16,7 +16,7 @@ import {
   syncDirectory,
   writeJson,
 } from '../../shared/store.ts';
-import { countManifest, sumOf, writeManifest, writeNextManifest } from './manifest.ts';
+import { countManifest, isCurrent, sumOf, writeManifest, writeNextManifest } from './manifest.ts';
 import { pathsIn, storageOf } from './place.ts';
 import { freeId, listRecords } from './records.ts';
 import { treesOf } from './trees.ts';
@@ -110,7 +110,7 @@ export async function openBackup(
 /** Do the lists name all that was changed since the basis, and is its manifest the one that it had? A pass that compared all has left `all`. */
 async function areWhole(changes: string, sum: unknown, manifest: string): Promise<boolean> {
   if (!(await exists(join(changes, '0'))) || (await exists(join(changes, 'all')))) return false;
-  return (await sumOf(manifest)) === sum;
+  return (await isCurrent(manifest)) && (await sumOf(manifest)) === sum;
 }
 
 /** Where the tree of an open backup lies. Throws VsError 'conflict' when there is none. */

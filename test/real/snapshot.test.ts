@@ -113,9 +113,9 @@ describe('snapshots that people keep', () => {
 
   test('refusals change nothing, and say what can be done', () => {
     refused(['snapshot', 'create', 'web1', 'one'], /there is a snapshot one already/);
-    refused(['snapshot', 'create', 'flat'], /storage dir, which makes no snapshots.*vs copy flat.*vs backup/);
-    refused(['snapshot', 'schedule', 'flat', 'hourly'], /makes no snapshots/);
-    refused(['snapshot', 'rollback', 'flat', 'x', '--yes'], /makes no snapshots.*vs trash list/);
+    refused(['snapshot', 'create', 'flat'], /storage dir, which keeps no snapshots.*vs copy flat.*vs backup/);
+    refused(['snapshot', 'schedule', 'flat', 'hourly'], /keeps no snapshots/);
+    refused(['snapshot', 'rollback', 'flat', 'x', '--yes'], /keeps no snapshots.*vs trash list/);
     refused(['snapshot', 'rollback', 'web1', 'none', '--yes'], /has no snapshot none/);
     refused(['snapshot', 'show', 'web1', 'none'], /has no snapshot none/);
     refused(['snapshot', 'clone', 'web1', 'none', 'web9', '10.60.10.9'], /has no snapshot none/);
@@ -277,7 +277,7 @@ describe('snapshots that people keep', () => {
     expect(names()).toEqual(['one']);
     lab.vs(['snapshot', 'mount', 'web1', 'one', '/mnt/vs-snap-moved']);
     expect(lab.vs(['move', 'web1', 'host2', '--dry-run']).stdout).toMatch(
-      /its snapshot stays on host1 and goes with the old copy/,
+      /its snapshot \(one\) stays on host1 and goes with the old copy/,
     );
     lab.vs(['move', 'web1', 'host2']);
     expect(names()).toEqual([]);

@@ -14,7 +14,12 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { compareManifest, writeManifest } from '../../services/repository/manifest.ts';
+import {
+  compareManifest,
+  countManifest,
+  isCurrent,
+  writeManifest,
+} from '../../services/repository/manifest.ts';
 import { discardBackup, openBackup, removeBackup, sealBackup } from '../../services/repository/open.ts';
 import { pathsIn, requireUsable } from '../../services/repository/place.ts';
 import { listRecords } from '../../services/repository/records.ts';
@@ -260,6 +265,9 @@ test('verify names attributes, ACLs, capabilities and names of one file that are
   expect(text).toMatch(/^x user\.empty - rootfs\/a b$/m);
   const old = join(root, 'old');
   await writeFile(old, text.replaceAll(/^[#xh] .*\n/gm, ''));
+  // the next one is not made of it by lists: that would lack what it lacks
+  expect([await isCurrent(manifest), await isCurrent(old)]).toEqual([true, false]);
+  expect(await countManifest(manifest)).toEqual(await countManifest(old));
   await run(['setcap', '-r', at('ping')]);
   await run(['setfattr', '-n', 'user.note', '-v', 'two', at('note')]);
   await run(['setfattr', '-n', 'user.new', '-v', 'x', at('a b')]);

@@ -15,6 +15,7 @@ export const writeManifest = (tree: string, to: string) =>
     return { files: texts.size, bytes: sizeOf(texts), added: 0, read: 0 };
   });
 export const writeNextManifest = (tree: string, to: string) => writeManifest(tree, to);
+export const isCurrent = () => Promise.resolve(true);
 export const countManifest = (manifest: string) =>
   later('read', 2, ({ node }) => {
     const text = node.disk.text(manifest);
