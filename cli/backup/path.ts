@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { lstat, mkdir } from 'node:fs/promises';
-import { basename, join, normalize, resolve } from 'node:path';
+import { basename, dirname, join, normalize, resolve } from 'node:path';
 import { VsError } from '../../shared/errors.ts';
 import { run } from '../../shared/run.ts';
 import type { Client } from '../client.ts';
@@ -50,40 +50,46 @@ export async function restorePath(
       : await pick(client, vserver, args.id, where);
   const asked = { repository: found.repository, vserver, id: found.id };
   const offer = await client.request('master', 'repository.offer', asked);
-  if (offer.tree !== undefined) return restoreFrom(client, { tree: offer.tree, id: found.id }, args, options);
-  // one that lies nowhere as a tree is brought onto the master for this, and goes again
-  const saga = `files-${randomUUID()}`;
-  const paths = options.paths.map((path) => normalize(`/${path}`));
+  const id = found.id;
+  const { tree } = offer;
+  if (tree !== undefined)
+    return restoreFrom(client, { trees: options.paths.map(() => tree), id }, args, options);
+  // one that lies nowhere as a tree: what is asked for is brought onto the master for this, and goes again
+  const sagas = options.paths.map(() => `files-${randomUUID()}`);
   try {
-    const part = paths.length === 1 ? { path: paths[0] } : {};
-    const { tree } = await client.request(
-      'master',
-      'repository.fetch',
-      { ...asked, saga, ...part },
-      { timeoutMs: 24 * 3_600_000 },
-    );
-    await restoreFrom(client, { tree, id: found.id }, args, options);
+    const trees: string[] = [];
+    for (const [index, saga] of sagas.entries()) {
+      const path = normalize(`/${options.paths[index] ?? ''}`);
+      const part = path === '/' ? {} : { path };
+      const words = { ...asked, saga, ...part };
+      trees.push(
+        (await client.request('master', 'repository.fetch', words, { timeoutMs: 24 * 3_600_000 })).tree,
+      );
+    }
+    await restoreFrom(client, { trees, id }, args, options);
   } finally {
-    await client.request('master', 'repository.release', { repository: found.repository, saga });
+    for (const saga of sagas)
+      await client.request('master', 'repository.release', { repository: found.repository, saga });
   }
 }
 
-/** The same, of a tree on this machine. */
+/** The same, of trees on this machine: one for each path. */
 async function restoreFrom(
   client: Client,
-  { tree, id }: { tree: string; id: string },
+  { trees, id }: { trees: string[]; id: string },
   { name: vserver, host }: { name: string; host?: string },
   options: PathOptions,
 ): Promise<void> {
-  const root = join(tree, 'rootfs');
-  if (!(await lstat(root).catch(() => undefined)))
-    throw new VsError(
-      'refused',
-      `The backup lies on the master, in ${tree}, which is not to be read here: run this on the master, as root.`,
-    );
+  const roots = trees.map((tree) => join(tree, 'rootfs'));
+  for (const root of roots)
+    if (!(await lstat(root).catch(() => undefined)))
+      throw new VsError(
+        'refused',
+        `The backup lies on the master, in ${dirname(root)}, which is not to be read here: run this on the master, as root.`,
+      );
   const pieces = await Promise.all(
-    options.paths.map(async (path) => ({
-      from: await placeIn(root, path),
+    options.paths.map(async (path, index) => ({
+      from: await placeIn(roots[index] ?? '', path),
       path: normalize(`/${path}`).replace(/(.)\/$/, '$1'),
     })),
   );
@@ -95,7 +101,7 @@ async function restoreFrom(
   await mkdir(directory, { recursive: true });
   const places = pieces.map((one) => ({
     ...one,
-    to: join(directory, one.from === root ? vserver : basename(one.from)),
+    to: join(directory, one.path === '/' ? vserver : basename(one.from)),
   }));
   for (const [index, { to }] of places.entries())
     if (

@@ -8,6 +8,7 @@ import { tidy } from './open.ts';
 import { repositoryOf, requireUsable, spaceOf } from './place.ts';
 import { newestFirst } from './records.ts';
 import { resticKind } from './restic-kind.ts';
+import { mountedIn } from './mounts.ts';
 import { treeKind } from './tree-kind.ts';
 
 /** A reply has less than 1 MB (the broker's packets): so many bytes of records fit. */
@@ -24,7 +25,7 @@ export function fitting(backups: BackupRecord[]): { backups: BackupRecord[]; lef
 /** The repository service: owns the backups in the repositories of this machine. */
 export function service(context: Context): Service {
   const { settings, log } = context;
-  const restic = resticKind(settings, log);
+  const restic = resticKind(context);
   const tree = treeKind(context);
   let timer: NodeJS.Timeout | undefined;
   const find = (name: string) => repositoryOf(settings, name);
@@ -58,6 +59,12 @@ export function service(context: Context): Service {
         ({ name }) => repository === undefined || name === repository,
       );
       return { repositories: await Promise.all(all.map(infoOf)) };
+    },
+    'repository.mounts': async () => {
+      const all = (await loadRepositories(settings)).map(async (one) =>
+        (await mountedIn(one)).map((place) => ({ repository: one.name, ...place })),
+      );
+      return { mounts: (await Promise.all(all)).flat() };
     },
     'repository.list': async ({ repository, vserver }) => {
       const all = await loadRepositories(settings);

@@ -5,7 +5,7 @@ import { backupId } from '../../shared/contract/backup.ts';
 import { VsError } from '../../shared/errors.ts';
 import { mountReadOnly, plainPath } from '../../shared/mount.ts';
 import { run } from '../../shared/run.ts';
-import { pathsIn } from './place.ts';
+import { shownTree } from './place.ts';
 
 export interface MountedBackup {
   vserver: string;
@@ -34,12 +34,11 @@ export async function mountedIn(
   repository: Repository,
   only?: { vserver: string; id: string },
 ): Promise<MountedBackup[]> {
-  const paths = pathsIn(repository);
   const all = mountsOf(await readFile('/proc/self/mountinfo', 'utf8'));
   const found: MountedBackup[] = [];
   for (const one of all) {
     if (only && (one.vserver !== only.vserver || one.id !== only.id)) continue;
-    const tree = paths.tree(one.vserver, one.id);
+    const tree = shownTree(repository, one.vserver, one.id);
     if (await isSame(join(tree, 'rootfs'), one.directory)) found.push(one);
   }
   return found;
@@ -50,11 +49,11 @@ export async function mountBackup(
   repository: Repository,
   { vserver, id, directory }: MountedBackup,
 ): Promise<void> {
-  const rootfs = join(pathsIn(repository).tree(vserver, id), 'rootfs');
+  const rootfs = join(shownTree(repository, vserver, id), 'rootfs');
   if (!(await stat(rootfs).catch(() => undefined)))
     throw new VsError(
       'refused',
-      `backup ${id} of ${vserver} in repository ${repository.name} has no files that could be shown: only those of a repository of kind tree can be mounted`,
+      `backup ${id} of ${vserver} in repository ${repository.name} has no files that could be shown`,
     );
   await mountReadOnly(rootfs, directory);
 }

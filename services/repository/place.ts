@@ -17,6 +17,11 @@ export const pathsIn = ({ path }: Repository) => ({
   partials: join(path, '.partial'),
   partial: (name: string, saga: string) => join(path, '.partial', `${name}.${saga}`),
 });
+/** The tree of a backup that can be shown to people: where it lies, or where it was brought for that. */
+export const shownTree = (repository: Repository, vserver: string, id: string): string =>
+  repository.kind === 'tree'
+    ? pathsIn(repository).tree(vserver, id)
+    : join(repository.path, '.shown', vserver, id, 'tree');
 export type RepositoryPaths = ReturnType<typeof pathsIn>;
 
 /** A repository that can be used. Throws VsError 'not-found', or 'refused' where its file system is not mounted. */

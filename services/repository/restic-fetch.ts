@@ -1,5 +1,5 @@
-import { lstat, mkdir, statfs } from 'node:fs/promises';
-import { join } from 'node:path';
+import { lstat, mkdir, readdir, statfs } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import type { ResticRepository } from '../../config/repositories.ts';
 import { backupId } from '../../shared/contract/backup.ts';
@@ -8,6 +8,9 @@ import { vserverConfig } from '../../shared/contract/vserver.ts';
 import { VsError } from '../../shared/errors.ts';
 import { run } from '../../shared/run.ts';
 import { exists, readJson, writeJson } from '../../shared/store.ts';
+import { mountedIn } from './mounts.ts';
+import { shownTree } from './place.ts';
+import type { Turns } from '../../shared/turns.ts';
 import { resticBackup } from './restic-list.ts';
 import { parseOutput, restic } from './restic.ts';
 import { treesOf } from './trees.ts';
@@ -41,11 +44,16 @@ export async function fetchedTree(
 }
 
 /** Brings the tree of a backup, or one path of its root, onto this machine; the same again for the same saga. Throws VsError. */
-export async function fetchRestic(
+export const fetchRestic = (
   repository: ResticRepository,
-  { vserver, id, saga, path }: { vserver: string; id: string; saga: string; path?: string | undefined },
+  { saga, ...of }: { vserver: string; id: string; saga: string; path?: string | undefined },
+): Promise<{ tree: string }> => bringRestic(repository, directoryOf(repository, saga), of);
+
+async function bringRestic(
+  repository: ResticRepository,
+  directory: string,
+  { vserver, id, path }: { vserver: string; id: string; path?: string | undefined },
 ): Promise<{ tree: string }> {
-  const directory = directoryOf(repository, saga);
   const tree = join(directory, 'tree');
   const known = await readJson(join(directory, 'fetched.json'), fetched).catch(() => undefined);
   if (known && known.vserver === vserver && known.id === id && known.path === path) return { tree };
@@ -88,3 +96,29 @@ export async function fetchRestic(
 /** What was fetched for a saga goes. */
 export const releaseRestic = (repository: ResticRepository, saga: string): Promise<void> =>
   treesOf.links.remove(directoryOf(repository, saga));
+
+const shownIn = (repository: ResticRepository, { vserver, id }: { vserver: string; id: string }): string =>
+  dirname(shownTree(repository, vserver, id));
+
+/** Brings all of a backup to where people can see it (mounts.ts), until hideRestic. */
+export const showRestic = async (
+  repository: ResticRepository,
+  of: { vserver: string; id: string },
+): Promise<void> => void (await bringRestic(repository, shownIn(repository, of), of));
+
+/** Nobody looks at it any more. */
+export const hideRestic = (
+  repository: ResticRepository,
+  of: { vserver: string; id: string },
+): Promise<void> => treesOf.links.remove(shownIn(repository, of));
+
+/** Removes what was shown before the machine was started again: nothing is mounted any more. */
+export async function tidyShown(repository: ResticRepository, inTurn: Turns): Promise<void> {
+  const top = join(repository.path, '.shown');
+  for (const vserver of await readdir(top).catch(() => [] as string[]))
+    for (const id of await readdir(join(top, vserver)).catch(() => [] as string[]))
+      await inTurn(`${repository.name} ${vserver}`, async () => {
+        if ((await mountedIn(repository, { vserver, id })).length === 0)
+          await hideRestic(repository, { vserver, id });
+      });
+}

@@ -1,23 +1,31 @@
 import type { ResticRepository } from '../../config/repositories.ts';
-import type { Settings } from '../../config/settings.ts';
 import { VsError } from '../../shared/errors.ts';
-import type { Log } from '../../shared/log.ts';
-import type { Handlers } from '../../shared/service.ts';
+import type { Context, Handlers } from '../../shared/service.ts';
 import { exists, removeFileDurable, writeFileDurable } from '../../shared/store.ts';
 import { createTurns } from '../../shared/turns.ts';
 import { repositoryOf } from './place.ts';
 import { checkRestic } from './restic-check.ts';
-import { configIn, fetchRestic, fetchedTree, releaseRestic } from './restic-fetch.ts';
+import {
+  configIn,
+  fetchRestic,
+  fetchedTree,
+  hideRestic,
+  releaseRestic,
+  showRestic,
+  tidyShown,
+} from './restic-fetch.ts';
 import { dropFacts, noteFacts, pruneFile, resticBackup, resticBackups } from './restic-list.ts';
 import { discardRestic, openRestic, placeRestic, sealRestic, tidyRestic } from './restic-open.ts';
 import { restic } from './restic.ts';
+import { createUses } from './uses.ts';
 
 const LONG_MS = 48 * 3_600_000;
 /** So long after the last removal (ms) its space is given back: a run of the retention removes many. */
 const SOON_MS = 60_000;
 
 /** What the repositories of the kind restic do for each command; those of the table of kinds (kinds.ts). */
-export function resticKind(settings: Settings, log: Log) {
+export function resticKind(context: Pick<Context, 'bus' | 'settings' | 'log'>) {
+  const { settings, log } = context;
   // restic wants a repository for itself to change tags, to forget and to prune
   const inTurn = createTurns();
   const reading = new Map<string, number>();
@@ -59,6 +67,7 @@ export function resticKind(settings: Settings, log: Log) {
     });
   const tidy = async (repository: ResticRepository): Promise<void> => {
     await tidyRestic(repository, Date.now());
+    await tidyShown(repository, inTurn);
     await prune(repository).catch((error: unknown) =>
       log.warn({ error: String(error) }, `repository ${repository.name} was not pruned`),
     );
@@ -71,7 +80,17 @@ export function resticKind(settings: Settings, log: Log) {
       );
     timers.set(repository.name, setTimeout(work, SOON_MS).unref());
   }
+  const uses = createUses<ResticRepository>({
+    context,
+    inTurn,
+    find,
+    recordOf: async (one, vserver, id) => (await resticBackup(one, vserver, id)).record,
+    note: noteFacts,
+    bring: (one, of) => read(one.name, () => showRestic(one, of)),
+    take: hideRestic,
+  });
   const handlers: Handlers = {
+    ...uses.handlers,
     'repository.offer': async ({ repository, vserver, id, saga }) => {
       const one = await find(repository);
       const { record, snapshot } = await resticBackup(one, vserver, id);
@@ -117,7 +136,7 @@ export function resticKind(settings: Settings, log: Log) {
     },
     'repository.remove': async ({ repository, vserver, id }) => {
       const one = await find(repository);
-      const removed = await inTurn(repository, async () => {
+      const remove = async () => {
         const { all } = await resticBackups(one, vserver);
         const found = all.find(({ record }) => record.id === id);
         if (!found) return false;
@@ -126,16 +145,20 @@ export function resticKind(settings: Settings, log: Log) {
             'refused',
             `backup ${id} of ${vserver} is protected; first: vs backup unprotect ${vserver} ${id}`,
           );
+        await uses.requireUnused(one, { vserver, id });
         await writeFileDurable(pruneFile(one), 'an interrupted backup, or a removed one, has left data\n');
         await restic(one, ['forget', ...found.snapshots]);
         await dropFacts(one, vserver, id);
         soon(one);
         return true;
-      });
-      return { removed };
+      };
+      return {
+        removed: await inTurn(`${repository} ${vserver}`, () => inTurn(repository, remove)),
+      };
     },
   };
   const inner: Handlers = {
+    ...uses.inner,
     'repository.open': async (args) => {
       const one = await find(args.repository);
       return inTurn(`${args.repository} ${args.name}`, () => openRestic(one, args));

@@ -15,7 +15,7 @@ const LIST_MS = 45_000;
 const mark = z.object({ version: z.literal(1), id: z.string().regex(/^[0-9a-f]{64}$/) });
 const configuration = z.object({ id: mark.shape.id });
 /** What is known of a backup beside its snapshot. */
-const facts = backupRecord.pick({ verified: true, faults: true });
+const facts = backupRecord.pick({ verified: true, faults: true, proof: true });
 const factsFile = ({ home }: ResticRepository, vserver: string, id: string) =>
   join(home, 'facts', `${vserver}.${id}.json`);
 
@@ -110,8 +110,10 @@ export async function resticBackup(repository: ResticRepository, vserver: string
   return { ...found, snapshot: found.snapshots[0] ?? '' };
 }
 
-export const noteFacts = (repository: ResticRepository, { vserver, id, verified, faults }: BackupRecord) =>
-  writeJson(factsFile(repository, vserver, id), facts, { verified, faults });
+export const noteFacts = (
+  repository: ResticRepository,
+  { vserver, id, verified, faults, proof }: BackupRecord,
+) => writeJson(factsFile(repository, vserver, id), facts, { verified, faults, proof });
 export const dropFacts = (repository: ResticRepository, vserver: string, id: string) =>
   removeFileDurable(factsFile(repository, vserver, id)).catch(() => undefined);
 

@@ -14,7 +14,13 @@ import { createUses } from './uses.ts';
 export function treeKind(context: Pick<Context, 'bus' | 'settings'>) {
   const inTurn = createTurns();
   const find = (name: string) => repositoryOf(context.settings, name);
-  const uses = createUses({ context, inTurn, find });
+  const uses = createUses({
+    context,
+    inTurn,
+    find,
+    recordOf,
+    note: (one, record) => writeJson(pathsIn(one).record(record.vserver, record.id), backupRecord, record),
+  });
   const handlers: Handlers = {
     'repository.offer': async ({ repository, vserver, id }) => {
       const one = await find(repository);

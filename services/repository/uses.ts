@@ -1,28 +1,33 @@
 import type { Repository } from '../../config/repositories.ts';
-import { loadRepositories } from '../../config/repositories.ts';
-import { backupRecord } from '../../shared/contract/backup.ts';
+import type { BackupRecord } from '../../shared/contract/backup.ts';
 import { VsError } from '../../shared/errors.ts';
 import type { Context, Handlers } from '../../shared/service.ts';
-import { writeJson } from '../../shared/store.ts';
 import type { Turns } from '../../shared/turns.ts';
 import { freeBackup, holdBackup, requireUnheld } from './holds.ts';
 import { mountBackup, mountedIn, requireUnmounted, unmountBackup } from './mounts.ts';
-import { pathsIn } from './place.ts';
-import { recordOf } from './records.ts';
 
-interface Parts {
-  context: Pick<Context, 'bus' | 'settings'>;
+interface Parts<R extends Repository> {
+  context: Pick<Context, 'bus'>;
   inTurn: Turns;
-  find: (name: string) => Promise<Repository>;
+  find: (name: string) => Promise<R>;
+  recordOf: (repository: R, vserver: string, id: string) => Promise<BackupRecord>;
+  /** Keeps what was found of it. */
+  note: (repository: R, record: BackupRecord) => Promise<unknown>;
+  /** Of a kind whose backups lie nowhere as trees: brings one to where it is shown, and takes it away. */
+  bring?: (repository: R, of: { vserver: string; id: string }) => Promise<void>;
+  take?: (repository: R, of: { vserver: string; id: string }) => Promise<void>;
 }
 
 /** Who reads a backup: sagas, and people who have mounted it. In the turns in which it could be removed. */
-export function createUses({ context, inTurn, find }: Parts) {
+export function createUses<R extends Repository>(parts: Parts<R>) {
+  const { context, inTurn, find, recordOf, note, bring, take } = parts;
   const handlers: Handlers = {
     'repository.mount': async ({ repository, vserver, id, directory }) => {
       const one = await find(repository);
       return inTurn(`${repository} ${vserver}`, async () => {
         const backup = await recordOf(one, vserver, id);
+        const isThere = (await mountedIn(one, { vserver, id })).length > 0;
+        if (!isThere) await bring?.(one, { vserver, id });
         await mountBackup(one, { vserver, id, directory });
         const mounted = await mountedIn(one, { vserver, id });
         return { backup, mounted: mounted.map((place) => place.directory) };
@@ -30,15 +35,11 @@ export function createUses({ context, inTurn, find }: Parts) {
     },
     'repository.umount': async ({ repository, vserver, id }) => {
       const one = await find(repository);
-      return inTurn(`${repository} ${vserver}`, async () => ({
-        unmounted: await unmountBackup(one, { vserver, id }),
-      }));
-    },
-    'repository.mounts': async () => {
-      const all = (await loadRepositories(context.settings)).map(async (one) =>
-        (await mountedIn(one)).map((place) => ({ repository: one.name, ...place })),
-      );
-      return { mounts: (await Promise.all(all)).flat() };
+      return inTurn(`${repository} ${vserver}`, async () => {
+        const unmounted = await unmountBackup(one, { vserver, id });
+        await take?.(one, { vserver, id });
+        return { unmounted };
+      });
     },
   };
   const inner: Handlers = {
@@ -65,7 +66,7 @@ export function createUses({ context, inTurn, find }: Parts) {
       const one = await find(repository);
       return inTurn(`${repository} ${vserver}`, async () => {
         const backup = { ...(await recordOf(one, vserver, id)), proof };
-        await writeJson(pathsIn(one).record(vserver, id), backupRecord, backup);
+        await note(one, backup);
         return { backup };
       });
     },
@@ -74,7 +75,7 @@ export function createUses({ context, inTurn, find }: Parts) {
     handlers,
     inner,
     /** Throws VsError 'conflict' while anybody reads it. */
-    async requireUnused(repository: Repository, one: { vserver: string; id: string }): Promise<void> {
+    async requireUnused(repository: R, one: { vserver: string; id: string }): Promise<void> {
       await requireUnheld(context, repository, one);
       await requireUnmounted(repository, one);
     },

@@ -50,7 +50,10 @@ export function resticMaster(lines: string, at = mkdtempSync(join(tmpdir(), 'vs-
     STATE_DIR: join(at, 'state'),
     BACKUP_DIR: join(at, 'state/backups'),
   };
-  const context = { host: 'master', settings, log: createLog('silent', 'master'), version: '0' } as Context;
+  /** What is asked of others: the end of a saga. */
+  const bus = { request: async () => ({ saga: {} }) };
+  const log = createLog('silent', 'master');
+  const context = { host: 'master', settings, log, version: '0', bus } as unknown as Context;
   const made = service(context);
   const all: Handlers = { ...made.handlers, ...made.inner };
   function ask<K extends CommandName>(name: K, args: Args<K>): Promise<Data<K>> {
@@ -65,7 +68,7 @@ export function resticMaster(lines: string, at = mkdtempSync(join(tmpdir(), 'vs-
     conf: write,
     /** What the service does by itself at its start and each few hours. */
     async tidy(): Promise<void> {
-      const kind = resticKind(settings, context.log);
+      const kind = resticKind(context);
       for (const one of await loadRepositories(settings)) if (one.kind === 'restic') await kind.tidy(one);
     },
     /** A backup as a saga takes it; `change` is what comes from the host. */

@@ -169,6 +169,22 @@ test(
   },
 );
 
+test('what a saga reads stays; what a test has found of it is kept', TIME, async () => {
+  const { record } = await master.take('backup-1', (root) => writeFileSync(join(root, 'one'), 'one'));
+  await master.ask('repository.hold', { ...of(record.id), saga: 'backup-test-1' });
+  await expect(master.ask('repository.remove', of(record.id))).rejects.toThrow(
+    /saga backup-test-1 reads backup 20261127T030000Z of web1, so it stays/,
+  );
+  const proof = { ts: taken, ok: true, host: 'host1', saga: 'backup-test-1', ms: 900, checks: [] };
+  await master.ask('repository.prove', { ...of(record.id), proof });
+  expect(await list()).toEqual([{ ...record, proof }]);
+  await master.ask('repository.free', { repository: 'far', saga: 'backup-test-1' });
+  expect(await master.ask('repository.remove', of(record.id))).toEqual({ removed: true });
+  await expect(master.ask('repository.hold', { ...of(record.id), saga: 'backup-test-2' })).rejects.toThrow(
+    /was removed from repository far meanwhile/,
+  );
+});
+
 test('protected ones stay; what is removed gives its space back', TIME, async () => {
   const first = await master.take('backup-1', (root) =>
     writeFileSync(join(root, 'old'), randomBytes(5_000_000)),

@@ -2,7 +2,7 @@ import type { Args } from '../../../shared/contract/commands.ts';
 import type { HostInfo } from '../../../shared/contract/host.ts';
 import { VsError } from '../../../shared/errors.ts';
 import { shown } from '../estimate.ts';
-import type { BackupTestPlan } from '../sagas/backup-test.ts';
+import type { Route } from '../passes.ts';
 import { groups, moment, size } from '../text.ts';
 import { carriageText, channels } from '../transport.ts';
 import { requireRepository } from './backup.ts';
@@ -11,6 +11,20 @@ import { beyond, candidates } from './choose.ts';
 import { masterInfo } from './master.ts';
 import type { Deciding, Planned } from './planned.ts';
 import { ready, wire } from './wire.ts';
+
+/** `name`: what it is called while it is tried, by nobody else. */
+export interface BackupTestPlan extends Route {
+  /** The vserver of which it is a backup. */
+  of: string;
+  backup: { repository: string; id: string };
+  /** Its tree does not lie on the master: it has to be brought there first. */
+  fetch?: boolean;
+  files: number;
+  /** The moment its data is of. */
+  taken: number;
+  /** How long it may take to be up and well (ms). */
+  patience: number;
+}
 
 /** How long a backup that is tried may take to be up and well, unless somebody says so (ms). */
 const PATIENCE_MS = 180_000;
@@ -94,6 +108,7 @@ export async function planBackupTest(
     backup: { repository, id },
     taken,
     patience: args.patience ?? PATIENCE_MS,
+    ...(offer.tree === undefined ? { fetch: true } : {}),
     ...wired,
   };
   const way = carriageText(carriage);

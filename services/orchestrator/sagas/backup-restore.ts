@@ -18,6 +18,7 @@ import {
 } from './steps.ts';
 
 const LONG_MS = 48 * 3_600_000;
+type Fetching = Pick<BackupRestorePlan, 'of' | 'source' | 'backup' | 'bytes'>;
 type Both = { name: string; saga: string };
 
 /** The tree of a backup comes into the staging of the target, and is whole there. */
@@ -67,7 +68,7 @@ function adaptStep({ name, target, config, fresh }: BackupRestorePlan, agents: A
 }
 
 /** The tree of a backup that does not lie anywhere as a tree comes onto the master, for this saga. */
-function fetchStep(plan: BackupRestorePlan, agents: Agents): Step {
+export function fetchStep(plan: Fetching, agents: Agents): Step {
   const { of, source, backup } = plan;
   return {
     name: 'fetch',
@@ -80,7 +81,12 @@ function fetchStep(plan: BackupRestorePlan, agents: Agents): Step {
     undo: (context) => release(plan, agents, context),
   };
 }
-const release = async (plan: BackupRestorePlan, agents: Agents, context: StepContext): Promise<void> =>
+/** What was fetched for it goes. */
+export const release = async (
+  plan: Pick<Fetching, 'backup'>,
+  agents: Agents,
+  context: StepContext,
+): Promise<void> =>
   void (await agents.ask(
     'master',
     'repository.release',

@@ -2,23 +2,11 @@ import type { BackupProof } from '../../../shared/contract/backup.ts';
 import { VsError } from '../../../shared/errors.ts';
 import type { Agents } from '../agent.ts';
 import type { Step } from '../executor.ts';
-import type { Route } from '../passes.ts';
+import type { BackupTestPlan } from '../plans/backup-test.ts';
 import { moment, seconds } from '../text.ts';
-import { copySteps } from './backup-restore.ts';
+import { copySteps, fetchStep, release } from './backup-restore.ts';
 import { holdStep, letGo } from './hold-backup.ts';
 import { lockStep, stageStep } from './steps.ts';
-
-/** `name`: what it is called while it is tried, by nobody else. */
-export interface BackupTestPlan extends Route {
-  /** The vserver of which it is a backup. */
-  of: string;
-  backup: { repository: string; id: string };
-  files: number;
-  /** The moment its data is of. */
-  taken: number;
-  /** How long it may take to be up and well (ms). */
-  patience: number;
-}
 
 /** What was not as it should be, in one sentence for people. */
 export const faultsOf = ({ checks }: Pick<BackupProof, 'checks'>): string =>
@@ -38,6 +26,7 @@ export function backupTestSteps(plan: BackupTestPlan, agents: Agents): Step[] {
     holdStep(agents, plan),
     lockStep(agents, { name, host: target }),
     stageStep(agents, { name, host: target, tree: true, bytes: () => plan.bytes }),
+    ...(plan.fetch ? [fetchStep(plan, agents)] : []),
     ...copySteps(plan, agents),
     {
       name: 'try',
@@ -78,6 +67,7 @@ export function backupTestSteps(plan: BackupTestPlan, agents: Agents): Step[] {
       async do(context) {
         await agents.ask(target, 'host-agent.end-try', both(context), context, { timeoutMs: 120_000 });
         await agents.ask('master', 'transfer.close', both(context), context);
+        if (plan.fetch) await release(plan, agents, context);
         await agents.ask(target, 'transfer.close', both(context), context, { tag: 'target' });
         await agents.ask(target, 'snapshot.discard', both(context), context, { timeoutMs: 600_000 });
         await agents.ask(target, 'host-agent.unlock', both(context), context);
