@@ -143,21 +143,21 @@ sub fresh {
 (<$from> // '') eq "# vs-manifest 2\n" or die "the manifest before is of another version\n";
 print $to "# vs-manifest 2\n" or die "$out: $!\n";
 my %dropped;    # the names in it that the new one has not, or has anew
+my %link;       # those that are of symlinks: a file may be called `a -> b`, too
 while (<$from>) {
     chomp;
     if (/^x (\S+) (\S+) (.+)$/) { $has{$3}{$1} = $2 unless $dropped{$3}; next }
     if (/^h \d+ (.+)$/) {
         my $name = $1;
         next if $dropped{$name};
-        my $path = meant($name =~ s/ -> .*//sr);    # of a symlink; a file may be called so, too
-        my @is = lstat "$tree/$path";
-        @is = lstat "$tree/" . ($path = meant($name)) unless @is;
-        @is or die "$name was there a moment ago\n";
+        my $path = meant($link{$name} ? $name =~ s/ -> .*//sr : $name);
+        my @is = lstat "$tree/$path" or die "$name was there a moment ago\n";
         $names{"$is[0]:$is[1]"}{$path} = $name;
         next;
     }
     my ($fields, $sum, $name) = /^(\S+ \S+ \S+ \S+ \S+) (\S+) (.+)$/ or die "line $. of the manifest before is none\n";
     my $type = substr $fields, 0, 1;
+    $link{$name} = 1 if $type eq 'l';
     my $path = $type eq 'l' ? $name =~ s/ -> .*//sr : $name;
     $path = meant($path) if index($path, '\\') >= 0;
     my $up = up($path);
