@@ -1,8 +1,9 @@
 import { z } from 'zod';
 import { auditEntry } from '../shared/contract/audit.ts';
 import { certificateInfo } from '../shared/contract/authority.ts';
-import { backupRun } from '../shared/contract/backup-scheduler.ts';
+import { backupRun, keptArchive } from '../shared/contract/backup-scheduler.ts';
 import { backupRecord } from '../shared/contract/backup.ts';
+import { masterArchive } from '../shared/contract/master-archive.ts';
 import { type CommandName, commands } from '../shared/contract/commands.ts';
 import { finding } from '../shared/contract/doctor.ts';
 import { firewallPacket } from '../shared/contract/firewall.ts';
@@ -119,13 +120,19 @@ export const outputs: Record<string, Output> = {
   'trash list': { schema: z.array(trashEntry.extend({ host: hostName })) },
   'trash empty': { schema: z.object({ emptied: z.int(), freed: z.number() }) },
   'backup run': {
-    schema: z.union([sagaState, z.array(backupRun)]),
-    note: 'the last state of each; with --dry-run its plan, with --no-follow its first state. Without names how each ended',
+    schema: z.union([sagaState, z.array(backupRun), masterArchive]),
+    note: 'the last state of each; with --dry-run its plan, with --no-follow its first state. Without names how each ended; of @master its archive',
   },
   'backup status': { schema: data('backup-scheduler.status'), note: 'with --watch one such object a line' },
   'backup schedule': { schema: data('backup-scheduler.schedule') },
-  'backup prune': { schema: data('backup-scheduler.prune') },
-  'backup list': { schema: z.array(backupRecord), note: 'records that cannot be read are on stderr' },
+  'backup prune': {
+    schema: z.union([data('backup-scheduler.prune'), data('backup-scheduler.master-prune')]),
+    note: 'the second of @master',
+  },
+  'backup list': {
+    schema: z.union([z.array(backupRecord), z.array(keptArchive)]),
+    note: 'records that cannot be read are on stderr; the second of @master',
+  },
   'backup show': { schema: backupRecord },
   'backup verify': { schema: backupRecord },
   'backup repositories': { schema: z.array(repositoryInfo) },

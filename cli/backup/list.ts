@@ -4,6 +4,7 @@ import type { BackupRecord } from '../../shared/contract/backup.ts';
 import { withClient } from '../client.ts';
 import { checkName } from '../names.ts';
 import { moment, size, table } from '../table.ts';
+import { MASTER, checkAlone, listMaster } from './master.ts';
 import { type Where, pick, repositoryOf } from './words.ts';
 
 /** What is known of its content: "ok", "3 faults", "-". */
@@ -36,11 +37,18 @@ export function registerList(backup: Command): void {
   backup
     .command('list')
     .description('the backups, the newest first; those of vservers that are gone too')
-    .argument('[name]', 'of this vserver')
+    .argument('[name]', 'of this vserver; @master: the archives of the master itself')
     .option('--repository <name>', 'in this repository')
     .option('--json', 'for programs')
-    .addHelpText('after', '\nExamples:\n  vs backup list\n  vs backup list web1 --json')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  vs backup list\n  vs backup list web1 --json\n  vs backup list @master',
+    )
     .action(async (name: string | undefined, options: Where & { json?: boolean }) => {
+      if (name === MASTER) {
+        checkAlone([name], { ...options }, ['json']);
+        return listMaster(options);
+      }
       if (name !== undefined) checkName(name);
       const found = await withClient((client) =>
         client.request(

@@ -4,6 +4,7 @@ import { confirm } from '../ask.ts';
 import { type Client, withClient } from '../client.ts';
 import { checkName } from '../names.ts';
 import { moment, size, table } from '../table.ts';
+import { MASTER, checkAlone, pruneMaster } from './master.ts';
 
 type Pruned = Data<'backup-scheduler.prune'>['vservers'];
 
@@ -43,16 +44,20 @@ export function registerPrune(backup: Command): void {
     )
     .argument(
       '[name...]',
-      'of these vservers, also of those that are gone (all that live and have a line, unless named)',
+      'of these vservers, also of those that are gone (all that live and have a line, unless named), or @master',
     )
     .option('--dry-run', 'only show what is kept by which rule, and what would go')
     .option('--yes', 'do not ask')
     .option('--json', 'for programs')
     .addHelpText(
       'after',
-      '\nExamples:\n  vs backup prune --dry-run\n  vs backup prune web1\n  vs backup prune --yes --json',
+      '\nExamples:\n  vs backup prune --dry-run\n  vs backup prune web1\n  vs backup prune @master --yes\n  vs backup prune --yes --json',
     )
     .action(async (names: string[], options: { dryRun?: boolean; yes?: boolean; json?: boolean }) => {
+      if (names.includes(MASTER)) {
+        checkAlone(names, {}, []);
+        return pruneMaster(options);
+      }
       for (const name of names) checkName(name);
       const ask = (client: Client, dryRun: boolean) =>
         client.request(

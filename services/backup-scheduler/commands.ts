@@ -91,6 +91,16 @@ export function commandsOf(context: Context, work: Work): Handlers {
         }),
       };
     },
+    'backup-scheduler.master-run': async () => {
+      await work.look();
+      const archive = await work.master.run(file.master);
+      void work.tick().catch((error: unknown) => context.log.warn({ error: String(error) }, 'backups'));
+      return { archive };
+    },
+    'backup-scheduler.master-prune': async ({ dryRun }) => {
+      await work.look();
+      return work.master.prune(file.master, dryRun === true);
+    },
     'backup-scheduler.run': async ({ names, host, wait }, call) => {
       await work.look();
       const wanted = meant(names, host);

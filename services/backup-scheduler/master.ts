@@ -1,6 +1,7 @@
 import type { BackupLine } from '../../config/backup.ts';
-import type { MasterBackup } from '../../shared/contract/backup-scheduler.ts';
+import type { KeptArchive, MasterBackup } from '../../shared/contract/backup-scheduler.ts';
 import type { MasterArchive } from '../../shared/contract/master-archive.ts';
+import { VsError } from '../../shared/errors.ts';
 import type { Context } from '../../shared/service.ts';
 import type { Attempts, Book } from './book.ts';
 import { dueSlot, failed, noted, succeeded } from './due.ts';
@@ -82,13 +83,13 @@ export function masterAlerts(looked: Looked): Map<string, Told> {
   if (late !== undefined && now >= late)
     alerts.set('backup/master-overdue', {
       severity: 'warning',
-      message: `an archive of the master is overdue by its line of backup.conf: ${had}. By hand: vs master backup DIRECTORY`,
+      message: `an archive of the master is overdue by its line of backup.conf: ${had}. By hand: vs backup run @master`,
     });
   return alerts;
 }
 
-/** Archives that no rule of the line keeps. The newest one always stays. */
-export function archivesToRemove(archives: MasterArchive[], line: BackupLine): MasterArchive[] {
+/** Which rules of the line keep which archives, the newest first; without one it goes. The newest always stays. */
+export function keptBy(archives: MasterArchive[], line: BackupLine): KeptArchive[] {
   const all = archives.map((archive) => ({
     ...archive,
     id: archive.file,
@@ -96,8 +97,19 @@ export function archivesToRemove(archives: MasterArchive[], line: BackupLine): M
     protected: false,
     faults: [],
   }));
-  const gone = retention(all, line.keep, { timezone: line.timezone }).filter((one) => one.by.length === 0);
-  return archives.filter(({ file }) => gone.some(({ backup }) => backup.file === file));
+  const rules = new Map(
+    retention(all, line.keep, { timezone: line.timezone }).map(({ backup, by }) => [backup.file, by]),
+  );
+  return archives.map((one) => ({ ...one, by: rules.get(one.file) ?? [] }));
+}
+const isGone = ({ by }: KeptArchive): boolean => by.length === 0;
+
+function requireLine(line: BackupLine | undefined): BackupLine {
+  if (isMeant(line)) return line;
+  throw new VsError(
+    'refused',
+    'backup.conf has no line that keeps archives of the master; add one such as @master:hot:schedule=daily,keep-daily=14,repository=usb, or: vs master backup DIRECTORY',
+  );
 }
 
 /** Makes archives of the master's own state by its line, one at a time, and removes those that no rule keeps. */
@@ -115,25 +127,47 @@ export function openMaster({ bus, log }: Pick<Context, 'bus' | 'log'>, book: Boo
       () => undefined,
     );
   }
-  async function keep(line: BackupLine, entry: Attempts, slot: number): Promise<void> {
+  /** Makes one; what it is, or why there is none. */
+  async function keep(
+    line: BackupLine,
+    entry: Attempts,
+    slot: number | undefined,
+  ): Promise<{ archive: MasterArchive } | { error: unknown }> {
     const repository = repositoryOf(line);
     const began = Date.now();
-    book.master = { ...entry, attempt: began, running: { began, slot } };
+    book.master = { ...entry, attempt: began, running: { began, ...(slot === undefined ? {} : { slot }) } };
     await book.save();
     const mine = () => book.master ?? entry;
+    let made: { archive: MasterArchive } | { error: unknown };
     try {
-      await bus.request('master', 'master-archive.keep', { repository }, { timeoutMs: LONG_MS });
+      made = await bus.request('master', 'master-archive.keep', { repository }, { timeoutMs: LONG_MS });
       book.master = succeeded(mine(), Date.now());
     } catch (error) {
       const why = error instanceof Error ? error.message : String(error);
       log.warn({ error: why }, 'the archive of the master was not made');
       book.master = failed(mine(), why, Date.now());
+      made = { error };
     }
     await book.save();
     await list(line);
-    for (const { file } of book.master.failures > 0 ? [] : archivesToRemove(archives ?? [], line))
-      await bus.request('master', 'master-archive.remove', { repository, file });
+    if ('archive' in made)
+      for (const { file } of keptBy(archives ?? [], line).filter(isGone))
+        await bus.request('master', 'master-archive.remove', { repository, file });
     await list(line);
+    return made;
+  }
+  /** Begins one, as the only one; does not wait for it. */
+  function begin(line: BackupLine, entry: Attempts, slot: number | undefined): ReturnType<typeof keep> {
+    const making = keep(line, entry, slot);
+    working = making
+      .then(() => undefined)
+      .catch((error: unknown) => log.warn({ error: String(error) }, 'old archives of the master'))
+      .finally(() => (working = undefined));
+    return making;
+  }
+  function entryOf(line: BackupLine): Attempts {
+    const { running: _, ...rest } = book.master ?? {}; // of a former life: what was due is so still
+    return noted(book.master && (rest as Attempts), line, Date.now());
   }
   const looked = (line: BackupLine | undefined): Looked => ({
     line,
@@ -148,16 +182,36 @@ export function openMaster({ bus, log }: Pick<Context, 'bus' | 'log'>, book: Boo
     /** Begins one when it is due; does not wait for it. */
     async look(line: BackupLine | undefined): Promise<void> {
       if (!isMeant(line) || working) return;
-      const { running: _, ...rest } = book.master ?? {}; // of a former life: what was due is so still
-      const entry = noted(book.master && (rest as Attempts), line, Date.now());
+      const entry = entryOf(line);
       book.master = entry;
       await book.save();
       if (of !== repositoryOf(line) || Date.now() - askedAt > ASK_MS) await list(line);
       const slot = masterDue({ line, entry, now: Date.now() });
-      if (slot === undefined) return;
-      working = keep(line, entry, slot)
-        .catch((error: unknown) => log.warn({ error: String(error) }, 'old archives of the master'))
-        .finally(() => (working = undefined));
+      if (slot !== undefined && !working) void begin(line, entry, slot).catch(() => undefined); // begin tells it
+    },
+    /** One is made now, whatever the schedule says. Throws VsError 'refused' without a line, and why it could not be made. */
+    async run(wanted: BackupLine | undefined): Promise<MasterArchive> {
+      const line = requireLine(wanted);
+      while (working) await working;
+      const entry = entryOf(line);
+      const made = await begin(line, entry, dueSlot(line, NAME, entry, Date.now()));
+      if ('error' in made) throw made.error;
+      return made.archive;
+    },
+    /** Those there are, and those that no rule keeps, which go unless it is only asked. Throws VsError 'refused' without a line. */
+    async prune(
+      wanted: BackupLine | undefined,
+      dryRun: boolean,
+    ): Promise<{ kept: KeptArchive[]; removed: KeptArchive[] }> {
+      const line = requireLine(wanted);
+      const repository = repositoryOf(line);
+      const found = await bus.request('master', 'master-archive.list', { repository });
+      const all = keptBy(found.archives, line);
+      const removed = all.filter(isGone);
+      for (const { file } of dryRun ? [] : removed)
+        await bus.request('master', 'master-archive.remove', { repository, file });
+      if (!dryRun) await list(line);
+      return { kept: all.filter((one) => !isGone(one)), removed };
     },
   };
 }

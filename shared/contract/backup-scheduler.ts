@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { backupId, backupMode, repositoryName } from './backup.ts';
 import { type CommandSpec, masterCommand } from './command.ts';
+import { masterArchive } from './master-archive.ts';
 import { bytes, hostName, id, name, ts } from './names.ts';
 
 /**
@@ -65,6 +66,10 @@ export const keptBackup = z.object({
   by: z.array(z.string().max(100)),
 });
 export type KeptBackup = z.infer<typeof keptBackup>;
+
+/** One archive of the master's own state, and which rules of the line @master keep it; none of them: it goes. */
+export const keptArchive = masterArchive.extend({ by: z.array(z.string().max(100)) });
+export type KeptArchive = z.infer<typeof keptArchive>;
 
 /** A line of backup.conf as it is in force. */
 export const backupPlan = z.object({
@@ -136,6 +141,19 @@ export const backupSchedulerCommands = {
     z.object({
       asked: z.array(name),
       runs: z.array(backupRun), // with wait
+    }),
+  ),
+  'backup-scheduler.master-run': masterCommand(
+    'an archive of the master’s own state is made now, as the line @master of backup.conf says, and what no rule of it keeps goes',
+    z.strictObject({}),
+    z.object({ archive: masterArchive }),
+  ),
+  'backup-scheduler.master-prune': masterCommand(
+    'remove the archives of the master that no rule of the line @master keeps; with dryRun: those there are, and which would go',
+    z.strictObject({ dryRun: z.boolean().optional() }),
+    z.object({
+      kept: z.array(keptArchive), // the newest first
+      removed: z.array(keptArchive), // with dryRun: those that would be
     }),
   ),
 } satisfies Record<string, CommandSpec>;

@@ -287,6 +287,8 @@ export const examples: { [K in CommandName]: z.input<(typeof commands)[K]['args'
   'backup-scheduler.schedule': { next: 3 },
   'backup-scheduler.prune': { names: [name], dryRun: true },
   'backup-scheduler.run': { host: 'host1', wait: true },
+  'backup-scheduler.master-run': {},
+  'backup-scheduler.master-prune': { dryRun: true },
   'repository.info': {},
   'repository.list': { vserver: 'web1' },
   'master-archive.keep': { repository: 'main' },

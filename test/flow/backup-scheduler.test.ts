@@ -1,4 +1,13 @@
-import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
@@ -194,6 +203,8 @@ async function ask<
     | 'backup-scheduler.run'
     | 'backup-scheduler.status'
     | 'backup-scheduler.prune'
+    | 'backup-scheduler.master-run'
+    | 'backup-scheduler.master-prune'
     | 'backup-scheduler.schedule',
 >(command: K, args: Args<K>): Promise<Data<K>> {
   const client: Client = await connect(await broker.settings('operator'));
@@ -409,6 +420,36 @@ test('the state of the master itself is kept by its line, once, for root alone; 
   expect(statSync(join(kept, files[0] ?? '')).mode & 0o777).toBe(0o600);
   expect(found.master).toMatchObject({ schedule: '0 * * * *', repository: 'main', count: 1 });
   expect((await ask('backup-scheduler.schedule', {})).lines.map((one) => one.name)).toEqual(['@master']);
+});
+
+test('the line of the master is carried out when somebody asks, and says why it cannot be', async () => {
+  const { handlers } = world({});
+  const folder = masterFolder(true);
+  await begin(folder, Object.assign(handlers, archives(folder)));
+  const kept = join(folder, 'state', 'backups', '.master');
+  const listed = async () => (await ask('backup-scheduler.status', {})).master;
+  while ((await listed())?.state !== 'ok') await new Promise((resolve) => setTimeout(resolve, 50));
+  const [before = ''] = readdirSync(kept);
+  await new Promise((resolve) => setTimeout(resolve, 1100)); // its name is of the second
+  const [one, two] = await Promise.all([
+    ask('backup-scheduler.master-run', {}),
+    new Promise((resolve) => setTimeout(resolve, 1100)).then(() => ask('backup-scheduler.master-run', {})),
+  ]);
+  expect(two.archive.taken).toBeGreaterThan(one.archive.taken);
+  expect(readdirSync(kept)).toEqual([two.archive.file]); // keep-last=1
+  writeFileSync(join(kept, before), 'old');
+  const plan = await ask('backup-scheduler.master-prune', { dryRun: true });
+  expect(plan.kept).toEqual([{ ...two.archive, by: ['last'] }]);
+  expect(plan.removed).toEqual([expect.objectContaining({ file: before, by: [] })]);
+  expect(readdirSync(kept)).toHaveLength(2);
+  await ask('backup-scheduler.master-prune', {});
+  expect(readdirSync(kept)).toEqual([two.archive.file]);
+
+  chmodSync(kept, 0o755);
+  await expect(ask('backup-scheduler.master-run', {})).rejects.toThrow(/open to others than root/);
+  expect(await listed()).toMatchObject({ state: 'failed' });
+  writeFileSync(join(folder, 'backup.conf'), '*:hot\n');
+  await expect(ask('backup-scheduler.master-run', {})).rejects.toThrow(/no line that keeps archives/);
 });
 
 test('an archive of the master that cannot be made is an alert', async () => {

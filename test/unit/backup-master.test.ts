@@ -12,12 +12,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { parseBackups } from '../../config/backup.ts';
-import {
-  archivesToRemove,
-  masterAlerts,
-  masterDue,
-  masterState,
-} from '../../services/backup-scheduler/master.ts';
+import { keptBy, masterAlerts, masterDue, masterState } from '../../services/backup-scheduler/master.ts';
 import { newestArchive, readyDirectory, repositoryFor, takenOf } from '../../services/master-archive/kept.ts';
 import { service } from '../../services/master-archive/main.ts';
 import type { Context } from '../../shared/service.ts';
@@ -71,8 +66,10 @@ describe('archives of the master by schedule', () => {
   });
   test('go when no rule keeps them; the newest never', () => {
     const all = [archive(0), archive(1), archive(2), archive(3)];
-    expect(archivesToRemove(all, daily as NonNullable<typeof daily>)).toEqual(all.slice(2));
-    expect(archivesToRemove(all, lineOf('schedule=daily') as NonNullable<typeof daily>)).toEqual([]);
+    const rules = (line: ReturnType<typeof lineOf>) =>
+      keptBy(all, line as NonNullable<typeof daily>).map((one) => one.by);
+    expect(rules(daily)).toEqual([['last'], ['last'], [], []]);
+    expect(rules(lineOf('schedule=daily')).every((by) => by.length > 0)).toBe(true);
   });
 });
 
