@@ -28,6 +28,17 @@ const byCheck: Record<string, string> = {
   refused:
     'Look at the address and at what the server says; what was refused lies in STATE_DIR/alerter/refused, remove it there when it has been read',
   config: 'Mend the named line; until then the lines of before count',
+  'backup-failed': 'Mend what is said there, then: vs backup run NAME. It is tried again by itself, too',
+  'backup-overdue': 'See why none came: vs backup status NAME, vs saga list; now: vs backup run NAME',
+  'backup-test':
+    'See what was found: vs backup show NAME; after it is mended: vs backup run NAME, vs backup test NAME',
+  'backup-damaged':
+    'See which, and what: vs backup list NAME, vs backup show NAME. Look at the disk of the repository, then: vs backup run NAME',
+  'master-failed': 'Mend what is said there, then: vs backup run @master. It is tried again by itself, too',
+  'master-overdue': 'See why none came: vs backup status; now: vs backup run @master',
+  uncovered:
+    'Give them a line in backup.conf, such as *:hot:schedule=daily, or VSERVER:none where none is meant: vs backup schedule --check',
+  repository: 'Mount its disk, or mend what is said there: vs backup repositories',
 };
 
 const familyOf = (check: string): string =>

@@ -358,6 +358,10 @@ describe('a mail', () => {
     expect(of('host', 'disk-state')).toContain('vs trash list');
     expect(of('host', 'load-1')).toContain('vs evacuate host1');
     expect(of('host', 'certificate')).toContain('vs host renew host1');
+    const backups = ['failed', 'overdue', 'test', 'damaged'].map((one) => ['web1', `backup-${one}`] as const);
+    const own = ['master-failed', 'master-overdue', 'config', 'uncovered', 'repository'];
+    for (const [subject, check] of [...backups, ...own.map((one) => ['backup', one] as const)])
+      expect(adviceOf({ subject, host: 'master', check }), check).not.toMatch(/^Look at it|NAME|HOST/);
     const kinds = [...Object.values(vserverKinds), ...Object.values(hostKinds)];
     for (const { check } of kinds) {
       const host = Object.values(hostKinds).some((one) => one.check === check);
