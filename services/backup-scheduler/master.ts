@@ -192,7 +192,7 @@ export function openMaster({ bus, log }: Pick<Context, 'bus' | 'log'>, book: Boo
     /** One is made now, whatever the schedule says. Throws VsError 'refused' without a line, and why it could not be made. */
     async run(wanted: BackupLine | undefined): Promise<MasterArchive> {
       const line = requireLine(wanted);
-      while (working) await working;
+      for (let other = working; other; other = working) await other;
       const entry = entryOf(line);
       const made = await begin(line, entry, dueSlot(line, NAME, entry, Date.now()));
       if ('error' in made) throw made.error;
