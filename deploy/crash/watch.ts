@@ -61,7 +61,8 @@ function list(): Record<string, string[]> {
       continue; // the host is off
     }
     for (const entry of entries) {
-      const name = /^lxc\.payload\.([a-z0-9]+)/.exec(entry)?.[1];
+      // web1-1 is a second group of web1 (LXC counts them); web1-test is another vserver
+      const name = /^lxc\.payload\.([a-z0-9]+(?:-[a-z0-9]*[a-z][a-z0-9]*)*)(?:-\d+)?$/.exec(entry)?.[1];
       if (name && read(`${directory}/${entry}/cgroup.procs`) !== '') (runs[name] ??= []).push(host);
     }
   }
