@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { type Settings, copySettings } from '../config/settings.ts';
 import { type Bus, connectBus } from './bus.ts';
+import { DATA_VERSION, prepareData } from './data-version.ts';
 import { type Dispatcher, type Handlers, createDispatcher } from './dispatch.ts';
 import { VsError } from './errors.ts';
 import { openLocal } from './local/serve.ts';
@@ -112,10 +113,23 @@ function openSocket({ settings, bus, log, version: of }: Context, dispatcher: Di
   );
 }
 
+/** STATE_DIR in the version of this vs-tools. What only could not be written down keeps nobody from the work: a disk may be full. */
+export async function openData(settings: Settings, log: Log): Promise<void> {
+  try {
+    const done = await prepareData(settings, version());
+    if (done) log.info(done);
+  } catch (error) {
+    if (error instanceof VsError && error.code === 'refused') throw error;
+    if (DATA_VERSION > 1) throw error;
+    log.warn({ err: error }, 'the version of the data could not be written down');
+  }
+}
+
 /** Runs services in this process until SIGTERM or SIGINT. Starts them also while the broker is away. `notify`: who started it. */
 export async function runServices(names: string[], settings: Settings, notify?: Notify): Promise<void> {
   const host = scopeOf(names) === 'master' ? 'master' : settings.HOST;
   const log = createLog(settings.LOG_LEVEL, host);
+  await openData(settings, log);
   const handlers: Handlers = {};
   const inner: Handlers = {};
   const dispatcher = createDispatcher(

@@ -5,6 +5,7 @@ import { randomBytes } from 'node:crypto';
 import { Low } from 'lowdb';
 import { z } from 'zod';
 import { VsError } from './errors.ts';
+import { upgrade } from './migrate.ts';
 
 /** Changes whenever a file is written or put in the place of another; the same for one that is not there. */
 export function fileMark(path: string): string {
@@ -95,7 +96,7 @@ export async function readText(path: string): Promise<string | undefined> {
   }
 }
 
-/** The JSON text of a file by its schema. Throws VsError that names the file when it is damaged. */
+/** The JSON text of a file by its schema. Throws VsError that names the file when it is damaged, or of a newer vs-tools (migrate.ts). */
 export function parseFile<T extends z.ZodType>(path: string, text: string, schema: T): z.infer<T> {
   let value: unknown;
   try {
@@ -103,7 +104,7 @@ export function parseFile<T extends z.ZodType>(path: string, text: string, schem
   } catch (error) {
     throw new VsError('failed', `${path} is not valid JSON; restore it or remove it`, { cause: error });
   }
-  const parsed = schema.safeParse(value);
+  const parsed = schema.safeParse(upgrade(path, value, schema));
   if (!parsed.success)
     throw new VsError('failed', `${path} is damaged: ${z.prettifyError(parsed.error)}`, {
       cause: parsed.error,

@@ -10,7 +10,11 @@ const COMPILED_MS = 10_000;
 async function broker(notify: Notify): Promise<void> {
   const { loadSettings } = await import('../../config/settings.ts');
   const { runBroker } = await import('../../broker/main.ts');
-  const running = await runBroker(loadSettings());
+  const { openData } = await import('../../shared/service.ts');
+  const { createLog } = await import('../../shared/log.ts');
+  const settings = loadSettings();
+  await openData(settings, createLog(settings.LOG_LEVEL, 'broker'));
+  const running = await runBroker(settings);
   notify.ready('broker');
   await new Promise<void>((resolve) => {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve());

@@ -41,7 +41,7 @@ const left: Record<string, string> = {
 
 /** Is an entry of STATE_DIR part of an archive? Databases come without the files that are beside them while they are open. */
 export function isKept(entry: string, withHistory: boolean): boolean {
-  if (entry.startsWith('.') || entry.startsWith('before-restore-') || /-(wal|shm|journal)$/.test(entry))
+  if (entry.startsWith('.') || /^before-(restore|data)-/.test(entry) || /-(wal|shm|journal)$/.test(entry))
     return false;
   return entry === 'history' ? withHistory : !Object.hasOwn(left, entry);
 }

@@ -3,7 +3,9 @@ import { mkdir, open, readFile, readdir, rename, rm } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { basename, dirname, join } from 'node:path';
 import type { Settings } from '../../config/settings.ts';
+import { refuseNewer } from '../../shared/data-version.ts';
 import { VsError } from '../../shared/errors.ts';
+import { version } from '../../shared/service.ts';
 import { run } from '../../shared/run.ts';
 import {
   readJson,
@@ -129,6 +131,7 @@ export async function restoreArchive(
       parts = await unpack(file, stage);
       if (!parts.files.some((one) => one.path === 'state/ca/ca.key'))
         throw new VsError('failed', `${file} has no key of a pool's authority (state/ca/ca.key)`);
+      await refuseNewer(join(stage, 'state'), version());
     } catch (error) {
       await rm(stage, { recursive: true, force: true }); // it has keys
       throw error;
@@ -170,7 +173,7 @@ async function setAside(stage: string, placed: string): Promise<string[]> {
 async function placeState(stage: string, stateDir: string, aside: string): Promise<void> {
   const fresh = join(stage, 'state');
   const entries = await readdir(fresh);
-  const others = ['broker.db', 'broker.db-wal', 'broker.db-shm', 'outbox'];
+  const others = ['broker.db', 'broker.db-wal', 'broker.db-shm', 'outbox', 'data-version.json'];
   for (const entry of [...entries, ...others]) {
     if (!existsSync(join(stateDir, entry))) continue;
     await mkdir(join(aside, 'state'), { recursive: true, mode: 0o700 });

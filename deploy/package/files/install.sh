@@ -54,6 +54,13 @@ for tool in lxc-start:lxc newuidmap:uidmap rsync:rsync nft:nftables ip:iproute2 
 done
 [ -z "$missing" ] || [ -n "$root" ] || fail "these are missing: apt-get install$missing"
 
+# what a newer version wrote, this one cannot read: vservers of this host would not start (docs/upgrade.md)
+knows=1
+found=$(sed -n 's/.*"data": *\([0-9][0-9]*\).*/\1/p' "$root"/var/lib/vs-tools/data-version.json 2>/dev/null || true)
+if [ "${found:-0}" -gt "$knows" ]; then
+  fail "$root/var/lib/vs-tools has data of a newer vs-tools (data version $found, this one knows $knows): a downgrade is refused, nothing was changed"
+fi
+
 [ ! -e "$mark" ] || dropFiles "$mark"
 rm -rf "$home"
 for top in usr lib; do
