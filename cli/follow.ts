@@ -117,6 +117,11 @@ export function painter(out: NodeJS.WriteStream = process.stdout, told = false) 
       clear();
       out.write(`    | ${text}\n`);
     },
+    /** Somebody stops looking: what comes next begins on a line of its own. */
+    leave(): void {
+      if (liveLine) out.write('\n');
+      liveLine = false;
+    },
     end(state: SagaState): void {
       clear();
       if (state.result === 'done') out.write(`${closing(state)}\n`);
@@ -125,7 +130,18 @@ export function painter(out: NodeJS.WriteStream = process.stdout, told = false) 
   };
 }
 
-/** Follows a saga to its end; `onState` sees every state (for --json). */
+/** As shells have it: 128 and the number of SIGINT. */
+const INTERRUPTED = 130;
+
+/** What somebody reads who stops looking (ctrl-C): a saga needs nobody who looks. */
+export const leaving = (id: string, state?: Pick<SagaState, 'kind' | 'vserver'>): string =>
+  [
+    `${state ? `The ${state.kind} of ${state.vserver}` : `Saga ${id}`} goes on without you.`,
+    `  see it again:  vs saga follow ${id}`,
+    `  undo it:       vs saga abort ${id}   (until its point of no return)`,
+  ].join('\n');
+
+/** Follows a saga to its end; ctrl-C ends the process, and says how to follow or abort it; `onState` sees every state (for --json). */
 export async function follow(
   client: Client,
   id: string,
@@ -159,7 +175,17 @@ export async function follow(
         reject,
       );
   });
-  const last = await Promise.race([ended, client.lost]);
-  paint?.end(last);
-  return last;
+  const letGo = () => {
+    paint?.leave();
+    process.stderr.write(`${leaving(id, state)}\n`);
+    process.exit(INTERRUPTED);
+  };
+  process.once('SIGINT', letGo);
+  try {
+    const last = await Promise.race([ended, client.lost]);
+    paint?.end(last);
+    return last;
+  } finally {
+    process.off('SIGINT', letGo);
+  }
 }

@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import { describeFailure } from './exit.ts';
+import { shapeHelp } from './help.ts';
 
 interface Verb {
   summary: string;
@@ -113,11 +114,10 @@ export async function main(given: string[]): Promise<number> {
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code === 'EPIPE') process.exit(0); // vs scan | head
   });
-  const program = new Command('vs')
+  const program = shapeHelp(new Command('vs'))
     .description('Manage a pool of hosts and their vservers.')
     .exitOverride()
     .enablePositionalOptions()
-    .showSuggestionAfterError()
     .addHelpText(
       'after',
       `
@@ -133,6 +133,7 @@ Exit codes: 0 done, 1 failed, 2 usage, 3 stuck, 4 nothing answered`,
   try {
     const word = argv[0] === 'help' ? argv[1] : argv[0];
     const verb = word && Object.hasOwn(verbs, word) ? verbs[word] : undefined;
+    if (argv[0] === 'help' && word && !verb && !word.startsWith('-')) return await main([word]); // a wrong one
     if (word === '--version' || word === '-V') return await main(['version']);
     if (verb) (await verb.load()).register(program);
     else for (const [name, { summary }] of Object.entries(verbs)) program.command(name).description(summary);

@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { describeFailure } from '../../cli/exit.ts';
-import { closing, sagaExit, stepLine } from '../../cli/follow.ts';
+import { closing, leaving, sagaExit, stepLine } from '../../cli/follow.ts';
+import { wrap } from '../../cli/help.ts';
 import { checkName, parseAddress } from '../../cli/names.ts';
 import { size, span } from '../../cli/table.ts';
 import { startLines } from '../../cli/units.ts';
@@ -23,6 +24,7 @@ const vs = (args: string[], file = shim) =>
 describe('exit codes', () => {
   test.each([
     [['scna'], 2],
+    [['help', 'scna'], 2],
     [['move', 'web1'], 2],
     [['move', 'Web_1', 'host2'], 2],
     [['create', 'web1', '10.0.0.999', 'busybox'], 2],
@@ -44,6 +46,17 @@ describe('exit codes', () => {
   ])('vs %j ends with %i and no stack trace', (args, code) => {
     const result = vs(args);
     expect([result.status, result.stderr]).toEqual([code, expect.not.stringContaining('    at ')]);
+  });
+
+  test.each([
+    [['scna'], /Did you mean scan\?/],
+    [['help', 'scna'], /Did you mean scan\?/],
+    [['snapshot', 'crate', 'web1'], /Did you mean create\?/],
+    [['move', 'web1', 'host2', '--transprot', 'x'], /Did you mean --transport\?/],
+  ])('vs %j names what was meant, and --help', (args, meant) => {
+    const { stderr } = vs(args);
+    expect(stderr).toMatch(meant);
+    expect(stderr).toContain('--help');
   });
 
   test('no broker: the sentence names the address and what to do', () => {
@@ -146,4 +159,32 @@ test('the next step names the units where they are, else the services', () => {
     'vs service broker',
     'vs service orchestrator networks',
   ]);
+});
+
+describe('80 columns', () => {
+  test('sentences are broken between words, what is indented stays to be copied', () => {
+    const long =
+      'It is refused while that vserver lives anywhere in the pool, and while its address answers.';
+    const line = `  vs create web1 10.60.10.5 bookworm ${'--also 10.60.20.10 '.repeat(4)}`;
+    const lines = wrap(`${long}\n\n${line}\n`).split('\n');
+    expect(lines.slice(2)).toEqual(['', line, '']);
+    expect(lines.slice(0, 2).join(' ')).toBe(long);
+    expect(Math.max(...lines.slice(0, 2).map((one) => one.length))).toBeLessThanOrEqual(80);
+    expect(wrap('x'.repeat(100))).toBe('x'.repeat(100));
+  });
+
+  test.each([['snapshot'], ['stats'], ['recover']])('vs %s --help fits', (verb) => {
+    const wide = vs([verb, '--help'])
+      .stdout.split('\n')
+      .filter((line) => line.length > 80 && !line.startsWith('  vs '));
+    expect(wide).toEqual([]);
+  });
+});
+
+test('who stops looking at a saga reads how to follow and how to abort it', () => {
+  const text = leaving('move-x1', { kind: 'move', vserver: 'web1' });
+  expect(text).toMatch(/^The move of web1 goes on/);
+  expect(text).toContain('vs saga follow move-x1');
+  expect(text).toContain('vs saga abort move-x1');
+  expect(leaving('move-x1')).toContain('Saga move-x1 goes on');
 });
