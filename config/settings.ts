@@ -192,6 +192,7 @@ const schema = z.strictObject({
   BROKER_STATS_SECONDS: z.coerce.number().min(1).max(3600).default(10),
 });
 export type Settings = z.infer<typeof schema>;
+export { schema as settingsSchema };
 
 function ownAddress(): string {
   for (const list of Object.values(networkInterfaces())) {

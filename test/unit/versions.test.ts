@@ -6,12 +6,16 @@ import { usersFile } from '../../broker/users.ts';
 import { openTokens } from '../../services/authority/tokens.ts';
 import { alerterState } from '../../services/alerter/state.ts';
 import { openKept } from '../../services/network/kept.ts';
+import { type Plan, buildSaga } from '../../services/orchestrator/build.ts';
 import { openEpochs } from '../../services/orchestrator/epochs.ts';
+import { parseJournal } from '../../services/orchestrator/journal.ts';
+import { migrate } from '../../services/orchestrator/migrate.ts';
 import type { Driver } from '../../services/snapshot/drivers.ts';
 import { openTrash } from '../../services/snapshot/trash.ts';
 import { backupRecord } from '../../shared/contract/backup.ts';
 import { keptRecord } from '../../shared/contract/kept.ts';
 import { poolNetworks } from '../../shared/contract/networks.ts';
+import type { SagaState } from '../../shared/contract/saga.ts';
 import { copyRecord } from '../../shared/contract/snapshot.ts';
 import { ownership, removedVserver, vserverConfig } from '../../shared/contract/vserver.ts';
 import { DATA_VERSION, prepareData } from '../../shared/data-version.ts';
@@ -110,6 +114,16 @@ describe.each(versions)('what vs-tools %s wrote', (version) => {
       });
     },
   );
+
+  const journals = readdirSync(join(folder, version, 'journals')).filter((name) => name.endsWith('.jsonl'));
+  test.each(journals)('the journal %s is read, and its saga has the same steps', (file) => {
+    const { lines, open } = parseJournal(readFileSync(join(folder, version, 'journals', file)), file);
+    expect([open, lines.at(-1)?.kind]).toEqual([false, 'end']);
+    const begin = migrate(lines)[0] as unknown as { plan: Plan; state: SagaState };
+    const nobody = { deciding: {}, clock: {} } as never;
+    const { state } = buildSaga(begin.plan, { ...begin.state, steps: [] }, {} as never, nobody);
+    expect(state.steps.map((row) => row.step)).toEqual(begin.state.steps.map((row) => row.step));
+  });
 
   test.each(['master', 'host1'])('STATE_DIR of %s goes forward to the version of today', async (machine) => {
     const STATE_DIR = join(scratch, machine, 'state');
