@@ -119,6 +119,7 @@ export async function prepareData(
   await mkdir(directory, { recursive: true, mode: 0o700 });
   const { whileAlone } = await import('./file-lock.ts');
   return whileAlone(fileOf(directory), async () => {
+    await chmod(`${fileOf(directory)}.lock`, 0o600);
     const { found, what } = await judge();
     // another process of this machine may have done it meanwhile
     if (what === 'refuse') throw refusal(directory, found, by, known);
