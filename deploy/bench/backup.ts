@@ -4,7 +4,7 @@ import type { LabStatus } from '../lab/status.ts';
 import type { SagaState } from '../../shared/contract/saga.ts';
 import { type BenchLab, median, say, withLab } from './kit.ts';
 import { management } from './move-stage.ts';
-import { awaitAnswer } from './prober.ts';
+import { awaitAnswer, probed } from './prober.ts';
 import type { SetName, Storage } from './report.ts';
 import { type Shell, openShell } from './shell.ts';
 
@@ -21,8 +21,18 @@ export interface BackupFigures {
   /** Of vs: its steps, ms. */
   steps?: Record<string, number>;
 }
+/** How long the service of the vserver does not answer (ms), asked from outside every 10 ms. */
+export interface Pauses {
+  hot: number;
+  cold: number;
+  /** Its stop and start alone: below that no cold backup can be. */
+  restart: number;
+}
 /** By storage and set, then by phase and way: each round. */
-export type BackupResults = Record<string, Record<Phase, Partial<Record<Way, BackupFigures[]>>>>;
+export type BackupResults = Record<
+  string,
+  Record<Phase, Partial<Record<Way, BackupFigures[]>>> & { pauses: Pauses[] }
+>;
 
 const TREE = '/var/lib/vservers/web1';
 const HAND = '/var/lib/vs-tools/hand';
@@ -155,7 +165,23 @@ async function measure(lab: BenchLab, source: string, set: SetName, odd: boolean
     }
   }
   await host.run('kill "$(cat /var/lib/vs-tools/hand.pid)"');
-  return found;
+  return { ...found, pauses: await pausesOf(lab, prober) };
+}
+
+/** What a person outside notices of a hot and of a cold backup, and of a restart. */
+async function pausesOf(lab: BenchLab, prober: Shell): Promise<Pauses> {
+  const during = async (words: string[], gapless = false) => {
+    await sleep(SETTLE_MS);
+    const work = () => lab.vs(words, 1_800_000);
+    const { downtimeMs } = await probed(lab, prober, '10.60.10.5', work, { gapless });
+    say(`${words.join(' ')}: ${downtimeMs} ms without an answer`);
+    return downtimeMs;
+  };
+  return {
+    hot: await during(['backup', 'run', 'web1', '--mode', 'hot'], true),
+    restart: await during(['restart', 'web1']),
+    cold: await during(['backup', 'run', 'web1', '--mode', 'cold']),
+  };
 }
 
 const seconds = (ms: number): string => `${(ms / 1000).toFixed(2)} s`;
@@ -178,6 +204,10 @@ export function backupText(results: BackupResults, rounds: number): string {
       const ratio = (key: 'ms' | 'cpuSeconds') => (of('vs', key) / of('rsync --link-dest', key)).toFixed(2);
       lines.push(`  ${phase.padEnd(10)}${cells.join('')}   ${ratio('ms')} (${ratio('cpuSeconds')})`);
     }
+    const pause = (key: keyof Pauses) => median(by.pauses.map((one) => one[key]));
+    lines.push(
+      `  without an answer: hot ${pause('hot')} ms, cold ${pause('cold')} ms, a restart ${pause('restart')} ms`,
+    );
     for (const phase of phases) {
       const steps = by[phase].vs?.at(-1)?.steps ?? {};
       const text = Object.entries(steps).map(([step, ms]) => `${step} ${(ms / 1000).toFixed(2)}`);
@@ -207,7 +237,8 @@ export async function benchBackup(options: {
         const found = await withLab(options.lab, storage, options.signal, (lab) =>
           measure(lab, source, set, round % 2 === 1),
         );
-        const into = (results[`${storage} ${set}`] ??= { first: {}, unchanged: {}, changed: {} });
+        const into = (results[`${storage} ${set}`] ??= { first: {}, unchanged: {}, changed: {}, pauses: [] });
+        into.pauses.push(found.pauses);
         for (const phase of phases)
           for (const way of ways) {
             const figures = found[phase][way];
