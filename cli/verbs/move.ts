@@ -1,4 +1,5 @@
 import { type Command, Option } from 'commander';
+import type { Args } from '../../shared/contract/commands.ts';
 import type { Transport } from '../../shared/contract/transfer.ts';
 import type { KeptInfo } from '../../shared/contract/kept.ts';
 import { namesText, snapshotsText } from '../../shared/kept.ts';
@@ -18,11 +19,14 @@ export function questionOf(name: string, host: string, kept: KeptInfo[]): string
 }
 
 /** Asks a person at a terminal; a program is not asked, and reads it in the title. */
-async function askForSnapshots(client: Client, name: string): Promise<void> {
+async function askForSnapshots(client: Client, asked: Args<'orchestrator.move'>): Promise<void> {
+  const { name } = asked;
   const host = await hostOf(client, name).catch(() => undefined); // the move itself says what is wrong
   const found = host && (await client.request(host, 'snapshot.kept', { name }).catch(() => undefined));
   const question = host && found && questionOf(name, host, found.snapshots);
-  if (question) await confirm(question, 'vs move');
+  if (!question) return;
+  const { state } = await client.request('master', 'orchestrator.move', { ...asked, dryRun: true });
+  if (!state.steps.some(({ step }) => step === 'snapshots')) await confirm(question, 'vs move');
 }
 
 /** `vs move NAME HOST`. */
@@ -38,6 +42,7 @@ export function register(program: Command): void {
       'freeze it instead of stopping it: down for less, but its programs see a power cut',
     )
     .option('--full', 'with rsync: compare all files in every pass, not only what changed (longer down)')
+    .option('--no-snapshots', 'its snapshots stay, also where they could go along (btrfs-send)')
     .option('--yes', 'do not ask when snapshots of people stay behind')
     .option('--dry-run', 'check and show the steps, change nothing')
     .option('--follow', 'show it until it ends (as it is unless told)')
@@ -54,6 +59,7 @@ export function register(program: Command): void {
         options: SagaOptions & {
           transport?: Transport;
           full?: boolean;
+          snapshots: boolean;
           crashConsistent?: boolean;
           yes?: boolean;
         },
@@ -61,15 +67,17 @@ export function register(program: Command): void {
         checkName(name);
         checkHost(host);
         await withClient(async (client) => {
-          if (process.stdin.isTTY && !options.yes && !options.dryRun) await askForSnapshots(client, name);
-          const started = await client.request('master', 'orchestrator.move', {
+          const asked = {
             name,
             host,
             ...(options.transport ? { transport: options.transport } : {}),
             ...(options.crashConsistent ? { crashConsistent: true } : {}),
             ...(options.full ? { full: true } : {}),
+            ...(options.snapshots ? {} : { withoutSnapshots: true }),
             ...(options.dryRun ? { dryRun: true } : {}),
-          });
+          };
+          if (process.stdin.isTTY && !options.yes && !options.dryRun) await askForSnapshots(client, asked);
+          const started = await client.request('master', 'orchestrator.move', asked);
           await present(client, started, options);
         });
       },

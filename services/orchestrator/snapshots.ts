@@ -4,17 +4,25 @@ import { namesText, snapshotsText } from '../../shared/kept.ts';
 
 type Leaving = Pick<VserverState, 'host' | 'snapshots'>;
 
-/** What becomes of kept snapshots in a move, for people: they are of the source's disk, and go with the old copy. */
+/** Kept snapshots that go along in a move, for people. */
+export const along = (snapshots: number, names: string[] = [], whose = 'its'): string =>
+  snapshots === 0
+    ? ''
+    : `; ${snapshotsText(snapshots, whose)}${names.length > 0 ? ` (${namesText(names)})` : ''} ${snapshots === 1 ? 'goes' : 'go'} along`;
+
+/** What becomes of those that stay: they are of the source's disk, and go with the old copy. */
 export const behind = ({ host, snapshots = 0 }: Leaving, names: string[] = []): string =>
   snapshots === 0
     ? ''
     : `; ${snapshotsText(snapshots)}${names.length > 0 ? ` (${namesText(names)})` : ''} ${snapshots === 1 ? 'stays' : 'stay'} on ${host} and ${snapshots === 1 ? 'goes' : 'go'} with the old copy`;
 
-/** The same for all that leave a host. */
-export function allBehind(leaving: Leaving[]): string {
-  const count = leaving.reduce((sum, one) => sum + (one.snapshots ?? 0), 0);
+/** The same for all that leave a host; `goAlong`: those whose snapshots do. */
+export function ofAll(leaving: Leaving[], goAlong: ReadonlySet<Leaving>): string {
+  const count = (some: Leaving[]) => some.reduce((sum, one) => sum + (one.snapshots ?? 0), 0);
   const [first] = leaving;
-  return first ? behind({ host: first.host, snapshots: count }).replace('; its', '; their') : '';
+  if (!first) return '';
+  const stay = count(leaving.filter((one) => !goAlong.has(one)));
+  return `${along(count([...goAlong]), [], 'their')}${behind({ host: first.host, snapshots: stay }).replace('; its', '; their')}`;
 }
 
 /** The names of those that stay, the newest first, protected ones before all others; none, where the host does not tell. */
@@ -22,7 +30,6 @@ export async function namesBehind(
   { bus }: Pick<Context, 'bus'>,
   { name, host, snapshots = 0 }: Leaving & { name: string },
 ): Promise<string[]> {
-  if (snapshots === 0) return [];
   const found = await bus.request(host, 'snapshot.kept', { name }).catch(() => ({ snapshots: [] }));
   return found.snapshots
     .toSorted((a, b) => Number(b.protected) - Number(a.protected) || b.taken - a.taken)

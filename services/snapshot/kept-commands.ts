@@ -6,13 +6,17 @@ import { uuidsHere } from './orphans.ts';
 import { mountReadOnly } from '../../shared/mount.ts';
 import { mounted, unmountAll } from './mounts.ts';
 import type { openRoom } from './room.ts';
+import { exists } from '../../shared/store.ts';
+import type { Turns } from '../../shared/turns.ts';
 import { type KeptParts, type Taker, configOf, requireSnapshots, shown } from './take.ts';
 
 const COMPARED = 1000;
 
 /** The commands about the snapshots that people keep. */
-export function keptHandlers(parts: KeptParts & { taker: Taker; room: ReturnType<typeof openRoom> }) {
-  const { context, paths, driver, kept, taker, room } = parts;
+export function keptHandlers(
+  parts: KeptParts & { taker: Taker; room: ReturnType<typeof openRoom>; inTurn: Turns },
+) {
+  const { context, paths, driver, kept, taker, room, inTurn } = parts;
   const { host, settings } = context;
 
   /** The record of one. Throws 'not-found', or why there can be none. */
@@ -30,8 +34,8 @@ export function keptHandlers(parts: KeptParts & { taker: Taker; room: ReturnType
     const places = await mounted(one.uuid, one.snapshot);
     return { ...shown(one), ...(places.length > 0 ? { mounted: places } : {}) };
   }
-  async function listOf(name: string) {
-    const { uuid } = await configOf(parts, name);
+  async function listOf(name: string, of?: string) {
+    const uuid = of ?? (await configOf(parts, name)).uuid;
     return Promise.all((await kept.list(uuid)).map(async (one) => ({ ...(await seen(one)), name })));
   }
 
@@ -49,7 +53,26 @@ export function keptHandlers(parts: KeptParts & { taker: Taker; room: ReturnType
       await taker.cut(name, to);
       return {};
     },
-    'snapshot.kept': async ({ name }) => ({ snapshots: await listOf(name) }),
+    'snapshot.kept': async ({ name, uuid }) => ({ snapshots: await listOf(name, uuid) }),
+    'snapshot.arrive': ({ name, saga, snapshots }) =>
+      inTurn(name, async () => {
+        const { uuid } = await configOf(parts, name);
+        let arrived = 0;
+        for (const { label, record } of snapshots) {
+          const { snapshot, taken } = record;
+          const before = await kept.read(uuid, snapshot);
+          if (before?.snapshot === snapshot && before.taken === taken) continue;
+          const from = join(paths.staging(name, saga), label);
+          if (!(await exists(from)))
+            throw new VsError('failed', `the snapshot ${snapshot} of ${name} has not come to ${host}`);
+          if (before) await kept.yieldName(uuid, snapshot);
+          await kept.prepare(uuid, snapshot);
+          await kept.cut(uuid, snapshot, from);
+          await kept.seal({ ...record, uuid, version: 1 });
+          arrived++;
+        }
+        return { arrived };
+      }),
     'snapshot.drop': async ({ name, snapshots, saga }) => {
       const { uuid } = await configOf(parts, name);
       const ones = [];

@@ -100,6 +100,20 @@ export function openKept(
         await writeJson(record(uuid, snapshot), keptRecord, changed);
         return changed;
       }),
+    /** It gives its name to another one, and is called otherwise from now on. */
+    yieldName: (uuid: string, snapshot: string): Promise<void> =>
+      inTurn(uuid, snapshot, async () => {
+        const one = await read(uuid, snapshot);
+        if (!one) return;
+        for (let count = 1; ; count++) {
+          const end = count === 1 ? '-old' : `-old${count}`;
+          const name = `${snapshot.slice(0, 40 - end.length)}${end}`;
+          if (await exists(place(uuid, name))) continue;
+          await writeJson(record(uuid, snapshot), keptRecord, { ...one, snapshot: name });
+          await renameDurable(place(uuid, snapshot), place(uuid, name));
+          return;
+        }
+      }),
     /** All of a uuid go, protected or not: its last tree has gone from this host. */
     async forget(uuid: string): Promise<void> {
       if (!(await exists(of(uuid)))) return;

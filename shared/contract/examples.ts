@@ -48,6 +48,24 @@ export const examples: { [K in CommandName]: z.input<(typeof commands)[K]['args'
   'snapshot.take': { name, snapshot: 'before-upgrade', note: 'bookworm to trixie' },
   'snapshot.cut': { name, to: { snapshot: 'before-upgrade' } },
   'snapshot.kept': { name },
+  'snapshot.arrive': {
+    name: 'web1',
+    saga: 'move-mgz1abcd0001',
+    snapshots: [
+      {
+        label: 'p0',
+        record: {
+          snapshot: 'before-upgrade',
+          vserver: 'web1',
+          uuid: '5d2c7f0e-8f0a-4d0e-9d53-0f1f6f1b2a11',
+          taken: 1_795_000_000_000,
+          by: 'anna',
+          kind: 'manual',
+          protected: false,
+        },
+      },
+    ],
+  },
   'snapshot.drop': { name, snapshots: ['before-upgrade'] },
   'snapshot.protect': { name, snapshot: 'before-upgrade', protected: true },
   'snapshot.compare': { name, snapshot: 'before-upgrade', limit: 100 },

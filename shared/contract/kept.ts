@@ -89,9 +89,20 @@ export const keptCommands = {
     z.strictObject({ name, to: cutTo }),
   ),
   'snapshot.kept': hostCommand(
-    'the kept snapshots of a vserver, the oldest first',
-    z.strictObject({ name }),
+    'the kept snapshots of a vserver, the oldest first; with uuid also of one that is not here any more, or not yet',
+    z.strictObject({ name, uuid: z.uuid().optional() }),
     z.object({ snapshots: z.array(keptInfo.extend({ name })) }),
+  ),
+  'snapshot.arrive': hostCommand(
+    'what has come into the staging of a saga as snapshots `label` becomes kept snapshots of its vserver. One that is here already, by name and time, stays; another one of that name is renamed',
+    z.strictObject({
+      name,
+      saga: id,
+      snapshots: z
+        .array(z.strictObject({ label, record: keptRecord.omit({ version: true, saga: true }) }))
+        .max(1000),
+    }),
+    z.object({ arrived: z.int() }),
   ),
   'snapshot.drop': hostCommand(
     'remove kept snapshots for good: all of them, or none when one is protected or mounted; one that is not there is no error for a saga',

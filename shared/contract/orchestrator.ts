@@ -82,6 +82,7 @@ export const orchestratorCommands = {
       /** Frozen instead of stopped; its programs see a power cut. */
       crashConsistent: z.boolean().optional(),
       full: z.boolean().optional(), // rsync: every pass compares both trees
+      withoutSnapshots: z.boolean().optional(), // kept snapshots stay, also where they could go along
       dryRun: z.boolean().optional(),
       wait: z.boolean().optional(),
     }),

@@ -63,7 +63,7 @@ describe('snapshots that people keep', () => {
   }
 
   beforeAll(() => {
-    lab.up('--hosts', '2', '--storage', 'mixed'); // host1: btrfs, host2: dir
+    lab.up('--hosts', '3', '--storage', 'mixed'); // host1 and host3: btrfs, host2: dir
     lab.vs(['create', 'web1', '10.60.10.5', 'busybox', '--host', 'host1', '--memory', '256M', '--start']);
     lab.vs(['create', 'flat', '10.60.10.6', 'busybox', '--host', 'host2', '--start']);
     lab.on('host1', makeTree);
@@ -113,7 +113,7 @@ describe('snapshots that people keep', () => {
 
   test('refusals change nothing, and say what can be done', () => {
     refused(['snapshot', 'create', 'web1', 'one'], /there is a snapshot one already/);
-    refused(['snapshot', 'create', 'flat'], /storage dir, which keeps no snapshots.*vs copy flat.*vs backup/);
+    refused(['snapshot', 'create', 'flat'], /storage dir, which makes no snapshots.*vs copy flat.*vs backup/);
     refused(['snapshot', 'schedule', 'flat', 'hourly'], /keeps no snapshots/);
     refused(['snapshot', 'rollback', 'flat', 'x', '--yes'], /keeps no snapshots.*vs trash list/);
     refused(['snapshot', 'rollback', 'web1', 'none', '--yes'], /has no snapshot none/);
@@ -326,6 +326,37 @@ describe('snapshots that people keep', () => {
     expect(names()).toEqual(['auto-1', 'auto-3', 'mine', auto]);
     lab.vs(['snapshot', 'schedule', 'web1', 'off']);
     expect(lab.vs(['show', 'web1']).stdout).toMatch(/snapshots +4: vs snapshot list web1/);
+  });
+
+  test('they go along to another btrfs, share there what they shared here, and come back', async () => {
+    guest('dd if=/dev/urandom of=/base bs=1M count=24 2>/dev/null; sync');
+    lab.vs(['snapshot', 'create', 'web1', 'trip-1', '--note', 'before the trip']);
+    guest('echo two > /two; sync');
+    lab.vs(['snapshot', 'create', 'web1', 'trip-2']);
+    lab.vs(['snapshot', 'protect', 'web1', 'trip-1']);
+    const of = () =>
+      snapshots().map(({ snapshot, taken, kind, by, note }) => ({ snapshot, taken, kind, by, note }));
+    const before = of();
+    expect(lab.vs(['move', 'web1', 'host3', '--dry-run']).stdout).toMatch(
+      new RegExp(`its ${before.length} snapshots \\(trip-1, .*\\) go along`),
+    );
+    lab.vs(['move', 'web1', 'host3']);
+    expect(lab.running('web1')).toEqual(['host3']);
+    expect(of()).toEqual(before);
+    expect(snapshots().find((one) => one.snapshot === 'trip-1')).toMatchObject({ protected: true });
+    expect(lab.vs(['snapshot', 'diff', 'web1', 'trip-1', 'trip-2']).stdout).toMatch(/^\+ \/two$/m);
+    const [, exclusive = '0'] = lab
+      .on('host3', 'btrfs filesystem du -s --raw /var/lib/vservers/.kept/*/trip-1/tree | tail -1')
+      .trim()
+      .split(/\s+/);
+    expect(Number(exclusive)).toBeLessThan(4_000_000);
+    lab.vs(['snapshot', 'rollback', 'web1', 'trip-1', '--yes']);
+    expect(guest('cat /two 2>&1; true')).toMatch(/No such file/);
+    lab.vs(['move', 'web1', 'host1']);
+    expect(of().filter((one) => one.kind !== 'rollback')).toEqual(before);
+    expect(of().filter((one) => one.kind === 'rollback')).toHaveLength(1);
+    lab.vs(['snapshot', 'unprotect', 'web1', 'trip-1']);
+    expect(lab.leftovers()).toEqual([]);
   });
 
   test('they do not count against the disk limit', async () => {

@@ -2,6 +2,7 @@ import type { SagaState } from '../../shared/contract/saga.ts';
 import { checkRollbacks } from './backups.ts';
 import { listed, treesOf } from './copies.ts';
 import type { Fault } from './scenario.ts';
+import { checkTravels } from './travel.ts';
 import type { Watch } from './watch.ts';
 import type { Machine, World } from './world.ts';
 
@@ -63,6 +64,7 @@ export function checkEnd(world: World, watch: Watch, sagas: SagaState[]): void {
   for (const host of machines.values()) if (host.name !== 'master') checkHost(world, watch, host, stuck);
   watch.backups.end(sagas);
   checkRollbacks(world, sagas);
+  checkTravels(world, watch, sagas);
   if (!scenario.faults.every(isCalm)) return;
   const begun = sagas.filter((one) => one.parent === undefined);
   if (begun.length === 0) world.violate('nothing happened, and no saga began');

@@ -57,6 +57,13 @@ export const mutations: Mutation[] = [
     ],
   },
   one(
+    'snapshots-stay-behind',
+    'move-kept',
+    handOver,
+    'plan.snapshots === true && keepSnapshots(plan, agents),',
+    '',
+  ),
+  one(
     'unlock-before-trash',
     'move',
     handOver,

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { questionOf } from '../../cli/verbs/move.ts';
-import { behind, namesBehind } from '../../services/orchestrator/snapshots.ts';
+import { along, behind, namesBehind, ofAll } from '../../services/orchestrator/snapshots.ts';
 import type { KeptInfo } from '../../shared/contract/kept.ts';
 import type { Bus } from '../../shared/bus.ts';
 
@@ -35,9 +35,17 @@ test('the plan of a move names the snapshots that stay, protected ones first', a
   );
 });
 
-test('a host is not asked for the snapshots of a vserver that has none', async () => {
-  const asked = busOf(() => Promise.reject(new Error('asked')));
-  expect(await namesBehind(asked, { name: 'web1', host: 'host1' })).toEqual([]);
+test('what goes along is told beside what stays', () => {
+  expect(along(1, ['old'])).toBe('; its snapshot (old) goes along');
+  const [one, two] = [
+    { host: 'host1', snapshots: 3 },
+    { host: 'host1', snapshots: 2 },
+  ];
+  expect(ofAll([one, two], new Set([one]))).toBe(
+    '; their 3 snapshots go along; their 2 snapshots stay on host1 and go with the old copy',
+  );
+  expect(ofAll([one, two], new Set([one, two]))).toBe('; their 5 snapshots go along');
+  expect(ofAll([], new Set())).toBe('');
 });
 
 test('a person is asked for those that are not of the schedule', () => {

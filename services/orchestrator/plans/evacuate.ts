@@ -5,7 +5,7 @@ import { VsError } from '../../../shared/errors.ts';
 import { networksOf } from '../../../shared/interfaces.ts';
 import { type Need, placeAll } from '../placement.ts';
 import { roomsOf } from '../rooms.ts';
-import { allBehind } from '../snapshots.ts';
+import { ofAll } from '../snapshots.ts';
 import { size, vservers as vserversText } from '../text.ts';
 import type { Deciding, Planned } from './planned.ts';
 
@@ -52,12 +52,17 @@ export async function planEvacuate(
   const bytes = goes.reduce((sum, one) => sum + one.disk, 0);
   const stays = vservers.length - goes.length;
   const leaving = here.filter(({ name }) => goes.some((one) => one.name === name));
+  const sends = (at: string | undefined) =>
+    at !== undefined && pool.requireHost(at).storage.capabilities.send;
+  const goAlong = leaving.filter(
+    ({ name }) => sends(host) && sends(goes.find((one) => one.name === name)?.to),
+  );
   return {
     kind: 'evacuate',
     plan: { host, to, parallel: args.parallel ?? 2, vservers },
     vserver: host,
     host,
-    title: `${host}: evacuate ${vserversText(goes.length)}, ${size(bytes)}${stays > 0 ? `; ${stays} cannot go` : ''}${allBehind(leaving)}`,
+    title: `${host}: evacuate ${vserversText(goes.length)}, ${size(bytes)}${stays > 0 ? `; ${stays} cannot go` : ''}${ofAll(leaving, new Set(goAlong))}`,
   };
 }
 

@@ -4,7 +4,7 @@ import type { VserverState } from '../../../shared/contract/vserver.ts';
 import { VsError } from '../../../shared/errors.ts';
 import { networksOf } from '../../../shared/interfaces.ts';
 import { estimate } from '../estimate.ts';
-import { behind, namesBehind } from '../snapshots.ts';
+import { along, behind, namesBehind } from '../snapshots.ts';
 import { stillThere } from '../still-there.ts';
 import { groups, size } from '../text.ts';
 import { carriageText, chooseTransport } from '../transport.ts';
@@ -63,6 +63,9 @@ export async function planMove(deciding: Deciding, args: Args<'orchestrator.move
   await ready(deciding, carriage, vserver.host, args.host);
   const text = await rulesOf(deciding, { name: args.name, host: vserver.host });
   if (text !== undefined) await requireRules(deciding, { name: args.name, host: args.host, text });
+  const names = await namesBehind(context, vserver);
+  const count = Math.max(names.length, vserver.snapshots ?? 0); // the state says it a moment later
+  const goAlong = count > 0 && carriage.copy === 'btrfs-send' && args.withoutSnapshots !== true;
   const plan = {
     name: args.name,
     source: vserver.host,
@@ -76,6 +79,7 @@ export async function planMove(deciding: Deciding, args: Args<'orchestrator.move
     epoch: vserver.epoch,
     network: vserver.network,
     ...(args.crashConsistent ? { crashConsistent: true } : {}),
+    ...(goAlong ? { snapshots: true as const } : {}),
     ...wired,
   };
   const way = carriageText(carriage);
@@ -89,6 +93,6 @@ export async function planMove(deciding: Deciding, args: Args<'orchestrator.move
       way,
       estimateMs: estimate({ ...work, restarts: plan.running }, deciding.past?.() ?? []),
     },
-    title: `${args.name}: ${vserver.host} -> ${args.host}, ${size(bytes)} in ${groups(files)} files, ${way}${args.crashConsistent ? ', crash-consistent' : ''}${behind(vserver, await namesBehind(context, vserver))}`,
+    title: `${args.name}: ${vserver.host} -> ${args.host}, ${size(bytes)} in ${groups(files)} files, ${way}${args.crashConsistent ? ', crash-consistent' : ''}${goAlong ? along(count, names) : behind({ ...vserver, snapshots: count }, names)}`,
   };
 }

@@ -2,6 +2,7 @@ import { VsError } from '../../../shared/errors.ts';
 import type { Agents } from '../agent.ts';
 import type { Step } from '../executor.ts';
 import { freezes } from './move-halt.ts';
+import { keepSnapshots } from './move-snapshots.ts';
 import type { MovePlan } from './move.ts';
 import { bothEnded } from './steps.ts';
 
@@ -71,6 +72,7 @@ export function handOverSteps(plan: MovePlan, agents: Agents): Step[] {
         context.say('answers');
       },
     },
+    plan.snapshots === true && keepSnapshots(plan, agents),
     {
       name: 'clean up',
       host: source,

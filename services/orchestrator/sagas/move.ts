@@ -5,6 +5,7 @@ import { day, groups, seconds } from '../text.ts';
 import { type Route, arm, livePasses, pass, passText } from '../passes.ts';
 import { handOverSteps } from './move-hand-over.ts';
 import { haltStep } from './move-halt.ts';
+import { sendSnapshots } from './move-snapshots.ts';
 import { keep, stageStep } from './steps.ts';
 
 export interface MovePlan extends Route {
@@ -12,6 +13,8 @@ export interface MovePlan extends Route {
   epoch: number;
   network: string;
   files: number;
+  /** Its kept snapshots go along. */
+  snapshots?: true;
   /** Frozen instead of stopped: what it has not written is lost as in a power cut. */
   crashConsistent?: boolean;
 }
@@ -51,6 +54,7 @@ export function moveSteps(plan: MovePlan, agents: Agents): Step[] {
       },
     },
     stageStep(agents, { name, host: target, tree: copy === 'rsync', bytes: () => plan.bytes }),
+    plan.snapshots === true && sendSnapshots(plan, agents),
     {
       name: 'seed',
       host: source,

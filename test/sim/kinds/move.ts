@@ -41,6 +41,10 @@ const stepsWith = (stop: string): string[] =>
   `lock|stage|seed|delta 1|prepare|${stop}|final|verify|adopt|give up|take over|start|answer|clean up`.split(
     '|',
   );
+const arrives = [
+  ...to('host1', 'snapshot.kept', 'transfer.send'),
+  ...to('host2', 'snapshot.arrive', 'snapshot.arrive'),
+];
 const freezes = to('host1', 'host-agent.freeze', 'host-agent.thaw');
 
 const some = fc.record({ running: fc.boolean(), enabled: fc.boolean() });
@@ -67,6 +71,20 @@ export const moves: Record<string, Kind> = {
     critical,
     steps: stepsWith('stop'),
     ms: 3500,
+  },
+  /** With a kept snapshot, which goes along where both hosts have btrfs. */
+  'move-kept': {
+    of: 'move',
+    setting: begins(
+      mostlyRunning.map((all) => all.map((one) => ({ ...one, kept: true }))),
+      'move',
+      always({ name: 'web1', host: 'host2' }),
+    ),
+    commands: [...commands, ...arrives],
+    critical: [...critical, ...arrives],
+    steps: [...stepsWith('stop'), 'snapshots', 'keep'],
+    btrfs: among(['host1', 'host2'], ['host1', 'host2'], ['host1', 'host2'], ['host1']),
+    ms: 4500,
   },
   'move-frozen': {
     of: 'move',

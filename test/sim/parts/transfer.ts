@@ -81,7 +81,12 @@ export function service({ settings, host, bus }: Context): Service {
         const { node } = life;
         const began = Date.now();
         if (args.renew && args.label)
-          await bus.request(host, 'snapshot.renew', { name: args.name, saga: args.saga, label: args.label });
+          await bus.request(host, 'snapshot.renew', {
+            name: args.name,
+            saga: args.saga,
+            label: args.label,
+            ...(args.kept ? { kept: args.kept } : {}),
+          });
         const { random, loop } = world;
         const path = args.backup
           ? (
