@@ -46,8 +46,8 @@ export interface MonitorConfig {
   crash: CrashPlan;
   /** Nothing is mended then. */
   pause?: Pause;
-  /** Of a host: while its memory is short, vservers are held back, but not those with a boot order up to `spare`. */
-  pressure?: { spare?: number };
+  /** Of a host: while its memory is short, vservers are held back, or moved away as well, but not those with a boot order up to `spare`. */
+  pressure?: { spare?: number; evacuates?: true };
 }
 
 /** A bigger file is none that a person wrote. */
@@ -239,7 +239,8 @@ function parseAs(text: string, file: string, kinds: Record<string, Kind>, isVser
     const { first, more, report } = line;
     refuseOthers(more, [...ofEveryCheck, 'memory', 'clear', 'spare'], report);
     if (isOff(first.value)) return;
-    if (first.value !== 'limit') report(first.valueColumn, quoted(first.value), 'limit, or off');
+    if (!['limit', 'evacuate'].includes(first.value))
+      report(first.valueColumn, quoted(first.value), 'limit, evacuate or off');
     const option = <T>(name: string, parser: Parse<T>) =>
       valueOf(
         more.find((one) => one.name === name),
@@ -251,7 +252,10 @@ function parseAs(text: string, file: string, kinds: Record<string, Kind>, isVser
     const spare = option('spare', count(0, 9999));
     if (clear >= most) report(first.valueColumn, quoted(`clear=${clear}`), `less than memory, ${most}`);
     config.rules.push({ ...ruleOf(line, 'pressure'), threshold: most, clear });
-    config.pressure = spare === undefined ? {} : { spare };
+    config.pressure = {
+      ...(spare === undefined ? {} : { spare }),
+      ...(first.value === 'evacuate' ? { evacuates: true } : {}),
+    };
   };
   for (const line of lines) {
     const { first, more, report } = line;

@@ -14,6 +14,7 @@ import { planners } from './planner.ts';
 import { openMarks } from './marks.ts';
 import type { Deciding, Planned } from './plans/planned.ts';
 import { openPool } from './pool.ts';
+import { openRelief } from './relief.ts';
 import { openRemoved } from './removed.ts';
 import { sagaRunner } from './runner.ts';
 import { withoutScript } from './sagas/post-install.ts';
@@ -50,6 +51,7 @@ export function service(context: Context): Service {
     return { saga: state.id, state };
   }
   const deciding: Deciding = { context, pool, epochs, marks, past: () => sagas.list({ limit: 200 }) };
+  const relief = openRelief(deciding, sagas);
   /** The handler of a command that becomes a saga. */
   const begin =
     <K extends keyof typeof planners>(kind: K) =>
@@ -186,6 +188,7 @@ export function service(context: Context): Service {
       await history.start();
       await epochs.start();
       await owed.start();
+      await relief.start();
       await removed
         .start()
         .catch((error: unknown) => context.log.error({ error: String(error) }, 'removed vservers'));
@@ -197,6 +200,7 @@ export function service(context: Context): Service {
           if (!isHeard) context.log.info('not every host was heard; sagas go on without them');
           sagas.resume();
           resumed.resolve();
+          relief.begin();
           void clearPruned();
         });
       });
@@ -205,6 +209,7 @@ export function service(context: Context): Service {
       await history.stop();
       await epochs.stop();
       owed.stop();
+      relief.stop();
       await removed.stop();
       await audit?.close();
       sagas.close();

@@ -109,3 +109,25 @@ test('one that cannot go is named, the others go; an abort leaves those that wen
   expect(Object.values(where()).every((at) => at.startsWith('host1'))).toBe(true);
   expect(lab.leftovers()).toEqual([]);
 });
+
+test('a host whose memory is short has the least important vserver moved, once, by a saga; one that a person would miss stays', async () => {
+  const eat = 'x=$(head -c 90000000 /dev/zero | tr "\\0" x); sleep 1000; :'; // the shell stays, and so does what it holds
+  for (const name of ['web1', 'web2']) lab.vs(['exec', name, '--', 'sh', '-c', `(${eat}) >/dev/null 2>&1 &`]);
+  lab.vs(['boot', 'web1', '--order', '1']);
+  const conf = '/etc/vs-tools/host-monitor.conf';
+  lab.on('host1', `printf 'MONITOR_POOLING=1\\nPRESSURE=evacuate memory=2 clear=1 spare=5\\n' > ${conf}`);
+  await until(() => where()['web2'] === 'host2 running');
+  const [saga] = JSON.parse(lab.vs(['saga', 'list', '--json']).stdout) as SagaState[];
+  expect(saga).toMatchObject({
+    kind: 'move',
+    vserver: 'web2',
+    issuer: 'orchestrator',
+    args: { host: 'host2', pressure: 'host1' },
+  });
+  expect((await ended(saga?.id ?? '')).result).toBe('done');
+  await until(() => !lab.vs(['alerts']).stdout.includes('shall move away'));
+  lab.on('host1', `rm ${conf}`);
+  expect(where()).toMatchObject({ web1: 'host1 running', web2: 'host2 running' });
+  expect(lab.running('web2')).toEqual(['host2']);
+  expect(lab.leftovers()).toEqual([]);
+});

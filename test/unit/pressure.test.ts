@@ -5,7 +5,9 @@ import {
   type Candidate,
   nextToPress,
   stillPressed,
+  wishesOf,
 } from '../../services/monitor/mend/pressure.ts';
+import { pressureAlert } from '../../shared/contract/pressure.ts';
 import { withPressed } from '../../services/monitor/mend/presser.ts';
 
 const MB = 1024 * 1024;
@@ -65,7 +67,7 @@ describe('memory of a host is short', () => {
       clear: 82,
       hits: 3,
     });
-    expect(() => parse('PRESSURE=kill')).toThrow('h:1:10: found "kill", expected limit, or off');
+    expect(() => parse('PRESSURE=kill')).toThrow('h:1:10: found "kill", expected limit, evacuate or off');
     expect(() => parse('PRESSURE=limit memory=90 clear=95')).toThrow('expected less than memory, 90');
   });
   test('its alert names who is held back', () => {
@@ -73,5 +75,24 @@ describe('memory of a host is short', () => {
     const kept = { version: 1 as const, checks: {}, pressed: { a: { pid: 1, from: 9, bytes: 128 * MB } } };
     expect(withPressed(alert, 'pressure', kept).message).toBe('m; held back: a at 128 MiB');
     expect(withPressed(alert, 'memory', kept)).toBe(alert);
+    const asking = withPressed(alert, 'pressure', { ...kept, wishes: [{ name: 'a', memory: 5 }] });
+    expect(asking.message).toBe(
+      'm; held back: a at 128 MiB; one of these shall move away, if another host has room: a',
+    );
+    expect(pressureAlert.parse(asking).evacuate).toEqual([{ name: 'a', memory: 5 }]);
+  });
+  test('whom the master is asked to move: the least important first, none that is small or spared; only when the file wants it', () => {
+    const running = [
+      one('db', 1000, 1),
+      one('web', 200),
+      one('shop', 500),
+      one('tiny', 10),
+      one('mail', 9, 5),
+    ];
+    expect(wishesOf(running, undefined).map(({ name }) => name)).toEqual(['shop', 'web', 'db']);
+    expect(wishesOf(running, 1).map(({ name }) => name)).toEqual(['shop', 'web']);
+    const parse = (text: string) => parseHostMonitor(text, 'h').pressure;
+    expect(parse('PRESSURE=evacuate spare=3')).toEqual({ spare: 3, evacuates: true });
+    expect(parse('PRESSURE=limit')).toEqual({});
   });
 });

@@ -40,6 +40,8 @@ export const kept = z.looseObject({
   pressed: z
     .record(z.string(), z.object({ pid: z.number(), from: z.number(), bytes: z.number() }))
     .optional(),
+  /** Of a host: whom the master is asked to move away, and the memory (bytes) of each. */
+  wishes: z.array(z.object({ name: z.string(), memory: z.number() })).optional(),
   /** The last text of its file without a fault: in force while the file has one. */
   good: z.string().optional(),
 });

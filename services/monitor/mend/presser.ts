@@ -4,17 +4,29 @@ import { limitText } from '../../../shared/limits.ts';
 import { memoryOf } from '../cgroup.ts';
 import type { Kept } from '../checks/keep.ts';
 import type { Subject } from '../checks/subject.ts';
-import { type Candidate, nextToPress, stillPressed } from './pressure.ts';
+import { type Candidate, nextToPress, stillPressed, wishesOf } from './pressure.ts';
 
 export const PRESSURE = 'pressure';
 
-/** An alert of pressure with who is held back for it. */
-export function withPressed(alert: Alert, check: string, { pressed }: Kept): Alert {
+const namesOf = (wishes: Kept['wishes'] = []) => wishes.map(({ name }) => name).join(' ');
+
+/** An alert of pressure with who is held back for it, and whom the master is asked to move away. */
+export function withPressed(alert: Alert, check: string, { pressed, wishes = [] }: Kept): Alert {
   const all = Object.entries(pressed ?? {}).map(
     ([name, { bytes }]) => `${name} at ${limitText('bytes', bytes)}`,
   );
-  if (check !== PRESSURE || all.length === 0) return alert;
-  return { ...alert, message: `${alert.message}; held back: ${all.join(', ')}`.slice(0, 2000) };
+  if (check !== PRESSURE) return alert;
+  const held = all.length > 0 ? `; held back: ${all.join(', ')}` : '';
+  const asked =
+    wishes.length > 0
+      ? `; one of these shall move away, if another host has room: ${wishes.map(({ name }) => name).join(', ')}`
+      : '';
+  if (held + asked === '') return alert;
+  return {
+    ...alert,
+    message: `${alert.message}${held}${asked}`.slice(0, 2000),
+    ...(wishes.length > 0 ? { evacuate: wishes } : {}),
+  };
 }
 
 /** Holds the memory of vservers back while that of the host is short, and lets it go when it is not: one thing a look. */
@@ -36,7 +48,7 @@ export function createPresser({ bus, host, log }: Pick<Context, 'bus' | 'host' |
   async function step(subject: Subject): Promise<void> {
     const { kept, config } = subject;
     const fires = config.pressure !== undefined && kept.checks[PRESSURE]?.firing !== undefined;
-    if (!fires && !kept.pressed) return;
+    if (!fires && !kept.pressed && !kept.wishes) return;
     const running = await candidates();
     const pressed = stillPressed(kept.pressed ?? {}, running);
     if (!fires) {
@@ -45,11 +57,19 @@ export function createPresser({ bus, host, log }: Pick<Context, 'bus' | 'host' |
         event(name, 'let-go', `${name} may use its memory again: ${host} has enough`);
       }
       delete kept.pressed;
+      delete kept.wishes;
       return subject.retell();
     }
-    const next = nextToPress(running, pressed, config.pressure?.spare);
+    const { spare, evacuates } = config.pressure ?? {};
+    const before = namesOf(kept.wishes);
+    const wishes = evacuates ? wishesOf(running, spare) : [];
+    // what each uses changes at every look, and is told anew only with their order
+    if (wishes.length === 0) delete kept.wishes;
+    else if (namesOf(wishes) !== before) kept.wishes = wishes;
+    const isNews = namesOf(kept.wishes) !== before;
+    const next = nextToPress(running, pressed, spare);
     kept.pressed = pressed;
-    if (!next) return subject.retell();
+    if (!next) return subject.retell(isNews ? PRESSURE : undefined);
     const { name, ...how } = next;
     kept.pressed = { ...pressed, [name]: how };
     await subject.retell(PRESSURE); // known before it is done, so that it is undone in any case

@@ -14,11 +14,22 @@ export interface Pressed {
 }
 export type AllPressed = Record<string, Pressed>;
 
-/** Of one that uses less there is nothing to be had. */
+/** Of one that uses less (bytes) there is nothing to be had. */
 const LEAST = 64 * 1024 * 1024;
 /** What is taken at a time, and what is left in any case, of what it used at first. */
 const STEP = 0.8;
 const FLOOR = 0.5;
+/** So many are named to the master, which moves one of them. */
+const MOST_WISHES = 20;
+
+const importance = ({ order }: Candidate) => order ?? Number.POSITIVE_INFINITY;
+/** The least important first, of those the biggest. */
+const byImportance = (one: Candidate, other: Candidate): number =>
+  (importance(one) === importance(other) ? 0 : importance(other) - importance(one)) ||
+  other.memory - one.memory ||
+  one.name.localeCompare(other.name);
+const isSpared = (one: Candidate, spare: number | undefined) =>
+  spare !== undefined && importance(one) <= spare;
 
 /** What is held back still: who was started anew, or is gone, has a cgroup without that. */
 export function stillPressed(pressed: AllPressed, running: readonly Candidate[]): AllPressed {
@@ -35,22 +46,28 @@ export function nextToPress(
   pressed: AllPressed,
   spare: number | undefined,
 ): (Pressed & { name: string }) | undefined {
-  const importance = ({ order }: Candidate) => order ?? Number.POSITIVE_INFINITY;
   const roundOf = ({ name }: Candidate) => pressed[name]?.bytes ?? Number.POSITIVE_INFINITY;
   const able = running.filter((one) => {
     const known = pressed[one.name];
-    if (spare !== undefined && importance(one) <= spare) return false;
+    if (isSpared(one, spare)) return false;
     return known ? known.bytes > known.from * FLOOR : one.memory >= LEAST;
   });
   const rest = able.filter((one) => roundOf(one) === Number.POSITIVE_INFINITY);
-  const [first] = (rest.length > 0 ? rest : able).toSorted(
-    (one, other) =>
-      (importance(one) === importance(other) ? 0 : importance(other) - importance(one)) ||
-      other.memory - one.memory ||
-      one.name.localeCompare(other.name),
-  );
+  const [first] = (rest.length > 0 ? rest : able).toSorted(byImportance);
   if (!first) return undefined;
   const { from, bytes } = pressed[first.name] ?? { from: first.memory, bytes: first.memory };
   const next = Math.max(Math.ceil(from * FLOOR), Math.floor(bytes * STEP));
   return { name: first.name, pid: first.pid, from, bytes: next };
+}
+
+/** Whom the host would be rid of, the first first, and what it would get back (bytes). */
+export function wishesOf(
+  running: readonly Candidate[],
+  spare: number | undefined,
+): { name: string; memory: number }[] {
+  return running
+    .filter((one) => one.memory >= LEAST && !isSpared(one, spare))
+    .toSorted(byImportance)
+    .slice(0, MOST_WISHES)
+    .map(({ name, memory }) => ({ name, memory }));
 }
