@@ -1,7 +1,7 @@
 import { ofHost, ofVserver } from './advice-monitor.ts';
 
 /** What a person can do, by check; NAME is the vserver or other subject, HOST its host. docs/alerts.md has the same list. */
-const byCheck: Record<string, string> = {
+export const ofOthers: Record<string, string> = {
   offline:
     'Look whether NAME has power and network, and whether its agent runs ("systemctl status vs-agent" there). Its vservers may run all the same: never start them elsewhere by hand. Is it dead for good: vs recover',
   saga: 'See where it stands, and why: vs saga list, vs saga show; then vs saga resume or vs saga abort',
@@ -39,6 +39,9 @@ const byCheck: Record<string, string> = {
   uncovered:
     'Give them a line in backup.conf, such as *:hot:schedule=daily, or VSERVER:none where none is meant: vs backup schedule --check',
   repository: 'Mount its disk, or mend what is said there: vs backup repositories',
+  snapshot:
+    'Look why none could be made: vs snapshot list NAME, vs doctor HOST; the next is tried by its schedule',
+  storage: 'Look at what is said there, on HOST: vs doctor HOST; moves and snapshots may fail until then',
 };
 
 const familyOf = (check: string): string =>
@@ -48,7 +51,7 @@ const familyOf = (check: string): string =>
 export function adviceOf(one: { subject: string; host: string; check: string }): string {
   const check = familyOf(one.check);
   const isHost = one.subject === 'host' || one.subject === one.host;
-  const table = [isHost ? ofHost : ofVserver, byCheck].find((some) => Object.hasOwn(some, check));
+  const table = [isHost ? ofHost : ofVserver, ofOthers].find((some) => Object.hasOwn(some, check));
   const text =
     table?.[check] ??
     (isHost

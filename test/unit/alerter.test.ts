@@ -9,7 +9,8 @@ import { parseFrom } from '../../cli/verbs/alert.ts';
 import { parseAlerts } from '../../config/alerts.ts';
 import { hostKinds, vserverKinds } from '../../config/monitor/kinds.ts';
 import { loadSettings } from '../../config/settings.ts';
-import { adviceOf } from '../../services/alerter/advice.ts';
+import { adviceOf, ofOthers } from '../../services/alerter/advice.ts';
+import { ofHost, ofVserver } from '../../services/alerter/advice-monitor.ts';
 import { digestText, isDigestDue } from '../../services/alerter/daily.ts';
 import { openMailto } from '../../services/alerter/heard.ts';
 import { outcomeOf, smtpOptions } from '../../services/alerter/mail.ts';
@@ -210,6 +211,23 @@ describe('who is told', () => {
       false,
     ]);
   });
+  test('maintenance of a vserver, of a host with all that it says, and of the whole pool: by a line and by a command', () => {
+    const night = new Date(2026, 0, 3, 3).getTime();
+    const of = (subject: string, host: string) => ({ ...about, subject, host });
+    const some = [of('web1', 'host1'), of('db1', 'host1'), of('host', 'host1'), of('web9', 'host2')];
+    const line = (filter: string) =>
+      some.map((one) => isSilent([], parseAlerts(`maintenance ${filter} time=02:00-04:00`, 'f'), one, night));
+    const command = (subject: string) =>
+      some.map((one) =>
+        isSilent([{ subject, check: '*', from: 1, until: night + 1, by: 'anna', why: 'w' }], [], one, night),
+      );
+    for (const [filter, subject, wanted] of [
+      ['vserver=web1', 'web1', [true, false, false, false]],
+      ['host=host1', 'host1', [true, true, true, false]],
+      ['', '*', [true, true, true, true]],
+    ] as const)
+      expect([line(filter), command(subject)], filter).toEqual([wanted, wanted]);
+  });
   test('people: ack, silence, unsilence', () => {
     const state = { ...emptyState(), incidents: { k: { ...noticeOf().incident, stale: false, told: {} } } };
     expect(() => acknowledge(state, { subject: 'web2', check: 'disk', why: '', by: 'anna' }, 1)).toThrow(
@@ -367,6 +385,23 @@ describe('a mail', () => {
       const host = Object.values(hostKinds).some((one) => one.check === check);
       expect(of(host ? 'host' : 'web1', check), check).not.toMatch(/^Look at it/);
     }
+  });
+  test('docs/alerts.md and what the mails advise are about the same checks', () => {
+    const read = (file: string) => readFileSync(new URL(`../../docs/${file}`, import.meta.url), 'utf8');
+    const table = read('alerts.md').split('## Alerts of today')[1]?.split('\n\n')[0] ?? '';
+    // one `host` stands for a subject
+    const cells = table.split('\n').map((line) => line.split('|')[1] ?? '');
+    const names = cells.flatMap((cell) => [...cell.matchAll(/`([a-z-]+)/g)].map((one) => one[1] ?? ''));
+    const said = new Set(names.filter((one) => one !== 'host'));
+    const withoutEnd = (check: string) => check.replace(/-$/, '');
+    expect(said.size).toBeGreaterThan(30);
+    const known = { ...ofHost, ...ofVserver, ...ofOthers };
+    const all = [...said].map(withoutEnd);
+    for (const check of all) expect(Object.keys(known), check).toContain(check);
+    for (const check of Object.keys(ofOthers)) expect(all, check).toContain(check);
+    const watched = read('monitoring.md') + table;
+    for (const check of Object.keys({ ...ofHost, ...ofVserver }))
+      expect(watched, check).toMatch(new RegExp(`\`(HOST )?${check}(-[A-Za-z0-9]+)?\``));
   });
   test('digest: once a day, after its hour', () => {
     const settings = loadSettings({ file: '/nonexistent', env: { VS_MAIL_DIGEST_HOUR: '7' } });
