@@ -84,6 +84,23 @@ function allOf(pid: number): Found[] {
 /** The same as long as the same sockets listen: who holds them costs a pass over all processes. */
 export const socketMark = (pid: number): string => JSON.stringify(allOf(pid));
 
+/** How many TCP sockets of a namespace are in use, by /proc/PID/net/sockstat and sockstat6; undefined when they do not say. */
+export function tcpCount(sockstat: string, sockstat6: string): string | undefined {
+  const of = (text: string, family: string) => new RegExp(`^${family}: inuse (\\d+)`, 'm').exec(text)?.[1];
+  const [four, six] = [of(sockstat, 'TCP'), of(sockstat6, 'TCP6') ?? '0'];
+  return four === undefined ? undefined : `${four} ${six}`;
+}
+/**
+ * Changes with nearly every change of `socketMark`, for a hundredth of its cost: for a list of TCP sockets the kernel walks
+ * over the connections of the whole machine. One that ends while another begins is not seen by it. Undefined: not known.
+ */
+export function quickMark(pid: number): string | undefined {
+  const read = (file: string) => readKernel(`/proc/${pid}/net/${file}`);
+  const count = tcpCount(read('sockstat'), read('sockstat6'));
+  const others = [...listeningIn(read('udp'), 'udp'), ...listeningIn(read('udp6'), 'udp6')];
+  return count && JSON.stringify([pid, count, others, listeningUnix(read('unix'))]);
+}
+
 /** What listens in the vserver of an init process, with who does; those of the guest's systemd are held by its pid 1 too. */
 export async function socketsOf(pid: number): Promise<{ sockets: ListeningSocket[]; more: number }> {
   const all = allOf(pid);

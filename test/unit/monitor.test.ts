@@ -7,7 +7,7 @@ import { cpuTicks, diskFlows, memoryKeys } from '../../services/monitor/host.ts'
 import { nextLoads, openPasses, stateIn } from '../../services/monitor/load.ts';
 import { flowKeys, hostFlows, inetOf, interfacesOf, socketCounts } from '../../services/monitor/network.ts';
 import { fieldOf, wholeOf } from '../../services/monitor/read.ts';
-import { addressIn, listeningIn, listeningUnix } from '../../services/monitor/sockets.ts';
+import { addressIn, listeningIn, listeningUnix, tcpCount } from '../../services/monitor/sockets.ts';
 import { hasTmpfs } from '../../services/monitor/vserver.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'vslab-monitor-'));
@@ -358,4 +358,11 @@ describe('host', () => {
     expect(hasTmpfs(line('/tmp', 'fuse'))).toBe(false);
     expect(hasTmpfs(line('/tmp/x', 'tmpfs') + line('/var/tmp', 'tmpfs'))).toBe(false);
   });
+});
+
+test('sockets in use are counted by family; without that nothing is known', () => {
+  const four = 'sockets: used 9\nTCP: inuse 3 orphan 0 tw 7 alloc 9 mem 1\nUDP: inuse 2 mem 0\n';
+  expect(tcpCount(four, 'TCP6: inuse 4\nUDP6: inuse 1\n')).toBe('3 4');
+  expect(tcpCount(four.replace('tw 7', 'tw 8'), '')).toBe('3 0');
+  expect(tcpCount('', '')).toBeUndefined();
 });

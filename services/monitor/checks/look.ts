@@ -4,7 +4,7 @@ import type { Metrics } from '../../../shared/contract/host.ts';
 import type { RunningVserver } from '../../../shared/contract/vserver.ts';
 import { cgroupsOf } from '../cgroup.ts';
 import { readKernel } from '../read.ts';
-import { socketMark, socketsOf } from '../sockets.ts';
+import { quickMark, socketMark, socketsOf } from '../sockets.ts';
 import type { Guest } from './daemons.ts';
 import type { Reading } from './evaluate.ts';
 import { type Fill, fullIn, remember } from './growth.ts';
@@ -15,6 +15,8 @@ import { upkeepChecks } from './upkeep.ts';
 import { diffText, namesOf, nextUsual } from './socket-diff.ts';
 
 const cores = cpus().length;
+/** So often all listening sockets are read, though nothing seems to have changed. */
+const WHOLE_MS = 60_000;
 /** These are looked at by themselves: undefined here. */
 const elsewhere = Object.fromEntries(upkeepChecks.map((check) => [check, undefined]));
 
@@ -22,7 +24,7 @@ const elsewhere = Object.fromEntries(upkeepChecks.map((check) => [check, undefin
 export interface Before {
   fills: Fill[];
   io?: { pid: number; at: number; read: number; write: number } | undefined;
-  sockets?: { mark: string; names: string[] } | undefined;
+  sockets?: { mark: string; names: string[]; quick?: string | undefined; read: number } | undefined;
 }
 
 /** A vserver as its daemons are looked at: its processes are read once, and only when a check asks. */
@@ -56,10 +58,16 @@ async function socketReading(
 ): Promise<Record<string, Reading>> {
   const now = Date.now();
   if (!wanted || (since !== undefined && now - since < wanted.settle * 1000)) return {};
-  const mark = socketMark(pid);
-  if (before.sockets?.mark !== mark)
-    before.sockets = { mark, names: namesOf((await socketsOf(pid)).sockets, wanted.unix) };
-  const { usual, diff } = nextUsual(kept.usual, before.sockets.names, now, wanted.keep);
+  const quick = quickMark(pid);
+  const last = before.sockets;
+  const isSame = last !== undefined && quick !== undefined && last.quick === quick;
+  let names = last?.names ?? [];
+  if (!isSame || performance.now() - last.read >= WHOLE_MS) {
+    const mark = socketMark(pid);
+    if (last?.mark !== mark) names = namesOf((await socketsOf(pid)).sockets, wanted.unix);
+    before.sockets = { mark, names, quick, read: performance.now() };
+  }
+  const { usual, diff } = nextUsual(kept.usual, names, now, wanted.keep);
   kept.usual = usual;
   const text = diffText(diff);
   return {

@@ -134,10 +134,11 @@ export function createWatch(
     const figures = await figuresOf(vserver, one.figures);
     if (!figures) return;
     one.figures = figures;
+    // begun first: it counts sockets, and the connections of our own looks are none of them
+    const readings = lookAtFigures(subject.config, vserver, figures, subject.kept, before);
     lookAtDaemons(one, vserver);
     lookAtFiles(one, vserver);
-    const readings = await lookAtFigures(subject.config, vserver, figures, subject.kept, before);
-    subject.take(readings, detailsFor(one, vserver));
+    subject.take(await readings, detailsFor(one, vserver));
   }
 
   async function forget(name: string, one: Watched): Promise<void> {
