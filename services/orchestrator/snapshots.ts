@@ -28,7 +28,7 @@ export function ofAll(leaving: Leaving[], goAlong: ReadonlySet<Leaving>): string
 /** The names of those that stay, the newest first, protected ones before all others; none, where the host does not tell. */
 export async function namesBehind(
   { bus }: Pick<Context, 'bus'>,
-  { name, host, snapshots = 0 }: Leaving & { name: string },
+  { name, host }: Leaving & { name: string },
 ): Promise<string[]> {
   const found = await bus.request(host, 'snapshot.kept', { name }).catch(() => ({ snapshots: [] }));
   return found.snapshots
