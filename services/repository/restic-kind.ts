@@ -121,9 +121,12 @@ export function resticKind(context: Pick<Context, 'bus' | 'settings' | 'log'>) {
         const some = snapshots.flatMap((snapshot) => faults.get(snapshot) ?? []).slice(0, 100);
         if (some.length > 0) await noteFacts(one, { ...record, verified, faults: some });
       }
-      const backup = { ...asked.record, verified, faults: own };
-      await noteFacts(one, backup);
-      return { backup, files: backup.files, bytes: backup.bytes };
+      return inTurn(`${repository} ${vserver}`, async () => {
+        const { record } = await resticBackup(one, vserver, id); // a test may have proved it meanwhile
+        const backup = { ...record, verified, faults: own };
+        await noteFacts(one, backup);
+        return { backup, files: backup.files, bytes: backup.bytes };
+      });
     },
     'repository.protect': async ({ repository, vserver, id, on }) => {
       const one = await find(repository);

@@ -217,8 +217,10 @@ test.concurrent(
     damaged[1_000_000] = (damaged[1_000_000] ?? 0) ^ 1;
     chmodSync(pack, 0o600);
     writeFileSync(pack, damaged);
-    const good = await master.ask('repository.verify', of(last.record.id));
-    expect(good.backup.faults).toEqual([]);
+    const looking = master.ask('repository.verify', of(last.record.id));
+    const proof = { ts: taken, ok: true, host: 'host1', saga: 'backup-test-1', ms: 900, checks: [] };
+    await master.ask('repository.prove', { ...of(last.record.id), proof });
+    expect((await looking).backup).toMatchObject({ faults: [], proof });
     const bad = await master.ask('repository.verify', of(first.record.id));
     expect(bad.backup.faults).toEqual([
       expect.stringMatching(/^rootfs\/old is damaged: its data in pack [0-9a-f]{12}/),
