@@ -352,7 +352,8 @@ test(
     const of2 = { repository: 'far', name: 'web1', saga: 'backup-2' };
     await master.ask('repository.open', { ...of2, bytes: 1e6 });
     const { path } = await master.ask('repository.place', of2);
-    writeFileSync(join(path, 'rootfs/b'), randomBytes(50_000_000));
+    // so much that restic is at work for long after it was seen to be
+    writeFileSync(join(path, 'rootfs/b'), randomBytes(200_000_000));
     const program = `
 import { resticMaster, backup } from '${new URL('restic-kit.ts', import.meta.url).pathname}';
 const master = resticMaster('far:restic:@/repo\\n', '${master.at}');
@@ -383,9 +384,13 @@ await master.ask('repository.seal', { ...${JSON.stringify(of2)}, backup });`;
         if (moment === 'data' ? grown : locked) break;
         await sleep(5);
       }
+      const killed = running();
       child.kill('SIGKILL');
       await ended;
       for (let tries = 0; tries < 100 && running().length > 0; tries++) await sleep(20);
+      // until somebody has heard of its end, restic takes a dead process for one that holds its lock
+      for (let tries = 0; tries < 500 && killed.some((pid) => existsSync(`/proc/${pid}`)); tries++)
+        await sleep(20);
       expect(running()).toEqual([]); // restic does not outlive it
       expect((await list()).map((one) => one.id)).toEqual([first.record.id]);
     }
@@ -396,6 +401,6 @@ await master.ask('repository.seal', { ...${JSON.stringify(of2)}, backup });`;
     });
     expect((await list()).map((one) => one.id)).toEqual([sealed.backup.id, first.record.id]);
     expect((await master.ask('repository.verify', of(sealed.backup.id))).backup.faults).toEqual([]);
-    expect(readFileSync(join(await fetchOne(sealed.backup.id), 'b')).length).toBe(50_000_000);
+    expect(readFileSync(join(await fetchOne(sealed.backup.id), 'b')).length).toBe(200_000_000);
   }),
 );
