@@ -31,7 +31,9 @@ function refused(args: string[], code: number, says: RegExp, input?: string | Bu
   const { status, stdout, stderr } = vs(args, input);
   const shown = args.map((arg) => arg.slice(0, 60)).join(' ');
   expect(stderr, shown).toMatch(says);
-  expect(stderr, shown).toMatch(/^(vs|error|web9 was not created): \S[^\n]{8,}\n$/);
+  expect(stderr, shown).toMatch(
+    /^(vs|error|web9 was not created): \S[^\n]{8,}\n(Add --help to see [^\n]+\n)?$/,
+  );
   expect(stderr, shown).not.toMatch(/ {4}at |node:|\[object|NaN|Zod|✖|ECONN|inside vs-tools/);
   expect(status, `${shown}: ${stderr}`).toBe(code);
   return stdout;
