@@ -16,6 +16,8 @@ packets.writeToStream.cacheNumbers = false;
 
 export interface Connection {
   readonly connected: boolean;
+  /** BROKER_URL names several nodes. */
+  readonly cluster: boolean;
   /** Resolves when the broker has it. Rejects with 'unavailable' (away, or lost before), 'deadline' (no PUBACK), 'usage' (too long). */
   send(topic: string, text: string, qos: 0 | 1, retain: boolean): Promise<void>;
   /** Resolves with the filters that the broker refused. */
@@ -141,6 +143,7 @@ export function openConnection(options: {
     get connected() {
       return client.connected;
     },
+    cluster: urls.length > 1,
     async send(topic, text, qos, retain) {
       const bytes = Buffer.byteLength(text);
       if (bytes > MAX_PAYLOAD)

@@ -61,10 +61,10 @@ export function realLab(name: string) {
     async ended(within: number): Promise<SagaState> {
       const end = Date.now() + within;
       for (;;) {
-        const { stdout, code } = vs(['saga', 'list', '--json'], null);
+        const { stdout, stderr, code } = vs(['saga', 'list', '--json'], null);
         const newest = code === 0 ? (JSON.parse(stdout) as SagaState[])[0] : undefined;
         if (newest && newest.result !== 'running') return newest;
-        if (Date.now() > end) throw new Error(`no end of the saga within ${within} ms: ${stdout}`);
+        if (Date.now() > end) throw new Error(`no end of the saga within ${within} ms: ${stdout}${stderr}`);
         await sleep(300);
       }
     },

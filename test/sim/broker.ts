@@ -154,6 +154,7 @@ export function createBroker(world: Around) {
         });
       }
       return {
+        cluster: false,
         get connected() {
           return client.open;
         },
