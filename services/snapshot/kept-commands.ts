@@ -34,8 +34,8 @@ export function keptHandlers(
     const places = await mounted(one.uuid, one.snapshot);
     return { ...shown(one), ...(places.length > 0 ? { mounted: places } : {}) };
   }
-  async function listOf(name: string, of?: string) {
-    const uuid = of ?? (await configOf(parts, name)).uuid;
+  async function listOf(name: string) {
+    const { uuid } = await configOf(parts, name);
     return Promise.all((await kept.list(uuid)).map(async (one) => ({ ...(await seen(one)), name })));
   }
 
@@ -53,7 +53,7 @@ export function keptHandlers(
       await taker.cut(name, to);
       return {};
     },
-    'snapshot.kept': async ({ name, uuid }) => ({ snapshots: await listOf(name, uuid) }),
+    'snapshot.kept': async ({ name }) => ({ snapshots: await listOf(name) }),
     'snapshot.arrive': ({ name, saga, snapshots }) =>
       inTurn(name, async () => {
         const { uuid } = await configOf(parts, name);
@@ -61,14 +61,18 @@ export function keptHandlers(
         for (const { label, record } of snapshots) {
           const { snapshot, taken } = record;
           const before = await kept.read(uuid, snapshot);
-          if (before?.snapshot === snapshot && before.taken === taken) continue;
+          if (before?.saga === saga) continue; // of a try before
           const from = join(paths.staging(name, saga), label);
           if (!(await exists(from)))
             throw new VsError('failed', `the snapshot ${snapshot} of ${name} has not come to ${host}`);
-          if (before) await kept.yieldName(uuid, snapshot);
+          // the same one of an earlier time shares nothing with the tree that came; another one keeps its tree, not its name
+          if (before?.taken === taken) {
+            await unmountAll(await mounted(uuid, snapshot), true);
+            await kept.drop(uuid, snapshot);
+          } else if (before) await kept.yieldName(uuid, snapshot);
           await kept.prepare(uuid, snapshot);
           await kept.cut(uuid, snapshot, from);
-          await kept.seal({ ...record, uuid, version: 1 });
+          await kept.seal({ ...record, uuid, saga, version: 1 });
           arrived++;
         }
         return { arrived };

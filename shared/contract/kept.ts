@@ -89,12 +89,12 @@ export const keptCommands = {
     z.strictObject({ name, to: cutTo }),
   ),
   'snapshot.kept': hostCommand(
-    'the kept snapshots of a vserver, the oldest first; with uuid also of one that is not here any more, or not yet',
-    z.strictObject({ name, uuid: z.uuid().optional() }),
+    'the kept snapshots of a vserver, the oldest first',
+    z.strictObject({ name }),
     z.object({ snapshots: z.array(keptInfo.extend({ name })) }),
   ),
   'snapshot.arrive': hostCommand(
-    'what has come into the staging of a saga as snapshots `label` becomes kept snapshots of its vserver. One that is here already, by name and time, stays; another one of that name is renamed',
+    'what has come into the staging of a saga as snapshots `label` becomes kept snapshots of its vserver. The same one of an earlier time goes for it; another one of that name is renamed',
     z.strictObject({
       name,
       saga: id,

@@ -12,7 +12,8 @@ type Come = Args<'snapshot.arrive'>['snapshots'][number];
 
 /**
  * Kept snapshots go first, the oldest one whole and each of the others as what differs from the one before it: what is live then goes as what
- * differs from the newest, so all of them share on the target what they share here. Those that the target has already stay there.
+ * differs from the newest, so all of them share on the target what they share here. What the target still has of an earlier time is sent again:
+ * it shares nothing with what comes, and goes for it.
  */
 export function sendSnapshots(plan: MovePlan, agents: Agents): Step {
   const { name, source, target } = plan;
@@ -22,15 +23,9 @@ export function sendSnapshots(plan: MovePlan, agents: Agents): Step {
     host: source,
     async do(context) {
       const { snapshots } = await agents.ask(source, 'snapshot.kept', { name }, context);
-      const [first] = snapshots;
-      if (!first) return { come: [] };
-      const asked = { name, uuid: first.uuid };
-      const there = await agents.ask(target, 'snapshot.kept', asked, context, { tag: 'target' });
-      const known = new Set(there.snapshots.map((one) => `${one.taken} ${one.snapshot}`));
       const come: Come[] = [];
       let bytes = 0;
       for (const { mounted: _mounted, name: _name, ...record } of snapshots) {
-        if (known.has(`${record.taken} ${record.snapshot}`)) continue;
         const sent = await pass(agents, { ...plan, kept: record.snapshot }, context, {
           final: false,
           tag: `kept${record.taken}`,
