@@ -1,3 +1,4 @@
+import { hostName } from '../shared/contract/names.ts';
 import { VsError } from '../shared/errors.ts';
 import { readOptional, withoutComment } from './lines.ts';
 import { type ResticLine, parseResticLine } from './restic-line.ts';
@@ -10,9 +11,11 @@ interface Place {
   /** A file system must be mounted at its path: else backups would fill the disk beneath. */
   mount: boolean;
 }
-/** `NAME:tree:/path[:mount]`. */
+/** `NAME:tree:/path[:mount]`, or `NAME:tree:HOST`. */
 export interface TreeRepository extends Place {
   kind: 'tree';
+  /** It is on this host, in BACKUP_DIR/NAME there: nothing of it is on this machine, and its path says nothing here. */
+  host?: string;
 }
 /** `NAME:restic:LOCATION [option ...]`. `home`: its key, cache and what is known of its backups. */
 export interface ResticRepository extends Place, ResticLine {
@@ -22,7 +25,7 @@ export interface ResticRepository extends Place, ResticLine {
 /** One repository of repositories.conf. */
 export type Repository = TreeRepository | ResticRepository;
 
-const EXPECTED = 'expected NAME:tree:/path[:mount] or NAME:restic:LOCATION';
+const EXPECTED = 'expected NAME:tree:/path[:mount], NAME:tree:HOST or NAME:restic:LOCATION';
 /** Of the state of the master. */
 const STATE = '/var/lib/vs-tools';
 
@@ -61,8 +64,16 @@ function parseOne(
       1,
       `"${(kind ?? '').slice(0, 40)}" is no kind of repository; known are tree and restic; ${EXPECTED}`,
     );
+  if (hostName.safeParse(path).success) {
+    if (fields.length > 3)
+      return fault(
+        3,
+        'there is more than NAME:tree:HOST; where it lies is said by BACKUP_DIR and BACKUP_MOUNT of that host',
+      );
+    return { name, kind, path: '', mount: false, host: path };
+  }
   if (!/^\/[^\0]+$/.test(path) || path.split('/').includes('..'))
-    return fault(2, `"${path.slice(0, 60)}" is no absolute path; ${EXPECTED}`);
+    return fault(2, `"${path.slice(0, 60)}" is neither an absolute path nor a host; ${EXPECTED}`);
   const unknown = options.split(',').find((one) => one !== '' && one !== 'mount');
   if (unknown !== undefined) return fault(3, `unknown option ${unknown.slice(0, 40)}; known is mount`);
   if (rest.length > 0) return fault(4, `there is more than NAME:tree:/path[:mount]`);

@@ -60,6 +60,8 @@ const schema = z.strictObject({
   COPY_DIR: z.union([z.literal(''), absolute]).default(''),
   /** The repository `main`, where repositories.conf does not say. */
   BACKUP_DIR: z.union([z.literal(''), absolute]).default(''),
+  /** Of a host with repositories: BACKUP_DIR must be a mount point, else nothing is written there. */
+  BACKUP_MOUNT: z.enum(['yes', 'no']).default('no'),
   /** So many backups run at once by the scheduler, and so many of one host. */
   BACKUP_CONCURRENCY: z.coerce.number().int().min(1).max(100).default(2),
   BACKUP_PER_HOST: z.coerce.number().int().min(1).max(100).default(1),

@@ -52,6 +52,7 @@ const modules: Record<
     load: () => import('../services/orchestrator/main.ts'),
     inner: ['snapshot', 'transfer'],
   },
+  'repository-host': { scope: 'host', load: () => import('../services/repository/host.ts') },
   repository: { scope: 'master', load: () => import('../services/repository/main.ts') },
   networks: { scope: 'master', load: () => import('../services/networks/main.ts') },
   template: { scope: 'master', load: () => import('../services/template/main.ts') },

@@ -59,13 +59,13 @@ Examples:
       await withClient(async (client) => {
         const { repository, id } = await meant(client, name, options);
         const args = { repository, vserver: name, id, directory: resolve(directory) };
-        await client.request('master', 'repository.mount', args);
+        const { host } = await client.request('master', 'repository.mount', args);
         if (options.json)
           return console.log(
             JSON.stringify([{ repository, vserver: name, id, directory: args.directory }], null, 2),
           );
         console.log(
-          `The files of ${name} as of ${id} are at ${args.directory} on the master. End it with: vs backup umount ${name} ${id}`,
+          `The files of ${name} as of ${id} are at ${args.directory} on ${host ?? 'the master'}. End it with: vs backup umount ${name} ${id}`,
         );
       });
     });

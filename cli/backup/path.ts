@@ -53,7 +53,12 @@ export async function restorePath(
   const id = found.id;
   const { tree } = offer;
   if (tree !== undefined)
-    return restoreFrom(client, { trees: options.paths.map(() => tree), id }, args, options);
+    return restoreFrom(
+      client,
+      { trees: options.paths.map(() => tree), id, at: offer.host ?? 'master' },
+      args,
+      options,
+    );
   // one that lies nowhere as a tree: what is asked for is brought onto the master for this, and goes again
   const sagas = options.paths.map(() => `files-${randomUUID()}`);
   try {
@@ -66,7 +71,7 @@ export async function restorePath(
         (await client.request('master', 'repository.fetch', words, { timeoutMs: 24 * 3_600_000 })).tree,
       );
     }
-    await restoreFrom(client, { trees, id }, args, options);
+    await restoreFrom(client, { trees, id, at: 'master' }, args, options);
   } finally {
     for (const saga of sagas)
       await client.request('master', 'repository.release', { repository: found.repository, saga });
@@ -76,7 +81,7 @@ export async function restorePath(
 /** The same, of trees on this machine: one for each path. */
 async function restoreFrom(
   client: Client,
-  { trees, id }: { trees: string[]; id: string },
+  { trees, id, at }: { trees: string[]; id: string; at: string },
   { name: vserver, host }: { name: string; host?: string },
   options: PathOptions,
 ): Promise<void> {
@@ -85,7 +90,7 @@ async function restoreFrom(
     if (!(await lstat(root).catch(() => undefined)))
       throw new VsError(
         'refused',
-        `The backup lies on the master, in ${dirname(root)}, which is not to be read here: run this on the master, as root.`,
+        `The backup lies on ${at === 'master' ? 'the master' : at}, in ${dirname(root)}, which is not to be read here: run this there, as root.`,
       );
   const pieces = await Promise.all(
     options.paths.map(async (path, index) => ({

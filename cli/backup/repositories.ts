@@ -7,7 +7,7 @@ const known = (bytes: number | undefined): string => (bytes === undefined ? '-' 
 const row = (one: RepositoryInfo): string[] => [
   one.name,
   one.kind,
-  one.path,
+  one.host === undefined ? one.path : `${one.host}:${one.path}`,
   String(one.backups ?? '-'),
   known(one.used),
   known(one.free),

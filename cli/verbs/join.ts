@@ -46,7 +46,7 @@ export function register(program: Command): void {
       );
       for (const note of notes) console.log(note);
       console.log(`Its networks come from the master, where "vs net apply" gives them to all hosts (docs/networking.md). Next:
-  ${startLines(['vs-agent', 'vs-vservers'], ['host-agent network firewall monitor snapshot transfer doctor packages']).join('\n  ')}
+  ${startLines(['vs-agent', 'vs-vservers'], ['host-agent network firewall monitor snapshot transfer doctor packages repository-host']).join('\n  ')}
   vs doctor                          # is this host fit?`);
     });
 }

@@ -38,7 +38,7 @@ export function register(program: Command): void {
     .argument('<name...>', 'services of a host, services of the master, or broker alone')
     .addHelpText(
       'after',
-      '\nExamples:\n  vs service host-agent network snapshot transfer firewall monitor doctor packages\n  vs service orchestrator repository networks template authority exporter discovery history backup-scheduler alerter master-doctor\n  vs service broker',
+      '\nExamples:\n  vs service host-agent network snapshot transfer firewall monitor doctor packages repository-host\n  vs service orchestrator repository networks template authority exporter discovery history backup-scheduler alerter master-doctor\n  vs service broker',
     )
     .action(async (names: string[]) => {
       const notify = openNotify(); // before anything else is started

@@ -93,6 +93,7 @@ export function servicesOf(lab: Lab, node: LabNode): Record<string, string[]> {
       'monitor',
       'doctor',
       'packages',
+      'repository-host',
     ),
   };
 }

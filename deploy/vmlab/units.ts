@@ -151,7 +151,7 @@ export function filesOf(machine: Machine, all: Machine[], keys: Keys): Record<st
       ? {
           'etc/systemd/system/vs-agent.service': service(
             'vs-tools agent',
-            'host-agent network firewall monitor snapshot transfer doctor packages',
+            'host-agent network firewall monitor snapshot transfer doctor packages repository-host',
             'KillMode=process\n',
           ),
           'etc/systemd/system/vs-vservers.service': stopUnit,

@@ -56,6 +56,11 @@ export async function repositoryFor(
 ): Promise<Repository> {
   const found = (await loadRepositories(settings)).find((one) => one.name === name);
   if (!found) throw new VsError('not-found', `there is no repository ${name} in repositories.conf`);
+  if (found.kind === 'tree' && found.host !== undefined)
+    throw new VsError(
+      'refused',
+      `repository ${name} is on ${found.host}, and archives of the master are kept on the master itself; name another one in the line @master of backup.conf`,
+    );
   if (found.kind !== 'tree')
     throw new VsError(
       'refused',

@@ -42,7 +42,7 @@ async function holdsOf(repository: Repository): Promise<Hold[]> {
 }
 
 /** Has a saga ended for good? One that is stuck has not. Nobody knows: no. */
-async function isOver({ bus }: Pick<Context, 'bus'>, saga: string): Promise<boolean> {
+export async function isOver({ bus }: Pick<Context, 'bus'>, saga: string): Promise<boolean> {
   try {
     const { saga: now } = await bus.request(
       'master',
@@ -56,19 +56,19 @@ async function isOver({ bus }: Pick<Context, 'bus'>, saga: string): Promise<bool
   }
 }
 
-/** Throws VsError 'conflict' while a saga reads a backup; what ended sagas have left is cleared away. */
+/** Throws VsError 'conflict' while a saga reads a backup; what ended sagas have left is cleared away. On a host nobody can know that, and the master asks again. */
 export async function requireUnheld(
-  context: Pick<Context, 'bus'>,
+  context: Pick<Context, 'bus' | 'host'>,
   repository: Repository,
   { vserver, id }: { vserver: string; id: string },
 ): Promise<void> {
   for (const one of await holdsOf(repository)) {
     if (one.vserver !== vserver || one.id !== id) continue;
-    if (!(await isOver(context, one.saga)))
+    if (context.host !== 'master' || !(await isOver(context, one.saga)))
       throw new VsError(
         'conflict',
         `saga ${one.saga} reads backup ${id} of ${vserver}, so it stays; see it with: vs saga show ${one.saga}`,
-        { retryable: true },
+        { retryable: true, details: { saga: one.saga } },
       );
     await freeBackup(repository, one.saga);
   }

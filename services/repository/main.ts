@@ -1,11 +1,12 @@
 import { stat } from 'node:fs/promises';
-import { type Repository, loadRepositories } from '../../config/repositories.ts';
+import { loadRepositories } from '../../config/repositories.ts';
 import type { BackupRecord } from '../../shared/contract/backup.ts';
-import type { RepositoryInfo } from '../../shared/contract/repository.ts';
 import type { Context, Handlers, Service } from '../../shared/service.ts';
-import { backupsOf, byKind } from './kinds.ts';
+import { openElsewhere } from './elsewhere.ts';
+import { infoOf } from './info.ts';
+import { backupsOf, byKind, isElsewhere } from './kinds.ts';
 import { tidy } from './open.ts';
-import { repositoryOf, requireUsable, spaceOf } from './place.ts';
+import { repositoryOf, requireUsable } from './place.ts';
 import { newestFirst } from './records.ts';
 import { resticKind } from './restic-kind.ts';
 import { mountedIn } from './mounts.ts';
@@ -26,26 +27,15 @@ export function fitting(backups: BackupRecord[]): { backups: BackupRecord[]; lef
 export function service(context: Context): Service {
   const { settings, log } = context;
   const restic = resticKind(context);
-  const tree = treeKind(context);
+  const elsewhere = openElsewhere(context);
+  const { forward } = elsewhere;
   let timer: NodeJS.Timeout | undefined;
   const find = (name: string) => repositoryOf(settings, name);
+  const tree = treeKind(context, find);
 
-  async function infoOf(repository: Repository): Promise<RepositoryInfo> {
-    const { name, kind } = repository;
-    const is = { name, kind, path: kind === 'restic' ? repository.location : repository.path };
-    try {
-      await requireUsable(repository);
-      const { backups } = await backupsOf(repository);
-      const last = Math.max(0, ...backups.map((one) => one.finished));
-      const used = backups.reduce((sum, one) => sum + (one.addedBytes ?? 0), 0);
-      const known = { backups: backups.length, used, ...(last > 0 ? { last } : {}) };
-      return { ...is, ...(await spaceOf(repository)), ...known };
-    } catch (error) {
-      return { ...is, fault: (error as Error).message };
-    }
-  }
   async function tidyAll(): Promise<void> {
     for (const repository of await loadRepositories(settings)) {
+      if (isElsewhere(repository)) continue;
       if (!(await stat(repository.path).catch(() => undefined))) continue;
       await requireUsable(repository)
         .then(() => (repository.kind === 'restic' ? restic.tidy(repository) : tidy(repository, Date.now())))
@@ -58,11 +48,24 @@ export function service(context: Context): Service {
       const all = (await loadRepositories(settings)).filter(
         ({ name }) => repository === undefined || name === repository,
       );
-      return { repositories: await Promise.all(all.map(infoOf)) };
+      const found = all.map((one) =>
+        isElsewhere(one)
+          ? elsewhere.info(one).catch((error: unknown) => ({
+              name: one.name,
+              kind: one.kind,
+              path: '',
+              host: one.host,
+              fault: (error as Error).message,
+            }))
+          : infoOf(one),
+      );
+      return { repositories: await Promise.all(found) };
     },
     'repository.mounts': async () => {
       const all = (await loadRepositories(settings)).map(async (one) =>
-        (await mountedIn(one)).map((place) => ({ repository: one.name, ...place })),
+        isElsewhere(one)
+          ? elsewhere.mounts(one).catch(() => []) // who is away has nothing mounted that anybody could see
+          : (await mountedIn(one)).map((place) => ({ repository: one.name, ...place })),
       );
       return { mounts: (await Promise.all(all)).flat() };
     },
@@ -74,6 +77,7 @@ export function service(context: Context): Service {
       const some = all.filter(({ name }) => repository === undefined || name === repository);
       // side by side, so that one that is far away or does not answer holds up no other
       const found = some.map(async (one) => {
+        if (isElsewhere(one)) return elsewhere.list(one, vserver);
         await requireUsable(one);
         return backupsOf(one, vserver);
       });
@@ -87,9 +91,9 @@ export function service(context: Context): Service {
   };
   return {
     name: 'repository',
-    handlers: byKind(settings, { tree: tree.handlers, restic: restic.handlers }, shared),
+    handlers: byKind(settings, { tree: tree.handlers, restic: restic.handlers }, forward, shared),
     // who could seal what has not come whole would have a backup that is none
-    inner: byKind(settings, { tree: tree.inner, restic: restic.inner }),
+    inner: byKind(settings, { tree: tree.inner, restic: restic.inner }, forward),
     async start() {
       const look = () =>
         void tidyAll().catch((error: unknown) => log.warn({ error: String(error) }, 'repositories'));

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { type Repository, loadRepositories } from '../../config/repositories.ts';
 import type { Settings } from '../../config/settings.ts';
 import { VsError } from '../../shared/errors.ts';
+import { isElsewhere } from './kinds.ts';
 import { isMounted } from '../../shared/mount.ts';
 
 const BTRFS_SUPER_MAGIC = 0x9123683e; // statfs(2)
@@ -36,7 +37,7 @@ export async function repositoryOf(
       'not-found',
       `there is no repository ${name}; there ${all.length === 1 ? 'is' : 'are'} ${all.map((one) => one.name).join(', ')} (repositories.conf)`,
     );
-  await requireUsable(found);
+  if (!isElsewhere(found)) await requireUsable(found);
   return found;
 }
 

@@ -24,7 +24,7 @@ const LONG_MS = 48 * 3_600_000;
 const SOON_MS = 60_000;
 
 /** What the repositories of the kind restic do for each command; those of the table of kinds (kinds.ts). */
-export function resticKind(context: Pick<Context, 'bus' | 'settings' | 'log'>) {
+export function resticKind(context: Pick<Context, 'bus' | 'host' | 'settings' | 'log'>) {
   const { settings, log } = context;
   // restic wants a repository for itself to change tags, to forget and to prune
   const inTurn = createTurns();

@@ -1,3 +1,4 @@
+import type { Repository } from '../../config/repositories.ts';
 import { backupRecord } from '../../shared/contract/backup.ts';
 import { vserverConfig } from '../../shared/contract/vserver.ts';
 import { VsError } from '../../shared/errors.ts';
@@ -6,14 +7,16 @@ import { readJson, writeJson } from '../../shared/store.ts';
 import { createTurns } from '../../shared/turns.ts';
 import { compareManifest, sumOf } from './manifest.ts';
 import { discardBackup, openBackup, placeIn, removeBackup, sealBackup } from './open.ts';
-import { pathsIn, repositoryOf } from './place.ts';
+import { pathsIn } from './place.ts';
 import { recordOf } from './records.ts';
 import { createUses } from './uses.ts';
 
 /** What the repositories of the kind tree do for each command; those of the table of kinds (kinds.ts). */
-export function treeKind(context: Pick<Context, 'bus' | 'settings'>) {
+export function treeKind(
+  context: Pick<Context, 'bus' | 'host'>,
+  find: (name: string) => Promise<Repository>,
+) {
   const inTurn = createTurns();
-  const find = (name: string) => repositoryOf(context.settings, name);
   const uses = createUses({
     context,
     inTurn,

@@ -7,7 +7,7 @@ import { freeBackup, holdBackup, requireUnheld } from './holds.ts';
 import { mountBackup, mountedIn, requireUnmounted, unmountBackup } from './mounts.ts';
 
 interface Parts<R extends Repository> {
-  context: Pick<Context, 'bus'>;
+  context: Pick<Context, 'bus' | 'host'>;
   inTurn: Turns;
   find: (name: string) => Promise<R>;
   recordOf: (repository: R, vserver: string, id: string) => Promise<BackupRecord>;

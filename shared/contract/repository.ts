@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { backupId, backupProof, backupRecord, repositoryName } from './backup.ts';
 import { type CommandSpec, masterCommand } from './command.ts';
-import { bytes, id, name, ts } from './names.ts';
+import { bytes, id, name, ts, hostName } from './names.ts';
 import { vserverConfig } from './vserver.ts';
 
 const sagaStep = z.strictObject({ repository: repositoryName, name, saga: id });
@@ -18,6 +18,8 @@ export const repositoryInfo = z.object({
   name: repositoryName,
   kind: z.enum(['tree', 'restic']),
   path: z.string(),
+  /** It is on this host, not on the master. */
+  host: hostName.optional(),
   shares: shares.optional(),
   free: bytes.optional(),
   total: bytes.optional(),
@@ -60,7 +62,12 @@ export const repositoryCommands = {
   'repository.offer': masterCommand(
     'a backup as the source of a restore: its record, the configuration in it, and where its tree lies on the master; no tree: it has to be fetched first. saga: the tree that was fetched for it',
     oneBackup.extend({ saga: id.optional() }),
-    z.object({ backup: backupRecord, config: vserverConfig, tree: z.string().optional() }),
+    z.object({
+      backup: backupRecord,
+      config: vserverConfig,
+      tree: z.string().optional(),
+      host: hostName.optional(), // where the tree is, if not on the master
+    }),
   ),
   'repository.fetch': masterCommand(
     'bring the tree of a backup, or a path of its root, onto the master for a saga, until repository.release; what lies there as a tree stays where it is',
@@ -98,7 +105,11 @@ export const repositoryCommands = {
   'repository.mount': masterCommand(
     'show the files of a backup at an empty directory of the master below /mnt, /media or /srv: read-only, without devices and programs; until umount, or until the master is started again',
     oneBackup.extend({ directory: z.string().regex(/^\/[^\0]{1,1000}$/) }),
-    z.object({ backup: backupRecord, mounted: z.array(z.string()) }),
+    z.object({
+      backup: backupRecord,
+      mounted: z.array(z.string()),
+      host: hostName.optional(), // where, if not on the master
+    }),
   ),
   'repository.umount': masterCommand(
     'end every mount of a backup',

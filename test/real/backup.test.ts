@@ -265,7 +265,7 @@ rm hard; echo two > new; mv dir moved; touch -d 2002-02-02 null`,
     expect(lab.on('host2', live)).toBe(want);
     lab.vs(['start', 'web1']);
     const files = ['backup', 'restore', 'web1', '--path', '/kinds', '--to', '/tmp/of-web1'];
-    expect(lab.vs(files, 1).stderr).toMatch(/run this on the master/);
+    expect(lab.vs(files, 1).stderr).toMatch(/run this there, as root/);
     const settings = Object.entries(lab.environment).filter(([key]) => key.startsWith('VS_'));
     const there = `${settings.map(([key, value]) => `${key}=${value}`).join(' ')} ${lab.cli} ${files.join(' ')}`;
     lab.on('master', `rm -rf /tmp/of-web1; ${there}`);

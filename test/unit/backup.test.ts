@@ -28,12 +28,16 @@ describe('repositories.conf', () => {
       { name: 'main', kind: 'tree', path: '/srv/backups', mount: false },
       { name: 'usb', kind: 'tree', path: '/media/usb', mount: true },
     ]);
+    expect(parseRepositories('far:tree:host3\n', 'f')).toEqual([
+      { name: 'far', kind: 'tree', path: '', mount: false, host: 'host3' },
+    ]);
   });
   test.each([
     ['Main:tree:/srv', /^repositories\.conf:1:1: "Main" is no name/],
     ['\nmain:tape:/srv', /^repositories\.conf:2:6: "tape" is no kind/],
-    ['main:tree:srv', /^repositories\.conf:1:11: "srv" is no absolute path/],
-    ['main:tree:/srv/../etc', /:1:11: .* no absolute path/],
+    ['main:tree:srv/x', /^repositories\.conf:1:11: "srv\/x" is neither an absolute path nor a host/],
+    ['main:tree:/srv/../etc', /:1:11: .* neither an absolute path nor a host/],
+    ['far:tree:host3:mount', /:1:16: there is more than NAME:tree:HOST; .* BACKUP_MOUNT of that host/],
     ['main:tree:/', /:1:11: /],
     ['main:tree:/srv:moint', /:1:16: unknown option moint/],
     ['main:tree:/srv:mount:x', /:1:22: there is more/],

@@ -184,15 +184,16 @@ export async function planBackupRestore(deciding: Deciding, args: Wanted): Promi
       `${host} has an old copy of ${name}, which it does not own; look at it, then: vs remove ${name} --host ${host}`,
     );
   requirePlace(pool, host, config);
-  const { wish, ...wired } = await wire(deciding, 'master', host);
+  const from = offer.host === undefined ? await masterInfo(deciding) : pool.requireHost(offer.host);
+  const { wish, ...wired } = await wire(deciding, from.host, host);
   const carriage = { copy: 'rsync' as const, channel: channels[wish] };
-  await ready(deciding, carriage, 'master', host);
+  await ready(deciding, carriage, from.host, host);
   const plan: BackupRestorePlan = {
     name,
     of: args.name,
-    source: 'master',
+    source: from.host,
     target: host,
-    sourceAddress: (await masterInfo(deciding)).address,
+    sourceAddress: from.address,
     ...carriage,
     bytes,
     files,

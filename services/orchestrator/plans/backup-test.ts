@@ -93,15 +93,16 @@ export async function planBackupTest(
       infos.filter((one) => !beyond(one, { limits, disk: 0 })),
       { bytes, memory: limits.memory_bytes },
     );
-  const { wish, ...wired } = await wire(deciding, 'master', host);
+  const from = offer.host === undefined ? await masterInfo(deciding) : pool.requireHost(offer.host);
+  const { wish, ...wired } = await wire(deciding, from.host, host);
   const carriage = { copy: 'rsync' as const, channel: channels[wish] };
-  await ready(deciding, carriage, 'master', host);
+  await ready(deciding, carriage, from.host, host);
   const plan: BackupTestPlan = {
     name: trialName(args.name, new Set(pool.all().map((one) => one.name))),
     of: args.name,
-    source: 'master',
+    source: from.host,
     target: host,
-    sourceAddress: (await masterInfo(deciding)).address,
+    sourceAddress: from.address,
     ...carriage,
     bytes,
     files,

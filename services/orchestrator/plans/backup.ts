@@ -76,7 +76,8 @@ export async function planBackup(deciding: Deciding, args: Args<'orchestrator.ba
   const { host, uuid, epoch, state, enabled } = vserver;
   const source = pool.requireHost(host);
   if (epoch < 1) throw new VsError('refused', `${host} does not own ${name}, so what it has may be old`);
-  await requireRepository(deciding, repository);
+  const at = (await requireRepository(deciding, repository)).host ?? 'master';
+  if (at !== 'master') pool.requireHost(at);
   const { bytes, files, nested } = await context.bus.request(
     host,
     'snapshot.usage',
@@ -84,13 +85,13 @@ export async function planBackup(deciding: Deciding, args: Args<'orchestrator.ba
     { timeoutMs: 600_000 },
   );
   const taking = takingOf(vserver, mode, source.storage.capabilities.snapshot && !nested);
-  const { wish, ...wired } = await wire(deciding, host, 'master');
+  const { wish, ...wired } = await wire(deciding, host, at);
   const carriage = { copy: 'rsync' as const, channel: channels[wish] };
-  await ready(deciding, carriage, host, 'master');
+  await ready(deciding, carriage, host, at);
   const plan: BackupPlan = {
     name,
     source: host,
-    target: 'master',
+    target: at,
     sourceAddress: source.address,
     ...carriage,
     bytes,
@@ -111,6 +112,6 @@ export async function planBackup(deciding: Deciding, args: Args<'orchestrator.ba
     plan,
     vserver: name,
     shows: shown({ ...plan, way }, deciding.past?.() ?? []),
-    title: `${name}: backup of ${host} -> ${repository}, ${size(bytes)} in ${groups(files)} files, ${ways(taking.kind, taking.stop)}, ${way}`,
+    title: `${name}: backup of ${host} -> ${repository}${at === 'master' ? '' : ` on ${at}${at === host ? ', the same host' : ''}`}, ${size(bytes)} in ${groups(files)} files, ${ways(taking.kind, taking.stop)}, ${way}`,
   };
 }

@@ -188,7 +188,7 @@ export function backupRestoreSteps(plan: BackupRestorePlan, agents: Agents): Ste
       host: target,
       pnr: true, // what is not held any more is not taken back: a person may use it already
       async do(context) {
-        await agents.ask('master', 'transfer.close', both(context), context);
+        await agents.ask(plan.source, 'transfer.close', both(context), context);
         if (plan.fetch) await release(plan, agents, context);
         await agents.ask(target, 'snapshot.discard', both(context), context, { timeoutMs: 600_000 });
         await agents.ask(target, 'host-agent.unlock', both(context), context);

@@ -66,7 +66,7 @@ export function backupTestSteps(plan: BackupTestPlan, agents: Agents): Step[] {
       host: target,
       async do(context) {
         await agents.ask(target, 'host-agent.end-try', both(context), context, { timeoutMs: 120_000 });
-        await agents.ask('master', 'transfer.close', both(context), context);
+        await agents.ask(plan.source, 'transfer.close', both(context), context);
         if (plan.fetch) await release(plan, agents, context);
         await agents.ask(target, 'transfer.close', both(context), context, { tag: 'target' });
         await agents.ask(target, 'snapshot.discard', both(context), context, { timeoutMs: 600_000 });

@@ -17,8 +17,11 @@ const FURTHER = 2;
 /** A host that is away at the end is waited for so often, 30 s each. */
 const CLEARS = 4;
 
-/** What is not on the disk of the master yet goes with its boot. */
-const bootOf = (): string => readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
+/** What is not on the disk of the repository's machine yet goes with its boot, which on a host is a new life of its agent. */
+const lifeOf = ({ target }: BackupPlan, agents: Agents): string | undefined =>
+  target === 'master'
+    ? readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()
+    : agents.life?.(target);
 
 type Both = { name: string; saga: string };
 
@@ -46,13 +49,13 @@ async function orNothing<T>(
   } catch (error) {
     if (!(error instanceof VsError) || !/no space left|quota exceeded/i.test(error.message)) throw error;
     const both = { name: plan.name, saga: context.id };
-    await agents.ask('master', 'transfer.close', both, context, { tag: 'full' });
+    await agents.ask(plan.target, 'transfer.close', both, context, { tag: 'full' });
     await agents.ask('master', 'repository.discard', { ...both, repository: plan.repository }, context, {
       tag: 'full',
       timeoutMs: LONG_MS,
     });
     throw new VsError(error.code, `the repository ${plan.repository} is full: ${error.message}`, {
-      details: { host: 'master' },
+      details: { host: plan.target },
       cause: error,
     });
   }
@@ -66,7 +69,10 @@ async function copyLive(plan: BackupPlan, agents: Agents, context: StepContext, 
   let { bytes } = last;
   context.say(passText(last));
   for (let count = 1; count <= further; count++) {
-    await agents.ask('master', 'transfer.flush', where, context, { tag: `f${count}`, timeoutMs: 3_600_000 });
+    await agents.ask(plan.target, 'transfer.flush', where, context, {
+      tag: `f${count}`,
+      timeoutMs: 3_600_000,
+    });
     context.next(`delta ${count}`);
     last = await pass(agents, route, context, { final: false, tag: `delta${count}`, since: last.began });
     bytes += last.bytes;
@@ -96,7 +102,7 @@ export function backupSteps(plan: BackupPlan, agents: Agents): Step[] {
       return { basis, taken, resumed };
     },
     async undo(context) {
-      await agents.ask('master', 'transfer.close', both(context), context);
+      await agents.ask(plan.target, 'transfer.close', both(context), context);
       const args = { ...both(context), repository, keep: true };
       await agents.ask('master', 'repository.discard', args, context, { timeoutMs: LONG_MS });
     },
@@ -131,7 +137,7 @@ export function backupSteps(plan: BackupPlan, agents: Agents): Step[] {
     do: (context) =>
       orNothing(plan, agents, context, async () => {
         const { bytes, began } = await copyLive(plan, agents, context, 0);
-        await agents.ask('master', 'transfer.flush', { ...both(context), repository }, context, {
+        await agents.ask(plan.target, 'transfer.flush', { ...both(context), repository }, context, {
           timeoutMs: 3_600_000,
         });
         return { bytes, began };
@@ -142,7 +148,7 @@ export function backupSteps(plan: BackupPlan, agents: Agents): Step[] {
     host: source,
     do: (context) =>
       orNothing(plan, agents, context, async () => {
-        const boot = bootOf();
+        const boot = lifeOf(plan, agents);
         if (kind === 'live') {
           const { bytes, began } = await copyLive(plan, agents, context, FURTHER);
           return { bytes, taken: began, boot };
@@ -170,12 +176,15 @@ export function backupSteps(plan: BackupPlan, agents: Agents): Step[] {
         boot?: string;
       };
       const where = { ...both(context), repository };
-      await agents.ask('master', 'transfer.flush', where, context, { timeoutMs: 3_600_000 });
-      if (boot !== bootOf())
-        throw new VsError('failed', 'the master restarted after the copy came, so it may not have all of it');
+      await agents.ask(plan.target, 'transfer.flush', where, context, { timeoutMs: 3_600_000 });
+      if (boot !== lifeOf(plan, agents))
+        throw new VsError(
+          'failed',
+          `${plan.target === 'master' ? 'the master' : plan.target} restarted after the copy came, so it may not have all of it`,
+        );
       if (kind !== 'live') {
         const whole = { ...where, copy: 'rsync' as const, treeBytes, treeFiles };
-        await agents.ask('master', 'transfer.verify', whole, context, { timeoutMs: 3_600_000 });
+        await agents.ask(plan.target, 'transfer.verify', whole, context, { timeoutMs: 3_600_000 });
       } // a live tree has changed since: that rsync ended well has to do
       context.say(kind === 'live' ? 'taken live' : `${groups(treeFiles ?? 0)} files agree`);
     },
