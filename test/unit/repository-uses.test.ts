@@ -37,7 +37,7 @@ async function begin(results: Record<string, string>) {
     },
   };
   const settings = { CONFIG_DIR: root, BACKUP_DIR: join(root, 'backups') };
-  const { handlers, inner = {} } = service({ bus, settings, log: {} } as unknown as Context);
+  const { handlers, inner = {} } = service({ host: 'master', bus, settings, log: {} } as unknown as Context);
   const call = {} as Call;
   return {
     hold: () => inner['repository.hold']?.({ ...which, saga }, call),
