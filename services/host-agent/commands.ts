@@ -172,6 +172,8 @@ export function createCommands(parts: Parts) {
       return inTurn(name, async () => {
         await locks.require(name, undefined);
         const { pid } = await states.of(name);
+        // a disk on a volume of its own becomes smaller only while nobody uses it
+        if (pid === undefined && changes.disk_bytes !== undefined) await runtime.letGo(name);
         const next = await limits.change(name, pid, changes, force === true);
         const told = (error: unknown) =>
           context.log.warn({ err: error, vserver: name }, 'limits at a start by hand');

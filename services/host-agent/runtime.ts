@@ -278,13 +278,18 @@ export function createRuntime(context: Context, paths: Paths, lxc: Lxc, limits: 
     },
     /** Seals the end of what is frozen and given up: whoever thaws it now, nothing of it runs again. */
     doom,
-    /** Removes mount, generated configuration, console and rule files of a stopped vserver. */
-    async detach(name: string): Promise<void> {
+    /** A stopped vserver lets go of its tree: the mount goes that its next start would have found. */
+    async letGo(name: string): Promise<void> {
       await this.requireStopped(name);
       ready.delete(name);
       forget(name);
       const mount = paths.mount(name);
       for (let tries = 0; (await isMounted(mount)) && tries < 10; tries++) await run(['umount', mount]);
+    },
+    /** Removes mount, generated configuration, console and rule files of a stopped vserver. */
+    async detach(name: string): Promise<void> {
+      await this.letGo(name);
+      const mount = paths.mount(name);
       await rmdir(mount).catch(() => undefined);
       await rm(paths.lxcConfig(name), { force: true });
       limits.forget(name);

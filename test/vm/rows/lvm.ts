@@ -193,7 +193,7 @@ export function lvmRows(): void {
       const found = await inside('host2', 'web4', 'cat /srv/marked');
       return {
         held: taken.code === 0 && back.code === 0 && found.stdout.trim() === 'web4 was here',
-        figure: last(back.stdout + back.stderr).slice(0, 160),
+        figure: `${taken.code === 0 ? '' : last(taken.stdout + taken.stderr)} ${last(back.stdout + back.stderr).slice(0, 160)}`,
       };
     });
     await row(
