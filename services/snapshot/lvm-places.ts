@@ -98,8 +98,10 @@ export async function unmountFrom(place: string): Promise<void> {
   if (await exists(place)) await rmdir(place);
 }
 
-/** Takes a link away, durably. */
+/** Takes a link away, durably; one that somebody else has taken away meanwhile is no fault. */
 export async function unlinkTree(path: string): Promise<void> {
-  await unlink(path);
+  await unlink(path).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'ENOENT') throw error;
+  });
   await syncDirectory(dirname(path));
 }

@@ -55,8 +55,12 @@ export function lvmThick(settings: DriverSettings, plain: Driver): Driver {
           `the volume group ${of.group} has no space left for a snapshot of ${of.name}; give it some: vgextend ${of.group} DEVICE`,
         );
       const { place } = await mount();
-      await all.make(to, relative(place, from), true, (name) =>
-        snapshotThick(of.group, of.name, name, size, tag),
+      await all.make(
+        to,
+        relative(place, from),
+        true,
+        (name) => snapshotThick(of.group, of.name, name, size, tag),
+        (one) => (one.lost ? lostText(one) : undefined), // before it was mounted
       );
     },
     remove: all.remove,

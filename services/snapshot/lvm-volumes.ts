@@ -74,12 +74,13 @@ export function openVolumes({ directory, group, options }: Placing) {
     deviceOf,
     mount,
     remove,
-    /** Makes a tree on a new volume: `make` makes the volume, `fill` what is needed before it is mounted. */
+    /** Makes a tree on a new volume, which `make` makes; `lost` says what is wrong with one that cannot be mounted. */
     async make(
       path: string,
       inside: string,
       isReadOnly: boolean,
       make: (name: string) => Promise<void>,
+      lost: (one: Volume) => string | undefined = () => undefined,
     ): Promise<string> {
       const name = newVolumeName();
       await link(path, join(placeOf(directory, name), inside));
@@ -87,8 +88,10 @@ export function openVolumes({ directory, group, options }: Placing) {
         await make(name);
         await mount(name, isReadOnly);
       } catch (error) {
+        const made = await find(name).catch(() => undefined);
+        const why = made && lost(made);
         await remove(path).catch(() => undefined); // else the next start, or whoever asked, finds it
-        throw error;
+        throw why === undefined ? error : new VsError('failed', why, { cause: error });
       }
       return name;
     },

@@ -180,8 +180,8 @@ export function lvmRows(): void {
             written > 0 &&
             written < 320 &&
             grown.code === 0 &&
-            large > 300 &&
-            large < 400,
+            large > 500 &&
+            large < 600,
           figure: `${small.toFixed(0)} MiB, ${written.toFixed(0)} of 400 MiB written, then ${large.toFixed(0)} MiB; ${last(refused.stderr).slice(0, 120)}${smaller.code === 0 ? '' : last(smaller.stderr)}`,
         };
       },
