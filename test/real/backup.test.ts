@@ -296,7 +296,7 @@ printf 'pool:tree:/var/lib/vs-tools/pool:mount\\n' > /etc/vs-tools/repositories.
     lab.on(
       'master',
       `cd /var/lib/vs-tools; truncate -s 24M small.img; mkfs.ext4 -q small.img; mkdir -p small
-printf 'small:tree:/var/lib/vs-tools/small:mount\\nbad:tree:nowhere\\n' > /etc/vs-tools/repositories.conf`,
+printf 'small:tree:/var/lib/vs-tools/small:mount\\nbad:tree:./nowhere\\n' > /etc/vs-tools/repositories.conf`,
     );
     expect(lab.vs(['backup', 'list'], 2).stderr).toMatch(/repositories\.conf:2:10: /);
     lab.on('master', "sed -i '/^bad/d' /etc/vs-tools/repositories.conf");
