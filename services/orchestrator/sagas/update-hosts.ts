@@ -5,7 +5,7 @@ import type { Step, StepContext } from '../executor.ts';
 import { type UpdateHostsPlan, planUpdateHost } from '../plans/update-hosts.ts';
 import { hosts } from '../text.ts';
 import { doing } from './evacuate.ts';
-import { moveAll, partsOf, staying } from './move-all.ts';
+import { moveAll, partsOf } from './move-all.ts';
 
 /** Thrown by the plan of a host that has the version by now. */
 class Current extends Error {}
@@ -76,6 +76,13 @@ export const updateHostsTexts = (plan: UpdateHostsPlan) => ({
   failed(reason: string, state: SagaState): string {
     const all = partsOf(state);
     const went = all.filter((row) => row.state === 'done').length;
-    return `vs-tools ${plan.to} runs on ${went} of ${hosts(all.length)} now: ${reason}.${staying(state)}\nHosts of both versions work together meanwhile. Mend that, then again: vs master update-hosts`;
+    const others = new Map(plan.others.map(({ name, why }) => [name, why]));
+    const lines = all
+      .filter((row) => row.state !== 'done')
+      .map((row) => {
+        const untouched = row.state === 'waiting' ? 'was not touched' : row.message;
+        return `\n  ${row.step.padEnd(10)} ${others.get(row.step) ?? untouched ?? 'stays'}`;
+      });
+    return `vs-tools ${plan.to} runs on ${went} of ${hosts(all.length)} now: ${reason}.${lines.join('')}\nHosts of both versions work together meanwhile. Mend that, then again: vs master update-hosts`;
   },
 });
