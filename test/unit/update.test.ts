@@ -147,5 +147,7 @@ test('dpkg runs in a unit of its own, asks nobody, and keeps settings that were 
   const back = backTimer('/p/old.deb', '/s/update.log', 900);
   expect(back).toContain('--on-active=900');
   expect(back).toContain('--unit=vs-update-back');
+  expect(back).toContain('--property=Restart=on-failure'); // another dpkg may have the lock
+  expect(install.join(' ')).not.toContain('Restart=');
   expect(back.at(-1)).toBe('/p/old.deb');
 });

@@ -27,6 +27,11 @@ export const installUnit = (path: string, log: string): string[] => [
 /** Lets a package be installed later, unless it is called off: also when the new agent never comes up to be asked. */
 export const backTimer = (path: string, log: string, seconds: number): string[] => [
   ...common(units.back, log),
+  // somebody else's dpkg or apt may be at work just then
+  '--property=Restart=on-failure',
+  '--property=RestartSec=30',
+  '--property=StartLimitIntervalSec=3600',
+  '--property=StartLimitBurst=20',
   `--on-active=${seconds}`,
   '--timer-property=AccuracySec=1s',
   '--',
