@@ -69,6 +69,7 @@ export const outputs: Record<string, Output> = {
     }),
     note: 'aside: where what the machine had before is; unfinished: sagas that are not resumed',
   },
+  'master update-hosts': saga,
   scan: { schema: z.array(scanRow), note: 'with --watch one such list a line' },
   show: { schema: data('host-agent.show') },
   stats: {

@@ -141,6 +141,8 @@ const schema = z.strictObject({
   /** So far may the clock of a host be from the master's before that is an alert; 0: any. */
   CLOCK_SKEW_SECONDS: z.coerce.number().min(0).max(86_400).default(5),
   LOG_LEVEL: z.enum(['debug', 'info', 'warn', 'error']).default('info'),
+  /** Packages of vs-tools: those that `vs master update-hosts` sends, and on a host that of the version that runs. */
+  PACKAGE_DIR: path('/var/cache/vs-tools/packages'),
   TEMPLATE_DIR: z.string().default(''),
   TEMPLATE_NETNS: z.string().default(''),
   TEMPLATE_MIRROR: z.string().default(''),

@@ -3,8 +3,9 @@ import { VsError } from '../../shared/errors.ts';
 import { confirm, needRoot } from '../ask.ts';
 import { moment, size } from '../table.ts';
 import { startLines } from '../units.ts';
+import { registerUpdateHosts } from '../update-hosts.ts';
 
-/** `vs master init|backup|restore`: makes this machine the master of a pool, keeps what it knows, brings it back. */
+/** `vs master init|backup|restore|update-hosts`: makes this machine the master of a pool, keeps what it knows, brings it back, upgrades its hosts. */
 export function register(program: Command): void {
   const master = program
     .command('master')
@@ -38,6 +39,7 @@ export function register(program: Command): void {
     });
   registerBackup(master);
   registerRestore(master);
+  registerUpdateHosts(master);
 }
 
 function keepOf(text: string): number {

@@ -19,6 +19,16 @@ function stepsOf(journal: string): { state: SagaState; steps: Step[] } {
   return { state, steps };
 }
 
+const section = (kind: string, title: string, steps: Step[]): string[] => [
+  `## ${kind}`,
+  '',
+  title,
+  '',
+  '```mermaid',
+  diagram(steps),
+  '```',
+  '',
+];
 const label = (step: Step): string => `"${step.name}<br/><small>${step.host}</small>"`;
 
 /** A flow chart of steps: those with an undo are dashed, the point of no return has six corners, what is down stands in a frame. */
@@ -40,6 +50,39 @@ export function diagram(steps: Pick<Step, 'name' | 'host' | 'pnr' | 'downtime' |
   return lines.join('\n');
 }
 
+/** Kinds of which there is no journal of a release yet, by a plan as it would be. */
+const planned: { title: string; plan: Plan }[] = (() => {
+  const info = (version: string) => ({
+    file: `vs-tools_${version}_amd64.deb`,
+    version,
+    bytes: 30_000_000,
+    sha256: '0'.repeat(64),
+  });
+  const [from, to] = ['0.1.0', '0.2.0'];
+  const hosts = ['host1', 'host2'].map((name) => ({ name, from }));
+  return [
+    {
+      title: `vs-tools ${to} for 2 hosts, one after the other`,
+      plan: { kind: 'update-hosts', plan: { to, oneWay: false, hosts, others: [], current: 0 } },
+    },
+    {
+      title: `host1: vs-tools ${from} -> ${to}`,
+      plan: {
+        kind: 'update-host',
+        plan: {
+          host: 'host1',
+          from,
+          to,
+          sourceAddress: '10.98.0.1',
+          package: info(to),
+          back: info(from),
+          sendBack: false,
+        },
+      },
+    },
+  ];
+})();
+
 /** docs/saga-diagrams.md: one diagram for each kind of saga, from plans that real sagas had. `folder`: their journals. */
 export function sagasMarkdown(folder: string): string {
   const journals = readdirSync(folder)
@@ -55,7 +98,11 @@ export function sagasMarkdown(folder: string): string {
     '',
     ...journals.flatMap((file) => {
       const { state, steps } = stepsOf(readFileSync(join(folder, file), 'utf8'));
-      return [`## ${state.kind}`, '', state.title, '', '```mermaid', diagram(steps), '```', ''];
+      return section(state.kind, state.title, steps);
+    }),
+    ...planned.flatMap(({ title, plan }) => {
+      const { steps } = buildSaga(plan, { steps: [] } as unknown as SagaState, {} as Agents, nobody);
+      return section(plan.kind, title, steps);
     }),
   ].join('\n');
 }

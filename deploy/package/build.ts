@@ -18,7 +18,8 @@ import { join, resolve } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { parseArgs } from 'node:util';
 import { run } from '../../shared/run.ts';
-import { controlFile, debianArchitecture, debianVersion } from './control.ts';
+import { debianVersion, packageName } from '../../shared/versions.ts';
+import { controlFile, debianArchitecture } from './control.ts';
 import { placed } from './files.ts';
 import { root, stage } from './stage.ts';
 
@@ -105,7 +106,7 @@ export async function buildPackages(out: string, { fast = false } = {}): Promise
     await mkdir(tree);
     await stage(tree, version, epoch);
     const built: Built = {
-      deb: join(out, `vs-tools_${debianVersion(version)}_${architecture}.deb`),
+      deb: join(out, packageName(version, architecture)),
       tarball: join(out, `${name}-${architecture}.tar.gz`),
     };
     await makeTarball(scratch, name, { file: built.tarball, epoch, level: fast ? '-1' : '-6' });

@@ -1,3 +1,5 @@
+import { debianVersion } from '../../shared/versions.ts';
+
 /** What the services call, by package: no host or master works without these. */
 export const depends = [
   'libatomic1', // Node
@@ -81,6 +83,3 @@ export function debianArchitecture(arch: string): 'amd64' | 'arm64' {
   if (known) return known;
   throw new Error(`there is no package for the processor ${arch}; there is one for x64 and arm64`);
 }
-
-/** The version of a package: `-` stands for what comes before a release, as in 1.2.0-rc.1. */
-export const debianVersion = (version: string): string => version.replace('-', '~');

@@ -15,7 +15,14 @@ export interface Words {
   more: boolean;
 }
 
-const named: Record<string, Kind> = { host: 'host', target: 'host', to: '', directory: 'file', file: 'file' };
+const named: Record<string, Kind> = {
+  host: 'host',
+  hosts: 'host',
+  target: 'host',
+  to: '',
+  directory: 'file',
+  file: 'file',
+};
 /** Verbs whose `name` is no vserver, by the beginning of their path. */
 const others = /^(host|user|template|broker|lab|service|net|copies|saga) /;
 /** There the `name` is a host's. */
@@ -27,7 +34,15 @@ function argumentKind(path: string, name: string): Kind {
   return named[name] ?? '';
 }
 const optionKind = (long: string): Kind =>
-  ({ '--host': 'host', '--vserver': 'vserver', '--file': 'file', '--path': 'file' } as const)[long] ?? '';
+  (
+    {
+      '--host': 'host',
+      '--vserver': 'vserver',
+      '--file': 'file',
+      '--package': 'file',
+      '--path': 'file',
+    } as const
+  )[long] ?? '';
 
 /** The commands of a program with all below them, in their order. */
 export function wordsOf(command: Command, path = ''): Words[] {

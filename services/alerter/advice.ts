@@ -19,6 +19,8 @@ export const ofOthers: Record<string, string> = {
   certificate:
     'The certificate ends soon and was not renewed: vs host renew HOST, or vs host token HOST and join again',
   socket: 'vs --local does not work on HOST until its directory can be written; then restart the agent',
+  update:
+    'An update of vs-tools was cut off on HOST: look there at STATE_DIR/update.log, then install a package from PACKAGE_DIR by hand (dpkg --install), and restart vs-agent',
   start: 'Mend what is said there, then restart the services of HOST',
   damaged: 'What was damaged lies aside; remove that file when nobody needs it',
   queue:

@@ -6,6 +6,7 @@ import type { Data } from '../../shared/contract/commands.ts';
 import type { Finding } from '../../shared/contract/doctor.ts';
 import type { Context, Service } from '../../shared/service.ts';
 import { judgeEnd, lookAtCertificate } from './certificate.ts';
+import { compareVersions } from '../../shared/versions.ts';
 import { about, tried } from './finding.ts';
 import { spaceOf } from './storage.ts';
 
@@ -25,7 +26,9 @@ export function judgeHosts(hosts: Hosts, version: string, now: number): Finding[
       findings.push(
         warn(
           `${host} runs vs-tools ${String(one['version'])}, the master ${version}`,
-          'update the older one',
+          compareVersions(String(one['version']), version) < 0
+            ? `vs master update-hosts ${host}`
+            : 'upgrade the master',
           host,
         ),
       );

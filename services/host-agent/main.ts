@@ -28,6 +28,7 @@ import { clearStale } from './stale.ts';
 import { openSessions } from './session/open.ts';
 import { createStates } from './state.ts';
 import { createTrials } from './trial.ts';
+import { createUpdate } from './update/update.ts';
 import { watchOwners } from './yield.ts';
 
 /** The host agent: the only one that starts, stops and owns vservers on this host. */
@@ -80,6 +81,7 @@ export function service(context: Context): Service {
       return states.of(name);
     },
   });
+  const update = createUpdate(context);
   const certificates = ownCertificate(context, () => info?.now());
   const ended = new AbortController();
   let info: ReturnType<typeof publishInfo> | undefined;
@@ -155,6 +157,7 @@ export function service(context: Context): Service {
       'host-agent.claim': (args) => commands.claim(args),
       'host-agent.renew': () => certificates.request(),
       'host-agent.certificate': ({ certificate }) => certificates.install(certificate),
+      ...update.handlers,
       'host-agent.answering': (args) => commands.answering(args),
     },
     async start() {
@@ -180,12 +183,14 @@ export function service(context: Context): Service {
       );
       for (const watch of [owners.subscribed, clearStale(context, paths)])
         watch.catch((error: unknown) => log.error({ err: error }, 'watching the pool'));
+      update.start();
       info = publishInfo(context, lxc, limits);
       context.bus.onConnect(() => info?.now()); // it may have come with another certificate
     },
     async stop() {
       ended.abort();
       sessions.endAll();
+      update.stop();
       info?.stop();
       states.stop();
     },

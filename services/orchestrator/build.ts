@@ -23,11 +23,15 @@ import { type RenamePlan, renameSteps, renameTexts } from './sagas/rename.ts';
 import { type RestorePlan, restoreSteps, restoreTexts } from './sagas/restore.ts';
 import { type RollbackPlan, rollbackSteps, rollbackTexts } from './sagas/rollback.ts';
 import { evacuateSteps, evacuateTexts } from './sagas/evacuate.ts';
+import type { UpdateHostPlan, UpdateHostsPlan } from './plans/update-hosts.ts';
+import { updateHostSteps, updateHostTexts } from './sagas/update-host.ts';
+import { updateHostsSteps, updateHostsTexts } from './sagas/update-hosts.ts';
 import { type RestoreHostPlan, restoreHostSteps, restoreHostTexts } from './sagas/restore-host.ts';
 
 /** A saga whose steps are other sagas has no places of its own: it would take them from those that it waits for. */
 type Made = Pick<Saga, 'steps' | 'closing' | 'failed'> & {
   places?: string[];
+  alone?: boolean;
   /** Rows of their own for the parts of its steps, after the row of this step. */
   parts?: { after: string; rows: SagaState['steps'] };
 };
@@ -76,6 +80,14 @@ const kinds = {
   'backup-test': (plan: BackupTestPlan, agents: Agents) => ({
     steps: backupTestSteps(plan, agents),
     ...backupTestTexts(plan),
+  }),
+  'update-hosts': (plan: UpdateHostsPlan, _agents: Agents, children: Children) => ({
+    steps: updateHostsSteps(plan, children),
+    ...updateHostsTexts(plan),
+  }),
+  'update-host': (plan: UpdateHostPlan, agents: Agents, children: Children) => ({
+    steps: updateHostSteps(plan, agents, children.clock),
+    ...updateHostTexts(plan),
   }),
 } satisfies Record<SagaState['kind'], (plan: never, agents: Agents, children: Children) => Made>;
 type Kind = keyof typeof kinds;

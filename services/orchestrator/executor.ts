@@ -47,6 +47,8 @@ export interface Saga {
   back?: number;
   /** Hosts at which it takes one of the places for sagas (SAGAS_PER_HOST); none: it only waits for others. */
   places: string[];
+  /** It waits until no other saga has a place there, and no other gets one meanwhile. */
+  alone?: boolean;
   /** A step that changed things is named in the closing sentence by this. */
   closing(outputs: Record<string, Output>, state: SagaState): string;
   failed(reason: string, state: SagaState, back: boolean): string;

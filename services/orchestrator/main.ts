@@ -153,6 +153,7 @@ export function service(context: Context): Service {
       'orchestrator.trash': (args) => trashOf(deciding, args),
       'orchestrator.evacuate': begin('evacuate'),
       'orchestrator.restore-host': begin('restore-host'),
+      'orchestrator.update-hosts': begin('update-hosts'),
       'orchestrator.backup': begin('backup'),
       'orchestrator.backup-restore': begin('backup-restore'),
       'orchestrator.backup-test': begin('backup-test'),

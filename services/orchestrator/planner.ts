@@ -14,6 +14,7 @@ import { planRename } from './plans/rename.ts';
 import { planRestore } from './plans/restore.ts';
 import { planRollback } from './plans/rollback.ts';
 import { planRestoreHost } from './plans/restore-host.ts';
+import { planUpdateHosts } from './plans/update-hosts.ts';
 
 /** The commands that become sagas, and who decides them: one file each. */
 export const planners = {
@@ -33,4 +34,5 @@ export const planners = {
   backup: planBackup,
   'backup-restore': planBackupRestore,
   'backup-test': planBackupTest,
+  'update-hosts': planUpdateHosts,
 } satisfies Record<string, unknown>;

@@ -2,6 +2,8 @@
 export interface Wants {
   id: string;
   hosts: string[];
+  /** It takes all places of its hosts. */
+  alone?: boolean;
 }
 
 /**
@@ -16,21 +18,23 @@ export function places(
 ): { free: string[]; waits: Map<string, string> } {
   const taken = new Map<string, number>();
   const take = (one: Wants) => {
-    for (const host of new Set(one.hosts)) taken.set(host, (taken.get(host) ?? 0) + 1);
+    for (const host of new Set(one.hosts)) taken.set(host, (taken.get(host) ?? 0) + (one.alone ? most : 1));
   };
   running.forEach(take);
   const atWork = new Map(taken);
   const free: string[] = [];
   const waits = new Map<string, string>();
   for (const one of waiting) {
-    const full = one.hosts.find((host) => (taken.get(host) ?? 0) >= most);
+    const full = one.hosts.find((host) => (taken.get(host) ?? 0) >= (one.alone ? 1 : most));
     if (full === undefined) free.push(one.id);
     else {
       const here = atWork.get(full) ?? 0;
       const before = (taken.get(full) ?? 0) - here;
       waits.set(
         one.id,
-        `waits for a free place on ${full} (${here} of ${most}${before > 0 ? `, ${before} before it` : ''})`,
+        one.alone
+          ? `waits until no other saga is at work on ${full}`
+          : `waits for a free place on ${full} (${here} of ${most}${before > 0 ? `, ${before} before it` : ''})`,
       );
     }
     take(one);

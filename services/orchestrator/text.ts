@@ -14,6 +14,8 @@ export const seconds = (ms: number): string => `${(ms / 1000).toFixed(ms < 10_00
 export const groups = (count: number): string => String(count).replace(/\B(?=(\d{3})+$)/g, ' ');
 /** "1 vserver", "3 vservers". */
 export const vservers = (count: number): string => `${count} ${count === 1 ? 'vserver' : 'vservers'}`;
+/** "1 host", "3 hosts". */
+export const hosts = (count: number): string => `${count} ${count === 1 ? 'host' : 'hosts'}`;
 export const day = (ts: number): string =>
   new Date(ts).toLocaleDateString('en-GB', { day: 'numeric', month: 'long' });
 /** A moment as local date and time. */

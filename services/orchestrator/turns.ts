@@ -23,7 +23,11 @@ export function openTurns(
   const { running, publish, note } = parts;
   /** Lets those begin that have their places now. */
   function advance(): void {
-    const wants = (one: Running) => ({ id: one.saga.state.id, hosts: one.saga.places });
+    const wants = (one: Running) => ({
+      id: one.saga.state.id,
+      hosts: one.saga.places,
+      alone: one.saga.alone === true,
+    });
     const all = [...running.values()];
     const { free, waits } = places(
       all.filter((one) => !one.go).map(wants),

@@ -19,6 +19,7 @@ import { sessionCommands } from './session.ts';
 import { snapshotCommands } from './snapshot.ts';
 import { templateCommands } from './template.ts';
 import { transferCommands } from './transfer.ts';
+import { updateCommands } from './update.ts';
 import { hostAgentCommands } from './vserver.ts';
 
 /** Every command of every service: `service.command` -> its schemas. */
@@ -26,6 +27,7 @@ export const commands = {
   ...hostAgentCommands,
   ...controlCommands,
   ...sessionCommands,
+  ...updateCommands,
   ...networkCommands,
   ...networksCommands,
   ...firewallCommands,

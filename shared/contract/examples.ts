@@ -9,6 +9,8 @@ const label = 'final';
 const network = 'blue';
 const secret = '3q2-7wABAgMEBQYHCAkKCw';
 const sha256 = 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855';
+const toolsPackage = { file: 'vs-tools_0.2.0_amd64.deb', version: '0.2.0', bytes: 30_000_000, sha256 };
+const toolsBefore = { ...toolsPackage, file: 'vs-tools_0.1.0_amd64.deb', version: '0.1.0' };
 const pem = `-----BEGIN CERTIFICATE-----\n${'MIIB'.repeat(16)}\n${'AAAA'.repeat(4)}\n-----END CERTIFICATE-----\n`;
 
 const interfaces = [
@@ -368,6 +370,21 @@ export const examples: { [K in CommandName]: z.input<(typeof commands)[K]['args'
   'orchestrator.trash': {},
   'orchestrator.evacuate': { host: 'host1', to: ['host2', 'host3'], parallel: 2 },
   'orchestrator.restore-host': { host: 'host1' },
+  'orchestrator.update-hosts': { hosts: ['host1', 'host2'] },
+  'host-agent.update-look': {},
+  'host-agent.update-keep': { version: '0.1.0' },
+  'host-agent.update-install': { saga, package: toolsPackage, back: toolsBefore, backSeconds: 900 },
+  'host-agent.update-back': { saga },
+  'host-agent.update-settle': { saga },
+  'transfer.open-package': { saga, package: toolsPackage, from: '10.98.0.1' },
+  'transfer.send-package': {
+    saga,
+    package: toolsPackage,
+    toHost: 'host1',
+    address: '10.98.0.11',
+    port: 40_123,
+    secret,
+  },
   'orchestrator.events': { limit: 10 },
   'orchestrator.sagas': { limit: 10 },
   'orchestrator.saga': { id: saga },

@@ -305,6 +305,16 @@ export const orchestratorCommands = {
     }),
     started,
   ),
+  'orchestrator.update-hosts': masterCommand(
+    "bring hosts to the version of the master, one after the other; the first that fails goes back to its version, and the others stay as they are. Needs the package of that version in the master's PACKAGE_DIR",
+    z.strictObject({
+      hosts: z.array(hostName).min(1).max(1000).optional(), // all of the pool unless given
+      oneWay: z.boolean().optional(), // also hosts that could not go back
+      dryRun: z.boolean().optional(),
+      wait: z.boolean().optional(),
+    }),
+    started,
+  ),
   'orchestrator.events': masterCommand(
     'what happened in the pool, the oldest first',
     z.strictObject({ limit: z.int().min(1).max(1000).optional() }),

@@ -31,6 +31,8 @@ export const sagaState = z.looseObject({
     'backup',
     'backup-restore',
     'backup-test',
+    'update-hosts',
+    'update-host',
   ]),
   vserver: name, // the host, where it is about a whole one
   host: hostName.optional(), // of a saga about a whole host

@@ -3,6 +3,7 @@ import { backupId, repositoryName } from './backup.ts';
 import { type CommandSpec, hostCommand } from './command.ts';
 import { keptName } from './kept.ts';
 import { bytes, id, label, name, ts } from './names.ts';
+import { packageInfo } from './update.ts';
 
 /** How a vserver travels, as people name it. rsync and btrfs-send go through what the two hosts want (slaves.conf), TLS unless told. */
 export const transport = z.enum(['rsync', 'rsyncd-tls', 'rsyncd', 'ssh', 'btrfs-send']);
@@ -114,6 +115,23 @@ export const transferCommands = {
       secret: z.string(), // sealed for the source
       label: label.optional(),
     }),
+  ),
+  'transfer.open-package': hostCommand(
+    'target: open an endpoint for one package of vs-tools, which only the master can send (by its address, its certificate and one secret); it is kept when its checksum is right',
+    z.strictObject({ saga: id, package: packageInfo, from: z.union([z.ipv4(), z.ipv6()]) }),
+    z.object({ address: z.string(), port: z.int(), secret: z.string() }),
+  ),
+  'transfer.send-package': hostCommand(
+    'the master: send a package of vs-tools to that endpoint, over TLS',
+    z.strictObject({
+      saga: id,
+      package: packageInfo,
+      toHost: name,
+      address: z.union([z.ipv4(), z.ipv6()]),
+      port: z.int().min(1).max(65_535),
+      secret: z.string(), // sealed for the master
+    }),
+    z.object({ bytes, ms: z.int() }),
   ),
   'transfer.verify': hostCommand(
     'target: the staging tree is complete (rsync: counts and sizes agree with the last pass; btrfs-send: `label` was received whole)',

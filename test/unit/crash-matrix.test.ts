@@ -80,7 +80,9 @@ test('the table: the worst of the runs of a cell, and how it is repeated', () =>
 
 test('every kind of saga has rows, and a fault is a column only where there is what it breaks', () => {
   const inMatrix = new Set(Object.values(sagas).map((one) => one.kind));
-  expect(sagaState.shape.kind.options.filter((kind) => !inMatrix.has(kind))).toEqual([]);
+  // vs-tools of a lab is this directory, and comes from no package: test/unit/saga-update, docs/crash-matrix.md
+  const elsewhere = ['update-hosts', 'update-host'];
+  expect(sagaState.shape.kind.options.filter((kind) => !inMatrix.has(kind))).toEqual(elsewhere);
   const columns = (parts: Parameters<typeof fits>[1]) =>
     ['orchestrator', 'source-agent', 'target-agent', 'cut-hosts', 'dead-returns'].filter((name) =>
       fits(faults[name], parts),

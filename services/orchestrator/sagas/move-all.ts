@@ -20,13 +20,14 @@ const TAKEN = { times: 120, waitMs: 5000 };
 const AWAY = { forMs: 30_000, waitMs: 1000 };
 
 /**
- * Does the same with each vserver, so many at a time, each in a row of its own; one that fails does not end the others.
+ * Does the same with each vserver, so many at a time, each in a row of its own; one that fails does not end the others, unless
+ * only the first one may (firstOnly).
  * Answers how many went. Throws VsError when one stayed, and once those that were at work have ended when it is aborted.
  */
 export async function moveAll<T extends { name: string }>(
   context: StepContext,
   { clock }: Pick<Children, 'clock'>,
-  { vservers, parallel }: { vservers: T[]; parallel: number },
+  { vservers, parallel, firstOnly }: { vservers: T[]; parallel: number; firstOnly?: boolean },
   one: (vserver: T, say: (what: string) => void) => Promise<string>,
 ): Promise<number> {
   const stayed: string[] = [];
@@ -53,7 +54,7 @@ export async function moveAll<T extends { name: string }>(
   }
   async function worker(): Promise<void> {
     for (const vserver of left) {
-      if (context.signal.aborted) return;
+      if (context.signal.aborted || (firstOnly && stayed.length > 0)) return;
       const row = { step: vserver.name, started: clock.now() };
       const begun = clock.elapsed();
       const took = () => Math.round(clock.elapsed() - begun);
