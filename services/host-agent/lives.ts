@@ -1,7 +1,7 @@
 import { mkdir, stat, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { crashPlanOf } from '../../config/monitor.ts';
+import { crashPlanOf } from '../../config/monitor/crash-plan.ts';
 import { isPaused } from '../../config/monitor/mend.ts';
 import type { VserverState } from '../../shared/contract/vserver.ts';
 import type { Paths } from '../../shared/paths.ts';

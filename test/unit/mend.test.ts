@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { crashPlanOf, parseMonitor } from '../../config/monitor.ts';
+import { parseMonitor } from '../../config/monitor.ts';
+import { crashPlanOf } from '../../config/monitor/crash-plan.ts';
 import { type Pause, isPaused } from '../../config/monitor/mend.ts';
 import { kept } from '../../services/monitor/checks/keep.ts';
 import {

@@ -1,5 +1,7 @@
 import { createHash } from 'node:crypto';
-import { MOST_CHARACTERS, parseMonitor, withMonitoring } from '../../../config/monitor.ts';
+import { parseMonitor } from '../../../config/monitor.ts';
+import { MOST_CHARACTERS } from '../../../config/monitor/lines.ts';
+import { withMonitoring } from '../../../config/monitor/switch.ts';
 import type { Args } from '../../../shared/contract/commands.ts';
 import type { MonitorApplied } from '../../../shared/contract/monitor.ts';
 import { VsError } from '../../../shared/errors.ts';

@@ -1,6 +1,7 @@
 import { statfs, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type MonitorConfig, type Rule, parseHostMonitor } from '../../../config/monitor.ts';
+import { parseHostMonitor } from '../../../config/monitor/host.ts';
+import type { MonitorConfig, Rule } from '../../../config/monitor/rule.ts';
 import { hostKinds, valueText } from '../../../config/monitor/kinds.ts';
 import type { Metrics } from '../../../shared/contract/host.ts';
 import { readIdentity } from '../../../shared/identity.ts';

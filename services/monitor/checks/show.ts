@@ -1,4 +1,5 @@
-import { type MonitorConfig, type Rule, parseMonitor } from '../../../config/monitor.ts';
+import { parseMonitor } from '../../../config/monitor.ts';
+import type { MonitorConfig, Rule } from '../../../config/monitor/rule.ts';
 import type { Args, Data } from '../../../shared/contract/commands.ts';
 import type { Metrics } from '../../../shared/contract/host.ts';
 import type { MonitorCheck } from '../../../shared/contract/monitor.ts';

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
-import { type MonitorConfig, parseMonitor } from '../../../config/monitor.ts';
+import { parseMonitor } from '../../../config/monitor.ts';
+import type { MonitorConfig } from '../../../config/monitor/rule.ts';
 import type { Metrics } from '../../../shared/contract/host.ts';
 import type { RunningVserver } from '../../../shared/contract/vserver.ts';
 import { VsError } from '../../../shared/errors.ts';
