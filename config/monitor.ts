@@ -1,6 +1,6 @@
 import { checkLines, ofEveryCheck } from './monitor/check-lines.ts';
 import { daemonOf } from './monitor/daemon.ts';
-import { type Pause, pause } from './monitor/mend.ts';
+import { type Times, moment, times } from './monitor/mend.ts';
 import { type Kind, vserverKinds } from './monitor/kinds.ts';
 import { collect, fail, refuseOthers, valueOf } from './monitor/lines.ts';
 import type { MonitorConfig } from './monitor/rule.ts';
@@ -17,12 +17,9 @@ const globals: Record<string, Parse<unknown>> = {
   MONITOR_CLEAR: percent,
   MONITOR_SEVERITY: severity,
 };
+const pauses: Record<string, Parse<unknown>> = { MEND_PAUSE: times, MEND_PAUSE_UNTIL: moment };
 /** How a vserver is mended. */
-const mending: Record<string, Parse<unknown>> = {
-  RESTART: yesNo,
-  RESTART_PER_HOUR: count(1, 20),
-  MEND_PAUSE: pause,
-};
+const mending: Record<string, Parse<unknown>> = { RESTART: yesNo, RESTART_PER_HOUR: count(1, 20) };
 const conditions: Record<string, string> = {
   MONITOR_RSS_HITS: 'memory-hits',
   MONITOR_OOM_KILLS: 'oom-kills',
@@ -45,7 +42,7 @@ export function parseAs(
   const { lines, faults } = collect(text, file);
   const given = new Map<string, unknown>();
   const seen = new Set<string>();
-  const plain = isVserver ? { ...globals, ...mending } : globals;
+  const plain = { ...globals, ...(isVserver ? mending : {}), ...pauses };
   for (const { first, more, report } of lines) {
     const key = `${first.name}${first.name === 'DAEMON' ? `=${first.value}` : ''}`;
     if (seen.has(key)) report(first.column, quoted(key), `${key} only once`);
@@ -64,8 +61,13 @@ export function parseAs(
     rules: [],
     daemons: [],
     crash: { restart: general('RESTART', true), perHour: general('RESTART_PER_HOUR', 4) },
-    ...(given.get('MEND_PAUSE') === undefined ? {} : { pause: given.get('MEND_PAUSE') as Pause }),
   };
+  const [some, until] = Object.keys(pauses).map((key) => given.get(key));
+  if (some !== undefined || until !== undefined)
+    config.pause = {
+      ...(some === undefined ? {} : { times: some as Times }),
+      ...(until === undefined ? {} : { until: until as number }),
+    };
   const { ruleOf, threshold, condition, pressure } = checkLines(config, general);
   for (const line of lines) {
     const { first, more, report } = line;

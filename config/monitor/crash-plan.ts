@@ -12,7 +12,8 @@ export function crashPlanOf(text: string): {
   pause?: Pause | undefined;
   mailto: string[];
 } {
-  const own = /^\s*(export\s+)?(RESTART|RESTART_PER_HOUR|MEND_PAUSE|MONITOR_ENABLE|MONITOR_MAILTO)=/;
+  const own =
+    /^\s*(export\s+)?(RESTART|RESTART_PER_HOUR|MEND_PAUSE|MEND_PAUSE_UNTIL|MONITOR_ENABLE|MONITOR_MAILTO)=/;
   try {
     const lines = text.slice(0, MOST_CHARACTERS).split(/\r?\n/);
     const {

@@ -1,6 +1,7 @@
 import { parseAs } from '../monitor.ts';
 import { hostKinds } from './kinds.ts';
-import { collect } from './lines.ts';
+import { MOST_CHARACTERS, collect } from './lines.ts';
+import type { Pause } from './mend.ts';
 import type { MonitorConfig } from './rule.ts';
 
 /** What host-monitor.conf says of the host itself; what it does not name is as in `hostDefaults`. */
@@ -18,6 +19,22 @@ export const parseHostMonitor = (text: string, file: string): MonitorConfig => {
   );
   return { ...own, rules: [...own.rules, ...usual.rules] };
 };
+
+/**
+ * When nothing on a host is mended, by its host-monitor.conf: also where other lines of it have faults. A fault in these
+ * lines pauses nothing, for all that is on the host would stay down.
+ */
+export function hostPauseOf(text: string): Pause | undefined {
+  const own = text
+    .slice(0, MOST_CHARACTERS)
+    .split(/\r?\n/)
+    .filter((one) => /^\s*(export\s+)?MEND_PAUSE(_UNTIL)?=/.test(one));
+  try {
+    return parseAs(own.join('\n'), '', hostKinds, false).pause;
+  } catch {
+    return undefined;
+  }
+}
 
 /** How a host is watched unless its file says otherwise. */
 const hostDefaults = `MEM_THRESHOLD=95 hits=3

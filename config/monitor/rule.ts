@@ -30,7 +30,7 @@ export interface MonitorConfig {
   certificates?: string[];
   /** What is done when it has ended by itself. */
   crash: CrashPlan;
-  /** Nothing is mended then. */
+  /** Nothing is mended then; of a host: nothing of all that is on it. */
   pause?: Pause;
   /** Of a host: while its memory is short, vservers are held back, or moved away as well, but not those with a boot order up to `spare`. */
   pressure?: { spare?: number; evacuates?: true };

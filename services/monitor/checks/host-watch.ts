@@ -67,6 +67,7 @@ export async function createHostWatch(context: Context, keep: Keep) {
     rules: (config) => rulesFor(config, volumes),
     more: withPressed,
   });
+  await subject.reread(); // a pause that was written while nobody looked counts from the first look on
   const presser = createPresser(context);
   const fills = new Map<string, Fill[]>();
   const hardware = openHardware();

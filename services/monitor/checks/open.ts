@@ -26,8 +26,10 @@ export function openChecks(
   const inTurn = createTurns();
   const keep = openKeep(context);
   const probe = openProbe();
-  const watch = createWatch(context, keep, probe, figures.of);
-  const files = createFiles(context, watch);
+  let ofHost: HostWatch | undefined;
+  const hostPause = () => ofHost?.subject.config.pause;
+  const watch = createWatch(context, keep, probe, figures.of, hostPause);
+  const files = createFiles(context, watch, hostPause);
   const { show, check, examine } = createShow({
     context,
     watch,
@@ -35,8 +37,8 @@ export function openChecks(
     probe,
     runningOne: figures.runningOne,
     figuresOf: figures.of,
+    hostPause,
   });
-  let ofHost: HostWatch | undefined;
   let timer: NodeJS.Timeout | undefined;
   let busy = false;
 
@@ -50,6 +52,7 @@ export function openChecks(
     'monitor.examine': examine,
     'monitor.save': (args) => inTurn(args.name, () => files.save(args)),
     'monitor.start': ({ name }) => inTurn(name, () => files.start(name)),
+    'monitor.pause': (args) => inTurn(args.name ?? HOST_ID, () => files.pause(args)),
     'monitor.stop': ({ name }) => inTurn(name, () => files.stop(name)),
   } satisfies Handlers;
   return {

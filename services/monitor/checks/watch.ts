@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { parseMonitor } from '../../../config/monitor.ts';
 import type { MonitorConfig } from '../../../config/monitor/rule.ts';
+import type { Pause } from '../../../config/monitor/mend.ts';
 import type { Metrics } from '../../../shared/contract/host.ts';
 import type { RunningVserver } from '../../../shared/contract/vserver.ts';
 import { VsError } from '../../../shared/errors.ts';
@@ -50,11 +51,12 @@ export function createWatch(
   keep: Keep,
   probe: Probe,
   figuresOf: (vserver: RunningVserver, before: Metrics | undefined) => Promise<Metrics | undefined>,
+  hostPause: () => Pause | undefined,
 ) {
   const { bus, host, settings, log } = context;
   const paths = pathsFor(settings);
   const watched = new Map<string, Watched>();
-  const mender = createMender(context);
+  const mender = createMender(context, hostPause);
   const begun = performance.now();
 
   const fileOf = (name: string) => join(paths.vserver(name), 'monitor.conf');

@@ -1,3 +1,4 @@
+import { isPaused } from '../../../config/monitor/mend.ts';
 import type { Alert } from '../../../shared/contract/host.ts';
 import type { Context } from '../../../shared/service.ts';
 import { limitText } from '../../../shared/limits.ts';
@@ -62,12 +63,13 @@ export function createPresser({ bus, host, log }: Pick<Context, 'bus' | 'host' |
     }
     const { spare, evacuates } = config.pressure ?? {};
     const before = namesOf(kept.wishes);
-    const wishes = evacuates ? wishesOf(running, spare) : [];
+    const paused = isPaused(config.pause);
+    const wishes = evacuates && !paused ? wishesOf(running, spare) : [];
     // what each uses changes at every look, and is told anew only with their order
     if (wishes.length === 0) delete kept.wishes;
     else if (namesOf(wishes) !== before) kept.wishes = wishes;
     const isNews = namesOf(kept.wishes) !== before;
-    const next = nextToPress(running, pressed, spare);
+    const next = paused ? undefined : nextToPress(running, pressed, spare);
     kept.pressed = pressed;
     if (!next) return subject.retell(isNews ? PRESSURE : undefined);
     const { name, ...how } = next;
