@@ -5,6 +5,7 @@ import type { RunningVserver } from '../../../shared/contract/vserver.ts';
 import type { Context } from '../../../shared/service.ts';
 import type { Reading } from '../checks/evaluate.ts';
 import type { Kept } from '../checks/keep.ts';
+import type { DaemonMending } from '../checks/mending.ts';
 import type { Subject } from '../checks/subject.ts';
 import { type Try, decide, nothingMended, remembered } from './decide.ts';
 import { isLeft, restartDaemon } from './restart.ts';
@@ -20,7 +21,7 @@ const checkOf = (daemon: string) => `daemon-${daemon}`;
 export function createMender(
   { bus, host, log }: Pick<Context, 'bus' | 'host' | 'log'>,
   hostPause: () => Pause | undefined,
-) {
+): DaemonMending {
   const busy = new Set<string>();
   const restarting = new Set<string>();
   /** What is left alone, by vserver and daemon, and why. */
@@ -123,9 +124,7 @@ export function createMender(
   }
 
   return {
-    /** It is away for a moment, for it is just being restarted here. */
     isRestarting: (name: string): boolean => restarting.has(name),
-    /** After a look at a daemon: does what is to be done. In how many ms it has to be looked at again, if not as always. */
     async after(
       subject: Subject,
       vserver: RunningVserver,
@@ -153,4 +152,3 @@ export function createMender(
     },
   };
 }
-export type Mender = ReturnType<typeof createMender>;

@@ -1,17 +1,19 @@
-import type { Metrics } from '../../../shared/contract/host.ts';
-import type { RunningVserver } from '../../../shared/contract/vserver.ts';
-import type { Context, Handlers } from '../../../shared/service.ts';
-import { createTurns } from '../../../shared/turns.ts';
-import { createFiles } from './files.ts';
-import { HOST_ID, type HostWatch, createHostWatch } from './host-watch.ts';
-import { openKeep } from './keep.ts';
-import { openProbe } from './probe.ts';
-import { createShow } from './show.ts';
-import { createWatch } from './watch.ts';
+import type { Metrics } from '../../shared/contract/host.ts';
+import type { RunningVserver } from '../../shared/contract/vserver.ts';
+import type { Context, Handlers } from '../../shared/service.ts';
+import { createTurns } from '../../shared/turns.ts';
+import { createFiles } from './checks/files.ts';
+import { HOST_ID, type HostWatch, createHostWatch } from './checks/host-watch.ts';
+import { openKeep } from './checks/keep.ts';
+import { openProbe } from './checks/probe.ts';
+import { createShow } from './checks/show.ts';
+import { createWatch } from './checks/watch.ts';
+import { createMender } from './mend/mender.ts';
+import { createPresser } from './mend/presser.ts';
 
 const LOOK_MS = 1000;
 
-/** The checks of this host and its vservers, and the commands that go with them. */
+/** The checks of this host and its vservers, what is done about them, and the commands that go with them. */
 export function openChecks(
   context: Context,
   figures: {
@@ -28,7 +30,7 @@ export function openChecks(
   const probe = openProbe();
   let ofHost: HostWatch | undefined;
   const hostPause = () => ofHost?.subject.config.pause;
-  const watch = createWatch(context, keep, probe, figures.of, hostPause);
+  const watch = createWatch(context, keep, probe, figures.of, createMender(context, hostPause));
   const files = createFiles(context, watch, hostPause);
   const { show, check, examine } = createShow({
     context,
@@ -60,7 +62,7 @@ export function openChecks(
     async start(): Promise<void> {
       const names = await keep.begin();
       await watch.begin(names.filter((name) => name !== HOST_ID));
-      ofHost = await createHostWatch(context, keep);
+      ofHost = await createHostWatch(context, keep, createPresser(context));
       timer = setInterval(() => {
         if (busy) return;
         busy = true;
