@@ -131,7 +131,7 @@ export function createLives(
     one.mailto = plan.mailto;
     if (!plan.watched) return tell(name, undefined);
     const now = Date.now();
-    const paused = [plan.pause, hostPauseOf(ofHost ?? '')].some((one) => isPaused(one, new Date(now)));
+    const paused = [plan.pause, hostPauseOf(ofHost ?? '')].some((pause) => isPaused(pause, new Date(now)));
     tell(name, life, one.mailto, paused);
     const next = nextFor(life, { ...plan.crash, enabled, paused }, now);
     if (next === 'nothing') return;
