@@ -20,4 +20,8 @@ if [ -z "${NODE_COMPILE_CACHE:-}" ]; then
 fi
 export MALLOC_ARENA_MAX="${MALLOC_ARENA_MAX:-2}" # several MB of every service
 case ${0##*/} in vs-*) exec "$node" "$root/cli/classic/main.ts" "${0##*/}" "$@" ;; esac # the names of 2007
-exec "$node" "$root/cli/main.ts" "$@"
+# as shared/agent-flags.ts says, which tells why
+small=
+case "${1:-} $* " in "service "*" host-agent "*) small="--semi-space-growth-factor=1 --heap-growing-percent=20 --optimize-for-size" ;; esac
+# shellcheck disable=SC2086 # several words
+exec "$node" $small "$root/cli/main.ts" "$@"

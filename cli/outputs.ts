@@ -221,6 +221,8 @@ export const outputs: Record<string, Output> = {
   'monitor check': { schema: data('monitor.check') },
   'monitor start': { schema: data('monitor.start') },
   'monitor stop': { schema: data('monitor.stop') },
+  'monitor pause': { schema: data('monitor.pause') },
+  'monitor resume': { schema: data('monitor.pause') },
   'monitor edit': {
     schema: data('monitor.save').partial().extend({ name, changed: z.boolean() }),
   },

@@ -1,7 +1,7 @@
 import { hostKinds, valueText, vserverKinds } from '../../config/monitor/kinds.ts';
 import type { Data } from '../../shared/contract/commands.ts';
 import type { MonitorApplied } from '../../shared/contract/monitor.ts';
-import { table } from '../table.ts';
+import { moment, table } from '../table.ts';
 
 /** Without what would move the cursor of a terminal: a guest may have said it. */
 const plain = (text: string) => text.replaceAll(/\p{Cc}/gu, ' ');
@@ -15,7 +15,7 @@ const time = (ts: number) => new Date(ts).toISOString().slice(0, 16).replace('T'
 
 /** `vs monitor show`: what is checked, and what fires. */
 export function showText(view: Data<'monitor.show'>, host: string): string {
-  const { name, enabled, running, checks, faults, pollSeconds, mailto } = view;
+  const { name, enabled, running, checks, faults, pollSeconds, mailto, paused } = view;
   const state =
     checks.length === 0 && faults.length === 0
       ? 'nothing is checked, for its monitor.conf says nothing'
@@ -27,6 +27,10 @@ export function showText(view: Data<'monitor.show'>, host: string): string {
   const parts = [
     `${name} on ${host}: ${state}${mailto.length > 0 ? `; mail goes to ${mailto.join(', ')} too` : ''}`,
   ];
+  if (paused) {
+    const until = paused.until === undefined ? 'now, by MEND_PAUSE' : `until ${moment(paused.until)}`;
+    parts.push(`Nothing is mended ${until}${paused.by === 'host' ? `, for all of ${host}` : ''}.`);
+  }
   if (faults.length > 0)
     parts.push('Its monitor.conf has faults; what was in force before stays so:', ...faults.map(plain));
   if (checks.length > 0)

@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { type Client, withClient } from '../client.ts';
 import { hostOf } from '../locate.ts';
+import { registerPause } from '../monitor/pause.ts';
 import { appliedText, checkText, showText } from '../monitor/view.ts';
 import { checkHost, checkName } from '../names.ts';
 
@@ -70,7 +71,7 @@ export function register(program: Command): void {
     .description('what is watched of a vserver: limits, daemons, sockets')
     .addHelpText(
       'after',
-      '\nExamples:\n  vs monitor show web1\n  vs monitor edit web1\n  vs monitor check web1\n\nWhat is checked is in /var/lib/vservers/NAME/monitor.conf on the host; docs/monitoring.md tells how.',
+      '\nExamples:\n  vs monitor show web1\n  vs monitor edit web1\n  vs monitor check web1\n  vs monitor pause --host host1 --for 2h\n\nWhat is checked is in /var/lib/vservers/NAME/monitor.conf on the host; docs/monitoring.md tells how.',
     );
   const verbs = {
     show: ['what is checked of it, how, and what fires', show],
@@ -79,6 +80,7 @@ export function register(program: Command): void {
     start: ['watch it, now and for good', turn('monitor.start')],
     stop: ['do not watch it, now and for good; its alerts end', turn('monitor.stop')],
   } as const;
+  registerPause(monitor);
   for (const [word, [description, action]] of Object.entries(verbs))
     monitor
       .command(word)

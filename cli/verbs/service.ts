@@ -1,6 +1,7 @@
 import { flushCompileCache } from 'node:module';
 import { setFlagsFromString } from 'node:v8';
 import type { Command } from 'commander';
+import { agentFlags } from '../../shared/agent-flags.ts';
 import { VsError } from '../../shared/errors.ts';
 import { type Notify, openNotify } from '../../shared/notify.ts';
 
@@ -21,13 +22,6 @@ async function broker(notify: Notify): Promise<void> {
   });
   notify.stopping();
   await running.close();
-}
-
-/** The memory of a host is for its vservers: the agent collects garbage earlier, and takes 30 MB less (docs/bench.md). */
-function staySmall(): void {
-  setFlagsFromString('--semi-space-growth-factor=1');
-  setFlagsFromString('--heap-growing-percent=20');
-  setFlagsFromString('--optimize-for-size');
 }
 
 /** `vs service NAME...`: what the units start. */
@@ -53,7 +47,7 @@ export function register(program: Command): void {
           throw new VsError('usage', 'The broker runs in a process of its own: vs service broker');
         return broker(notify);
       }
-      if (names.includes('host-agent')) staySmall();
+      if (names.includes('host-agent')) for (const flag of agentFlags) setFlagsFromString(flag); // who starts it otherwise
       // the next start is fast and small also when this process is killed
       setTimeout(() => flushCompileCache(), COMPILED_MS).unref();
       const { loadSettings } = await import('../../config/settings.ts');

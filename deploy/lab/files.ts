@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import { mkdir, open, writeFile } from 'node:fs/promises';
+import { agentFlags } from '../../shared/agent-flags.ts';
 import { run } from '../../shared/run.ts';
 import { brokerServices, brokerUrlOf, writeBroker } from './broker.ts';
 import { certify, certifyClients } from './certificates.ts';
@@ -58,6 +59,7 @@ export function toolsConf(lab: Lab, node: LabNode): string {
 
 const service = (...names: string[]): string[] => [
   process.execPath,
+  ...(names.includes('host-agent') ? agentFlags : []),
   `${root}cli/main.ts`,
   'service',
   ...names,

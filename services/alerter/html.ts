@@ -1,28 +1,15 @@
-import { adviceOf } from './advice.ts';
-import {
-  BODY,
-  type Facts,
-  SENTENCE,
-  detailOf,
-  factsOf,
-  isOver,
-  rowsOf,
-  sentence,
-  subjectOf,
-  titlesInOrder,
-  words,
-} from './parts.ts';
+import { BODY, type Facts, type Told, subjectOf, tablesOf, titlesInOrder, toldOf } from './parts.ts';
 import type { Message, Notice } from './state.ts';
-import { escapeHtml, plain } from './text.ts';
+import { escapeHtml } from './text.ts';
 
 // Mail readers know little: styles in the elements, nothing from elsewhere, 600 points wide. Those that know the dark take the classes.
-const colours: Record<Notice['kind'], string> = {
-  begin: '#c5221f',
-  worse: '#c5221f',
-  remind: '#b45309',
-  end: '#137333',
-  passed: '#5f6368',
-};
+const RED = '#c5221f';
+const AMBER = '#b45309';
+function colourOf({ kind }: Notice, { isCritical }: Told): string {
+  if (kind === 'end') return '#137333';
+  if (kind === 'passed') return '#5f6368';
+  return isCritical ? RED : AMBER;
+}
 const style = `:root{color-scheme:light dark}
 @media (prefers-color-scheme:dark){
 .page{background:#17191c!important;color:#e8eaed!important}
@@ -33,37 +20,35 @@ const style = `:root{color-scheme:light dark}
 .line{border-color:#3a3f45!important}
 }`;
 const FONT = 'font-family:Arial,Helvetica,sans-serif;font-size:14px;line-height:1.45';
-const safe = (text: string, most = SENTENCE): string => escapeHtml(plain(text, most));
 
 function cardOf(one: Notice, facts: Facts): string {
-  const { host, subject, severity } = one.incident;
-  const colour = colours[one.kind];
-  const grave = severity === 'critical' && !isOver(one) ? ' critical' : '';
-  const detail = detailOf(facts, one);
-  const small = factsOf(one).map(
+  const told = toldOf(facts, one);
+  const colour = colourOf(one, told);
+  const small = told.facts.map(
     (line) => `<div class="soft" style="color:#5f6368;font-size:12px">${escapeHtml(line)}</div>`,
   );
-  const todo = isOver(one)
-    ? ''
-    : `<div class="box" style="background:#f1f3f4;padding:8px 10px;margin-top:8px;border-radius:4px"><b>To do:</b> ${safe(adviceOf(one.incident))}</div>`;
-  const pre = detail
-    ? `<pre class="code" style="background:#f8f9fa;padding:8px 10px;margin:8px 0 0;border-radius:4px;font-family:Menlo,Consolas,'DejaVu Sans Mono',monospace;font-size:11px;line-height:1.4;white-space:pre-wrap">${escapeHtml(detail)}</pre>`
+  const todo = told.todo
+    ? `<div class="box" style="background:#f1f3f4;padding:8px 10px;margin-top:8px;border-radius:4px"><b>To do:</b> ${escapeHtml(told.todo)}</div>`
+    : '';
+  const pre = told.detail
+    ? `<pre class="code" style="background:#f8f9fa;padding:8px 10px;margin:8px 0 0;border-radius:4px;font-family:Menlo,Consolas,'DejaVu Sans Mono',monospace;font-size:11px;line-height:1.4;white-space:pre-wrap">${escapeHtml(told.detail)}</pre>`
     : '';
   return (
     `<div class="card" style="background:#ffffff;border-left:4px solid ${colour};border-radius:4px;padding:10px 14px;margin:0 0 12px">` +
-    `<div><span style="background:${colour};color:#ffffff;font-size:11px;font-weight:bold;padding:2px 7px;border-radius:3px">${words[one.kind]}${grave}</span> <b>${safe(host, 100)}:${safe(subject, 100)}</b></div>` +
-    `<div style="font-size:16px;margin:6px 0 4px">${escapeHtml(sentence(one))}</div>` +
+    `<div><span style="background:${colour};color:#ffffff;font-size:11px;font-weight:bold;padding:2px 7px;border-radius:3px">${told.word}${told.isCritical ? ' critical' : ''}</span> <b>${escapeHtml(told.where)}</b></div>` +
+    `<div style="font-size:16px;margin:6px 0 4px">${escapeHtml(told.sentence)}</div>` +
     `${small.join('')}${todo}${pre}</div>`
   );
 }
 
 /** All figures in one table, a column for each subject. */
-function tableOf({ figures }: Facts): string {
-  const columns = figures.map((one) => new Map(rowsOf(one)));
+function tableOf(facts: Facts): string {
+  const tables = tablesOf(facts);
+  const columns = tables.map(({ rows }) => new Map(rows));
   const titles = titlesInOrder.filter((title) => columns.some((rows) => rows.has(title)));
   if (titles.length === 0) return '';
   const cell = 'class="line" style="padding:3px 14px 3px 0;border-bottom:1px solid #e3e6e8;text-align:left"';
-  const head = figures.map(({ kind, name }) => `<th ${cell}>${escapeHtml(kind)} ${safe(name, 100)}</th>`);
+  const head = tables.map(({ kind, name }) => `<th ${cell}>${escapeHtml(`${kind} ${name}`)}</th>`);
   const rows = titles.map(
     (title) =>
       `<tr><td ${cell}>${escapeHtml(title)}</td>${columns.map((column) => `<td ${cell}>${escapeHtml(column.get(title) ?? '')}</td>`).join('')}</tr>`,
@@ -82,7 +67,7 @@ export function htmlOf(message: Message, facts: Facts, notes: string[]): string 
   const table = fit(tableOf(facts));
   const charts = facts.charts.map(
     ({ cid, title }) =>
-      `<div style="background:#ffffff;border-radius:4px;padding:8px;margin:0 0 12px"><img src="cid:${escapeHtml(cid)}" alt="${safe(title, 200)}" style="display:block;max-width:100%" /></div>`,
+      `<div style="background:#ffffff;border-radius:4px;padding:8px;margin:0 0 12px"><img src="cid:${escapeHtml(cid)}" alt="${escapeHtml(title)}" style="display:block;max-width:100%" /></div>`,
   );
   const rest = room < 0 ? '<p>More did not find room here: vs alerts shows all.</p>' : '';
   const said = notes.map((note) => `<p><b>${escapeHtml(note)}</b></p>`).join('');
@@ -91,7 +76,7 @@ export function htmlOf(message: Message, facts: Facts, notes: string[]): string 
 <body class="page" style="margin:0;padding:0;background:#eef0f2;color:#202124;${FONT}"><div class="page" style="max-width:600px;margin:0 auto;padding:12px;${FONT}">
 ${cards.join('\n')}
 ${rest}${said}${table}${charts.join('\n')}
-<div class="soft" style="color:#5f6368;font-size:12px">vs alerts shows what fires; vs alert ack NAME CHECK ends the reminders; vs alert silence NAME CHECK --for 2h keeps quiet.</div>
+<div class="soft" style="color:#5f6368;font-size:12px">vs alerts shows what fires; vs alert ack NAME CHECK ends the reminders; vs alert silence NAME CHECK --for 2h --why ... keeps quiet.</div>
 </div></body></html>
 `;
 }

@@ -1,3 +1,4 @@
+import { adviceOf } from './advice.ts';
 import type { NewestFigures } from '../../shared/contract/history.ts';
 import { age, figureText } from '../../shared/figure-text.ts';
 import type { Message, Notice } from './state.ts';
@@ -45,14 +46,14 @@ const titles: Record<string, string> = {
   uptime_seconds: 'up for',
 };
 export const titlesInOrder = shown.map((key) => titles[key] ?? key);
-export const words: Record<Notice['kind'], string> = {
+const words: Record<Notice['kind'], string> = {
   begin: 'BEGINS',
   worse: 'WORSE',
   remind: 'STILL',
   end: 'ENDS',
   passed: 'WAS',
 };
-export const sentence = (one: Notice): string => plain(one.incident.message, SENTENCE);
+const sentence = (one: Notice): string => plain(one.incident.message, SENTENCE);
 /** `host:vserver:message`, as the classic monitor wrote it. */
 export function subjectOf({ notices, more }: Message): string {
   const [first] = notices;
@@ -87,7 +88,7 @@ const lasted = (one: Notice): string =>
   one.ended === undefined
     ? ''
     : `, ended ${momentOf(one.ended)} after ${age(Math.max(0, one.ended - one.incident.began) / 1000)}`;
-export function factsOf(one: Notice): string[] {
+function factsOf(one: Notice): string[] {
   const { began, count, ack, severity, check } = one.incident;
   return [
     `${severity}, check ${plain(check, 100)}, began ${momentOf(began)}${lasted(one)}`,
@@ -101,15 +102,55 @@ export function factsOf(one: Notice): string[] {
 }
 export const isOver = (one: Notice): boolean => one.kind === 'end' || one.kind === 'passed';
 
-export const rowsOf = ({ figures }: NewestFigures): [string, string][] =>
+const rowsOf = ({ figures }: NewestFigures): [string, string][] =>
   shown.flatMap((key): [string, string][] => {
     const value = figures[key];
     return typeof value === 'number' ? [[titles[key] ?? key, figureText(key, value, false)]] : [];
   });
-export const detailOf = (facts: Facts, one: Notice): string => {
+const detailOf = (facts: Facts, one: Notice): string => {
   const text = facts.details.get(one.incident.id) ?? '';
   const lines = plain(text, DETAIL, true).split('\n');
   return lines.length > DETAIL_LINES
     ? `${lines.slice(0, DETAIL_LINES).join('\n')}\n... ${lines.length - DETAIL_LINES} more lines`
     : lines.join('\n');
 };
+
+/** A notice as both mails tell it: whatever others said is plain and bounded here, and nowhere else. */
+export interface Told {
+  word: string;
+  /** `host:vserver`. */
+  where: string;
+  sentence: string;
+  facts: string[];
+  /** What a person can do; nothing when it is over. */
+  todo: string;
+  detail: string;
+  isOver: boolean;
+  isCritical: boolean;
+}
+export function toldOf(facts: Facts, one: Notice): Told {
+  const { host, subject, severity } = one.incident;
+  return {
+    word: words[one.kind],
+    where: `${plain(host, 100)}:${plain(subject, 100)}`,
+    sentence: sentence(one),
+    facts: factsOf(one),
+    todo: isOver(one) ? '' : plain(adviceOf(one.incident), SENTENCE),
+    detail: detailOf(facts, one),
+    isOver: isOver(one),
+    isCritical: severity === 'critical' && !isOver(one),
+  };
+}
+export interface TableOfFigures {
+  kind: string;
+  name: string;
+  host: string;
+  rows: [string, string][];
+}
+export const tablesOf = ({ figures }: Facts): TableOfFigures[] =>
+  figures.map((one) => ({
+    kind: one.kind,
+    name: plain(one.name, 100),
+    host: plain(one.host, 100),
+    rows: rowsOf(one),
+  }));

@@ -1,21 +1,9 @@
 import { createHash } from 'node:crypto';
-import { adviceOf } from './advice.ts';
 import { htmlOf } from './html.ts';
-import {
-  BODY,
-  type Facts,
-  SENTENCE,
-  detailOf,
-  factsOf,
-  isOver,
-  rowsOf,
-  sentence,
-  subjectOf,
-  words,
-} from './parts.ts';
+import { BODY, type Facts, SENTENCE, isOver, subjectOf, tablesOf, toldOf } from './parts.ts';
 import type { Queued } from './queue.ts';
 import type { Message } from './state.ts';
-import { fixed, momentOf, plain, wrap } from './text.ts';
+import { fixed, momentOf, plain, together, wrap } from './text.ts';
 
 /** The Message-ID of a message: the same whenever it is made, so that a second copy can be known. */
 export const messageIdOf = (id: string, channel: string, host: string): string =>
@@ -32,26 +20,29 @@ function notesOf(message: Message, perHour: number): string[] {
         ]),
   ];
 }
+const foot = `vs alerts                                      what fires
+vs alert ack NAME CHECK                        ends the reminders
+vs alert silence NAME CHECK --for 2h --why ... keeps quiet`;
+
 function textOf(message: Message, facts: Facts, notes: string[]): string {
   const alerts = message.notices.map((one) => {
-    const { host, subject } = one.incident;
-    const head = wrap(`${words[one.kind]}  ${plain(host, 100)}:${plain(subject, 100)}`);
-    const todo = isOver(one)
-      ? ''
-      : `\n${wrap(`To do: ${plain(adviceOf(one.incident), SENTENCE)}`, 78, '  ')}`;
-    const detail = detailOf(facts, one);
-    return `${head}\n${wrap(sentence(one), 78, '  ')}\n${wrap(factsOf(one).join('\n'), 78, '  ')}${todo}${detail ? `\n\n${fixed(detail, 80, '    ')}` : ''}`;
+    const told = toldOf(facts, one);
+    const lines = [
+      wrap(`${told.word}  ${told.where}`),
+      wrap(told.sentence, 78, '  '),
+      wrap(told.facts.join('\n'), 78, '  '),
+      ...(told.todo ? [together(`To do: ${told.todo}`, (text) => wrap(text, 78, '  '))] : []),
+      ...(told.detail ? ['', fixed(told.detail, 80, '    ')] : []),
+    ];
+    return lines.join('\n');
   });
-  const figures = facts.figures.map((one) => {
-    const rows = rowsOf(one).map(([title, value]) => `  ${title.padEnd(18)}${value}`);
-    return [
-      `${one.kind} ${plain(one.name, 100)}${one.kind === 'vserver' ? ` on ${plain(one.host, 100)}` : ''}, newest figures`,
-      ...rows,
-    ].join('\n');
+  const figures = tablesOf(facts).map(({ kind, name, host, rows }) => {
+    const lines = rows.map(([title, value]) => `  ${title.padEnd(18)}${value}`);
+    return [`${kind} ${name}${kind === 'vserver' ? ` on ${host}` : ''}, newest figures`, ...lines].join('\n');
   });
   const parts = [...alerts, ...notes.map((note) => wrap(note)), ...figures];
   const body = parts.join('\n\n');
-  return `${body.length > BODY ? `${body.slice(0, BODY)}\n... cut here: vs alerts shows all` : body}\n\n-- \n${wrap('vs alerts shows what fires; vs alert ack NAME CHECK ends the reminders; vs alert silence NAME CHECK --for 2h keeps quiet.')}\n`;
+  return `${body.length > BODY ? `${body.slice(0, BODY)}\n... cut here: vs alerts shows all` : body}\n\n-- \n${foot}\n`;
 }
 
 /** A message as it is sent: bounded in size, and nothing in it is more than text. `host`: the master's name. */

@@ -41,6 +41,16 @@ export function wrap(text: string, width = 78, indent = ''): string {
   return lines.map((line) => `${indent}${line}`.trimEnd()).join('\n');
 }
 
+/** A text laid out so that no line ends within a command, which people copy. */
+export function together(text: string, layOut: (text: string) => string): string {
+  const kept = text.replaceAll(
+    /\bvs [a-z][^,;:().\n]{0,60}/g,
+    (command) =>
+      command.trimEnd().replaceAll(' ', '\uE000') + ' '.repeat(command.length - command.trimEnd().length),
+  );
+  return layOut(kept).replaceAll('\uE000', ' ');
+}
+
 /** Lines as they are, columns and all, each after `lead`; what is wider than `width` goes on in the next one. */
 export function fixed(text: string, width: number, lead: string): string {
   const cut = (line: string): string[] => {

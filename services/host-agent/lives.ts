@@ -1,7 +1,8 @@
 import { mkdir, stat, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { crashPlanOf } from '../../config/monitor.ts';
+import { crashPlanOf } from '../../config/monitor/crash-plan.ts';
+import { hostPauseOf } from '../../config/monitor/host.ts';
 import { isPaused } from '../../config/monitor/mend.ts';
 import type { VserverState } from '../../shared/contract/vserver.ts';
 import type { Paths } from '../../shared/paths.ts';
@@ -36,12 +37,18 @@ const TEXT = 300;
 const clock = (ts: number) => new Date(ts).toTimeString().slice(0, 8);
 
 /** What the alert says: how it ended, what was tried and when, what comes next. */
-export function storyOf(name: string, host: string, { starts, crash, pid }: Life & { crash: Crash }): string {
+export function storyOf(
+  name: string,
+  host: string,
+  { starts, crash, pid }: Life & { crash: Crash },
+  paused = false,
+): string {
   const tried = starts.length > 0 ? `; started again at ${starts.slice(-6).map(clock).join(', ')}` : '';
   const failed = crash.failed ? `; its last start failed: ${crash.failed}` : '';
   const runs = pid !== crash.pid;
   const left = crash.left && !runs ? `; it is not started again: ${crash.left}` : '';
-  return `${name} crashed on ${host} at ${clock(crash.since)}: ${crash.why}${tried}${failed}${left}`;
+  const waits = paused && !runs && !left ? '; it is not started again while mending is paused' : '';
+  return `${name} crashed on ${host} at ${clock(crash.since)}: ${crash.why}${tried}${failed}${left}${waits}`;
 }
 
 interface Watched {
@@ -90,9 +97,9 @@ export function createLives(
     await mkdir(settings.RUN_DIR, { recursive: true, mode: 0o711 });
     await inTurn(name, () => writeJson(file(name), schema, one.life ?? life));
   }
-  function tell(name: string, life: Life | undefined, mailto: string[] = []): void {
+  function tell(name: string, life: Life | undefined, mailto: string[] = [], paused = false): void {
     const crash = life?.crash;
-    const text = life && crash ? storyOf(name, host, { ...life, crash }) : undefined;
+    const text = life && crash ? storyOf(name, host, { ...life, crash }, paused) : undefined;
     if (told.get(name) === text) return;
     if (text === undefined) told.delete(name);
     else told.set(name, text);
@@ -118,13 +125,14 @@ export function createLives(
   /** It does not run, and shall: starts it, or says why not. Whatever a command changed meanwhile is not overwritten. */
   async function mend(name: string, one: Watched, life: Life, enabled: boolean): Promise<void> {
     const text = await readText(join(paths.vserver(name), 'monitor.conf'));
+    const ofHost = await readText(join(settings.CONFIG_DIR, 'host-monitor.conf'));
     if (one.life !== life || !life.crash) return;
     const plan = crashPlanOf(text ?? '');
     one.mailto = plan.mailto;
     if (!plan.watched) return tell(name, undefined);
-    tell(name, life, one.mailto);
     const now = Date.now();
-    const paused = isPaused(plan.pause, new Date(now));
+    const paused = [plan.pause, hostPauseOf(ofHost ?? '')].some((pause) => isPaused(pause, new Date(now)));
+    tell(name, life, one.mailto, paused);
     const next = nextFor(life, { ...plan.crash, enabled, paused }, now);
     if (next === 'nothing') return;
     if (next !== 'start') {

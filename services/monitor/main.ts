@@ -7,7 +7,7 @@ import { VsError } from '../../shared/errors.ts';
 import type { Context, Service } from '../../shared/service.ts';
 import { cgroupsOf, memoryOf, ownOf, pathIn, perCpu } from './cgroup.ts';
 import { newestOf } from './checks/newest.ts';
-import { openChecks } from './checks/open.ts';
+import { openChecks } from './open.ts';
 import { openDisks } from './disks.ts';
 import { openWalls } from './firewall.ts';
 import { hostMeter } from './host.ts';

@@ -202,6 +202,7 @@ export const examples: { [K in CommandName]: z.input<(typeof commands)[K]['args'
   'monitor.save': { name, text: 'RSS_THRESHOLD=90 hits=3\n', hash: sha256 },
   'monitor.start': { name },
   'monitor.stop': { name },
+  'monitor.pause': { name, until: 1_767_225_600_000 },
   'snapshot.info': {},
   'snapshot.usage': { name },
   'snapshot.limit': { name, bytes: 10_737_418_240 },

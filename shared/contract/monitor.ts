@@ -66,6 +66,7 @@ export const monitorCommands = {
       running: z.boolean(),
       pollSeconds: z.number(),
       mailto: z.array(z.string()),
+      paused: z.object({ by: z.enum(['vserver', 'host']), until: ts.optional() }).optional(), // nothing is mended now
       hash,
       text: z.string().optional(),
       checks: z.array(monitorCheck),
@@ -89,6 +90,11 @@ export const monitorCommands = {
   ),
   'monitor.start': hostCommand('watch a vserver, now and for good, by its monitor.conf', named, applied),
   'monitor.stop': hostCommand('do not watch a vserver, now and for good; its alerts end', named, applied),
+  'monitor.pause': hostCommand(
+    'mend nothing of a vserver (name), or of all that is on this host, until then; null: mend again. Answers whether it is paused now, by the times of MEND_PAUSE as well',
+    z.strictObject({ name: name.optional(), until: ts.nullable() }),
+    z.object({ name: name.optional(), until: ts.nullable(), paused: z.boolean() }),
+  ),
   'monitor.memory': hostCommand(
     'what each vserver that runs uses of memory at this moment',
     empty,

@@ -99,7 +99,7 @@ async function closeAll(): Promise<void> {
   await smtp.down();
   for (const topic of retained.keys()) if (topic.includes('/alerts/')) await retain(topic, null);
   const self = await broker.raw('master-b');
-  for (const about of ['host1/clock', 'host2/offline', 'alerter/mail'])
+  for (const about of ['host1/clock', 'host2/offline', 'alerter/mail', 'alerter/refused'])
     await self.client.publishAsync(`vs/1/master/alerts/${about}`, '', { qos: 1, retain: true });
   rmSync(state, { recursive: true });
 }
@@ -278,5 +278,29 @@ test('the broker is down for a while, then the master: what began and ended mean
   await sleep(1500);
   expect(list().slice(0, 2)).toEqual(both);
   expect(list().slice(2).toSorted()).toEqual(later);
+  expectPaired();
+}, 240_000);
+
+test('SMTP is down, then refuses one of two for good: what began and ended meanwhile comes once, in its order, and he who is refused stops nobody', async () => {
+  onTestFinished(closeAll);
+  const gone = 'gone@example.org';
+  await openAll([`mail ${ADMIN}`, `mail ${gone} vserver=db1`]);
+  await begins('host1', 'web1', 'memory', 'memory at 97 %');
+  const first = 'BEGINS host1:web1:memory at 97 %';
+  await expectMails([first]);
+  await smtp.down();
+  await ends('host1', 'web1', 'memory');
+  await sleep(3000); // what comes together would be one mail
+  await begins('host1', 'web2', 'disk', 'disk at 96 %');
+  await sleep(3000);
+  expect(list()).toEqual([first]);
+  smtp.rules.refused.add(gone);
+  await smtp.start();
+  const more = ['ENDS host1:web1:memory is over: memory at 97 %', 'BEGINS host1:web2:disk at 96 %'];
+  await expectMails([first, ...more]);
+  await begins('host1', 'db1', 'tmp', '/tmp at 99 %');
+  await expectMails([first, ...more, 'BEGINS host1:db1:/tmp at 99 %']);
+  expect(list(gone)).toEqual([]);
+  expect(new Set(smtp.mails.map(({ to }) => to))).toEqual(new Set([ADMIN]));
   expectPaired();
 }, 240_000);

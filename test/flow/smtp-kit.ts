@@ -49,6 +49,13 @@ export function partOf(raw: string, type: string): string {
   return Buffer.from(bytes, 'latin1').toString();
 }
 
+/** A mail as it was received; `raw` in latin1, with the ends of lines of SMTP. */
+export function receivedOf(raw: string, to: string, secure = false, user?: string): Received {
+  const headers = headersOf(raw);
+  const [subject, id] = [decoded(headers['subject'] ?? ''), headers['message-id'] ?? ''];
+  return { to, raw, headers, subject, id, secure, user };
+}
+
 /** A real SMTP server, which can go down and come up on its port, and refuses whom the test names. */
 export async function realSmtp(
   options: { user?: string; password?: string; key?: Buffer; cert?: Buffer } = {},
@@ -88,17 +95,9 @@ export async function realSmtp(
         stream.on('end', () => {
           if (rules.dataCode) return done(fault(rules.dataCode, 'not this one'));
           const raw = Buffer.concat(chunks).toString('latin1');
-          const headers = headersOf(raw);
+          const { secure, user } = session;
           for (const { address } of session.envelope.rcptTo)
-            mails.push({
-              to: address,
-              raw,
-              headers,
-              subject: decoded(headers['subject'] ?? ''),
-              id: headers['message-id'] ?? '',
-              secure: session.secure,
-              user: session.user as unknown as string | undefined,
-            });
+            mails.push(receivedOf(raw, address, secure, user as unknown as string | undefined));
           setTimeout(done, rules.slowMs);
         });
       },

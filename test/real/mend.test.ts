@@ -19,13 +19,14 @@ describe('mending', () => {
     const { stdout, code } = lab.vs(['show', name, '--json'], null);
     return code === 0 ? (JSON.parse(stdout) as { state: VserverState }).state : {};
   };
-  const events = (of: string, event: string) =>
+  const eventsOf = (event: string) =>
     lab
       .vs(['events', '-n', '1000', '--json'])
       .stdout.split('\n')
       .filter(Boolean)
       .map((line) => JSON.parse(line) as PastEvent)
-      .filter((one) => one.vserver === of && one.event === event);
+      .filter((one) => one.event === event);
+  const events = (of: string, event: string) => eventsOf(event).filter(({ vserver }) => vserver === of);
   /** By subject and check: what the host says now, without the minute that the master waits with an end. */
   const alerts = new Map<string, Alert>();
   let listener: ChildProcess | undefined;
@@ -156,5 +157,64 @@ describe('mending', () => {
     await until(() => runsAnew('web2', held), 'the saga is over');
     expect([stateOf('web1').state, stateOf('web3').state]).toEqual(['stopped', 'stopped']);
     expect(lab.running('web3')).toEqual([]);
+  });
+
+  test('a host that is paused mends nothing of all that is on it, and says so; afterwards it does', async () => {
+    lab.vs(['start', 'web3']);
+    expect(lab.vs(['monitor', 'pause', '--host', 'host1', '--for', '1h']).stdout).toMatch(
+      /^all that is on host1: nothing is mended until \S+ \S+\. What is wrong is told as ever\n$/,
+    );
+    expect(lab.on('host1', 'cat /etc/vs-tools/host-monitor.conf')).toMatch(/^MEND_PAUSE_UNTIL=\S+Z\n$/);
+    await until(
+      () => lab.vs(['monitor', 'show', 'web3']).stdout.includes('Nothing is mended until'),
+      'its monitor knows',
+    );
+    const before = await killInit('web3');
+    await until(
+      () => alertOf('web3', 'crashed')?.message.endsWith('while mending is paused') === true,
+      'it is told that it is left',
+    );
+    process.kill(lab.pidOf('host1', 'agent'), 'SIGKILL'); // a pause is none of its memory
+    await sleep(9000);
+    expect(stateOf('web3').state).toBe('stopped');
+    expect(lab.vs(['monitor', 'resume', '--host', 'host1']).stdout).toBe(
+      'all that is on host1: mended again\n',
+    );
+    await until(() => runsAnew('web3', before), 'it is started again');
+    expect(alertOf('web3', 'crashed')?.message).toMatch(/started again at \S+$/);
+    expect(['paused', 'resumed'].map((one) => eventsOf(one).length)).toEqual([1, 1]);
+  });
+
+  test('memory of the host is short: the least important vserver is held back by its cgroup, one that is spared is not; then it is let go', async () => {
+    lab.vs(['boot', 'web2', '--order', '1']);
+    const eat = 'x=$(head -c 90000000 /dev/zero | tr "\\0" x); sleep 1000; :'; // the shell stays, and so does what it holds
+    for (const name of ['web2', 'web3']) inside(name, `(${eat}) >/dev/null 2>&1 &`);
+    /** Above how many bytes of memory the kernel holds it back, as its cgroup says it. */
+    const heldAt = (name: string): number => {
+      const pid = stateOf(name).pid ?? 0;
+      const path = (directory: string) =>
+        `/sys/fs/cgroup/${directory}/$(sed -n 's/^[0-9]*:memory:.//p; s/^0::.//p' /proc/${pid}/cgroup | head -n 1)`;
+      const text = lab.on(
+        'host1',
+        `cat ${path('memory')}/memory.soft_limit_in_bytes 2>/dev/null || cat ${path('')}/memory.high`,
+      );
+      return text.trim() === 'max' ? Number.POSITIVE_INFINITY : Number(text);
+    };
+    const free = heldAt('web3');
+    expect(free).toBeGreaterThan(1e12);
+    const file = '/etc/vs-tools/host-monitor.conf';
+    lab.on('host1', `printf 'MONITOR_POOLING=1\\nPRESSURE=limit memory=2 clear=1 spare=5\\n' > ${file}`);
+    await until(() => heldAt('web3') < 90e6, 'web3 is held back');
+    await until(
+      () => /; held back: web3 at \d+(\.\d)? MiB$/.test(alertOf('host', 'pressure')?.message ?? ''),
+      'it is told',
+    );
+    expect(heldAt('web3')).toBeGreaterThan(40e6);
+    expect(heldAt('web2')).toBe(free);
+    lab.on('host1', `rm ${file}`);
+    await until(() => heldAt('web3') === free && alertOf('host', 'pressure') === undefined, 'it is let go');
+    expect([events('web3', 'held-back').length > 0, events('web3', 'let-go').length]).toEqual([true, 1]);
+    expect(events('web2', 'held-back')).toEqual([]);
+    expect(['web2', 'web3'].map((name) => stateOf(name).state)).toEqual(['running', 'running']);
   });
 });

@@ -21,6 +21,7 @@ import { type Facts, noFacts } from '../../services/alerter/parts.ts';
 import { render } from '../../services/alerter/render.ts';
 import { fits, isSilent, routeOf } from '../../services/alerter/route.ts';
 import { type Message, type Notice, emptyState } from '../../services/alerter/state.ts';
+import { together, wrap } from '../../services/alerter/text.ts';
 
 const about = {
   target: 'host1',
@@ -300,6 +301,16 @@ describe('a mail', () => {
     const host = noticeOf({ subject: 'host', check: 'memory', message: 'host1: memory at 96 %' });
     expect(rendered(messageOf([host])).subject).toBe('host1:host:memory at 96 %');
     expect(rendered(messageOf([noticeOf()])).messageId).toBe(rendered(messageOf([noticeOf()])).messageId);
+  });
+  test('commands in the text stay in one line, so that they can be copied', () => {
+    const advice = 'Look at it inside, where it is: vs enter web1, vs logs web1, vs monitor check web1. Then';
+    const text = together(advice, (one) => wrap(one, 78, '  '));
+    expect(text.split('\n')).toEqual([
+      '  Look at it inside, where it is: vs enter web1, vs logs web1,',
+      '  vs monitor check web1. Then',
+    ]);
+    const long = `vs limit ${'x'.repeat(100)} --memory`;
+    expect(together(long, (one) => wrap(one, 78)).replaceAll('\n', '')).toBe(long);
   });
   test('an enormous one is bounded', () => {
     const details = new Map([['i1', 'x'.repeat(50_000_000)]]);

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync, symlinkSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
@@ -10,6 +10,7 @@ import { checkName, parseAddress } from '../../cli/names.ts';
 import { size, span } from '../../cli/table.ts';
 import { startLines } from '../../cli/units.ts';
 import { rowsOf } from '../../cli/verbs/scan.ts';
+import { agentFlags } from '../../shared/agent-flags.ts';
 import { VsError } from '../../shared/errors.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'vslab-cli-'));
@@ -20,6 +21,10 @@ const vs = (args: string[], file = shim) =>
     encoding: 'utf8',
     env: { ...process.env, VS_CONFIG_DIR: directory, VS_BROKER_URL: `unix://${directory}/none.sock` },
   });
+
+test('vs starts the agent with the flags that keep it small', () => {
+  expect(readFileSync(shim, 'utf8')).toContain(`small="${agentFlags.join(' ')}"`);
+});
 
 describe('exit codes', () => {
   test.each([

@@ -1,5 +1,8 @@
 import { describe, expect, test } from 'vitest';
-import { crashPlanOf, parseMonitor } from '../../config/monitor.ts';
+import { parseMonitor } from '../../config/monitor.ts';
+import { crashPlanOf } from '../../config/monitor/crash-plan.ts';
+import { hostPauseOf, parseHostMonitor } from '../../config/monitor/host.ts';
+import { withPause } from '../../config/monitor/switch.ts';
 import { type Pause, isPaused } from '../../config/monitor/mend.ts';
 import { kept } from '../../services/monitor/checks/keep.ts';
 import {
@@ -57,6 +60,44 @@ describe('a pause of mending', () => {
       false,
     ]);
     expect(isPaused(of('00:00-00:00'), at(3, 12))).toBe(true);
+  });
+  test('until a moment, besides the times of each week', () => {
+    const both = parseMonitor('MEND_PAUSE=03:00-04:00\nMEND_PAUSE_UNTIL=2026-11-02T12:00', 'm').pause;
+    expect([at(1, 11, 59), at(1, 12), at(1, 3)].map((one) => isPaused(both, one))).toEqual([
+      true,
+      false,
+      true,
+    ]);
+    expect(isPaused(both, at(2, 3))).toBe(true);
+    expect(isPaused(both, at(2, 5))).toBe(false);
+    expect(parseMonitor('MEND_PAUSE_UNTIL=2026-11-02T12:00:30Z', 'm').pause?.until).toBe(
+      Date.UTC(2026, 10, 2, 12, 0, 30),
+    );
+    for (const wrong of ['tomorrow', '2026-13-02T12:00', '2026-11-02', '12:00'])
+      expect(() => parseMonitor(`MEND_PAUSE_UNTIL=${wrong}`, 'm'), wrong).toThrow(
+        /m:1:18: found ".*", expected a moment such as/,
+      );
+  });
+  test('of a whole host, also where other lines of its file have faults; a fault in these lines pauses nothing', () => {
+    expect(hostPauseOf('')).toBeUndefined();
+    expect(hostPauseOf('NONSENSE\nexport MEND_PAUSE_UNTIL=2026-11-02T12:00Z # new disks')).toEqual({
+      until: Date.UTC(2026, 10, 2, 12),
+    });
+    expect(hostPauseOf('MEND_PAUSE="sun 02:00-04:00"')?.times).toMatchObject({ days: [0], from: 120 });
+    expect(hostPauseOf('MEND_PAUSE=always')).toBeUndefined();
+    expect(parseHostMonitor('MEND_PAUSE_UNTIL=2026-11-02T12:00Z', 'h').pause).toEqual({
+      until: Date.UTC(2026, 10, 2, 12),
+    });
+  });
+  test('the line of a pause is put first, changed, and taken away; all else stays as it is', () => {
+    const text = '# mine\nRSS_THRESHOLD=90\nMEND_PAUSE="sat 22:00-04:00"\n';
+    const until = Date.UTC(2026, 10, 2, 12);
+    const paused = withPause(text, until);
+    expect(paused).toBe(`MEND_PAUSE_UNTIL=2026-11-02T12:00:00Z\n${text}`);
+    expect(withPause(paused, until + 60_000)).toBe(`MEND_PAUSE_UNTIL=2026-11-02T12:01:00Z\n${text}`);
+    expect(withPause(paused, null)).toBe(text);
+    expect(withPause(text, null)).toBe(text);
+    expect(parseMonitor(paused, 'm').pause).toMatchObject({ until, times: { days: [6] } });
   });
   test('what a file says of its end counts where other lines have faults; a fault in these lines starts nothing', () => {
     expect(crashPlanOf('')).toMatchObject({ watched: true, crash: { restart: true, perHour: 4 } });

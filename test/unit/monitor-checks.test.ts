@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { type Rule, parseMonitor } from '../../config/monitor.ts';
+import { parseMonitor } from '../../config/monitor.ts';
+import type { Rule } from '../../config/monitor/rule.ts';
 import { riseOf } from '../../services/monitor/checks/counters.ts';
 import { type State, evaluate } from '../../services/monitor/checks/evaluate.ts';
 import { NEVER_S, fullIn, remember } from '../../services/monitor/checks/growth.ts';

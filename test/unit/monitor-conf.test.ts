@@ -1,6 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { parseHostMonitor, parseMonitor, withMonitoring } from '../../config/monitor.ts';
+import { parseMonitor } from '../../config/monitor.ts';
+import { parseHostMonitor } from '../../config/monitor/host.ts';
+import { withMonitoring } from '../../config/monitor/switch.ts';
 
 const parse = (text: string) => parseMonitor(text, 'm');
 const rule = (text: string) => parse(text).rules[0];

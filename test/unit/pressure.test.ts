@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { parseHostMonitor } from '../../config/monitor.ts';
+import { parseHostMonitor } from '../../config/monitor/host.ts';
 import {
   type AllPressed,
   type Candidate,

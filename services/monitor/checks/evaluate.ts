@@ -1,4 +1,4 @@
-import type { Rule } from '../../../config/monitor.ts';
+import type { Rule } from '../../../config/monitor/rule.ts';
 
 /** What one poll found of a check. */
 export interface Reading {

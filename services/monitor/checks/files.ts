@@ -1,16 +1,27 @@
 import { createHash } from 'node:crypto';
-import { MOST_CHARACTERS, parseMonitor, withMonitoring } from '../../../config/monitor.ts';
-import type { Args } from '../../../shared/contract/commands.ts';
+import { join } from 'node:path';
+import { parseMonitor } from '../../../config/monitor.ts';
+import { parseHostMonitor } from '../../../config/monitor/host.ts';
+import { MOST_CHARACTERS } from '../../../config/monitor/lines.ts';
+import { withMonitoring, withPause } from '../../../config/monitor/switch.ts';
+import type { Args, Data } from '../../../shared/contract/commands.ts';
+import { type Pause, isPaused } from '../../../config/monitor/mend.ts';
 import type { MonitorApplied } from '../../../shared/contract/monitor.ts';
 import { VsError } from '../../../shared/errors.ts';
 import type { Context } from '../../../shared/service.ts';
 import { readText, writeFileDurable } from '../../../shared/store.ts';
 import type { Watch } from './watch.ts';
 
+const LONGEST_PAUSE_MS = 31 * 86_400_000;
+
 export const hashOf = (text: string): string => createHash('sha256').update(text).digest('hex');
 
 /** Changes of the monitor.conf of this host's vservers: each is checked before it is written, and in force at the next look. */
-export function createFiles({ bus, host }: Pick<Context, 'bus' | 'host'>, watch: Watch) {
+export function createFiles(
+  { bus, host, settings }: Pick<Context, 'bus' | 'host' | 'settings'>,
+  watch: Watch,
+  hostPause: () => Pause | undefined,
+) {
   /** This host has to be the owner, and no saga may be carrying the files away. */
   async function changeable(name: string): Promise<boolean> {
     const { state } = await bus.request(host, 'host-agent.show', { name });
@@ -39,8 +50,39 @@ export function createFiles({ bus, host }: Pick<Context, 'bus' | 'host'>, watch:
     watch.again(name);
     return { name, enabled, running, checks: rules.length, hash: hashOf(text) };
   }
+  /** Of a vserver, or of all that is on this host. Throws VsError usage when the file has a fault elsewhere. */
+  async function pause({ name, until }: Args<'monitor.pause'>): Promise<Data<'monitor.pause'>> {
+    if (until !== null && (until <= Date.now() || until > Date.now() + LONGEST_PAUSE_MS))
+      throw new VsError('usage', `a pause of mending ends within 31 days from now, not at ${until}`);
+    let own: Pause | undefined;
+    if (name !== undefined) {
+      await change(name, (now) => withPause(now.text, until));
+      const { file, text } = await read(name);
+      own = parseMonitor(text, file).pause;
+    } else {
+      const file = join(settings.CONFIG_DIR, 'host-monitor.conf');
+      const before = (await readText(file)) ?? '';
+      const text = withPause(before, until);
+      own = parseHostMonitor(text, file).pause;
+      if (text !== before) await writeFileDurable(file, text, 0o644);
+    }
+    const who = name ?? `all that is on ${host}`;
+    const message =
+      until === null
+        ? `${who} may be mended again`
+        : `${who} is not mended until ${new Date(until).toISOString()}`;
+    bus.event(
+      'monitor',
+      until === null ? 'resumed' : 'paused',
+      message,
+      name === undefined ? {} : { vserver: name },
+    );
+    const paused = isPaused(own) || (name !== undefined && isPaused(hostPause()));
+    return { ...(name === undefined ? {} : { name }), until, paused };
+  }
   return {
     read,
+    pause,
     save: ({ name, text, hash }: Args<'monitor.save'>) =>
       change(name, (now) => {
         if (now.hash === hash) return text;

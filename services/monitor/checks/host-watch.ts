@@ -1,15 +1,16 @@
 import { statfs, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type MonitorConfig, type Rule, parseHostMonitor } from '../../../config/monitor.ts';
+import { parseHostMonitor } from '../../../config/monitor/host.ts';
+import type { MonitorConfig, Rule } from '../../../config/monitor/rule.ts';
 import { hostKinds, valueText } from '../../../config/monitor/kinds.ts';
 import type { Metrics } from '../../../shared/contract/host.ts';
 import { readIdentity } from '../../../shared/identity.ts';
 import type { Context } from '../../../shared/service.ts';
-import { PRESSURE, createPresser, withPressed } from '../mend/presser.ts';
 import { readKernel } from '../read.ts';
 import type { Reading } from './evaluate.ts';
 import { type Fill, NEVER_S, fullIn, remember } from './growth.ts';
 import type { Keep } from './keep.ts';
+import type { HostMending } from './mending.ts';
 import { thresholdReadings } from './readings.ts';
 import { openHardware } from './host-hardware.ts';
 import { openSubject } from './subject.ts';
@@ -51,7 +52,7 @@ export const rulesFor = (config: MonitorConfig, volumes: readonly Volume[]): Rul
   );
 
 /** Watches the host itself: how full, how loaded, its links, its certificate. */
-export async function createHostWatch(context: Context, keep: Keep) {
+export async function createHostWatch(context: Context, keep: Keep, presser: HostMending) {
   const { host, settings, bus } = context;
   const volumes = await volumesOf({
     '': settings.VSERVER_DIR,
@@ -64,9 +65,9 @@ export async function createHostWatch(context: Context, keep: Keep) {
     file: join(settings.CONFIG_DIR, 'host-monitor.conf'),
     parse: parseHostMonitor,
     rules: (config) => rulesFor(config, volumes),
-    more: withPressed,
+    more: presser.tell,
   });
-  const presser = createPresser(context);
+  await subject.reread(); // a pause that was written while nobody looked counts from the first look on
   const fills = new Map<string, Fill[]>();
   const hardware = openHardware();
   let due = 0;
@@ -155,7 +156,7 @@ export async function createHostWatch(context: Context, keep: Keep) {
           ...wanted('smart', hardware.smart),
           ...(subject.rules.some(({ check }) => check.startsWith('pool-')) ? [hardware.pools] : []),
         ];
-        subject.take({ ...plain, [PRESSURE]: pressure, ...(await each(disks, links, ...tools)) });
+        subject.take({ ...plain, [presser.check]: pressure, ...(await each(disks, links, ...tools)) });
         await presser.after(subject);
       })()
         .catch((error: unknown) => context.log.warn({ error: String(error) }, 'checks of the host'))

@@ -1,5 +1,5 @@
 import { cpus } from 'node:os';
-import type { MonitorConfig } from '../../../config/monitor.ts';
+import type { MonitorConfig } from '../../../config/monitor/rule.ts';
 import type { Metrics } from '../../../shared/contract/host.ts';
 import type { RunningVserver } from '../../../shared/contract/vserver.ts';
 import { cgroupsOf } from '../cgroup.ts';

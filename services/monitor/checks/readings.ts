@@ -1,4 +1,4 @@
-import type { MonitorConfig } from '../../../config/monitor.ts';
+import type { MonitorConfig } from '../../../config/monitor/rule.ts';
 import { type Kind, hostKinds, valueText, vserverKinds } from '../../../config/monitor/kinds.ts';
 import type { Metrics } from '../../../shared/contract/host.ts';
 import { limitText } from '../../../shared/limits.ts';

@@ -1,4 +1,6 @@
-import { type MonitorConfig, type Rule, parseMonitor } from '../../../config/monitor.ts';
+import { parseMonitor } from '../../../config/monitor.ts';
+import { type Pause, isPaused } from '../../../config/monitor/mend.ts';
+import type { MonitorConfig, Rule } from '../../../config/monitor/rule.ts';
 import type { Args, Data } from '../../../shared/contract/commands.ts';
 import type { Metrics } from '../../../shared/contract/host.ts';
 import type { MonitorCheck } from '../../../shared/contract/monitor.ts';
@@ -23,6 +25,7 @@ interface Parts {
   probe: Probe;
   runningOne: (name: string) => Promise<RunningVserver>;
   figuresOf: (vserver: RunningVserver, before: Metrics | undefined) => Promise<Metrics | undefined>;
+  hostPause: () => Pause | undefined;
 }
 const rowOf = ({ check, key, line, severity, threshold, clear, hits, clearHits }: Rule) => ({
   check,
@@ -35,8 +38,16 @@ const rowOf = ({ check, key, line, severity, threshold, clear, hits, clearHits }
   clearHits,
 });
 
+/** Is nothing of it mended now, and for whose sake? */
+function pausedBy(own: Pause | undefined, ofHost: Pause | undefined) {
+  const now = Date.now();
+  const [by, one] = isPaused(ofHost) ? (['host', ofHost] as const) : (['vserver', own] as const);
+  if (!isPaused(one)) return {};
+  return { paused: { by, ...(one?.until !== undefined && one.until > now ? { until: one.until } : {}) } };
+}
+
 /** Looks that change nothing: what is checked and fires, and all checks once, at this moment. */
-export function createShow({ context, watch, files, probe, runningOne, figuresOf }: Parts) {
+export function createShow({ context, watch, files, probe, runningOne, figuresOf, hostPause }: Parts) {
   const { bus, host } = context;
 
   function parsed(text: string, file: string): { config: MonitorConfig; faults: string[] } {
@@ -68,6 +79,7 @@ export function createShow({ context, watch, files, probe, runningOne, figuresOf
       running: state.pid !== undefined,
       pollSeconds: inForce.pollSeconds,
       mailto: inForce.mailto,
+      ...pausedBy(inForce.pause, hostPause()),
       hash: now.hash,
       ...(text ? { text: now.text } : {}),
       checks: text ? [] : checks,

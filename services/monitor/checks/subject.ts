@@ -1,4 +1,5 @@
-import { type MonitorConfig, type Rule, MOST_CHARACTERS } from '../../../config/monitor.ts';
+import { MOST_CHARACTERS } from '../../../config/monitor/lines.ts';
+import type { MonitorConfig, Rule } from '../../../config/monitor/rule.ts';
 import type { Alert } from '../../../shared/contract/host.ts';
 import type { Context } from '../../../shared/service.ts';
 import { fileMark, readText } from '../../../shared/store.ts';

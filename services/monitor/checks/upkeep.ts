@@ -1,5 +1,5 @@
 import { X509Certificate } from 'node:crypto';
-import type { MonitorConfig } from '../../../config/monitor.ts';
+import type { MonitorConfig } from '../../../config/monitor/rule.ts';
 import { valueText } from '../../../config/monitor/kinds.ts';
 import type { RunningVserver } from '../../../shared/contract/vserver.ts';
 import type { Reading } from './evaluate.ts';

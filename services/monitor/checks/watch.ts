@@ -1,15 +1,16 @@
 import { join } from 'node:path';
-import { type MonitorConfig, parseMonitor } from '../../../config/monitor.ts';
+import { parseMonitor } from '../../../config/monitor.ts';
+import type { MonitorConfig } from '../../../config/monitor/rule.ts';
 import type { Metrics } from '../../../shared/contract/host.ts';
 import type { RunningVserver } from '../../../shared/contract/vserver.ts';
 import { VsError } from '../../../shared/errors.ts';
 import { pathsFor } from '../../../shared/paths.ts';
 import type { Context } from '../../../shared/service.ts';
-import { createMender } from '../mend/mender.ts';
 import { lookAtDaemon } from './daemons.ts';
 import { detailsOf } from './details.ts';
 import type { Keep } from './keep.ts';
 import { type Before, guestOf, lookAtFigures } from './look.ts';
+import type { DaemonMending } from './mending.ts';
 import type { Probe } from './probe.ts';
 import { type Subject, openSubject } from './subject.ts';
 import { lookAtUpkeep, upkeepChecks } from './upkeep.ts';
@@ -49,11 +50,11 @@ export function createWatch(
   keep: Keep,
   probe: Probe,
   figuresOf: (vserver: RunningVserver, before: Metrics | undefined) => Promise<Metrics | undefined>,
+  mender: DaemonMending,
 ) {
   const { bus, host, settings, log } = context;
   const paths = pathsFor(settings);
   const watched = new Map<string, Watched>();
-  const mender = createMender(context);
   const begun = performance.now();
 
   const fileOf = (name: string) => join(paths.vserver(name), 'monitor.conf');

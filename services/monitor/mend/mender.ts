@@ -1,10 +1,11 @@
 import type { Daemon } from '../../../config/monitor/daemon.ts';
-import { isPaused } from '../../../config/monitor/mend.ts';
+import { type Pause, isPaused } from '../../../config/monitor/mend.ts';
 import type { Alert } from '../../../shared/contract/host.ts';
 import type { RunningVserver } from '../../../shared/contract/vserver.ts';
 import type { Context } from '../../../shared/service.ts';
 import type { Reading } from '../checks/evaluate.ts';
 import type { Kept } from '../checks/keep.ts';
+import type { DaemonMending } from '../checks/mending.ts';
 import type { Subject } from '../checks/subject.ts';
 import { type Try, decide, nothingMended, remembered } from './decide.ts';
 import { isLeft, restartDaemon } from './restart.ts';
@@ -17,7 +18,10 @@ const VSERVER_MS = 700_000;
 const checkOf = (daemon: string) => `daemon-${daemon}`;
 
 /** Restarts daemons that are not well, then their vserver, then gives up; one thing at a time in a vserver. */
-export function createMender({ bus, host, log }: Pick<Context, 'bus' | 'host' | 'log'>) {
+export function createMender(
+  { bus, host, log }: Pick<Context, 'bus' | 'host' | 'log'>,
+  hostPause: () => Pause | undefined,
+): DaemonMending {
   const busy = new Set<string>();
   const restarting = new Set<string>();
   /** What is left alone, by vserver and daemon, and why. */
@@ -51,6 +55,12 @@ export function createMender({ bus, host, log }: Pick<Context, 'bus' | 'host' | 
     const message = `${what} ${words}, for ${daemon.name} was not well`;
     bus.event('monitor', failed === undefined ? 'mended' : 'failed', message, { vserver: name });
   }
+  /** It is left alone: its alert says why, once. */
+  async function leave(subject: Subject, name: string, daemon: Daemon, why: string): Promise<undefined> {
+    if (left.get(`${name} ${daemon.name}`) === why) return;
+    left.set(`${name} ${daemon.name}`, why);
+    await subject.retell(checkOf(daemon.name));
+  }
   async function mend(
     subject: Subject,
     vserver: RunningVserver,
@@ -74,7 +84,9 @@ export function createMender({ bus, host, log }: Pick<Context, 'bus' | 'host' | 
     const known = kept.mended ?? nothingMended();
     const decision = decide(known, wanted, found);
     if (decision.do === 'later') return decision.at - now;
-    if (decision.do === 'nothing' || isPaused(subject.config.pause, new Date(now))) return undefined;
+    if (decision.do === 'nothing') return undefined;
+    if ([subject.config.pause, hostPause()].some((one) => isPaused(one, new Date(now))))
+      return leave(subject, name, daemon, 'not restarted while mending is paused');
     const free = await isFree(vserver);
     if (!free) return undefined;
     // to stop and start one that a person has disabled is nobody's wish
@@ -102,12 +114,8 @@ export function createMender({ bus, host, log }: Pick<Context, 'bus' | 'host' | 
     const how = plan.restart;
     if (!how) return undefined;
     const why = await isLeft({ bus, host }, name, how);
-    if (why !== undefined) {
-      if (left.get(`${name} ${daemon.name}`) === why) return undefined;
-      left.set(`${name} ${daemon.name}`, why);
-      await subject.retell(check);
-      return undefined;
-    }
+    if (why !== undefined) return leave(subject, name, daemon, why);
+    left.delete(`${name} ${daemon.name}`);
     const one = { ts: now, daemon: daemon.name };
     await carryOut(subject, name, daemon, `${daemon.name} in ${name}`, one, () =>
       restartDaemon({ bus, host }, name, how),
@@ -116,9 +124,7 @@ export function createMender({ bus, host, log }: Pick<Context, 'bus' | 'host' | 
   }
 
   return {
-    /** It is away for a moment, for it is just being restarted here. */
     isRestarting: (name: string): boolean => restarting.has(name),
-    /** After a look at a daemon: does what is to be done. In how many ms it has to be looked at again, if not as always. */
     async after(
       subject: Subject,
       vserver: RunningVserver,
@@ -146,4 +152,3 @@ export function createMender({ bus, host, log }: Pick<Context, 'bus' | 'host' | 
     },
   };
 }
-export type Mender = ReturnType<typeof createMender>;

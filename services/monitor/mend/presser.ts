@@ -1,12 +1,14 @@
+import { isPaused } from '../../../config/monitor/mend.ts';
 import type { Alert } from '../../../shared/contract/host.ts';
 import type { Context } from '../../../shared/service.ts';
 import { limitText } from '../../../shared/limits.ts';
 import { memoryOf } from '../cgroup.ts';
 import type { Kept } from '../checks/keep.ts';
+import type { HostMending } from '../checks/mending.ts';
 import type { Subject } from '../checks/subject.ts';
 import { type Candidate, nextToPress, stillPressed, wishesOf } from './pressure.ts';
 
-export const PRESSURE = 'pressure';
+const PRESSURE = 'pressure';
 
 const namesOf = (wishes: Kept['wishes'] = []) => wishes.map(({ name }) => name).join(' ');
 
@@ -30,7 +32,7 @@ export function withPressed(alert: Alert, check: string, { pressed, wishes = [] 
 }
 
 /** Holds the memory of vservers back while that of the host is short, and lets it go when it is not: one thing a look. */
-export function createPresser({ bus, host, log }: Pick<Context, 'bus' | 'host' | 'log'>) {
+export function createPresser({ bus, host, log }: Pick<Context, 'bus' | 'host' | 'log'>): HostMending {
   let busy = false;
 
   async function candidates(): Promise<Candidate[]> {
@@ -62,12 +64,13 @@ export function createPresser({ bus, host, log }: Pick<Context, 'bus' | 'host' |
     }
     const { spare, evacuates } = config.pressure ?? {};
     const before = namesOf(kept.wishes);
-    const wishes = evacuates ? wishesOf(running, spare) : [];
+    const paused = isPaused(config.pause);
+    const wishes = evacuates && !paused ? wishesOf(running, spare) : [];
     // what each uses changes at every look, and is told anew only with their order
     if (wishes.length === 0) delete kept.wishes;
     else if (namesOf(wishes) !== before) kept.wishes = wishes;
     const isNews = namesOf(kept.wishes) !== before;
-    const next = nextToPress(running, pressed, spare);
+    const next = paused ? undefined : nextToPress(running, pressed, spare);
     kept.pressed = pressed;
     if (!next) return subject.retell(isNews ? PRESSURE : undefined);
     const { name, ...how } = next;
@@ -78,7 +81,8 @@ export function createPresser({ bus, host, log }: Pick<Context, 'bus' | 'host' |
     event(name, 'held-back', `${name} is slowed down above ${size} of memory, for ${host} has too little`);
   }
   return {
-    /** After each look at the host. */
+    check: PRESSURE,
+    tell: withPressed,
     async after(subject: Subject): Promise<void> {
       if (busy) return;
       busy = true;

@@ -1,17 +1,19 @@
-import type { Metrics } from '../../../shared/contract/host.ts';
-import type { RunningVserver } from '../../../shared/contract/vserver.ts';
-import type { Context, Handlers } from '../../../shared/service.ts';
-import { createTurns } from '../../../shared/turns.ts';
-import { createFiles } from './files.ts';
-import { HOST_ID, type HostWatch, createHostWatch } from './host-watch.ts';
-import { openKeep } from './keep.ts';
-import { openProbe } from './probe.ts';
-import { createShow } from './show.ts';
-import { createWatch } from './watch.ts';
+import type { Metrics } from '../../shared/contract/host.ts';
+import type { RunningVserver } from '../../shared/contract/vserver.ts';
+import type { Context, Handlers } from '../../shared/service.ts';
+import { createTurns } from '../../shared/turns.ts';
+import { createFiles } from './checks/files.ts';
+import { HOST_ID, type HostWatch, createHostWatch } from './checks/host-watch.ts';
+import { openKeep } from './checks/keep.ts';
+import { openProbe } from './checks/probe.ts';
+import { createShow } from './checks/show.ts';
+import { createWatch } from './checks/watch.ts';
+import { createMender } from './mend/mender.ts';
+import { createPresser } from './mend/presser.ts';
 
 const LOOK_MS = 1000;
 
-/** The checks of this host and its vservers, and the commands that go with them. */
+/** The checks of this host and its vservers, what is done about them, and the commands that go with them. */
 export function openChecks(
   context: Context,
   figures: {
@@ -26,8 +28,10 @@ export function openChecks(
   const inTurn = createTurns();
   const keep = openKeep(context);
   const probe = openProbe();
-  const watch = createWatch(context, keep, probe, figures.of);
-  const files = createFiles(context, watch);
+  let ofHost: HostWatch | undefined;
+  const hostPause = () => ofHost?.subject.config.pause;
+  const watch = createWatch(context, keep, probe, figures.of, createMender(context, hostPause));
+  const files = createFiles(context, watch, hostPause);
   const { show, check, examine } = createShow({
     context,
     watch,
@@ -35,8 +39,8 @@ export function openChecks(
     probe,
     runningOne: figures.runningOne,
     figuresOf: figures.of,
+    hostPause,
   });
-  let ofHost: HostWatch | undefined;
   let timer: NodeJS.Timeout | undefined;
   let busy = false;
 
@@ -50,6 +54,7 @@ export function openChecks(
     'monitor.examine': examine,
     'monitor.save': (args) => inTurn(args.name, () => files.save(args)),
     'monitor.start': ({ name }) => inTurn(name, () => files.start(name)),
+    'monitor.pause': (args) => inTurn(args.name ?? HOST_ID, () => files.pause(args)),
     'monitor.stop': ({ name }) => inTurn(name, () => files.stop(name)),
   } satisfies Handlers;
   return {
@@ -57,7 +62,7 @@ export function openChecks(
     async start(): Promise<void> {
       const names = await keep.begin();
       await watch.begin(names.filter((name) => name !== HOST_ID));
-      ofHost = await createHostWatch(context, keep);
+      ofHost = await createHostWatch(context, keep, createPresser(context));
       timer = setInterval(() => {
         if (busy) return;
         busy = true;
