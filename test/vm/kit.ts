@@ -5,6 +5,7 @@ import { longestGap } from '../../deploy/lab/probe.ts';
 import type { Frame } from '../../deploy/vmlab/frames.ts';
 import { type VmLab, attach, up } from '../../deploy/vmlab/lab.ts';
 import type { Suite } from '../../deploy/vmlab/recipe.ts';
+import { proberAt } from '../../deploy/vmlab/units.ts';
 
 const begun = Date.now();
 /** A line of progress with the time since the start. */
@@ -116,11 +117,10 @@ export async function probed(
   address: string,
   during: () => Promise<void>,
 ): Promise<{ gapMs: number; answered: number }> {
-  const prober = '/usr/lib/vs-tools/deploy/vmlab/prober.pl';
   const end = '/run/vmlab-probed';
   const probing = lab.on(
     'master',
-    `rm -f ${end}; exec ip netns exec client perl ${prober} ${address} 80 900 ${end}`,
+    `rm -f ${end}; exec ip netns exec client perl ${proberAt} ${address} 80 900 ${end}`,
     { timeoutMs: 960_000 },
   );
   await sleep(4000);
@@ -145,7 +145,7 @@ export const vms = (): VmLab => {
   if (!current) throw new Error('the VMs are not up');
   return current;
 };
-export const begin = async (): Promise<VmLab> => (current = await pool());
+export const begin = async (make: () => Promise<VmLab> = pool): Promise<VmLab> => (current = await make());
 
 export const web1 = '10.60.10.5';
 export const slow = { timeoutMs: 900_000 };
