@@ -9,30 +9,16 @@ export const projectAt = '/usr/lib/vs-tools';
 /** The prober of the client on the master. */
 export const proberAt = '/usr/local/lib/vmlab/prober.pl';
 
-const service = (description: string, services: string, more = ''): string => `[Unit]
-Description=${description}
-After=network-online.target
-ConditionPathExists=/etc/vs-tools/vs-tools.conf
-[Service]
-ExecStart=${projectAt}/vs service ${services}
-Restart=always
-RestartSec=1
-${more}[Install]
-WantedBy=multi-user.target
-`;
-
-const stopUnit = `[Unit]
-Description=orderly stop of the vservers at shutdown
-After=vs-agent.service network-online.target
-[Service]
-Type=oneshot
-RemainAfterExit=yes
-ExecStart=/bin/true
-ExecStop=${projectAt}/vs stop --all --local
-TimeoutStopSec=600
-[Install]
-WantedBy=multi-user.target
-`;
+/** A unit as the package has it. */
+const unit = (name: string): Record<string, string> => ({
+  [`etc/systemd/system/${name}.service`]: readFileSync(
+    new URL(`../package/files/units/${name}.service`, import.meta.url),
+    'utf8',
+  ),
+  [`etc/systemd/system/${name}.service.d/vmlab.conf`]: patience,
+});
+/** An emulated processor that others compute beside may be silent for minutes. */
+const patience = '[Service]\nTimeoutStartSec=900\nWatchdogSec=900\n';
 
 /** Router between the networks, and a client in the other one that has a card of its own: what they say goes over the wire. */
 const routerScript = `#!/bin/sh
@@ -179,19 +165,12 @@ export function filesOf(machine: Machine, all: Machine[], keys: Keys): Record<st
       'PermitRootLogin prohibit-password\nUseDNS no\nUsePAM no\nMaxSessions 50\n',
     ...(isHost
       ? {
-          'etc/systemd/system/vs-agent.service': service(
-            'vs-tools agent',
-            'host-agent network firewall monitor snapshot transfer doctor packages',
-            'KillMode=process\n',
-          ),
-          'etc/systemd/system/vs-vservers.service': stopUnit,
+          ...unit('vs-agent'),
+          ...unit('vs-vservers'),
         }
       : {
-          'etc/systemd/system/vs-broker.service': service('vs-tools broker', 'broker'),
-          'etc/systemd/system/vs-master.service': service(
-            'vs-tools master',
-            'orchestrator repository networks template authority history backup-scheduler master-doctor',
-          ),
+          ...unit('vs-broker'),
+          ...unit('vs-master'),
           'etc/vs-tools/slaves.conf': all
             .filter((one) => one.role === 'host')
             .map((one) => `${one.name}\n`)

@@ -74,7 +74,7 @@ const LONG = { timeoutMs: 900_000 };
 /** The master's authority, a token for each host, and the agents come: as docs/install.md makes a pool. */
 async function form(lab: VmLab): Promise<void> {
   if (!(await isDone(lab, 'master'))) await lab.on('master', 'vs master init --name 10.97.0.1 --yes', LONG);
-  await lab.on('master', 'systemctl start vs-broker vs-master');
+  await lab.on('master', 'systemctl start vs-broker vs-master', LONG);
   say('the master has its authority; broker and master start');
   // who asks a processor that is emulated for Node again and again has it for nothing else
   await until(lab, 'master', '[ -S /run/vs/broker.sock ]', LONG.timeoutMs);
@@ -88,7 +88,7 @@ async function form(lab: VmLab): Promise<void> {
       const [, command = ''] = /(vs join \S+ --token \S+)/.exec(line) ?? [];
       expect(command, line).not.toBe('');
       await lab.on(host, command, LONG);
-      await lab.on(host, 'systemctl start vs-agent');
+      await lab.on(host, 'systemctl start vs-agent', LONG);
       say(`${host} has joined`);
     }),
   );
