@@ -1,6 +1,7 @@
-import { ownAt } from '../../../deploy/vmlab/mirror.ts';
-import { at, hostOf, inside, note, proofs, row, say, slow, until, vms, web1 } from '../kit.ts';
-import { reachedAll } from './wire.ts';
+import { mirrorAt, ownAt } from '../../../deploy/vmlab/mirror.ts';
+import { quote } from '../../../deploy/vmlab/quote.ts';
+import { guide } from '../guide.ts';
+import { anyCode, at, hostOf, inside, note, proofs, row, say, slow, until, vms, web1 } from '../kit.ts';
 
 export const hosts = ['host1', 'host2'];
 export const everyone = ['master', ...hosts];
@@ -19,25 +20,46 @@ export const apt = (machine: string, what: string) =>
 export const file = (which: 'before' | 'now'): string =>
   `$(ls ${ownAt}/*.deb | ${which === 'before' ? 'grep' : 'grep -v'} before)`;
 
+const whole = process.env['VS_VM_RECOMMENDS'] === '1';
 /** What the package recommends: all of it with VS_VM_RECOMMENDS=1, else what these proofs need of it, for an emulated processor. */
 const besides = (machine: string): string =>
-  process.env['VS_VM_RECOMMENDS'] === '1'
+  whole
     ? ''
-    : `--no-install-recommends busybox-static ${machine === 'master' ? 'default-mta' : 'apparmor'}`;
+    : ` -o APT::Install-Recommends=false busybox-static ${machine === 'master' ? 'default-mta' : 'apparmor'}`;
 
-const installed = async (machine: string): Promise<boolean> =>
-  (await at(machine, 'test -x /usr/sbin/vs')).code === 0;
+/** A person at a terminal types a command, and what it asks for; it must work. Answers what the terminal shows. */
+export async function typed(machine: string, command: string, answers = ''): Promise<string> {
+  say(`${machine}# ${command}`);
+  const terminal = `export TERM=xterm EDITOR=true DEBIAN_FRONTEND=noninteractive; cd ${ownAt} && { sleep 5; printf ${quote(answers)}; } | script -qec ${quote(command)} /dev/null`;
+  const { code, stdout, stderr } = await vms().on(machine, terminal, { ok: anyCode, timeoutMs: 1_800_000 });
+  if (code !== 0) throw new Error(`${machine}# ${command}: exit ${code}: ${last(stdout + stderr)}`);
+  return stdout.replaceAll('\r', '');
+}
+/** The commands of a block of the guide, one after the other; `as` makes of one what a person makes of it, and what is answered. */
+async function follow(machine: string, commands: string[], answers: Record<string, string> = {}) {
+  const shown: string[] = [];
+  for (const command of commands) shown.push(await typed(machine, command, answers[command]));
+  return shown.join('');
+}
+const has = async (machine: string, path: string): Promise<boolean> =>
+  (await at(machine, `test -e ${path}`)).code === 0;
 
-/** From three bare Debians to a vserver that has moved: docs/getting-started.md, in its order. */
+/** From three bare Debians to a vserver that has moved: docs/getting-started.md, in its order, every command as it is printed. */
 export function firstSteps(): void {
+  const block = guide();
   proofs('the package is installed on three bare Debians', async () => {
     const start = Date.now();
     await Promise.all(
       everyone.map(async (machine) => {
-        if (await installed(machine)) return; // on VMs that were kept
+        if (await has(machine, '/usr/sbin/vs')) return; // on VMs that were kept
         await apt(machine, 'update');
-        await apt(machine, `install ${besides(machine)} ${file('before')}`);
-        say(`${machine} has the package`);
+        const name = (await at(machine, `basename ${file('before')}`)).stdout.trim();
+        for (const command of block(2))
+          await typed(
+            machine,
+            command.replace('vs-tools_VERSION_amd64.deb', name) + besides(machine),
+            'y\\n',
+          );
       }),
     );
     note('installed', undefined, `${((Date.now() - start) / 1000).toFixed(0)} s, all three at once`);
@@ -51,49 +73,59 @@ export function firstSteps(): void {
     });
   });
 
-  proofs('a master, and two hosts join', async () => {
-    if ((await at('master', 'test -e /etc/vs-tools/vs-tools.conf')).code !== 0) {
-      await vms().on('master', 'vs master init --name 10.97.0.1 --yes', slow);
-      await vms().on('master', 'systemctl enable --now vs-broker vs-master', slow);
-      say('the services of the master are ready');
-      await vs('net add 10 10.60.10.0/24 10.60.10.1 --name blue --uplink eth1');
+  proofs('a master, and two hosts join: the guide, word by word', async () => {
+    const lines = new Map<string, string>();
+    if (!(await has('master', '/etc/vs-tools/vs-tools.conf'))) {
+      const shown = await follow('master', block(3), { 'vs master init': 'y\\n' });
+      for (const [line, host = ''] of shown.matchAll(/vs join \S+ --token (host\d)\.\S+/g))
+        lines.set(host, line);
     }
-    await row('vs doctor on a new master', doctored('doctor'));
+    await row('each token is a line for its host', () =>
+      Promise.resolve({ held: lines.size !== 1, figure: [...lines.keys()].join(', ') || 'joined before' }),
+    );
     await Promise.all(
       hosts.map(async (host) => {
-        if ((await at(host, 'test -e /etc/vs-tools/vs-tools.conf')).code === 0) return;
-        const [line = ''] = /vs join \S+ --token \S+/.exec(await vs(`host token ${host}`)) ?? [];
-        await vms().on(host, line, slow);
-        await vms().on(host, 'systemctl enable --now vs-agent vs-vservers', slow);
-        say(`${host} has joined`);
+        if (await has(host, '/etc/vs-tools/vs-tools.conf')) return;
+        await follow(
+          host,
+          block(4).map((line) => (line.startsWith('vs join ') ? (lines.get(host) ?? line) : line)),
+        );
       }),
     );
     await until(vms(), 'master', `[ "$(vs host list | grep -c ' online ')" = ${hosts.length} ]`, 600_000);
-    await row('vs doctor --all: all is in order', doctored('doctor --all'));
+    await row('vs host list and vs doctor --all: all is in order', async () => {
+      const shown = await follow('master', block(4, 1));
+      say(shown);
+      return { held: true, figure: last(shown) };
+    });
   });
 
-  proofs('web1 is made, entered and moved', async () => {
-    if (!(await vs('scan')).includes('web1'))
-      await vs(`create web1 ${web1} busybox --host host1 --enable --start --yes`);
-    await until(vms(), 'master', `ping -c 1 -W 2 ${web1}`, 600_000);
-    await row('vs exec', async () => {
-      const said = (await vs('exec web1 -- cat /etc/hostname')).trim();
-      return { held: said === 'web1', figure: said };
-    });
-    await row('vs limit, at once', async () => {
-      await vs('limit web1 --memory 64M');
-      const { stdout } = await at(
-        await hostOf('web1'),
-        'cat "/sys/fs/cgroup$(sed -n s/^0:://p /proc/$(lxc-info -P /var/lib/vservers -n web1 -p -H)/cgroup | sed s:/init.scope::)/memory.max"',
+  proofs('a vserver, and its move: the guide, word by word', async () => {
+    const source = whole ? 'trixie' : 'busybox'; // which the guide says will do
+    if (!(await vs('scan')).includes('web1')) {
+      if (whole)
+        await vms().on(
+          'master',
+          `printf 'TEMPLATE_MIRROR="deb [trusted=yes] copy:${mirrorAt} trixie main"\\n' >> /etc/vs-tools/vs-tools.conf; systemctl restart vs-master`,
+          slow,
+        );
+      const commands = block(5).map((line) => line.replace(' trixie ', ` ${source} `));
+      const shown = await follow('master', commands, { 'vs enter web1': 'exit\\n' });
+      await row('made, entered, limited', () =>
+        Promise.resolve({ held: /^web1$/m.test(shown), figure: last(shown) }),
       );
-      return { held: stdout.trim() === String(64 * 1024 ** 2), figure: stdout.trim() };
+    }
+    await until(vms(), 'master', `ping -c 1 -W 2 ${web1}`, 600_000);
+    await row('the limit holds', async () => {
+      const { stdout } = await at(await hostOf('web1'), 'cat /sys/fs/cgroup/lxc.payload.web1/memory.max');
+      return { held: stdout.trim() === String(512 * 1024 ** 2), figure: stdout.trim() };
     });
-    await row('vs move, and it answers', async () => {
-      const source = await hostOf('web1');
-      const target = source === 'host1' ? 'host2' : 'host1';
-      const said = last(await vs(`move web1 ${target}`));
-      const answers = await reachedIpv4();
-      return { held: (await hostOf('web1')) === target && answers.held, figure: said };
+    await row('moved to host2, and it answers', async () => {
+      if ((await hostOf('web1')) === 'host2') return { held: true, figure: 'before' };
+      const shown = await follow('master', block(6));
+      const { code } = await at('master', `ip netns exec client ping -c 2 -W 5 ${web1}`);
+      const took = /runs on host2: .*/.exec(shown)?.[0] ?? last(shown);
+      return { held: code === 0 && (await hostOf('web1')) === 'host2', figure: took };
     });
   });
 
@@ -111,16 +143,3 @@ export function firstSteps(): void {
     await inside(host, 'web1', 'touch /marked');
   });
 }
-
-/** IPv4 alone: the network of this pool has no IPv6. */
-async function reachedIpv4(): Promise<{ held: boolean }> {
-  const { figure } = await reachedAll();
-  return { held: !figure.includes('IPv4') || figure === 'IPv4, IPv6 and TCP' };
-}
-
-/** A doctor without a fault: what it says beside "ok" is the figure. */
-export const doctored = (command: string) => async () => {
-  const { code, stdout, stderr } = await at('master', `vs ${command}`);
-  say(stdout + stderr);
-  return { held: code === 0, figure: last(stdout + stderr).slice(0, 200) };
-};
