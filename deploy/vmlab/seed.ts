@@ -28,9 +28,10 @@ export async function writeSeed(machine: Machine, all: Machine[], keys: Keys, fi
   const wants = join(tree, 'etc/systemd/system/multi-user.target.wants');
   await mkdir(wants, { recursive: true });
   for (const unit of unitsOf(machine)) await symlink(`/etc/systemd/system/${unit}`, join(wants, unit));
-  const folders = machine.bare ? [mirrorAt] : [projectAt, '/var/lib/vservers', '/usr/local/bin'];
+  const lent = !machine.bare && machine.role !== 'blank'; // the blank one may become a bare one
+  const folders = lent ? [projectAt, '/var/lib/vservers', '/usr/local/bin'] : machine.bare ? [mirrorAt] : [];
   for (const folder of folders) await mkdir(join(tree, folder), { recursive: true });
-  if (!machine.bare) await symlink(`${projectAt}/vs`, join(tree, 'usr/local/bin/vs'));
+  if (lent) await symlink(`${projectAt}/vs`, join(tree, 'usr/local/bin/vs'));
   // only what is new or the VM's own: a directory that is there keeps its mode and its owner
   await run(['tar', '--owner=0', '--group=0', '-cf', file, '--no-recursion', '-C', tree, '-T', '-'], {
     input: (
