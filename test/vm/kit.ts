@@ -120,8 +120,8 @@ export async function probed(
   const end = '/run/vmlab-probed';
   const probing = lab.on(
     'master',
-    `rm -f ${end}; exec ip netns exec client perl ${proberAt} ${address} 80 900 ${end}`,
-    { timeoutMs: 960_000 },
+    `rm -f ${end}; exec ip netns exec client perl ${proberAt} ${address} 80 1800 ${end}`,
+    { timeoutMs: 1_860_000 },
   );
   await sleep(4000);
   try {

@@ -9,7 +9,7 @@ import { firstSteps } from './rows/package-first.ts';
 import { hardRows } from './rows/package-hard.ts';
 
 /** Three bare Debians, and the package: docs/vmlab.md. VS_VM_PACKAGE=1 alone has it in the run (vitest.config.ts). */
-describe('the package on bare machines', () => {
+describe('the package on bare machines', { timeout: 3_600_000 }, () => {
   beforeAll(async () => {
     const kept = process.env['VS_VM_ATTACH'];
     if (kept) {

@@ -23,7 +23,7 @@ export function dayRows(): void {
     await vms().on(
       'master',
       `id admin >/dev/null 2>&1 || useradd -m admin
-grep -q ^MAIL_TO /etc/vs-tools/vs-tools.conf || printf 'MAIL_TO=admin@master\\nMAIL_GROUP_SECONDS=5\\nOFFLINE_SECONDS=10\\n' >> /etc/vs-tools/vs-tools.conf
+grep -q ^MAIL_TO /etc/vs-tools/vs-tools.conf || printf 'MAIL_TO=admin@master.example\\nMAIL_GROUP_SECONDS=5\\nOFFLINE_SECONDS=10\\n' >> /etc/vs-tools/vs-tools.conf
 systemctl restart vs-master`,
       slow,
     );
