@@ -30,7 +30,9 @@ const besides = (machine: string): string =>
 /** A person at a terminal types a command, and what it asks for; it must work. Answers what the terminal shows. */
 export async function typed(machine: string, command: string, answers = ''): Promise<string> {
   say(`${machine}# ${command}`);
-  const terminal = `export TERM=xterm EDITOR=true DEBIAN_FRONTEND=noninteractive; cd ${ownAt} && { sleep 5; printf ${quote(answers)}; } | script -qec ${quote(command)} /dev/null`;
+  // what is typed comes when an emulated processor has got as far as to read it
+  const thought = answers === '' ? 0 : 45;
+  const terminal = `export TERM=xterm EDITOR=true DEBIAN_FRONTEND=noninteractive; cd ${ownAt} && { sleep ${thought}; printf ${quote(answers)}; } | script -qec ${quote(command)} /dev/null`;
   const { code, stdout, stderr } = await vms().on(machine, terminal, { ok: anyCode, timeoutMs: 1_800_000 });
   if (code !== 0) throw new Error(`${machine}# ${command}: exit ${code}: ${last(stdout + stderr)}`);
   return stdout.replaceAll('\r', '');

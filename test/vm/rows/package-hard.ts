@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { at, hostOf, proofs, row, say, slow, until, vms, web1 } from '../kit.ts';
 import { hosts, last, vs } from './package-first.ts';
 
@@ -43,45 +42,46 @@ export function hardRows(): void {
   });
 
   proofs('a power cut in a move ends well', async () => {
-    const source = await hostOf('web1');
-    const target = source === 'host1' ? 'host2' : 'host1';
     for (const [victim, step] of [
-      [target, 'seed'],
-      [source, 'final'],
+      ['target', 'seed'],
+      ['source', 'final'],
+      ['master', 'seed'],
     ] as const)
-      await row(
-        `the power of the ${victim === source ? 'source' : 'target'} is cut about ${step}`,
-        async () => {
-          const now = await hostOf('web1');
-          const to = now === 'host1' ? 'host2' : 'host1';
-          const machine = victim === target ? to : now;
-          const move = at('master', `vs move web1 ${to}`);
-          await until(
-            vms(),
-            'master',
-            `grep -qs '"step":"${step}"\\|"name":"${step}"' $(ls -t /var/lib/vs-tools/sagas/*.jsonl | head -n 1)`,
-            300_000,
-          );
-          await vms().cut(machine);
-          say(`${machine} is back`);
-          const { code, stdout, stderr } = await move;
-          await until(
-            vms(),
-            'master',
-            `[ "$(vs host list | grep -c ' online ')" = ${hosts.length} ] && ! vs saga list --running | grep -q web1`,
-            600_000,
-          );
-          await until(vms(), 'master', `ping -c 1 -W 2 ${web1}`, 600_000);
-          await sleep(5000);
-          const running = [];
-          for (const host of hosts) if (await runsOn(host)) running.push(host);
-          const sagas = last(await vs('saga list --vserver web1 --limit 1'));
-          return {
-            held: running.length === 1 && /done|undone/.test(sagas),
-            figure: `${code}: ${last(stdout + stderr).slice(0, 120)}; ${sagas}; runs on ${running.join(', ')}`,
-          };
-        },
-      );
+      await row(`the ${victim} loses its power about ${step}`, async () => {
+        const source = await hostOf('web1');
+        const target = source === 'host1' ? 'host2' : 'host1';
+        await vms().on('master', 'touch /run/vmlab-move');
+        const move = at('master', `vs move web1 ${target}`).catch((error: unknown) => ({
+          code: 255,
+          stdout: '',
+          stderr: String(error),
+        }));
+        const journal = 'find /var/lib/vs-tools/sagas -name "*.jsonl" -newer /run/vmlab-move';
+        await until(
+          vms(),
+          'master',
+          `${journal} -exec grep -q '"kind":"started","step":"${step}"' {} \\; -print | grep -q .`,
+          300_000,
+        );
+        const machine = { target, source, master: 'master' }[victim];
+        await vms().cut(machine);
+        say(`${machine} is back`);
+        const { code, stdout, stderr } = await move;
+        await until(
+          vms(),
+          'master',
+          `[ "$(vs host list | grep -c ' online ')" = ${hosts.length} ] && ! vs saga list --running | grep -q web1`,
+          600_000,
+        );
+        await until(vms(), 'master', `ping -c 1 -W 2 ${web1}`, 600_000);
+        const running = [];
+        for (const host of hosts) if (await runsOn(host)) running.push(host);
+        const saga = last(await vs('saga list --vserver web1 --limit 1'));
+        return {
+          held: running.length === 1 && /\b(done|undone)\b/.test(saga),
+          figure: `${code}: ${last(stdout + stderr).slice(0, 120)}; ${saga}; runs on ${running.join(', ')}`,
+        };
+      });
   });
 
   proofs('purge leaves the data of vservers, and says so', async () => {
