@@ -141,13 +141,19 @@ function ownFiles(machine: Machine, all: Machine[], keys: Keys): Record<string, 
   };
 }
 
-/** The files of a bare machine: nothing of vs-tools, but the packages from which it can be installed. */
+/** The files of a bare machine: nothing of vs-tools, but the packages from which it can be installed, and patience. */
 export const bareFilesOf = (machine: Machine, all: Machine[], keys: Keys): Record<string, string> => ({
   ...ownFiles(machine, all, keys),
   'etc/hosts': `127.0.0.1 localhost\n::1 localhost\n${all.map(({ address, name }) => `${address} ${name}.example ${name}\n`).join('')}`,
   'etc/fstab': `/dev/vdc ${mirrorAt} ext4 ro,x-systemd.device-timeout=15min 0 0\n`,
   'etc/apt/sources.list': `deb [trusted=yes] copy:${mirrorAt} ${machine.bare ?? ''} main\n`,
   'etc/systemd/system/vmlab-ready.service': readyUnit(`RequiresMountsFor=${mirrorAt}\n`, ''),
+  ...Object.fromEntries(
+    ['vs-broker', 'vs-master', 'vs-agent'].map((name) => [
+      `etc/systemd/system/${name}.service.d/vmlab.conf`,
+      patience,
+    ]),
+  ),
 });
 
 /** The files that make one VM out of the image, by path; those with a shebang and secrets get their modes by seed.ts. */

@@ -94,7 +94,11 @@ export function firstSteps(): void {
         );
       }),
     );
-    await until(vms(), 'master', `[ "$(vs host list | grep -c ' online ')" = ${hosts.length} ]`, 600_000);
+    await row('the lxc-net that apt has started is off', async () => {
+      const { code } = await at('host1', 'ip link show lxcbr0');
+      return { held: code !== 0, figure: code === 0 ? 'lxcbr0 is there' : 'no lxcbr0' };
+    });
+    await until(vms(), 'master', `[ "$(vs host list | grep -c ' online ')" = ${hosts.length} ]`, 900_000);
     await row('vs host list and vs doctor --all: all is in order', async () => {
       const shown = await follow('master', block(4, 1));
       say(shown);

@@ -19,7 +19,7 @@ export function hardRows(): void {
       await row(`${machine} boots while the master is off`, async () => {
         const start = Date.now();
         await vms().reboot(machine);
-        await until(vms(), 'master', `ping -c 1 -W 2 ${address}`, 600_000);
+        await until(vms(), 'master', `ping -c 1 -W 2 ${address}`, 1_800_000);
         const { stdout } = await at(
           machine,
           'journalctl -b -1 -o cat -u vs-vservers | tail -n 1; systemctl is-system-running',
@@ -35,7 +35,7 @@ export function hardRows(): void {
         vms(),
         'master',
         `[ "$(vs host list | grep -c ' online ')" = ${hosts.length} ] && [ "$(vs scan | grep -c running)" = 2 ]`,
-        600_000,
+        1_200_000,
       );
       return { held: true, figure: last(await vs('scan')) };
     });
@@ -71,9 +71,9 @@ export function hardRows(): void {
           vms(),
           'master',
           `[ "$(vs host list | grep -c ' online ')" = ${hosts.length} ] && ! vs saga list --running | grep -q web1`,
-          600_000,
+          1_200_000,
         );
-        await until(vms(), 'master', `ping -c 1 -W 2 ${web1}`, 600_000);
+        await until(vms(), 'master', `ping -c 1 -W 2 ${web1}`, 1_200_000);
         const running = [];
         for (const host of hosts) if (await runsOn(host)) running.push(host);
         const saga = last(await vs('saga list --vserver web1 --limit 1'));
