@@ -49,7 +49,10 @@ export default defineConfig({
         test: {
           ...common,
           name: 'vm',
-          include: ['test/vm/**/*.test.ts'],
+          include: [
+            'test/vm/vm.test.ts',
+            ...(process.env['VS_VM_PACKAGE'] === '1' ? ['test/vm/package.test.ts'] : []),
+          ],
           testTimeout: 900_000,
           hookTimeout: 1_800_000,
           fileParallelism: false,

@@ -44,7 +44,8 @@ export function register(program: Command): void {
       console.log(
         `This machine is the host ${token.name} now. Its certificate is good until ${ends}, and is renewed by itself.`,
       );
-      for (const note of notes) console.log(note);
+      const { endLxcNet } = await import('../lxc-net.ts');
+      for (const note of [...notes, ...(await endLxcNet())]) console.log(note);
       console.log(`Its networks come from the master, where "vs net apply" gives them to all hosts (docs/networking.md). Next:
   ${startLines(['vs-agent', 'vs-vservers'], ['host-agent network firewall monitor snapshot transfer doctor packages repository-host']).join('\n  ')}
   vs doctor                          # is this host fit?`);

@@ -31,7 +31,8 @@ export function register(program: Command): void {
           'vs master init',
         );
       const done = await initMaster(settings, options.name ?? []);
-      for (const line of done) console.log(line);
+      const { endLxcNet } = await import('../lxc-net.ts');
+      for (const line of [...done, ...(await endLxcNet())]) console.log(line);
       console.log(`${done.length > 0 ? 'This machine is the master' : 'Nothing to do: this machine is the master already'}. Next:
   ${startLines(['vs-broker', 'vs-master'], ['broker', 'orchestrator repository networks template authority exporter discovery history backup-scheduler alerter master-doctor']).join('\n  ')}
   vs host token host1                # prints the line to run on the host host1

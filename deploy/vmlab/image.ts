@@ -4,14 +4,15 @@ import { chmod, copyFile, mkdir, open, readdir, rename, rm, truncate, writeFile 
 import { join } from 'node:path';
 import { VsError } from '../../shared/errors.ts';
 import { RunError, run, start } from '../../shared/run.ts';
-import { bootModules, bootstrapCommand, kernelHook, type Recipe } from './recipe.ts';
+import { mirrorFile, packMirror } from './mirror.ts';
+import { bootModules, bootstrapCommand, hookOf, type Recipe } from './recipe.ts';
 
 const LONG = { timeoutMs: 900_000 };
 const GiB = 1024 ** 3;
 
 async function bootstrap(recipe: Recipe, tree: string, scratch: string): Promise<void> {
   const hook = join(scratch, 'kernel-hook');
-  await writeFile(hook, kernelHook, { mode: 0o755 });
+  await writeFile(hook, hookOf(recipe), { mode: 0o755 });
   try {
     await run(bootstrapCommand(recipe, tree, hook), LONG);
   } catch (error) {
@@ -48,7 +49,8 @@ async function makeInitrd(recipe: Recipe, tree: string, version: string, scratch
   const root = join(scratch, 'initrd');
   for (const folder of ['bin', 'dev', 'modules', 'root'])
     await mkdir(join(root, folder), { recursive: true });
-  await copyFile(join(tree, 'bin/busybox'), join(root, 'bin/busybox'));
+  const own = join(tree, 'bin/busybox'); // setup.sh puts one on this machine
+  await copyFile(existsSync(own) ? own : '/bin/busybox', join(root, 'bin/busybox'));
   await writeFile(join(root, 'init'), recipe.initrd);
   await chmod(join(root, 'init'), 0o755);
   const depends = ['chroot', tree, 'modprobe', '-S', version, '-a', '--show-depends', ...bootModules];
@@ -99,6 +101,7 @@ export async function makeImage(
   await makeInitrd(recipe, tree, version, scratch, join(directory, 'initrd'));
   await rename(join(tree, 'boot', `vmlinuz-${version}`), join(directory, 'vmlinuz'));
   await tidy(recipe, tree);
+  if (recipe.mirrored) await packMirror(recipe, tree, join(directory, mirrorFile));
   say(`image: kernel ${version}; packing the disk`);
   const raw = join(scratch, 'disk.raw');
   await writeFile(raw, '');

@@ -12,9 +12,10 @@ import { type Frame, readPcap } from './frames.ts';
 import { makeImage } from './image.ts';
 import { makeLayer } from './layer.ts';
 import { freePort, qemuCommand } from './machine.ts';
+import { makeMirrorDisk } from './mirror.ts';
 import { type Machine, machines } from './model.ts';
 import { qmp } from './qmp.ts';
-import { type Suite, keyOf, recipeOf } from './recipe.ts';
+import { type Suite, bareRecipeOf, keyOf, recipeOf } from './recipe.ts';
 import { writeSeed } from './seed.ts';
 import { type Way, hangUp, shell } from './ssh.ts';
 import { type Base, stateOf } from './state.ts';
@@ -28,6 +29,8 @@ export interface VmLab {
   on: (name: string, script: string, more?: Parameters<typeof shell>[2]) => Promise<RunResult>;
   /** Boots a VM anew, in order, and waits until one can come in. */
   reboot: (name: string) => Promise<void>;
+  /** Takes the power from a VM and gives it back, and waits until one can come in. */
+  cut: (name: string) => Promise<void>;
   /** Frames that a port of the trunk (host1, host2, router, client) sent since a time. */
   sent: (port: string, since: number) => Promise<Frame[]>;
   monitor: (name: string, command: string, args?: Record<string, unknown>) => Promise<unknown>;
@@ -51,6 +54,8 @@ export interface UpOptions {
   hosts?: number;
   /** Packages of Debian that the VMs have besides those of the recipe: they get an image of their own. */
   packages?: string[];
+  /** Bare machines: these packages of vs-tools lie on them, and a mirror of what they depend on. */
+  bare?: string[];
   say?: (text: string) => void;
 }
 
@@ -58,9 +63,10 @@ export interface UpOptions {
 export async function image(
   suite: Suite,
   say: (text: string) => void,
-  packages: string[] = [],
+  { packages = [], bare }: Pick<UpOptions, 'packages' | 'bare'> = {},
 ): Promise<string> {
-  const recipe = recipeOf(suite, process.env['VS_TEMPLATE_MIRROR'] ?? '', packages);
+  const mirror = process.env['VS_TEMPLATE_MIRROR'] ?? '';
+  const recipe = bare ? bareRecipeOf(suite, mirror) : recipeOf(suite, mirror, packages);
   const { directory, made } = await cached(cacheDirectory(), keyOf(recipe), (to) =>
     makeImage(recipe, to, say),
   );
@@ -73,16 +79,21 @@ export async function up({
   suite = 'trixie',
   hosts = 2,
   packages = [],
+  bare,
   say = () => undefined,
 }: UpOptions = {}): Promise<VmLab> {
   for (const dead of await sweepRuns()) say(`removed ${dead}, which a dead run left`);
-  const boot = await image(suite, say, packages);
+  const boot = await image(suite, say, bare ? { bare } : { packages });
   const means = await accelerator(boot);
   const base: Base = means === 'kvm' ? { disk: join(boot, 'disk.qcow2') } : await stateOf(boot, say);
   say(means === 'kvm' ? 'the processor itself runs the VMs (KVM)' : 'QEMU emulates the processor');
   const directory = await openRun();
   try {
-    return await bring({ directory, boot, base, means }, machines(hosts), say);
+    const layer = join(directory, 'layer.ext4');
+    await (bare ? makeMirrorDisk(boot, bare, layer) : makeLayer(layer));
+    say(bare ? 'packed the mirror' : 'packed the project');
+    const all = machines(hosts).map((one) => (bare ? { ...one, bare: suite } : one));
+    return await bring({ directory, boot, base, means, layer }, all, say);
   } catch (error) {
     if (process.env['VS_VM_KEEP'] !== '1') await closeRun(directory);
     throw error;
@@ -94,17 +105,15 @@ interface Run {
   boot: string;
   base: Base;
   means: Accelerator;
+  layer: string;
 }
 
 async function bring(
-  { directory, boot, base, means }: Run,
+  { directory, boot, base, means, layer }: Run,
   all: Machine[],
   say: (text: string) => void,
 ): Promise<VmLab> {
   const keys = await makeKeys(directory);
-  const layer = join(directory, 'project.ext4');
-  await makeLayer(layer);
-  say('packed the project');
   await startWires(directory, all);
   const ways = new Map<string, Way>();
   for (const [at, machine] of all.entries()) {
@@ -178,6 +187,13 @@ function labOf(directory: string, all: Machine[], ways: Map<string, Way>): VmLab
       const before = await said(way.directory, way.name, ready);
       await shell(way, 'systemctl reboot', { ok: [0, 255] });
       await hangUp(way);
+      await comeIn(way, before);
+    },
+    async cut(name) {
+      const way = wayOf(name);
+      const before = await said(way.directory, way.name, ready);
+      await qmp(join(directory, `${name}.qmp`), 'system_reset');
+      await hangUp(way).catch(() => undefined);
       await comeIn(way, before);
     },
     async sent(port, since) {

@@ -14,6 +14,8 @@ export interface Machine {
   address: string;
   memoryMiB: number;
   cards: Card[];
+  /** Nothing of vs-tools is on it: the suite that it is of. */
+  bare?: string;
 }
 
 export const blue = { vlan: 10, subnet: '10.60.10.0/24', gateway: '10.60.10.1', mtu: 1496 };

@@ -1,4 +1,6 @@
 import { createHash } from 'node:crypto';
+import { include } from '../../services/template/suites.ts';
+import { depends, recommends } from '../package/control.ts';
 
 /** The suites of Debian of which VMs are made, and the place where each has its packages of the kernel. */
 export const suites = ['trixie', 'bookworm'] as const;
@@ -34,6 +36,8 @@ export interface Recipe {
   packages: string[];
   masked: string[];
   initrd: string;
+  /** Groups of packages that lie beside the image with all that each group needs there, as a mirror would have them. */
+  mirrored?: string[][];
 }
 
 /** The first program: loads what the disk needs, lays the files of this VM over it (the second disk is a tar), and changes over to it. */
@@ -58,9 +62,31 @@ export const recipeOf = (suite: Suite, mirror: string, more: string[] = []): Rec
   initrd,
 });
 
+/** A Debian as its installer leaves it, more or less: nothing that vs-tools needs is there because the lab put it there. */
+const bare =
+  'systemd-sysv udev dbus kmod openssh-server iproute2 util-linux mount e2fsprogs ca-certificates netcat-openbsd'.split(
+    ' ',
+  );
+
+/** Of "rsync (>= 3.2)" and "default-mta | mail-transport-agent" the name that apt takes. */
+const nameOf = (dependency: string): string => dependency.split(/[ |(]/)[0] ?? '';
+
+/**
+ * The recipe of bare machines: the packages that vs-tools depends on or recommends lie beside the image, and those of a template of
+ * the suite.
+ */
+export const bareRecipeOf = (suite: Suite, mirror: string): Recipe => ({
+  suite,
+  mirror,
+  packages: bare,
+  masked: masked.filter((unit) => !unit.startsWith('lxc')),
+  initrd,
+  mirrored: [[...depends, ...recommends].map(nameOf), ['?essential', ...include.split(',')]],
+});
+
 /** By this name an image lies in the cache: another recipe has another one. */
 export const keyOf = (recipe: Recipe): string =>
-  `${recipe.suite}-${createHash('sha256')
+  `${recipe.mirrored ? 'bare-' : ''}${recipe.suite}-${createHash('sha256')
     .update(JSON.stringify([generation, recipe, kernelPackage, bootModules]))
     .digest('hex')
     .slice(0, 16)}`;
@@ -81,8 +107,19 @@ export const bootstrapCommand = (recipe: Recipe, tree: string, hook: string): st
   ...(recipe.mirror ? [recipe.mirror] : []),
 ];
 
-/** The hook of mmdebstrap: fetches the kernel without installing it, which would drag in what makes initrds. */
-export const kernelHook = `#!/bin/sh
+/** Fetches a group of packages with all that they need: the first as they come on top of the image, the others as on nothing at all. */
+const mirrorLines = (groups: string[][]): string =>
+  groups
+    .map(
+      (names, at) =>
+        `apt-get -y -qq -o APT::Sandbox::User=root -o APT::Install-Recommends=${at === 0} -o Dir::Cache::archives="$1/packages/"${
+          at === 0 ? '' : ' -o Dir::State::status=/dev/null'
+        } --download-only install ${names.map((name) => `'${name}'`).join(' ')}\n`,
+    )
+    .join('');
+
+/** The hook of mmdebstrap: fetches the kernel without installing it, which would drag in what makes initrds, and what is mirrored. */
+export const hookOf = ({ mirrored }: Recipe): string => `#!/bin/sh
 set -eu
 export APT_CONFIG="$MMDEBSTRAP_APT_CONFIG" LC_ALL=C
 image=$(apt-cache depends ${kernelPackage} | sed -n 's/^ *Depends: \\(linux-image-[^ ]*\\)$/\\1/p' | head -n 1)
@@ -90,4 +127,4 @@ image=$(apt-cache depends ${kernelPackage} | sed -n 's/^ *Depends: \\(linux-imag
 mkdir "$1/kernel"
 cd "$1/kernel"
 apt-get -o APT::Sandbox::User=root download "$image"
-`;
+${mirrored ? `mkdir -p "$1/packages/partial"\n${mirrorLines(mirrored)}` : ''}`;

@@ -21,7 +21,7 @@ export interface Base {
 }
 
 /** Raised when this file makes something else of the same image. */
-const generation = 1;
+const generation = 2;
 
 /** The command of the blank VM. */
 const blankCommand = (directory: string, boot: string, disks: Start['disks']): string[] =>

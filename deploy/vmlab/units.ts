@@ -1,34 +1,24 @@
 import { randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { cardsScript, entropyFile } from './blank.ts';
+import { mirrorAt } from './mirror.ts';
 import { type Machine, blue, green, networksConf } from './model.ts';
 
 /** Where the project lies in each VM: a disk of its own, which is packed anew at each run. */
 export const projectAt = '/usr/lib/vs-tools';
+/** The prober of the client on the master. */
+export const proberAt = '/usr/local/lib/vmlab/prober.pl';
 
-const service = (description: string, services: string, more = ''): string => `[Unit]
-Description=${description}
-After=network-online.target
-ConditionPathExists=/etc/vs-tools/vs-tools.conf
-[Service]
-ExecStart=${projectAt}/vs service ${services}
-Restart=always
-RestartSec=1
-${more}[Install]
-WantedBy=multi-user.target
-`;
-
-const stopUnit = `[Unit]
-Description=orderly stop of the vservers at shutdown
-After=vs-agent.service network-online.target
-[Service]
-Type=oneshot
-RemainAfterExit=yes
-ExecStart=/bin/true
-ExecStop=${projectAt}/vs stop --all --local
-TimeoutStopSec=600
-[Install]
-WantedBy=multi-user.target
-`;
+/** A unit as the package has it. */
+const unit = (name: string): Record<string, string> => ({
+  [`etc/systemd/system/${name}.service`]: readFileSync(
+    new URL(`../package/files/units/${name}.service`, import.meta.url),
+    'utf8',
+  ),
+  [`etc/systemd/system/${name}.service.d/vmlab.conf`]: patience,
+});
+/** An emulated processor that others compute beside may be silent for minutes. */
+const patience = '[Service]\nTimeoutStartSec=900\nWatchdogSec=900\n';
 
 /** Router between the networks, and a client in the other one that has a card of its own: what they say goes over the wire. */
 const routerScript = `#!/bin/sh
@@ -70,15 +60,15 @@ WantedBy=multi-user.target
 
 /** Says on the console that one can come in: asking the server of ssh too early too often makes it refuse. */
 export const ready = 'vmlab-ready';
-const readyUnit = `[Unit]
+const warmUp = `ExecStartPre=/bin/mkdir -p /var/cache/vs-tools/node
+ExecStartPre=-/bin/cp -rn ${projectAt}/.compiled/. /var/cache/vs-tools/node
+`;
+const readyUnit = (needs: string, before: string): string => `[Unit]
 Description=tells the lab
 After=ssh.service systemd-networkd.service
-RequiresMountsFor=${projectAt}
-[Service]
+${needs}[Service]
 Type=oneshot
-ExecStartPre=/bin/mkdir -p /var/cache/vs-tools/node
-ExecStartPre=-/bin/cp -rn ${projectAt}/.compiled/. /var/cache/vs-tools/node
-ExecStart=/bin/echo ${ready}
+${before}ExecStart=/bin/echo ${ready}
 StandardOutput=file:/dev/ttyS0
 [Install]
 WantedBy=multi-user.target
@@ -126,48 +116,72 @@ const cardsOf = (machine: Machine, number: number): string =>
     `ip link set eth${machine.cards.length} address ${outsideMac(number)}\n`,
   ].join('');
 
-/** The files that make one VM out of the image, by path; those with a shebang and secrets get their modes by seed.ts. */
-export function filesOf(machine: Machine, all: Machine[], keys: Keys): Record<string, string> {
+/** What makes a machine of the lab of any VM: its names, keys, addresses, and on the master the router with its client. */
+function ownFiles(machine: Machine, all: Machine[], keys: Keys): Record<string, string> {
   const number = all.indexOf(machine) + 1;
   const names = all.map((one) => `${one.address} ${one.name}\n`).join('');
-  const isHost = machine.role === 'host';
   return {
     'etc/hostname': `${machine.name}\n`,
     'etc/hosts': `127.0.0.1 localhost\n::1 localhost\n${names}`,
-    'etc/fstab': `/dev/vdc ${projectAt} ext4 ro,x-systemd.device-timeout=15min 0 0\n${isHost ? '/dev/vdd /var/lib/vservers ext4 prjquota,x-systemd.device-timeout=15min 0 0\n' : ''}`,
-    'etc/subuid': 'root:100000:65536\n',
-    'etc/subgid': 'root:100000:65536\n',
     'root/.ssh/authorized_keys': keys.authorized,
     'etc/ssh/ssh_host_ed25519_key': keys.host,
     'etc/ssh/ssh_host_ed25519_key.pub': keys.hostPublic,
     'etc/ssh/sshd_config.d/vmlab.conf':
       'PermitRootLogin prohibit-password\nUseDNS no\nUsePAM no\nMaxSessions 50\n',
-    'etc/vs-tools/networks.conf': networksConf,
-    'etc/systemd/system/vmlab-ready.service': readyUnit,
     [cardsScript]: cardsOf(machine, number),
     [entropyFile]: `${randomBytes(64).toString('hex')}\n`,
     ...networkFiles(machine, number),
+    ...(machine.role === 'master'
+      ? {
+          'etc/systemd/system/vmlab-router.service': routerUnit,
+          'usr/local/sbin/vmlab-router': routerScript,
+          [proberAt.slice(1)]: readFileSync(new URL('prober.pl', import.meta.url), 'utf8'),
+        }
+      : {}),
+  };
+}
+
+/** The files of a bare machine: nothing of vs-tools, but the packages from which it can be installed, and patience. */
+export const bareFilesOf = (machine: Machine, all: Machine[], keys: Keys): Record<string, string> => ({
+  ...ownFiles(machine, all, keys),
+  'etc/hosts': `127.0.0.1 localhost\n::1 localhost\n${all.map(({ address, name }) => `${address} ${name}.example ${name}\n`).join('')}`,
+  'etc/fstab': `/dev/vdc ${mirrorAt} ext4 ro,x-systemd.device-timeout=15min 0 0\n`,
+  'etc/apt/sources.list': `deb [trusted=yes] copy:${mirrorAt} ${machine.bare ?? ''} main\n`,
+  'etc/systemd/system/vmlab-ready.service': readyUnit(`RequiresMountsFor=${mirrorAt}\n`, ''),
+  ...Object.fromEntries(
+    ['vs-broker', 'vs-master', 'vs-agent'].map((name) => [
+      `etc/systemd/system/${name}.service.d/vmlab.conf`,
+      patience,
+    ]),
+  ),
+});
+
+/** The files that make one VM out of the image, by path; those with a shebang and secrets get their modes by seed.ts. */
+export function filesOf(machine: Machine, all: Machine[], keys: Keys): Record<string, string> {
+  const isHost = machine.role === 'host';
+  return {
+    ...ownFiles(machine, all, keys),
+    'etc/fstab': `/dev/vdc ${projectAt} ext4 ro,x-systemd.device-timeout=15min 0 0\n${isHost ? '/dev/vdd /var/lib/vservers ext4 prjquota,x-systemd.device-timeout=15min 0 0\n' : ''}`,
+    'etc/subuid': 'root:100000:65536\n',
+    'etc/subgid': 'root:100000:65536\n',
+    'etc/vs-tools/networks.conf': networksConf,
+    'etc/systemd/system/vmlab-ready.service': readyUnit(`RequiresMountsFor=${projectAt}\n`, warmUp),
+    'etc/ssh/ssh_host_ed25519_key': keys.host,
+    'etc/ssh/ssh_host_ed25519_key.pub': keys.hostPublic,
+    'etc/ssh/sshd_config.d/vmlab.conf':
+      'PermitRootLogin prohibit-password\nUseDNS no\nUsePAM no\nMaxSessions 50\n',
     ...(isHost
       ? {
-          'etc/systemd/system/vs-agent.service': service(
-            'vs-tools agent',
-            'host-agent network firewall monitor snapshot transfer doctor packages repository-host',
-            'KillMode=process\n',
-          ),
-          'etc/systemd/system/vs-vservers.service': stopUnit,
+          ...unit('vs-agent'),
+          ...unit('vs-vservers'),
         }
       : {
-          'etc/systemd/system/vs-broker.service': service('vs-tools broker', 'broker'),
-          'etc/systemd/system/vs-master.service': service(
-            'vs-tools master',
-            'orchestrator repository networks template authority history backup-scheduler master-doctor',
-          ),
+          ...unit('vs-broker'),
+          ...unit('vs-master'),
           'etc/vs-tools/slaves.conf': all
             .filter((one) => one.role === 'host')
             .map((one) => `${one.name}\n`)
             .join(''),
-          'etc/systemd/system/vmlab-router.service': routerUnit,
-          'usr/local/sbin/vmlab-router': routerScript,
         }),
   };
 }
@@ -176,6 +190,8 @@ export function filesOf(machine: Machine, all: Machine[], keys: Keys): Record<st
 export const unitsOf = (machine: Machine): string[] =>
   machine.role === 'blank'
     ? ['vmlab-adopt.service']
-    : machine.role === 'host'
-      ? ['vmlab-ready.service', 'vs-agent.service', 'vs-vservers.service']
-      : ['vmlab-ready.service', 'vs-broker.service', 'vs-master.service', 'vmlab-router.service'];
+    : machine.bare
+      ? ['vmlab-ready.service', ...(machine.role === 'master' ? ['vmlab-router.service'] : [])]
+      : machine.role === 'host'
+        ? ['vmlab-ready.service', 'vs-agent.service', 'vs-vservers.service']
+        : ['vmlab-ready.service', 'vs-broker.service', 'vs-master.service', 'vmlab-router.service'];

@@ -1,12 +1,16 @@
 import { mkdir, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isOwner } from '../../shared/ownership.ts';
+import { VsError } from '../../shared/errors.ts';
 import type { Paths } from '../../shared/paths.ts';
 import type { Context } from '../../shared/service.ts';
 import { type Planned, bootOrder, inGroups } from './boot-order.ts';
 import type { Commands } from './commands.ts';
 import { loadVserver, vserverNames } from './files.ts';
 import type { Locks } from './locks.ts';
+
+/** So often one is tried at a boot whose start is worth another try: a host that has much to do then answers late. */
+const MOST_TRIES = 5;
 
 const markIn = (runDir: string) => join(runDir, '.autostarted'); // RUN_DIR lies in memory: the mark goes with the boot
 
@@ -42,6 +46,7 @@ export async function autostart(
     name,
     boot: (await loadVserver(paths, host, name).catch(() => undefined))?.boot,
   });
+  const tries = new Map<string, number>();
   /** Answers how long (s) the next shall wait after it. */
   async function begin({ name }: Planned): Promise<number> {
     try {
@@ -52,8 +57,16 @@ export async function autostart(
       await commands.start(name);
       return config.boot?.delay ?? 0;
     } catch (error) {
+      const why = error instanceof Error ? error.message : String(error);
+      const tried = (tries.get(name) ?? 0) + 1;
+      tries.set(name, tried);
+      if (error instanceof VsError && error.retryable && tried < MOST_TRIES && !signal.aborted) {
+        waiting.add(name);
+        log.warn({ vserver: name }, `${name} has not started yet, and is tried again: ${why}`);
+        return 0;
+      }
       waiting.delete(name);
-      const message = `${name} did not start at boot: ${error instanceof Error ? error.message : String(error)}`;
+      const message = `${name} did not start at boot: ${why}`;
       bus.event('host-agent', 'failed', message, { vserver: name });
       log.warn({ vserver: name }, message);
       return 0;

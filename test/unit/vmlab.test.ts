@@ -11,9 +11,10 @@ import { parseFrame, pcapFrame, pcapHead, readPcap } from '../../deploy/vmlab/fr
 import { productionOf } from '../../deploy/vmlab/layer.ts';
 import { qemuCommand } from '../../deploy/vmlab/machine.ts';
 import { blankMachine, machines, networksConf } from '../../deploy/vmlab/model.ts';
-import { bootstrapCommand, keyOf, recipeOf } from '../../deploy/vmlab/recipe.ts';
+import { bareRecipeOf, bootstrapCommand, hookOf, keyOf, recipeOf } from '../../deploy/vmlab/recipe.ts';
+import { depends } from '../../deploy/package/control.ts';
 import { readProofs, tableOf } from '../../deploy/vmlab/table.ts';
-import { filesOf } from '../../deploy/vmlab/units.ts';
+import { bareFilesOf, filesOf } from '../../deploy/vmlab/units.ts';
 import { parseNetworks } from '../../config/networks.ts';
 import { start } from '../../shared/run.ts';
 import { row } from '../vm/kit.ts';
@@ -197,6 +198,30 @@ test('what the VMs are given fits together', () => {
   );
   const outside = command.filter((word) => word.includes('hostfwd'));
   expect(outside).toEqual(['user,id=outside,restrict=on,hostfwd=tcp:127.0.0.1:4022-10.0.2.15:22']);
+});
+
+test('the VMs have the units of the package, and bare ones nothing of vs-tools', () => {
+  const all = machines();
+  const keys = { authorized: 'a', host: 'b', hostPublic: 'c' };
+  const of = (name: string) =>
+    readFileSync(new URL(`../../deploy/package/files/units/${name}.service`, import.meta.url), 'utf8');
+  for (const machine of all) {
+    const files = filesOf(machine, all, keys);
+    for (const name of machine.role === 'master' ? ['vs-broker', 'vs-master'] : ['vs-agent', 'vs-vservers'])
+      expect(files[`etc/systemd/system/${name}.service`]).toBe(of(name));
+    const bare = Object.keys(bareFilesOf({ ...machine, bare: 'trixie' }, all, keys));
+    expect(bare.filter((path) => /vs-.*(?<!vmlab\.conf)$|subuid/.test(path))).toEqual([]);
+    expect(bare).toContain('etc/apt/sources.list');
+  }
+});
+
+test('what bare machines are made of is nothing that the package depends on, but what every Debian has', () => {
+  const recipe = bareRecipeOf('trixie', '');
+  const wanted = new Set(depends.map((one) => one.split(' ')[0]));
+  expect(recipe.packages.filter((name) => wanted.has(name))).toEqual(['iproute2']);
+  expect(keyOf(recipe)).toMatch(/^bare-trixie-/);
+  expect(hookOf(recipe)).toContain("'default-mta'");
+  expect(hookOf(recipeOf('trixie', ''))).not.toContain('--download-only');
 });
 
 test('a VM that goes on from the state of the blank one has the same devices', () => {

@@ -5,6 +5,7 @@ import { longestGap } from '../../deploy/lab/probe.ts';
 import type { Frame } from '../../deploy/vmlab/frames.ts';
 import { type VmLab, attach, up } from '../../deploy/vmlab/lab.ts';
 import type { Suite } from '../../deploy/vmlab/recipe.ts';
+import { proberAt } from '../../deploy/vmlab/units.ts';
 
 const begun = Date.now();
 /** A line of progress with the time since the start. */
@@ -73,7 +74,7 @@ const LONG = { timeoutMs: 900_000 };
 /** The master's authority, a token for each host, and the agents come: as docs/install.md makes a pool. */
 async function form(lab: VmLab): Promise<void> {
   if (!(await isDone(lab, 'master'))) await lab.on('master', 'vs master init --name 10.97.0.1 --yes', LONG);
-  await lab.on('master', 'systemctl start vs-broker vs-master');
+  await lab.on('master', 'systemctl start vs-broker vs-master', LONG);
   say('the master has its authority; broker and master start');
   // who asks a processor that is emulated for Node again and again has it for nothing else
   await until(lab, 'master', '[ -S /run/vs/broker.sock ]', LONG.timeoutMs);
@@ -87,7 +88,7 @@ async function form(lab: VmLab): Promise<void> {
       const [, command = ''] = /(vs join \S+ --token \S+)/.exec(line) ?? [];
       expect(command, line).not.toBe('');
       await lab.on(host, command, LONG);
-      await lab.on(host, 'systemctl start vs-agent');
+      await lab.on(host, 'systemctl start vs-agent', LONG);
       say(`${host} has joined`);
     }),
   );
@@ -116,12 +117,11 @@ export async function probed(
   address: string,
   during: () => Promise<void>,
 ): Promise<{ gapMs: number; answered: number }> {
-  const prober = '/usr/lib/vs-tools/deploy/vmlab/prober.pl';
   const end = '/run/vmlab-probed';
   const probing = lab.on(
     'master',
-    `rm -f ${end}; exec ip netns exec client perl ${prober} ${address} 80 900 ${end}`,
-    { timeoutMs: 960_000 },
+    `rm -f ${end}; exec ip netns exec client perl ${proberAt} ${address} 80 1800 ${end}`,
+    { timeoutMs: 1_860_000 },
   );
   await sleep(4000);
   try {
@@ -145,7 +145,7 @@ export const vms = (): VmLab => {
   if (!current) throw new Error('the VMs are not up');
   return current;
 };
-export const begin = async (): Promise<VmLab> => (current = await pool());
+export const begin = async (make: () => Promise<VmLab> = pool): Promise<VmLab> => (current = await make());
 
 export const web1 = '10.60.10.5';
 export const slow = { timeoutMs: 900_000 };

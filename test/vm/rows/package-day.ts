@@ -1,0 +1,75 @@
+import { at, hostOf, inside, probed, proofs, row, say, slow, until, vms, web1 } from '../kit.ts';
+import { apt, everyone, file, hosts, last, vs } from './package-first.ts';
+
+/** What a pool needs on its first day: a backup and its way back, and a mail when something is wrong. */
+export function dayRows(): void {
+  proofs('a backup, and back from it', async () => {
+    const host = await hostOf('web1');
+    await inside(host, 'web1', 'sh -c "echo kept > /marked"');
+    await row('vs backup run, and a restore as another vserver with the same file', async () => {
+      const taken = last(await vs('backup run web1'));
+      await vs(`backup restore web1 --as web2 --address 10.60.10.6 --host ${host} --no-start --yes`);
+      const { stdout } = await at(host, 'cat /var/lib/vservers/web2/rootfs/marked');
+      return { held: stdout.trim() === 'kept', figure: taken.slice(0, 200) };
+    });
+    await vs('remove web2 --purge --yes');
+    await row('vs master backup', async () => {
+      const said = await vs('master backup /root');
+      return { held: /vs-master-.*tar\.gz: \d+ files/.test(said), figure: said.split('\n')[0] ?? '' };
+    });
+  });
+
+  proofs('a mail when a host is away, by the MTA that the package recommends', async () => {
+    await vms().on(
+      'master',
+      `id admin >/dev/null 2>&1 || useradd -m admin
+grep -q ^MAIL_TO /etc/vs-tools/vs-tools.conf || printf 'MAIL_TO=admin@master.example\\nMAIL_GROUP_SECONDS=5\\nOFFLINE_SECONDS=10\\n' >> /etc/vs-tools/vs-tools.conf
+systemctl restart vs-master`,
+      slow,
+    );
+    await until(vms(), 'master', 'vs scan', 600_000);
+    await row('vs alert test', async () => {
+      const said = await vs('alert test');
+      await until(vms(), 'master', 'grep -q "^Subject: master:test:" /var/mail/admin', 300_000);
+      return { held: true, figure: last(said) };
+    });
+    await row('an agent that stops is a mail, and so is its return', async () => {
+      await vms().on('master', ': > /var/mail/admin; systemctl is-active vs-master');
+      await vms().on('host1', 'systemctl stop vs-agent', slow);
+      await until(vms(), 'master', `grep -q '^BEGINS  host1:host1' /var/mail/admin`, 300_000);
+      await vms().on('host1', 'systemctl start vs-agent', slow);
+      await until(vms(), 'master', `grep -q '^ENDS  host1:host1' /var/mail/admin`, 600_000);
+      const { stdout } = await at('master', "grep '^Subject: ' /var/mail/admin | tail -n 2 | tr '\\n' ' '");
+      return { held: true, figure: stdout.trim().slice(0, 200) };
+    });
+  });
+
+  proofs('an upgrade from the package before leaves vservers alone', async () => {
+    await row('no answer of web1 is missing while all three are upgraded', async () => {
+      const before = (await at(await hostOf('web1'), 'lxc-info -P /var/lib/vservers -n web1 -p -H')).stdout;
+      const { gapMs, answered } = await probed(vms(), web1, async () => {
+        for (const machine of everyone) {
+          await apt(machine, `install ${file('now')}`);
+          say(`${machine} is upgraded: ${last((await at(machine, 'vs --version')).stdout)}`);
+        }
+      });
+      const after = (await at(await hostOf('web1'), 'lxc-info -P /var/lib/vservers -n web1 -p -H')).stdout;
+      return {
+        // an emulated processor that others compute beside stalls for seconds by itself
+        held: answered > 0 && gapMs < 15_000 && before !== '' && before === after,
+        figure: `${answered} answers, the longest time without one ${gapMs} ms; init is ${after.trim()} as before`,
+      };
+    });
+    await until(vms(), 'master', `[ "$(vs host list | grep -c ' online ')" = ${hosts.length} ]`, 600_000);
+    await row('all have the new version, and a vserver moves', async () => {
+      const list = JSON.parse(await vs('host list --json')) as { version?: string }[];
+      const versions = [...new Set(list.map(({ version }) => version))];
+      const target = (await hostOf('web1')) === 'host1' ? 'host2' : 'host1';
+      const said = last(await vs(`move web1 ${target}`));
+      return {
+        held: versions.length === 1 && versions[0] !== undefined && !versions[0].includes('before'),
+        figure: `${versions.join(', ')}; ${said}`,
+      };
+    });
+  });
+}
