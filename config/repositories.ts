@@ -25,6 +25,10 @@ export interface ResticRepository extends Place, ResticLine {
 /** One repository of repositories.conf. */
 export type Repository = TreeRepository | ResticRepository;
 
+/** Does it lie on a host, and not on this machine? */
+export const isElsewhere = (one: Repository): one is TreeRepository & { host: string } =>
+  one.kind === 'tree' && one.host !== undefined;
+
 const EXPECTED = 'expected NAME:tree:/path[:mount], NAME:tree:HOST or NAME:restic:LOCATION';
 /** Of the state of the master. */
 const STATE = '/var/lib/vs-tools';

@@ -1,4 +1,4 @@
-import { type Repository, loadRepositories } from '../../config/repositories.ts';
+import { type Repository, isElsewhere, loadRepositories } from '../../config/repositories.ts';
 import type { Settings } from '../../config/settings.ts';
 import { VsError } from '../../shared/errors.ts';
 import type { Call, Handlers } from '../../shared/service.ts';
@@ -12,9 +12,6 @@ export type Forward = (
   command: string,
   args: object,
 ) => Promise<unknown>;
-
-export const isElsewhere = (one: Repository): one is Repository & { host: string } =>
-  one.kind === 'tree' && one.host !== undefined;
 
 /** The backups of a repository of this machine, the newest first; of one vserver or all. */
 export async function backupsOf(repository: Repository, vserver?: string): ReturnType<typeof listRecords> {

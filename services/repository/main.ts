@@ -1,10 +1,10 @@
 import { stat } from 'node:fs/promises';
-import { loadRepositories } from '../../config/repositories.ts';
+import { loadRepositories, isElsewhere } from '../../config/repositories.ts';
 import type { BackupRecord } from '../../shared/contract/backup.ts';
 import type { Context, Handlers, Service } from '../../shared/service.ts';
 import { openElsewhere } from './elsewhere.ts';
 import { infoOf } from './info.ts';
-import { backupsOf, byKind, isElsewhere } from './kinds.ts';
+import { backupsOf, byKind } from './kinds.ts';
 import { tidy } from './open.ts';
 import { repositoryOf, requireUsable } from './place.ts';
 import { newestFirst } from './records.ts';

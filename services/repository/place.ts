@@ -1,9 +1,8 @@
 import { mkdir, stat, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Repository, loadRepositories } from '../../config/repositories.ts';
+import { type Repository, isElsewhere, loadRepositories } from '../../config/repositories.ts';
 import type { Settings } from '../../config/settings.ts';
 import { VsError } from '../../shared/errors.ts';
-import { isElsewhere } from './kinds.ts';
 import { isMounted } from '../../shared/mount.ts';
 
 const BTRFS_SUPER_MAGIC = 0x9123683e; // statfs(2)
