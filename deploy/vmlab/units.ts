@@ -9,12 +9,12 @@ export const projectAt = '/usr/lib/vs-tools';
 /** The prober of the client on the master. */
 export const proberAt = '/usr/local/lib/vmlab/prober.pl';
 
+/** A file of the package. */
+const packaged = (file: string): string =>
+  readFileSync(new URL(`../package/files/${file}`, import.meta.url), 'utf8');
 /** A unit as the package has it. */
 const unit = (name: string): Record<string, string> => ({
-  [`etc/systemd/system/${name}.service`]: readFileSync(
-    new URL(`../package/files/units/${name}.service`, import.meta.url),
-    'utf8',
-  ),
+  [`etc/systemd/system/${name}.service`]: packaged(`units/${name}.service`),
   [`etc/systemd/system/${name}.service.d/vmlab.conf`]: patience,
 });
 /** An emulated processor that others compute beside may be silent for minutes. */
@@ -165,6 +165,7 @@ export function filesOf(machine: Machine, all: Machine[], keys: Keys): Record<st
     'etc/subuid': 'root:100000:65536\n',
     'etc/subgid': 'root:100000:65536\n',
     'etc/vs-tools/networks.conf': networksConf,
+    'etc/modules-load.d/vs-tools.conf': packaged('modules-load.conf'),
     'etc/systemd/system/vmlab-ready.service': readyUnit(`RequiresMountsFor=${projectAt}\n`, warmUp),
     'etc/ssh/ssh_host_ed25519_key': keys.host,
     'etc/ssh/ssh_host_ed25519_key.pub': keys.hostPublic,
