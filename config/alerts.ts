@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { VsError } from '../shared/errors.ts';
 import { withoutComment } from './lines.ts';
+import { mailAddress } from './mail-address.ts';
 
 /** Which alerts a line of alerts.conf is about; in each word `*` stands for anything. */
 export interface AlertFilter {
@@ -19,7 +20,6 @@ export type AlertLine = { filter: AlertFilter } & (
 );
 
 const DAYS = ['sun', 'mon', 'tue', 'wed', 'thu', 'fri', 'sat'];
-const ADDRESS = /^[A-Za-z0-9.!#$%&'*+/=?^_{|}~-]{1,64}@[A-Za-z0-9]([A-Za-z0-9.-]{0,188}[A-Za-z0-9])?$/;
 const formats: WebhookFormat[] = ['json', 'ntfy', 'gotify'];
 const MOST_LINES = 500;
 
@@ -69,7 +69,7 @@ function mailLine(first: Word, rest: Word[]): { kind: 'mail'; to: string[] } {
       .split(',')
       .filter(Boolean)
       .map((address) => {
-        if (ADDRESS.test(address)) return address;
+        if (mailAddress.test(address)) return address;
         throw fault(word, `${short(word)} is no mail address, such as admin@example.org`);
       }),
   );

@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { brokerUrl } from '../shared/bus/wire.ts';
 import { agentSocket } from '../shared/local/lines.ts';
 import { VsError } from '../shared/errors.ts';
+import { mailAddress } from './mail-address.ts';
 
 const seconds = (value: number) => z.coerce.number().min(0).max(86_400).default(value);
 const count = (value: number) => z.coerce.number().int().min(0).default(value);
@@ -109,9 +110,9 @@ const schema = z.strictObject({
     .string()
     .default('')
     .transform((text) => text.split(/[\s,]+/).filter(Boolean))
-    .pipe(z.array(z.email('an address such as admin@example.org').max(254)).max(20)),
+    .pipe(z.array(z.string().regex(mailAddress, 'an address such as admin@example.org').max(254)).max(20)),
   MAIL_FROM: z
-    .union([z.literal(''), z.email('an address such as vs-tools@example.org').max(254)])
+    .union([z.literal(''), z.string().regex(mailAddress, 'an address such as vs-tools@example.org').max(254)])
     .default(''),
   SMTP_URL: z
     .string()

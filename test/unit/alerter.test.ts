@@ -460,6 +460,10 @@ describe('ways out', () => {
     ).toThrow('in the clear');
     expect(() => settings({ VS_SMTP_URL: 'http://x' })).toThrow('SMTP_URL');
     expect(() => settings({ VS_MAIL_TO: 'nobody' })).toThrow('MAIL_TO');
+    expect(settings({ VS_MAIL_TO: 'admin@master, anna@example.org' }).MAIL_TO).toEqual([
+      'admin@master',
+      'anna@example.org',
+    ]);
   });
   test('what an error says of a message', () => {
     expect(outcomeOf({ code: 'EENVELOPE', responseCode: 550, message: 'no\r\nsuch user' })).toEqual({
