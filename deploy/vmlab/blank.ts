@@ -28,7 +28,7 @@ hostname "$(cat /etc/hostname)"
 sh /${cardsScript}
 systemctl daemon-reload
 mount -a
-systemctl restart systemd-networkd ssh
+systemctl restart systemd-modules-load systemd-networkd ssh
 systemctl --no-block start multi-user.target
 `;
 
