@@ -198,7 +198,7 @@ test('a caller that dies cancels nothing; its next life joins by the id', async 
 
 test('the broker dies while a command runs: the bus asks again by the id, and so may the caller', async () => {
   const waits = exec(master, { id: 'survives', timeoutMs: 20_000 });
-  const short = exec(master, { id: 'again', timeoutMs: 1500 });
+  const short = exec(master, { id: 'again', timeoutMs: 4000 });
   const outcome = short.catch((error: { code: string }) => error.code);
   const abort = new AbortController();
   const given = exec(master, { id: 'given', signal: abort.signal }).catch((error: Error) => error.message);

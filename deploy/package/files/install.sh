@@ -84,6 +84,7 @@ done
 rm -rf "$root/var/cache/vs-tools/node"
 if managed; then
   systemctl daemon-reload
+  systemctl restart systemd-sysctl.service systemd-modules-load.service >/dev/null 2>&1 || true
   for unit in $units; do
     if systemctl -q is-active "$unit.service"; then
       echo "restarting $unit; vservers run on"
