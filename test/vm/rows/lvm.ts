@@ -92,7 +92,7 @@ export function lvmRows(): void {
     await at('host1', 'setfattr -n user.mark -v kept /var/lib/vservers/web4/rootfs/srv/marked');
     await backupRows('host1', 'lvm');
     const fill = (count: number) =>
-      `dd if=/dev/zero of=/var/lib/vservers/.fill bs=1M count=${count} conv=fsync 2>/dev/null`;
+      `dd if=/dev/zero of=/var/lib/vservers/.fill bs=1M count=${count} oflag=direct 2>/dev/null`;
     const size = `lvs --noheadings --units m --nosuffix -o lv_size,lv_attr -S 'lv_name=~"^vs-"' vg`;
     await row(
       'lvm: a snapshot that fills is grown while its group has space; others start meanwhile',
@@ -116,8 +116,8 @@ export function lvmRows(): void {
       async () => {
         const list = async () => (await vs('backup list web4')).stdout;
         const known = await list();
-        // so much that its copy lasts longer than the fill
-        await inside('host1', 'web4', 'dd if=/dev/urandom of=/srv/more bs=1M count=80');
+        // so much that its copy lasts longer than the fill, which goes past the page cache
+        await inside('host1', 'web4', 'dd if=/dev/urandom of=/srv/more bs=1M count=200');
         await at('host1', 'lvcreate -q -y -l 100%FREE -n filler vg; lvreduce -q -y -f -L -16M vg/filler');
         const filling = at(
           'host1',
