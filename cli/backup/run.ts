@@ -30,9 +30,10 @@ export function registerRun(backup: Command): void {
     .addHelpText(
       'after',
       `
-Hot: from a snapshot where the host has btrfs, else from the live files in several
-passes. Cold: stopped, copied (on btrfs from a snapshot, so it starts again at once)
-and started. What a person has stopped is backed up as it is, and stays stopped.
+Hot: from a snapshot where the host's storage makes some, else from the live
+files in several passes. Cold: stopped, copied (from a snapshot where there is
+one, so it starts again at once) and started. What a person has stopped is
+backed up as it is, and stays stopped.
 @master is the master's own state, as its line of backup.conf says.
 
 Examples:

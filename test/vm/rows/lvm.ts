@@ -116,14 +116,16 @@ export function lvmRows(): void {
       async () => {
         const list = async () => (await vs('backup list web4')).stdout;
         const known = await list();
-        // so much that its copy lasts longer than the fill, which goes past the page cache
-        await inside('host1', 'web4', 'dd if=/dev/urandom of=/srv/more bs=1M count=200');
+        // so slow that its copy lasts longer than the fill, which goes past the page cache
+        await inside('host1', 'web4', 'dd if=/dev/urandom of=/srv/more bs=1M count=100');
+        await at('master', `printf '*:none\nweb4:hot:bandwidth=1m\n' > /etc/vs-tools/backup.conf`);
         await at('host1', 'lvcreate -q -y -l 100%FREE -n filler vg; lvreduce -q -y -f -L -16M vg/filler');
         const filling = at(
           'host1',
           `until ls /dev/vg/vs-* >/dev/null 2>&1; do sleep 0.1; done; ${fill(60)}; ${size}`,
         );
-        const failed = await vs('backup run web4 --mode hot');
+        const failed = await vs('backup run');
+        await at('master', 'rm /etc/vs-tools/backup.conf');
         const full = (await filling).stdout.trim();
         await at('host1', 'lvremove -q -y vg/filler; rm /var/lib/vservers/.fill');
         const left = (await at('host1', size)).stdout.trim();
