@@ -178,6 +178,16 @@ describe('80 columns', () => {
     expect(wrap('x'.repeat(100))).toBe('x'.repeat(100));
   });
 
+  test('a paragraph with a line that is too long is filled anew, and no other', () => {
+    const words = 'all of it is said in words of some length '.repeat(4).trim();
+    const text = `short\nlines stay\n\n${words.slice(0, 90)}\n${words.slice(91)}\n\nExamples:\n  vs scan\n`;
+    const lines = wrap(text).split('\n');
+    expect(lines.slice(0, 3)).toEqual(['short', 'lines stay', '']);
+    expect(lines.slice(3, 6).join(' ')).toBe(words);
+    expect(lines.slice(3, 5).every((line) => line.length > 70 && line.length <= 80)).toBe(true);
+    expect(lines.slice(6)).toEqual(['', 'Examples:', '  vs scan', '']);
+  });
+
   test.each([['snapshot'], ['stats'], ['recover']])('vs %s --help fits', (verb) => {
     const wide = vs([verb, '--help'])
       .stdout.split('\n')
