@@ -21,15 +21,17 @@ export const exists = (path: string): Promise<boolean> =>
     () => false,
   );
 
-/** fsync of a directory: what was renamed in it stays so after a power cut. */
-export async function syncDirectory(directory: string): Promise<void> {
-  const handle = await open(directory, 'r');
+/** fsync of a file that somebody else has written. */
+export async function syncFile(path: string): Promise<void> {
+  const handle = await open(path, 'r');
   try {
     await handle.sync();
   } finally {
     await handle.close();
   }
 }
+/** fsync of a directory: what was renamed in it stays so after a power cut. */
+export const syncDirectory = (directory: string): Promise<void> => syncFile(directory);
 
 /** Writes a file so that a power cut leaves the old or the new one whole: temp, fsync, rename, fsync of the directory. */
 export async function writeFileDurable(path: string, text: string, mode = 0o600): Promise<void> {

@@ -1,9 +1,7 @@
-import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
 import { lstat, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { pipeline } from 'node:stream/promises';
 import { z } from 'zod';
+import { sha256Of } from '../../shared/checksum.ts';
 import { VsError } from '../../shared/errors.ts';
 
 /** `manifest.json` of an archive: what is in it. Paths begin with `state/` (STATE_DIR) or `etc/` (CONFIG_DIR). */
@@ -63,10 +61,8 @@ export async function filesBelow(root: string, accepts: (top: string) => boolean
 
 /** What a manifest says of one file as it lies there. */
 export async function describeFile(path: string): Promise<{ bytes: number; mode: number; sha256: string }> {
-  const hash = createHash('sha256');
   const { mode, size } = await lstat(path);
-  await pipeline(createReadStream(path), hash);
-  return { bytes: size, mode: mode & 0o777, sha256: hash.digest('hex') };
+  return { bytes: size, mode: mode & 0o777, sha256: await sha256Of(path) };
 }
 
 /** Throws VsError 'failed' that names the first file that is not as the manifest says, is missing, or is not in it. */

@@ -1,22 +1,11 @@
-import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
-import { chmod, copyFile, lstat, mkdir, open, rm } from 'node:fs/promises';
+import { lstat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { pipeline } from 'node:stream/promises';
+import { sha256Of } from '../../shared/checksum.ts';
 import { MOST_PACKAGE, type PackageInfo, packageFile, toolsVersion } from '../../shared/contract/update.ts';
 import { VsError } from '../../shared/errors.ts';
-import { run } from '../../shared/run.ts';
-import { renameDurable } from '../../shared/store.ts';
+import { APT, keepPackage, packageFields } from '../../shared/packages.ts';
+import { exists } from '../../shared/store.ts';
 import { compareVersions, debianVersion, packageName } from '../../shared/versions.ts';
-
-/** Where apt keeps what it fetched. */
-const APT = '/var/cache/apt/archives';
-
-async function sha256Of(file: string): Promise<string> {
-  const hash = createHash('sha256');
-  await pipeline(createReadStream(file), hash);
-  return hash.digest('hex');
-}
 
 /** What a package says of itself. Throws VsError when it is none of vs-tools, or too large. */
 async function fieldsOf(path: string): Promise<{ version: string; architecture: string }> {
@@ -29,17 +18,14 @@ async function fieldsOf(path: string): Promise<{ version: string; architecture: 
       'refused',
       `${path} has ${found.size} bytes; no package of vs-tools has more than ${MOST_PACKAGE}`,
     );
-  const { stdout } = await run(['dpkg-deb', '--field', path, 'Package', 'Version', 'Architecture']).catch(
-    (error: unknown) => {
-      throw new VsError('refused', `${path} is no Debian package: ${(error as Error).message}`, {
-        cause: error,
-      });
-    },
-  );
-  const field = (name: string) => new RegExp(`^${name}: (.*)$`, 'm').exec(stdout)?.[1] ?? '';
-  if (field('Package') !== 'vs-tools')
-    throw new VsError('refused', `${path} is a package of ${field('Package').slice(0, 80)}, not of vs-tools`);
-  return { version: field('Version'), architecture: field('Architecture') };
+  const of = await packageFields(path).catch((error: unknown) => {
+    throw new VsError('refused', `${path} is no Debian package: ${(error as Error).message}`, {
+      cause: error,
+    });
+  });
+  if (of.name !== 'vs-tools')
+    throw new VsError('refused', `${path} is a package of ${of.name.slice(0, 80)}, not of vs-tools`);
+  return of;
 }
 
 /**
@@ -60,18 +46,7 @@ export async function takePackage(directory: string, path: string, version: stri
       `${path} is vs-tools ${of.version}, but the master is ${version}: upgrade the master first (docs/upgrade.md)`,
     );
   const file = packageFile.parse(packageName(given, of.architecture));
-  await mkdir(directory, { recursive: true, mode: 0o700 });
-  const half = join(directory, `.${file}.coming`);
-  await rm(half, { force: true });
-  await copyFile(path, half);
-  await chmod(half, 0o600);
-  const handle = await open(half, 'r');
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
-  await renameDurable(half, join(directory, file));
+  await keepPackage(path, directory, file);
   return file;
 }
 
@@ -84,15 +59,10 @@ export async function findPackage(
 ): Promise<PackageInfo | undefined> {
   const file = packageName(version, architecture);
   if (!packageFile.safeParse(file).success) return undefined;
-  const isThere = (path: string) =>
-    lstat(path).then(
-      () => true,
-      () => false,
-    );
   const path = join(directory, file);
-  if (!(await isThere(path)) && (await isThere(join(apt, file))))
+  if (!(await exists(path)) && (await exists(join(apt, file))))
     await takePackage(directory, join(apt, file), version);
-  if (!(await isThere(path))) return undefined;
+  if (!(await exists(path))) return undefined;
   const of = await fieldsOf(path);
   if (of.version !== debianVersion(version) || of.architecture !== architecture)
     throw new VsError('refused', `${path} is vs-tools ${of.version} for ${of.architecture}: remove it`);

@@ -6,11 +6,10 @@ import { VsError } from '../../shared/errors.ts';
 import { isMounted } from '../../shared/mount.ts';
 import type { Context, Service } from '../../shared/service.ts';
 import { infoOf } from './info.ts';
-import { fitting } from './main.ts';
 import { mountedIn } from './mounts.ts';
 import { tidy } from './open.ts';
 import { requireUsable } from './place.ts';
-import { listRecords } from './records.ts';
+import { fitting, listRecords, newestFirst } from './records.ts';
 import { treeKind } from './tree-kind.ts';
 
 const TIDY_MS = 6 * 3_600_000;
@@ -59,9 +58,12 @@ export function service(context: Context): Service {
         return { repositories: await Promise.all(some.map(infoOf)) };
       },
       'repository.list': async ({ repository, vserver }) => {
-        const one = await find(repository ?? '');
-        const { backups, faults } = await listRecords(one, vserver);
-        return { ...fitting(backups), faults: faults.slice(0, 100) };
+        const some = repository === undefined ? await all() : [await find(repository)];
+        const found = await Promise.all(some.map((one) => listRecords(one, vserver)));
+        return {
+          ...fitting(found.flatMap(({ backups }) => backups).toSorted(newestFirst)),
+          faults: found.flatMap(({ faults }) => faults).slice(0, 100),
+        };
       },
       'repository.mounts': async () => {
         const found = (await all()).map(async (one) =>

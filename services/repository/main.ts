@@ -7,21 +7,12 @@ import { infoOf } from './info.ts';
 import { backupsOf, byKind } from './kinds.ts';
 import { tidy } from './open.ts';
 import { repositoryOf, requireUsable } from './place.ts';
-import { newestFirst } from './records.ts';
+import { fitting, newestFirst } from './records.ts';
 import { resticKind } from './restic-kind.ts';
 import { mountedIn } from './mounts.ts';
 import { treeKind } from './tree-kind.ts';
 
-/** A reply has less than 1 MB (the broker's packets): so many bytes of records fit. */
-const REPLY_BYTES = 900_000;
 const TIDY_MS = 6 * 3_600_000;
-
-/** As many of the newest as fit into a reply. */
-export function fitting(backups: BackupRecord[]): { backups: BackupRecord[]; leftOff?: number } {
-  let left = REPLY_BYTES;
-  const end = backups.findIndex((one) => (left -= JSON.stringify(one).length) < 0);
-  return end < 0 ? { backups } : { backups: backups.slice(0, end), leftOff: backups.length - end };
-}
 
 /** The repository service: owns the backups in the repositories of this machine. */
 export function service(context: Context): Service {

@@ -1,9 +1,8 @@
-import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
-import { pipeline } from 'node:stream/promises';
 import { z } from 'zod';
+import { sha256Of } from '../../shared/checksum.ts';
 import { run } from '../../shared/run.ts';
 
 const program = new URL('manifest.pl', import.meta.url).pathname;
@@ -73,9 +72,5 @@ export async function compareManifest(tree: string, manifest: string): Promise<z
   return compared.parse(JSON.parse(stdout));
 }
 
-/** The sha256 of a file. */
-export async function sumOf(file: string): Promise<string> {
-  const hash = createHash('sha256');
-  await pipeline(createReadStream(file), hash);
-  return hash.digest('hex');
-}
+/** The sha256 of a manifest. */
+export const sumOf = (manifest: string): Promise<string> => sha256Of(manifest);

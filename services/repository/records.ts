@@ -61,3 +61,12 @@ export async function listRecords(
   }
   return { backups: backups.toSorted(newestFirst), faults };
 }
+
+/** A reply has less than 1 MB (the broker's packets): so many bytes of records fit. */
+const REPLY_BYTES = 900_000;
+/** As many of the newest as fit into a reply. */
+export function fitting(backups: BackupRecord[]): { backups: BackupRecord[]; leftOff?: number } {
+  let left = REPLY_BYTES;
+  const end = backups.findIndex((one) => (left -= JSON.stringify(one).length) < 0);
+  return end < 0 ? { backups } : { backups: backups.slice(0, end), leftOff: backups.length - end };
+}

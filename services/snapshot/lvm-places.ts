@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { lstat, mkdir, readFile, readdir, readlink, rmdir, symlink, unlink } from 'node:fs/promises';
+import { lstat, mkdir, readFile, readdir, readlink, rm, rmdir, symlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { plainPath } from '../../shared/mount.ts';
 import { run } from '../../shared/run.ts';
@@ -100,8 +100,6 @@ export async function unmountFrom(place: string): Promise<void> {
 
 /** Takes a link away, durably; one that somebody else has taken away meanwhile is no fault. */
 export async function unlinkTree(path: string): Promise<void> {
-  await unlink(path).catch((error: NodeJS.ErrnoException) => {
-    if (error.code !== 'ENOENT') throw error;
-  });
+  await rm(path, { force: true });
   await syncDirectory(dirname(path));
 }

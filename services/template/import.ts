@@ -4,6 +4,7 @@ import { basename } from 'node:path';
 import type { Settings } from '../../config/settings.ts';
 import type { Template } from '../../shared/contract/template.ts';
 import type { Call } from '../../shared/dispatch.ts';
+import { sha256Of } from '../../shared/checksum.ts';
 import { VsError } from '../../shared/errors.ts';
 import { start } from '../../shared/run.ts';
 import { infoBeside } from './info.ts';
@@ -12,7 +13,6 @@ import {
   extensionOf,
   extensions,
   find,
-  hashOf,
   list,
   locked,
   place,
@@ -119,7 +119,7 @@ async function requireWhole(archive: string, file: string): Promise<void> {
 /** Imports the tarball of a path under a name from its sha256; one that is here already is used. */
 export async function ensureFile(settings: Settings, file: string, call: Call): Promise<Template> {
   await tarball(file);
-  const sha256 = await hashOf(file);
+  const sha256 = await sha256Of(file);
   const known = (await list(settings.TEMPLATE_DIR)).find((one) => one.sha256 === sha256);
   return known ? publicOf(known) : importFile(settings, { file, name: `file-${sha256.slice(0, 12)}` }, call);
 }

@@ -19,7 +19,7 @@ import { ownIdentity } from './identity.ts';
 import { openHeld } from './held.ts';
 import { noteAll, noteList } from './lists.ts';
 import { openMarkers } from './markers.ts';
-import { SENDER, receivePackage, sendPackage } from './package.ts';
+import { packageHandlers } from './package-commands.ts';
 import { meter } from './progress.ts';
 import { endOrphans } from './orphans.ts';
 import { serveRsync, serveRsyncOn } from './rsyncd.ts';
@@ -30,9 +30,6 @@ import { openWork } from './work.ts';
 
 /** What runs on the source from the stop on: the runtime's tools, a snapshot, the copy. */
 const SPARES = 5;
-
-/** So long (ms) an endpoint for a package waits for the master. */
-const PACKAGE_TTL_MS = 60_000;
 
 /** Where what comes for a saga lies. */
 interface Place {
@@ -143,6 +140,7 @@ export function service(context: Context): Service {
   return {
     name: 'transfer',
     handlers: {
+      ...packageHandlers(context, endpoints, work),
       'transfer.check': async ({ channel, role }) => {
         if (channel === 'tls') ownIdentity(settings.TLS_DIR, host);
         if (channel === 'ssh' && role === 'source') await run(['ssh', '-V']);
@@ -283,39 +281,6 @@ export function service(context: Context): Service {
           held.keep(saga, port, { wire, words: words.join(' ') });
           keepSpares(SPARES);
           return {};
-        }),
-      'transfer.open-package': async ({ saga, package: info, from }) => {
-        for (const one of endpoints.get(saga) ?? []) one.close();
-        await work.end(saga);
-        const identity = ownIdentity(settings.TLS_DIR, host);
-        const secret = randomBytes(24).toString('base64url');
-        const endpoint: Endpoint = await openEndpoint({
-          address: settings.MANAGEMENT_ADDRESS,
-          from,
-          ttl: PACKAGE_TTL_MS,
-          admit: (socket) => admitTls(socket, { identity, fromHost: SENDER, secret }),
-          serve: (admitted) =>
-            work.run(saga, (signal) =>
-              receivePackage(admitted, settings.PACKAGE_DIR, info, {
-                signal,
-                onLog: (line) => log.warn({ saga }, line),
-              }),
-            ),
-          onRefused: (other, reason) =>
-            log.warn({ saga, from: other, reason }, 'a connection to a transfer endpoint was refused'),
-          onClose: () => endpoints.get(saga)?.delete(endpoint),
-        });
-        endpoints.set(saga, (endpoints.get(saga) ?? new Set()).add(endpoint));
-        return { address: settings.MANAGEMENT_ADDRESS, port: endpoint.port, secret };
-      },
-      'transfer.send-package': ({ saga, package: info, toHost, address, port, secret }, call) =>
-        work.run(saga, async (signal) => {
-          const identity = ownIdentity(settings.TLS_DIR, host);
-          const way = { channel: 'tls' as const, toHost, address, port, identity, signal };
-          const count = meter(info.bytes, (progress) => call.progress(progress));
-          await sendPackage({ ...way, secret: unseal(settings, secret) }, settings.PACKAGE_DIR, info, count);
-          const { bytes, ms } = count.end();
-          return { bytes, ms };
         }),
       'transfer.verify': async ({ name, saga, copy, label, treeBytes, treeFiles, repository }) => {
         if (copy === 'btrfs-send') {

@@ -1,11 +1,10 @@
-import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { chmod, lstat, mkdir, open, rm } from 'node:fs/promises';
+import { lstat, mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { pipeline } from 'node:stream/promises';
+import { sha256Of } from '../../shared/checksum.ts';
 import type { PackageInfo } from '../../shared/contract/update.ts';
 import { VsError } from '../../shared/errors.ts';
-import { renameDurable } from '../../shared/store.ts';
+import { comingOf, sealPackage } from '../../shared/packages.ts';
 import type { Admitted } from './admission.ts';
 import { END, sendFramed, takeFramed } from './frames.ts';
 import { answer, readLine, wrongIn } from './hello.ts';
@@ -15,21 +14,6 @@ import { type Way, openWire } from './wire.ts';
 
 /** The certificate that alone may send packages: what comes so is installed as root. */
 export const SENDER = 'master';
-
-async function sha256Of(file: string, signal: AbortSignal): Promise<string> {
-  const hash = createHash('sha256');
-  await pipeline(createReadStream(file), hash, { signal });
-  return hash.digest('hex');
-}
-
-async function sync(file: string): Promise<void> {
-  const handle = await open(file, 'r');
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
-}
 
 /** Target: takes one package; what is longer, or has another checksum than was said before, is not kept. */
 export async function receivePackage(
@@ -42,7 +26,7 @@ export async function receivePackage(
   await taking(admitted, signal, async () => {
     if (words[0] !== 'package') throw new VsError('refused', 'a transfer came that is none of a package');
     await mkdir(directory, { recursive: true, mode: 0o700 });
-    const coming = join(directory, `.${file}.coming`);
+    const coming = comingOf(directory, file);
     await rm(coming, { force: true }); // of a try that was cut off
     wire.write(answer());
     try {
@@ -51,9 +35,7 @@ export async function receivePackage(
       if (size !== bytes) throw new VsError('failed', `${file} has ${size} bytes instead of ${bytes}`);
       if ((await sha256Of(coming, signal)) !== sha256)
         throw new VsError('failed', `${file} arrived damaged: its checksum is not ${sha256}`);
-      await chmod(coming, 0o600);
-      await sync(coming);
-      await renameDurable(coming, join(directory, file));
+      await sealPackage(directory, file);
     } catch (error) {
       await rm(coming, { force: true });
       onLog(String(error));

@@ -57,14 +57,13 @@ export function openSubscriptions(connection: Connection, own: string[], log: Lo
     async renew(): Promise<boolean> {
       const mine = ++life;
       const others = [...listeners.keys()].filter((filter) => !own.includes(filter));
-      const refused = await attempt(connection.cluster ? own : [...own, ...others]);
-      const rest = async () =>
-        connection.cluster ? attempt(others) : refused.filter((filter) => !own.includes(filter));
-      const granted = insist(
-        refused.filter((filter) => own.includes(filter)),
-        mine,
+      const [first, later] = connection.cluster ? [own, others] : [[...own, ...others], []];
+      const refused = await attempt(first);
+      const isOwn = (filter: string) => own.includes(filter);
+      const granted = insist(refused.filter(isOwn), mine);
+      void attempt(later).then((left) =>
+        insist([...refused.filter((filter) => !isOwn(filter)), ...left], mine),
       );
-      void rest().then((left) => insist(left, mine));
       return granted;
     },
     lost: () => void life++,

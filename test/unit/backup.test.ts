@@ -3,8 +3,7 @@ import { newestGood, parseMoment } from '../../cli/backup/words.ts';
 import { parseRepositories } from '../../config/repositories.ts';
 import { takingOf } from '../../services/orchestrator/plans/backup.ts';
 import { chooseBackup } from '../../services/orchestrator/plans/backup-restore.ts';
-import { fitting } from '../../services/repository/main.ts';
-import { freeId, newestFirst } from '../../services/repository/records.ts';
+import { fitting, freeId, newestFirst } from '../../services/repository/records.ts';
 import type { BackupRecord } from '../../shared/contract/backup.ts';
 import { backupOf } from './backup-record.ts';
 

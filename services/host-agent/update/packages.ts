@@ -1,22 +1,11 @@
-import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
-import { chmod, copyFile, lstat, mkdir, readdir, rm } from 'node:fs/promises';
+import { lstat, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { pipeline } from 'node:stream/promises';
+import { sha256Of } from '../../../shared/checksum.ts';
 import { MOST_PACKAGE, type PackageInfo, packageFile } from '../../../shared/contract/update.ts';
 import { VsError } from '../../../shared/errors.ts';
-import { run } from '../../../shared/run.ts';
-import { renameDurable } from '../../../shared/store.ts';
+import { APT, keepPackage, packageFields } from '../../../shared/packages.ts';
 import { debianVersion, packageName } from '../../../shared/versions.ts';
-
-/** Where apt keeps what it fetched. */
-const APT = '/var/cache/apt/archives';
-
-async function sha256Of(file: string): Promise<string> {
-  const hash = createHash('sha256');
-  await pipeline(createReadStream(file), hash);
-  return hash.digest('hex');
-}
+import { architecture } from './facts.ts';
 
 /** Throws VsError 'refused' when anybody but root could change what lies there: it is installed as root. */
 async function requireOwn(path: string): Promise<void> {
@@ -39,17 +28,12 @@ export async function requirePackage(directory: string, info: PackageInfo): Prom
       'refused',
       `${path} is not the package that the master sent: its checksum is another one`,
     );
-  const fields = await run(['dpkg-deb', '--field', path, 'Package', 'Version', 'Architecture']);
-  const field = (name: string) => new RegExp(`^${name}: (.*)$`, 'm').exec(fields.stdout)?.[1];
-  const own = (await run(['dpkg', '--print-architecture'])).stdout.trim();
-  if (
-    field('Package') !== 'vs-tools' ||
-    field('Version') !== debianVersion(info.version) ||
-    field('Architecture') !== own
-  )
+  const of = await packageFields(path);
+  const own = await architecture();
+  if (of.name !== 'vs-tools' || of.version !== debianVersion(info.version) || of.architecture !== own)
     throw new VsError(
       'refused',
-      `${path} is ${field('Package')} ${field('Version')} for ${field('Architecture')}, not vs-tools ${info.version} for ${own}`,
+      `${path} is ${of.name} ${of.version} for ${of.architecture}, not vs-tools ${info.version} for ${own}`,
     );
   return path;
 }
@@ -58,24 +42,18 @@ export async function requirePackage(directory: string, info: PackageInfo): Prom
 export async function keptPackage(
   directory: string,
   version: string,
-  architecture: string,
+  processor: string,
   apt = APT,
 ): Promise<PackageInfo | undefined> {
-  const file = packageName(version, architecture);
+  const file = packageName(version, processor);
   const path = join(directory, file);
   const sizeOf = (one: string) =>
     lstat(one).then(
       (found) => (found.isFile() && found.size <= MOST_PACKAGE ? found.size : undefined),
       () => undefined,
     );
-  if ((await sizeOf(path)) === undefined && (await sizeOf(join(apt, file))) !== undefined) {
-    await mkdir(directory, { recursive: true, mode: 0o700 });
-    const half = join(directory, `.${file}.coming`);
-    await rm(half, { force: true });
-    await copyFile(join(apt, file), half);
-    await chmod(half, 0o600);
-    await renameDurable(half, path);
-  }
+  if ((await sizeOf(path)) === undefined && (await sizeOf(join(apt, file))) !== undefined)
+    await keepPackage(join(apt, file), directory, file);
   const bytes = await sizeOf(path);
   if (bytes === undefined) return undefined;
   const info = { file, version, bytes, sha256: await sha256Of(path) };

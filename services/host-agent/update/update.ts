@@ -46,7 +46,7 @@ export function createUpdate(context: Pick<Context, 'settings' | 'host' | 'versi
   async function install(args: Args<'host-agent.update-install'>): Promise<void> {
     await requireAble();
     const { note, stage } = await stands();
-    if (note?.saga === args.saga && note.started > 0) return; // begun in a former life of the master
+    if (note?.saga === args.saga) return; // begun in a former life of the master
     if (stage === 'at work')
       throw new VsError('conflict', `vs-tools of ${host} is being updated already (saga ${note?.saga})`);
     const path = await requirePackage(directory, args.package);

@@ -129,13 +129,11 @@ export function lvmRows(): void {
         const full = (await filling).stdout.trim();
         await at('host1', 'lvremove -q -y vg/filler; rm /var/lib/vservers/.fill');
         const left = (await at('host1', size)).stdout.trim();
+        const said = failed.stdout + failed.stderr;
+        const listed = await list();
         return {
-          held:
-            failed.code === 1 &&
-            /overflowed/.test(failed.stdout + failed.stderr) &&
-            (await list()) === known &&
-            left === '',
-          figure: `${full}: ${last(failed.stdout + failed.stderr).slice(0, 160)}`,
+          held: failed.code === 1 && /overflowed/.test(said) && listed === known && left === '',
+          figure: `${full}: exit ${failed.code}, ${listed === known ? 'not listed' : 'LISTED'}, ${left === '' ? 'no snapshot left' : left}: ${said.replaceAll(/\s+/g, ' ').slice(-400)}`,
         };
       },
     );
