@@ -29,7 +29,7 @@ import { realBroker, startVs, until } from './bus-kit.ts';
 import { authority } from './tls-kit.ts';
 import { transferHost } from './transfer-host.ts';
 
-// What installs is dpkg in a unit of systemd, and neither is played here: an update to its end is a row of the VM lab. Here are a
+// What installs is dpkg in a unit of systemd, and neither is played here: an update to its end needs a VM (no row does it yet). Here are a
 // host that cannot be updated, the way of a package, and what an agent finds that was cut off in the middle.
 const directory = mkdtempSync(join(tmpdir(), 'vslab-update-'));
 const root = process.getuid?.() === 0;
