@@ -5,35 +5,62 @@ import { run } from '../../shared/run.ts';
 
 const LONG = { timeoutMs: 300_000 };
 
-/** The same package as of an older version: what stands for the one before where VS_VM_PREVIOUS names none. */
-async function olderOf(deb: string, scratch: string): Promise<string> {
-  const tree = join(scratch, 'older');
+/** A file below the root, what is replaced in it, and by what. */
+type Change = [string, RegExp | string, string];
+/** The same package as of another version, with files of it changed. Answers its file. */
+async function variantOf(
+  deb: string,
+  scratch: string,
+  { suffix, changes }: { suffix: { deb: string; json: string }; changes?: Change[] },
+): Promise<string> {
+  const tree = join(scratch, 'variant');
   await run(['dpkg-deb', '--raw-extract', deb, tree], LONG);
-  const change = async (path: string, from: RegExp, to: string) => {
+  const version: Change[] = [
+    ['DEBIAN/control', /^(Version: .*)$/m, `$1${suffix.deb}`],
+    ['usr/lib/vs-tools/package.json', /("version": "[^"]+)"/, `$1${suffix.json}"`],
+  ];
+  for (const [path, from, to] of [...version, ...(changes ?? [])]) {
     const file = join(tree, path);
-    await writeFile(file, (await readFile(file, 'utf8')).replace(from, to));
-  };
-  await change('DEBIAN/control', /^(Version: .*)$/m, '$1~before');
-  await change('usr/lib/vs-tools/package.json', /("version": "[^"]+)"/, '$1-before"');
-  const to = deb.replace(/_([^_]+)\.deb$/, '~before_$1.deb');
+    const [before, after] = await readFile(file, 'utf8').then((text) => [text, text.replace(from, to)]);
+    if (before === after) throw new Error(`${path} has nothing like ${String(from)}`);
+    await writeFile(file, after ?? '');
+  }
+  const to = deb.replace(/_([^_]+)\.deb$/, `${suffix.deb}_$1.deb`);
   await run(['dpkg-deb', '--root-owner-group', '-Znone', '--build', tree, to], LONG);
   await rm(tree, { recursive: true });
   return to;
 }
+/** What stands for the package before where VS_VM_PREVIOUS names none. */
+const olderOf = (deb: string, scratch: string) =>
+  variantOf(deb, scratch, { suffix: { deb: '~before', json: '-before' } });
+/** A next one with which no host is well: its doctor fails. */
+const brokenOf = (deb: string, scratch: string) =>
+  variantOf(deb, scratch, {
+    suffix: { deb: '.1~broken', json: '.1-broken' },
+    changes: [
+      [
+        'usr/lib/vs-tools/services/doctor/main.ts',
+        'judgeKernel(await kernelFacts())',
+        "(() => { throw new Error('this version is broken'); })()",
+      ],
+    ],
+  });
 
 export interface Debs {
   directory: string;
   now: string;
   before: string;
+  broken: string;
 }
 
-/** The package of what lies here, and the one before it: what VS_VM_PREVIOUS names, else the same with an older version. */
+/** The package of what lies here, the one before it (what VS_VM_PREVIOUS names, else the same with an older version), and a next one that is broken. */
 export async function makeDebs(): Promise<Debs> {
   const directory = await mkdtemp('/var/tmp/vslab-debs-');
   const { deb } = await buildPackages(directory, { fast: true });
+  const broken = await brokenOf(deb, directory);
   const named = process.env['VS_VM_PREVIOUS'];
-  if (!named) return { directory, now: deb, before: await olderOf(deb, directory) };
+  if (!named) return { directory, now: deb, before: await olderOf(deb, directory), broken };
   const before = join(directory, named.split('/').at(-1) ?? '');
   await run(['cp', named, before]);
-  return { directory, now: deb, before };
+  return { directory, now: deb, before, broken };
 }

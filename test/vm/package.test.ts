@@ -19,7 +19,7 @@ describe('the package on bare machines', { timeout: 3_600_000 }, () => {
     const suite = (process.env['VS_VM_SUITE'] ?? 'trixie') as Suite;
     const debs = await makeDebs();
     try {
-      await begin(() => up({ suite, say, bare: [debs.now, debs.before] }));
+      await begin(() => up({ suite, say, bare: [debs.now, debs.before, debs.broken] }));
     } finally {
       await rm(debs.directory, { recursive: true });
     }

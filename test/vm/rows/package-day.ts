@@ -1,5 +1,16 @@
-import { at, hostOf, inside, probed, proofs, row, say, slow, until, vms, web1 } from '../kit.ts';
-import { apt, everyone, file, hosts, last, vs } from './package-first.ts';
+import { anyCode, at, hostOf, inside, probed, proofs, row, say, slow, until, vms, web1 } from '../kit.ts';
+import { apt, file, hosts, last, vs } from './package-first.ts';
+
+const online = () =>
+  until(vms(), 'master', `[ "$(vs host list | grep -c ' online ')" = ${hosts.length} ]`, 600_000);
+/** The process on its host that is init in web1. */
+const initOf = async (): Promise<string> =>
+  (await at(await hostOf('web1'), 'lxc-info -P /var/lib/vservers -n web1 -p -H')).stdout.trim();
+/** By host, what its agent says of its version. */
+async function versionsOf(): Promise<Record<string, string | undefined>> {
+  const list = JSON.parse(await vs('host list --json')) as { host: string; version?: string }[];
+  return Object.fromEntries(list.map(({ host, version }) => [host, version]));
+}
 
 /** What a pool needs on its first day: a backup and its way back, and a mail when something is wrong. */
 export function dayRows(): void {
@@ -45,25 +56,30 @@ systemctl restart vs-master`,
   });
 
   proofs('an upgrade from the package before leaves vservers alone', async () => {
-    await row('no answer of web1 is missing while all three are upgraded', async () => {
-      const before = (await at(await hostOf('web1'), 'lxc-info -P /var/lib/vservers -n web1 -p -H')).stdout;
-      const { gapMs, answered } = await probed(vms(), web1, async () => {
-        for (const machine of everyone) {
-          await apt(machine, `install ${file('now')}`);
-          say(`${machine} is upgraded: ${last((await at(machine, 'vs --version')).stdout)}`);
-        }
-      });
-      const after = (await at(await hostOf('web1'), 'lxc-info -P /var/lib/vservers -n web1 -p -H')).stdout;
-      return {
-        // an emulated processor that others compute beside stalls for seconds by itself
-        held: answered > 0 && gapMs < 15_000 && before !== '' && before === after,
-        figure: `${answered} answers, the longest time without one ${gapMs} ms; init is ${after.trim()} as before`,
-      };
-    });
-    await until(vms(), 'master', `[ "$(vs host list | grep -c ' online ')" = ${hosts.length} ]`, 600_000);
+    await row(
+      'no answer of web1 is missing while the master is upgraded by apt, and the hosts from it',
+      async () => {
+        const before = await initOf();
+        let said = '';
+        const { gapMs, answered } = await probed(vms(), web1, async () => {
+          await apt('master', `install ${file('now')}`);
+          say(`the master is upgraded: ${last((await at('master', 'vs --version')).stdout)}`);
+          await online();
+          said = last(
+            await vs(`master update-hosts --all --yes --package ${file('now')} --package ${file('before')}`),
+          );
+        });
+        const after = await initOf();
+        return {
+          // an emulated processor that others compute beside stalls for seconds by itself
+          held: answered > 0 && gapMs < 15_000 && before !== '' && before === after,
+          figure: `${said}; ${answered} answers, the longest time without one ${gapMs} ms; init is ${after} as before`,
+        };
+      },
+    );
+    await online();
     await row('all have the new version, and a vserver moves', async () => {
-      const list = JSON.parse(await vs('host list --json')) as { version?: string }[];
-      const versions = [...new Set(list.map(({ version }) => version))];
+      const versions = [...new Set(Object.values(await versionsOf()))];
       const target = (await hostOf('web1')) === 'host1' ? 'host2' : 'host1';
       const said = last(await vs(`move web1 ${target}`));
       return {
@@ -71,5 +87,36 @@ systemctl restart vs-master`,
         figure: `${versions.join(', ')}; ${said}`,
       };
     });
+  });
+
+  proofs('an update with which a host is not well is taken back, and goes no further', async () => {
+    const [before, init] = [await versionsOf(), await initOf()];
+    await apt('master', `install ${file('broken')}`);
+    await online();
+    await row('host1 has the version before again, host2 was not touched, web1 runs on', async () => {
+      const { code, stdout, stderr } = await vms().on(
+        'master',
+        `vs master update-hosts --all --yes --package ${file('broken')}`,
+        { ok: anyCode, timeoutMs: 1_800_000 },
+      );
+      await online();
+      const [after, now] = [await versionsOf(), await initOf()];
+      const sagas = JSON.parse(await vs('saga list --limit 20 --json')) as {
+        kind: string;
+        result?: string;
+      }[];
+      const updates = sagas.filter(({ kind }) => kind === 'update-host').map(({ result }) => result);
+      return {
+        held:
+          code === 1 &&
+          hosts.every((host) => before[host] !== undefined && after[host] === before[host]) &&
+          updates.join(' ') === 'undone done done' && // the newest first
+          init !== '' &&
+          init === now,
+        figure: `exit ${code}: ${last(stdout + stderr).slice(0, 200)}; ${JSON.stringify(after)}`,
+      };
+    });
+    await apt('master', `--allow-downgrades install ${file('now')}`);
+    await online();
   });
 }

@@ -16,9 +16,9 @@ export const apt = (machine: string, what: string) =>
     `export DEBIAN_FRONTEND=noninteractive; apt-get -y -qq -o Dpkg::Use-Pty=0 ${what} </dev/null`,
     slow,
   );
-/** The file of a package of vs-tools: the one before, or that of now. */
-export const file = (which: 'before' | 'now'): string =>
-  `$(ls ${ownAt}/*.deb | ${which === 'before' ? 'grep' : 'grep -v'} before)`;
+const patterns = { before: 'grep before', now: 'grep -v -e before -e broken', broken: 'grep broken' };
+/** The file of a package of vs-tools: the one before, that of now, or a next one that is broken. */
+export const file = (which: keyof typeof patterns): string => `$(ls ${ownAt}/*.deb | ${patterns[which]})`;
 
 const whole = process.env['VS_VM_RECOMMENDS'] === '1';
 /** What the package recommends: all of it with VS_VM_RECOMMENDS=1, else what these proofs need of it, for an emulated processor. */
