@@ -21,6 +21,8 @@ export interface BackupFigures {
   /** Of vs: its steps, ms. */
   steps?: Record<string, number>;
 }
+/** How backups of the repository share what did not change: by hard links on the disk of the lab, or as snapshots on a btrfs of its own. */
+export type Sharing = 'links' | 'btrfs';
 /** How long the service of the vserver does not answer (ms), asked from outside every 10 ms. */
 export interface Pauses {
   hot: number;
@@ -36,6 +38,7 @@ export type BackupResults = Record<
 
 const TREE = '/var/lib/vservers/web1';
 const HAND = '/var/lib/vs-tools/hand';
+const BACKUPS = '/var/lib/vs-tools/backups';
 const PORT = 8740;
 /** What is written in the two seconds before a backup is sent again by the next one. */
 const SETTLE_MS = 3000;
@@ -132,7 +135,10 @@ rsync --daemon --config=${daemon}`);
 }
 
 /** One round in a lab of its own: all ways a first time, all of them again, and once more after something has changed. */
-async function measure(lab: BenchLab, source: string, set: SetName, odd: boolean) {
+async function measure(
+  lab: BenchLab,
+  { source, set, odd, repository }: { source: string; set: SetName; odd: boolean; repository: Sharing },
+) {
   const here = (file: string) => new URL(file, import.meta.url).pathname;
   const before = `ROOT='${here('../..')}'\n. "$ROOT/deploy/bench/plain.sh"\n. "$ROOT/deploy/bench/ways.sh"\n`;
   const [host, master, prober] = await Promise.all([
@@ -148,6 +154,9 @@ async function measure(lab: BenchLab, source: string, set: SetName, odd: boolean
   await host.run(`tree_fill ${TREE}/rootfs ${set}`);
   const status = JSON.parse(await lab.lab('status', '--json')) as LabStatus;
   await master.run(`mkdir -p -m 0700 ${HAND}`);
+  if (repository === 'btrfs')
+    await master.run(`truncate -s 20G ${HAND}.img; mkfs.btrfs -q ${HAND}.img; mount -o loop ${HAND}.img ${HAND}
+mkdir -m 0700 ${HAND}/backups; mkdir -p -m 0700 ${BACKUPS}; mount --bind ${HAND}/backups ${BACKUPS}`);
   const all = Object.entries(await waysOf({ lab, host, master, status })) as [
     Way,
     (number: number) => Promise<BackupFigures>,
@@ -187,9 +196,9 @@ async function pausesOf(lab: BenchLab, prober: Shell): Promise<Pauses> {
 const seconds = (ms: number): string => `${(ms / 1000).toFixed(2)} s`;
 
 /** The medians, and vs as a multiple of rsync's, for people. */
-export function backupText(results: BackupResults, rounds: number): string {
+export function backupText(results: BackupResults, rounds: number, repository: Sharing): string {
   const lines = [
-    `one vserver into a repository on the master, medians of ${rounds} rounds, in turn; processor time of both sides in brackets`,
+    `one vserver into a repository on the master (${repository === 'btrfs' ? 'a btrfs: snapshots' : 'hard links'}), medians of ${rounds} rounds, in turn; processor time of both sides in brackets`,
   ];
   for (const [where, by] of Object.entries(results)) {
     lines.push('', `${where.padEnd(12)}${ways.map((way) => way.padStart(24)).join('')}   vs : rsync`);
@@ -227,15 +236,16 @@ export async function benchBackup(options: {
   source: string;
   sets: readonly SetName[];
   storage: readonly Storage[];
+  repository: Sharing;
   signal: AbortSignal;
 }): Promise<number> {
-  const { source, rounds } = options;
+  const { source, rounds, repository } = options;
   const results: BackupResults = {};
   for (const storage of options.storage)
     for (const set of options.sets)
       for (let round = 0; round < rounds; round++) {
         const found = await withLab(options.lab, storage, options.signal, (lab) =>
-          measure(lab, source, set, round % 2 === 1),
+          measure(lab, { source, set, odd: round % 2 === 1, repository }),
         );
         const into = (results[`${storage} ${set}`] ??= { first: {}, unchanged: {}, changed: {}, pauses: [] });
         into.pauses.push(found.pauses);
@@ -245,6 +255,10 @@ export async function benchBackup(options: {
             if (figures) (into[phase][way] ??= []).push(figures);
           }
       }
-  console.log(options.json ? JSON.stringify({ source, rounds, results }) : backupText(results, rounds));
+  console.log(
+    options.json
+      ? JSON.stringify({ source, rounds, repository, results })
+      : backupText(results, rounds, repository),
+  );
   return 0;
 }

@@ -1,17 +1,20 @@
 import { parseArgs } from 'node:util';
 import { type Way, allWays, isPeer, sources } from './move-names.ts';
+import type { Sharing } from './backup.ts';
 import { setNames, storages } from './report.ts';
 
 export const usage = `usage: npm run bench -- cli [--rounds N] [--json]
        npm run bench -- move [--sets S,M,L] [--storage btrfs,dir] [--source busybox|bookworm|trixie] [--rounds N]
                              [--ways 'WAY;WAY'] [--peer lxd] [--svg FILE] [--json]
-       npm run bench -- backup [--sets S,M,L] [--storage btrfs,dir] [--source busybox|bookworm|trixie] [--rounds N] [--json]
+       npm run bench -- backup [--sets S,M,L] [--storage btrfs,dir] [--repository links|btrfs] [--source busybox|bookworm|trixie]
+                             [--rounds N] [--json]
        npm run bench -- transfer [--rounds N] [--json] [--files 10000,100000,500000]
        npm run bench -- fair [--storage btrfs,dir] [--rounds N] [--json]
        npm run bench -- broker [--quick] [--json]
        npm run bench -- monitor [--rounds N] [--json]
 cli, move, backup, transfer, fair and monitor take --name LAB for the name of their lab (bench unless told). transfer --files N,N: trees of so many small
-files on one disk instead, without a lab, beside plain tar and rsync. move --peer lxd: beside LXD, two daemons of the bench's own, whose
+files on one disk instead, without a lab, beside plain tar and rsync. backup --repository btrfs: into a btrfs that is made
+for it, whose backups are snapshots, instead of links on the disk of the lab. move --peer lxd: beside LXD, two daemons of the bench's own, whose
 programs come from Debian's packages without being installed.`;
 
 export const benches = ['cli', 'move', 'backup', 'transfer', 'fair', 'broker', 'monitor'] as const;
@@ -48,6 +51,7 @@ export function wordsOf(argv: string[]) {
       peer: { type: 'string' },
       svg: { type: 'string' },
       files: { type: 'string' },
+      repository: { type: 'string' },
     },
   });
   const [what, ...more] = positionals;
@@ -69,6 +73,12 @@ export function wordsOf(argv: string[]) {
     );
   if (!Number.isInteger(rounds) || rounds < 1 || rounds > 1000)
     throw new Error('--rounds is a number from 1 to 1000');
+  const { repository = 'links' } = values;
+  if (
+    (repository !== 'links' && repository !== 'btrfs') ||
+    (values.repository !== undefined && what !== 'backup')
+  )
+    throw new Error('--repository is for backup, and links or btrfs');
   const counts = values.files?.split(',').map(Number);
   if (counts && (what !== 'transfer' || counts.some((one) => !Number.isInteger(one) || one < 100)))
     throw new Error('--files is for transfer, and a list of numbers from 100 on');
@@ -83,6 +93,7 @@ export function wordsOf(argv: string[]) {
     sets,
     ways,
     svg: values.svg,
+    repository: repository as Sharing,
     ...(counts ? { counts } : {}),
   };
 }

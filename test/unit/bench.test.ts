@@ -24,6 +24,8 @@ test.each([
   [['move', '--ways', 'by hand'], /ways of a move: floor; vs/],
   [['move', '--rounds', '0'], /1 to 1000/],
   [['cli', '--files', '1000'], /--files is for transfer/],
+  [['move', '--repository', 'btrfs'], /--repository is for backup/],
+  [['backup', '--repository', 'zfs'], /links or btrfs/],
   [['dance'], /none of its words/],
   [[], /cli, move, backup, transfer, fair, broker or monitor/],
 ])('what the bench does not know is refused: %j', (argv, message) => {
