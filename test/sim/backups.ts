@@ -29,6 +29,12 @@ export function watchBackups(world: World): { look(): void; end(sagas: SagaState
     if (uuidOf(disk, tree) === undefined) return 'has no vserver.json';
     return versionOf(disk, tree) === undefined ? 'has torn data' : undefined;
   }
+  const isProved = (path: string, saga: string): boolean => {
+    const { proof } = JSON.parse(master.disk.text(`${path}/backup.json`) ?? '{}') as {
+      proof?: { ok: boolean; saga: string };
+    };
+    return proof?.ok === true && proof.saga === saga;
+  };
   return {
     look(): void {
       const now = `${master.boot} ${master.disk.version()}`;
@@ -56,6 +62,8 @@ export function watchBackups(world: World): { look(): void; end(sagas: SagaState
         if (name.startsWith('.removed.')) world.violate(`${name} is left in .partial`);
       const all = backupsOn(master);
       for (const { id, kind, result } of sagas) {
+        if (kind === 'backup-test' && result === 'done' && !all.some(({ path }) => isProved(path, id)))
+          world.violate(`saga ${id} is done, and no record of a backup says so`);
         if (kind !== 'backup') continue;
         const mine = all.filter(({ saga }) => saga === id);
         if (mine.length > 1) world.violate(`saga ${id} has made ${mine.length} backups`);

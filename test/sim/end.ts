@@ -1,5 +1,6 @@
 import type { SagaState } from '../../shared/contract/saga.ts';
 import { checkRollbacks } from './backups.ts';
+import { TRIALS } from './guests.ts';
 import { listed, treesOf } from './copies.ts';
 import type { Fault } from './scenario.ts';
 import { checkTravels } from './travel.ts';
@@ -60,6 +61,11 @@ export function checkEnd(world: World, watch: Watch, sagas: SagaState[]): void {
     for (const [port, one] of world.endpoints)
       if (one.saga === id && !one.life.dead)
         world.violate(`saga ${id} is ${result}, and endpoint ${port} is open`);
+  }
+  for (const machine of machines.values()) {
+    const left = new Set([...machine.trials.keys(), ...listed(machine, TRIALS).map(([name]) => name)]);
+    for (const name of left)
+      if (!stuck.has(name)) world.violate(`${name} was tried on ${machine.name}, and is left there`);
   }
   for (const host of machines.values()) if (host.name !== 'master') checkHost(world, watch, host, stuck);
   watch.backups.end(sagas);

@@ -19,9 +19,16 @@ export interface Container {
   /** A person started it, past the agent. */
   byHand: boolean;
 }
+/** A backup that is tried: no wire of it is plugged in, so it answers nobody. */
+export interface Trial {
+  name: string;
+  pid: number;
+  ended: boolean;
+}
 /** Where vservers lie on a host, and who owns them. */
 export const VSERVERS = '/var/lib/vservers';
 export const OWNED = '/var/lib/vs-tools/owned';
+export const TRIALS = '/run/vs/.trials';
 /** The monitor of a guest whose processes were killed clears away by itself (ms). */
 const CLEAR_MS = 10;
 const CGROUPS = /^\/sys\/fs\/cgroup\/lxc\.payload\.([^/]+)\/(cgroup\.events|cgroup\.freeze)$/;
@@ -108,6 +115,30 @@ export function createGuests(world: Core) {
       }
       return undefined;
     },
+    /** The runtime starts a backup that is tried; or the reason why not. */
+    startTrial(node: Node, name: string): string | undefined {
+      const { trials, mounts } = node as Machine;
+      const own = `${TRIALS}/${name}`;
+      if (trials.has(name)) return 'it runs already';
+      if (!node.disk.find(`${own}/config`)) return 'it is not configured';
+      if (!mounts.has(`${own}/rootfs`)) return 'there is nothing to start';
+      trials.set(name, { name, pid: ++pids, ended: false });
+      world.changed();
+      world.say(node.name, `${name} is tried`);
+      return undefined;
+    },
+    /** SIGKILL to one; its monitor clears away by itself. */
+    endTrial(node: Node, name: string): void {
+      const { trials } = node as Machine;
+      const one = trials.get(name);
+      if (!one || one.ended) return;
+      one.ended = true;
+      world.changed();
+      loop.after(CLEAR_MS, undefined, () => {
+        if (trials.get(name) === one) trials.delete(name);
+        world.changed();
+      });
+    },
     setOffline(node: Node, name: string, offline: boolean): void {
       const one = of(node, name);
       if (one) one.offline = offline;
@@ -125,20 +156,25 @@ export function createGuests(world: Core) {
     kill(node: Node, pid: number): void {
       for (const one of (node as Machine).containers.values())
         if (one.pid === pid) guests.terminate(node, one.name, CLEAR_MS);
+      for (const one of (node as Machine).trials.values())
+        if (one.pid === pid) guests.endTrial(node, one.name);
     },
     /** The numbers of the processes that live, as /proc lists them. */
     pids: (node: Node): string[] =>
-      [...(node as Machine).containers.values()].filter((one) => !one.ended).map(({ pid }) => String(pid)),
+      [...(node as Machine).containers.values(), ...(node as Machine).trials.values()]
+        .filter((one) => !one.ended)
+        .map(({ pid }) => String(pid)),
     procFile(node: Node, path: string): string {
-      const { mounts, containers } = node as Machine;
+      const { mounts, containers, trials } = node as Machine;
       if (path === '/proc/sys/kernel/random/boot_id') return `${node.name}-${node.boot}\n`;
       if (path === '/proc/self/mountinfo')
         return [...mounts].map((mount) => `1 1 0:1 / ${mount} rw`).join('\n');
       const [, pid, file] = /^\/proc\/(\d+)\/(status|cgroup)$/.exec(path) ?? [];
-      for (const one of containers.values()) {
+      for (const one of [...containers.values(), ...trials.values()]) {
         if (one.pid !== Number(pid) || one.ended) continue;
         if (file === 'cgroup') return `0::/lxc.payload.${one.name}\n`;
-        return `State:\tS (sleeping)\nSigPnd:\t${one.doomed ? '0000000000000100' : '0000000000000000'}\n`;
+        const isDoomed = 'doomed' in one && one.doomed;
+        return `State:\tS (sleeping)\nSigPnd:\t${isDoomed ? '0000000000000100' : '0000000000000000'}\n`;
       }
       throw gone(path);
     },
@@ -158,6 +194,7 @@ export function createGuests(world: Core) {
     /** Guests end with the power of their host. */
     lose(node: Machine): void {
       node.containers.clear();
+      node.trials.clear();
       node.mounts.clear();
     },
   };

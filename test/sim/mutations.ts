@@ -254,6 +254,27 @@ export const mutations: Mutation[] = [
     'void mine;',
   ),
   one(
+    'a-test-that-is-not-recorded',
+    'backup-test',
+    'services/orchestrator/sagas/backup-test.ts',
+    "await agents.ask('master', 'repository.prove', { repository, vserver: of, id, proof }, context);",
+    'void [repository, of, id, proof];',
+  ),
+  one(
+    'a-test-that-leaves-what-it-tried',
+    'backup-test',
+    'services/orchestrator/sagas/backup-test.ts',
+    "await agents.ask(target, 'snapshot.discard', both(context), context, { timeoutMs: 600_000 });",
+    '',
+  ),
+  one(
+    'a-backup-that-is-tried-and-does-not-end',
+    'backup-test',
+    'services/host-agent/trial.ts',
+    'if ((await lxc.alive()).has(name)) await lxc.stop(name, 0);',
+    'if (await lxc.alive()) return;',
+  ),
+  one(
     'rollback-without-a-safety-snapshot',
     'rollback',
     'services/orchestrator/sagas/rollback.ts',

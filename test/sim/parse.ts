@@ -66,6 +66,7 @@ function parseDeed(words: string[]): Deed {
     case 'put':
     case 'forget':
     case 'restore':
+    case 'backup-test':
       return ask(what, { name: first, ...(rest[0] ? { host: rest[0] } : {}) });
     case 'backup':
       return ask(what, { name: first, ...(rest[0] ? { mode: rest[0] } : {}) });

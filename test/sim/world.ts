@@ -1,7 +1,7 @@
 import { type Broker, createBroker } from './broker.ts';
 import { type Deeds, createDeeds } from './deeds.ts';
 import { type Disk, createDisk } from './disk.ts';
-import { type Container, type Guests, createGuests } from './guests.ts';
+import { type Container, type Guests, type Trial, createGuests } from './guests.ts';
 import { type Life, type Node, createLoop, createRandom } from './loop.ts';
 import type { Endpoint } from './parts/transfer.ts';
 import type { Scenario } from './scenario.ts';
@@ -10,6 +10,8 @@ import { type Triggers, createTriggers } from './triggers.ts';
 /** A host or the master with all that it has besides its disk. */
 export interface Machine extends Node {
   containers: Map<string, Container>;
+  /** Backups that are tried, beside the vservers. */
+  trials: Map<string, Trial>;
   mounts: Set<string>;
   /** So many starts of containers fail from now on. */
   nostart: number;
@@ -98,6 +100,7 @@ function createCore(scenario: Scenario, begin: Begin, log?: (line: string) => vo
       full: false,
       eio: 0,
       containers: new Map(),
+      trials: new Map(),
       mounts: new Set(),
       nostart: 0,
       lives: [],

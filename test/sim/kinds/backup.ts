@@ -104,6 +104,30 @@ export const backups: Record<string, Kind> = {
     btrfs: storages,
     ms: 2000,
   },
+  'backup-test': {
+    setting: begins(
+      among([inRepository], [web1(true, true), inRepository], [web1(false, true), inRepository]),
+      'backup-test',
+      among({}, { host: 'host1' }).map((wish) => ({ name: 'web1', ...wish })),
+    ),
+    commands: [
+      ...receives('host1'),
+      ...holds('host1'),
+      ...to('host1', 'host-agent.try', 'host-agent.end-try', 'transfer.close'),
+    ],
+    critical: to(
+      'host1',
+      'host-agent.try',
+      'host-agent.try',
+      'host-agent.end-try',
+      'snapshot.discard',
+      'host-agent.unlock',
+    ),
+    steps: 'hold|lock|stage|copy|verify|try|record|clear'.split('|'),
+    atMaster: ['hold', 'copy', 'try', 'record', 'record', 'clear'],
+    btrfs: storages,
+    ms: 5000,
+  },
   rollback: {
     setting: begins(
       mostlyRunning.map((all) => all.map(kept)),
