@@ -1,5 +1,6 @@
 import { anyCode, at, hostOf, inside, probed, proofs, row, say, slow, until, vms, web1 } from '../kit.ts';
-import { apt, file, hosts, last, vs } from './package-first.ts';
+import { guide } from '../guide.ts';
+import { apt, file, follow, hosts, last, vs } from './package-first.ts';
 
 const online = () =>
   until(vms(), 'master', `[ "$(vs host list | grep -c ' online ')" = ${hosts.length} ]`, 600_000);
@@ -52,6 +53,22 @@ systemctl restart vs-master`,
       await until(vms(), 'master', `grep -q '^ENDS  host1:host1' /var/mail/admin`, 600_000);
       const { stdout } = await at('master', "grep '^Subject: ' /var/mail/admin | tail -n 2 | tr '\\n' ' '");
       return { held: true, figure: stdout.trim().slice(0, 200) };
+    });
+  });
+
+  proofs('what to do on the first day: the guide, word by word', async () => {
+    await vms().on('master', 'mkdir -p /mnt/usb');
+    await row('a firewall, a backup, the keys of the pool, a mail, a user', async () => {
+      const commands = guide()(7).map((line) => line.replace('admin@example.org', 'admin@master.example'));
+      const shown = await follow('master', commands);
+      const { stdout } = await at('master', 'ls /mnt/usb; vs user list');
+      return {
+        held:
+          /web1 is backed up as \S+ in main/.test(shown) &&
+          /^vs-master-.*\.tar\.gz$/m.test(stdout) &&
+          /^anna +operator/m.test(stdout),
+        figure: last(shown),
+      };
     });
   });
 

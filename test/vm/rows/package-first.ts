@@ -38,7 +38,7 @@ export async function typed(machine: string, command: string, answers = ''): Pro
   return stdout.replaceAll('\r', '');
 }
 /** The commands of a block of the guide, one after the other; `as` makes of one what a person makes of it, and what is answered. */
-async function follow(machine: string, commands: string[], answers: Record<string, string> = {}) {
+export async function follow(machine: string, commands: string[], answers: Record<string, string> = {}) {
   const shown: string[] = [];
   for (const command of commands) shown.push(await typed(machine, command, answers[command]));
   return shown.join('');
