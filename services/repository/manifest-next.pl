@@ -3,13 +3,12 @@
 # lists of what was changed since, CHANGES/0, CHANGES/1 ... (walk.pl, LIST). Only what they name is looked at and read; of all other directories
 # the names alone are compared, so that a tree from which something was lost is no good one. MANIFEST is one of version 2.
 # Prints {"files","more","added","read"}: more: by how many bytes on the disk it differs from BASIS.
-# Much is read by the program in VS_SUMS (node and sums.ts, a word a line).
 use strict;
 use warnings;
 
 my ($tree, $out, $basis, $old, $changes) = @ARGV;
 defined $changes or die "usage: manifest-next.pl TREE OUT BASIS MANIFEST CHANGES\n";
-my %types = (0100000 => 'f', 0040000 => 'd', 0120000 => 'l', 0010000 => 'p', 0140000 => 's', 0060000 => 'b', 0020000 => 'c');
+require(($0 =~ m{^(.*/)} ? $1 : './') . 'manifest-parts.pl');
 
 my $links = (lstat $tree)[0] == (lstat $basis)[0];    # directories are new ones then; on btrfs it is another subvolume, so another device
 
@@ -31,7 +30,6 @@ for (my $number = 0; -e "$changes/$number"; $number++) {
     }
 }
 
-sub shown { my ($path, $spaces) = @_; $path =~ s/\\/\\\\/g; $path =~ s/\n/\\n/g; $path =~ s/ /\\040/g if $spaces; return $path }
 sub meant { my ($path) = @_; $path =~ s/\\(\\|n|040)/$1 eq 'n' ? "\n" : $1 eq '040' ? ' ' : '\\'/ge; return $path }
 sub up { return $_[0] =~ m{^(.*)/}s ? $1 : '.' }
 # A directory of the tree to which no symlink leads: lists and trees are what a host has sent.
@@ -42,35 +40,6 @@ sub inside {
 }
 sub names { opendir(my $in, $_[0]) or die "$_[0] cannot be read: $!\n"; return grep { $_ ne '.' && $_ ne '..' } readdir $in }
 
-# The line of an entry but its checksum: [fields, name], and its stat.
-sub entry {
-    my ($path, @is) = @_;
-    my $type = $types{ $is[2] & 0170000 } // 'f';
-    my $size = $type =~ /[bc]/ ? sprintf('%d:%d', ($is[6] >> 8) & 0xfff, ($is[6] & 0xff) | (($is[6] >> 12) & 0xfff00)) : $type eq 'd' ? '-' : $is[7];
-    my $target = $type eq 'l' ? readlink "$tree/$path" : undef;
-    return [sprintf('%s %04o %d:%d %s %d', $type, $is[2] & 07777, $is[4], $is[5], $size, $is[9]), shown($path, defined $target) . (defined $target ? ' -> ' . shown($target) : '')];
-}
-
-# As in manifest.pl.
-my ($LLIST, $LGET) = (`uname -m` =~ /x86_64/) ? (195, 192) : (12, 9);
-sub attributes {
-    my ($file) = @_;
-    my $size = syscall($LLIST, $file, 0, 0);
-    return {} if $size <= 0;
-    my $names = "\0" x $size;
-    $size = syscall($LLIST, $file, $names, $size);
-    return {} if $size <= 0;
-    my %of;
-    for my $name (split /\0/, substr($names, 0, $size)) {
-        my $length = syscall($LGET, $file, $name, 0, 0);
-        next if $length < 0;
-        my $value = "\0" x $length;
-        if ($length > 0) { $length = syscall($LGET, $file, $name, $value, $length); next if $length < 0 }
-        $of{ shown($name, 1) } = $length > 0 ? unpack('H*', substr($value, 0, $length)) : '-';
-    }
-    return \%of;
-}
-
 my %new;    # path => its entry
 my (%has, %names);    # attributes by name; the names of what has more than one: inode => path => name
 my ($more, $added) = (0, 0);
@@ -80,7 +49,7 @@ while (defined(my $path = pop @stack)) {
     next if $new{$path} || !inside(up($path));
     my @is = lstat "$tree/$path";
     if (!@is) { $!{ENOENT} || $!{ENOTDIR} or die "$path cannot be looked at: $!\n"; next }
-    $new{$path} = entry($path, @is);
+    $new{$path} = [entry($tree, $path, @is)];
     my $own = attributes("$tree/$path");
     $has{ $new{$path}[1] } = $own if %$own;
     $names{"$is[0]:$is[1]"}{$path} = $new{$path}[1] if $is[3] > 1 && ($is[2] & 0170000) != 0040000;
@@ -93,27 +62,9 @@ while (defined(my $path = pop @stack)) {
     for my $name (names("$tree/$path")) { $anew{"$path/$name"} = $touched{"$path/$name"} = 1; push @stack, "$path/$name" }
 }
 
-my %sum;
 my @read = grep { $new{$_}[0] =~ /^f/ } keys %new;
-if (@read) {
-    my $list = "$out.list";
-    open(my $to, '>', $list) or die "$list: $!\n";
-    print $to "$_\0" for @read;
-    close $to or die "$list: $!\n";
-    my $pid = open(my $in, '-|') // die "fork: $!\n";
-    if ($pid == 0) {
-        chdir $tree or die "$tree: $!\n";
-        my $much = @read > 1000 ? 1 : 0;
-        if (!$much) { my $size = 0; $size += -s $_ // 0 for @read; $much = $size > 50e6 }
-        exec split(/\n/, $ENV{VS_SUMS}), $list or die "sums: $!\n" if $much && defined $ENV{VS_SUMS};    # sums.ts: faster once it runs
-        exec 'xargs', '-0', '-r', '-a', $list, 'sha256sum', '-z', '--' or die "xargs: $!\n";
-    }
-    local $/ = "\0";
-    while (<$in>) { chomp; $sum{$2} = $1 if /^([0-9a-f]{64})  (.*)$/s }
-    close $in;
-    unlink $list;
-    defined $sum{$_} or die "$_ cannot be read\n" for @read;
-}
+my %sum = %{ checksums($tree, "$out.list", @read) };
+defined $sum{$_} or die "$_ cannot be read\n" for @read;
 
 # What is not touched keeps its line; what lies below something that is gone or new goes with it.
 my %there = ('.' => { map { $_ => 1 } names($tree) });
