@@ -2,10 +2,9 @@ import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import type { Repository } from '../../config/repositories.ts';
-import { type BackupRecord, backupId, backupRecord } from '../../shared/contract/backup.ts';
+import { type BackupRecord, backupRecord } from '../../shared/contract/backup.ts';
 import type { TakenBackup } from '../../shared/contract/repository.ts';
-import { name as nameOf, ts } from '../../shared/contract/names.ts';
-import { vserverConfig } from '../../shared/contract/vserver.ts';
+import { name as nameOf } from '../../shared/contract/names.ts';
 import { VsError } from '../../shared/errors.ts';
 import { run } from '../../shared/run.ts';
 import {
@@ -17,39 +16,33 @@ import {
   writeJson,
 } from '../../shared/store.ts';
 import { countManifest, isCurrent, sumOf, writeManifest, writeNextManifest } from './manifest.ts';
+import {
+  LEAST_FREE,
+  OPEN_FILE,
+  type Opened,
+  answerOf,
+  configIn,
+  leftOf,
+  notOpen,
+  opened,
+  recordFor,
+} from './partial.ts';
 import { pathsIn, storageOf } from './place.ts';
 import { freeId, listRecords } from './records.ts';
 import { treesOf } from './trees.ts';
 
-/** Beside the tree of an open backup: what it began from. Written when the tree is there. */
-const opened = z.object({
-  version: z.literal(1),
-  basis: backupId.optional(),
-  taken: ts.optional(),
-  resumed: z.boolean(),
-  /** What the tree held when it began as the basis (manifest.ts, countManifest). */
+/** With what the tree held when it began as the basis (manifest.ts, countManifest). */
+const openedTree = opened.extend({
   counted: z.object({ files: z.int(), bytes: z.int() }).optional(),
 });
 /** The lists of what passes have changed since (services/transfer/lists.ts). */
 export const changesIn = (partial: string) => join(partial, 'changes');
 const LEFT_DAYS = 7;
-/** Below this share of free space what an interrupted backup has left is not kept. */
-const LEAST_FREE = 0.05;
 
 /** Removes whatever lies there, of any backup that is none yet or no more. */
 export async function removeTree(repository: Repository, path: string): Promise<void> {
   const { shares } = await storageOf(repository);
   await treesOf[shares].remove(path);
-}
-
-/** What interrupted backups of a vserver have left, the newest first. */
-async function leftOf(repository: Repository, name: string): Promise<string[]> {
-  const { partials } = pathsIn(repository);
-  const entries = await readdir(partials).catch(() => [] as string[]);
-  const left = entries
-    .filter((one) => one.startsWith(`${name}.`))
-    .map(async (one) => ({ path: join(partials, one), at: (await stat(join(partials, one))).mtimeMs }));
-  return (await Promise.all(left)).toSorted((a, b) => b.at - a.at).map((one) => one.path);
 }
 
 /** A place for the backup of a saga; the same again when it is asked for again. Throws VsError 'refused' when there is no room. */
@@ -61,19 +54,13 @@ export async function openBackup(
   const path = paths.partial(name, saga);
   const { shares, free } = await storageOf(repository);
   const trees = treesOf[shares];
-  const answer = ({ basis, taken, resumed }: z.infer<typeof opened>) => ({
-    ...(basis === undefined ? {} : { basis }),
-    ...(taken === undefined ? {} : { taken }),
-    resumed,
-    shares,
-    free,
-  });
-  const known = await readJson(join(path, 'open.json'), opened);
+  const answer = (one: Opened) => ({ ...answerOf(one), shares, free });
+  const known = await readJson(join(path, OPEN_FILE), openedTree);
   if (known) return answer(known);
   await trees.remove(path);
   const fresh = `${path}.new`;
   const left = await leftOf(repository, name);
-  const begun = left[0] && (await readJson(join(left[0], 'open.json'), opened).catch(() => undefined));
+  const begun = left[0] && (await readJson(join(left[0], OPEN_FILE), openedTree).catch(() => undefined));
   const start =
     begun && !left[0]?.endsWith('.new') && (await exists(join(left[0] ?? '', 'tree'))) ? left[0] : undefined;
   for (const one of left) if (one !== start) await trees.remove(one);
@@ -81,7 +68,7 @@ export async function openBackup(
     // one that was nearly whole when its saga ended
     await trees.open(join(start, 'tree'));
     await removeFileDurable(join(start, 'backup.json'));
-    await writeJson(join(start, 'open.json'), opened, { ...begun, resumed: true });
+    await writeJson(join(start, OPEN_FILE), openedTree, { ...begun, resumed: true });
     await renameDurable(start, path);
     return answer({ ...begun, resumed: true });
   }
@@ -102,7 +89,7 @@ export async function openBackup(
     ...(last ? { basis: last.id, taken: last.taken } : {}),
     ...(counted ? { counted } : {}),
   };
-  await writeJson(join(fresh, 'open.json'), opened, now);
+  await writeJson(join(fresh, OPEN_FILE), openedTree, now);
   await renameDurable(fresh, path);
   return answer(now);
 }
@@ -116,12 +103,8 @@ async function areWhole(changes: string, sum: unknown, manifest: string): Promis
 /** Where the tree of an open backup lies. Throws VsError 'conflict' when there is none. */
 export async function placeIn(repository: Repository, { name, saga }: { name: string; saga: string }) {
   const path = pathsIn(repository).partial(name, saga);
-  const begun = await readJson(join(path, 'open.json'), opened);
-  if (!begun)
-    throw new VsError(
-      'conflict',
-      `repository ${repository.name} has no open backup of ${name} of saga ${saga}`,
-    );
+  const begun = await readJson(join(path, OPEN_FILE), openedTree);
+  if (!begun) throw notOpen(repository, { name, saga });
   const { shares } = await storageOf(repository);
   const changes = changesIn(path);
   const fresh = !begun.resumed && !(await exists(changes));
@@ -144,21 +127,11 @@ export async function sealBackup(
   const before = backups.find((one) => one.saga === saga);
   if (before) return before;
   const tree = join(path, 'tree');
-  const begun = await readJson(join(path, 'open.json'), opened);
-  if (!begun || !(await exists(tree)))
-    throw new VsError(
-      'conflict',
-      `repository ${repository.name} has no open backup of ${name} of saga ${saga}`,
-    );
+  const begun = await readJson(join(path, OPEN_FILE), openedTree);
+  if (!begun || !(await exists(tree))) throw notOpen(repository, { name, saga });
   const { shares } = await storageOf(repository);
   const trees = treesOf[shares];
-  const config = await readJson(join(tree, 'vserver.json'), vserverConfig);
-  if (!config) throw new VsError('failed', `the backup of ${name} has no vserver.json`);
-  if (config.name !== name || config.uuid !== backup.uuid)
-    throw new VsError(
-      'failed',
-      `the backup of ${name} (${backup.uuid}) calls itself ${config.name} (${config.uuid})`,
-    );
+  const config = await configIn(tree, name, backup.uuid);
   const last = begun.basis === undefined ? undefined : backups.find((one) => one.id === begun.basis);
   const basis = last?.id;
   const manifest = join(path, 'manifest');
@@ -175,34 +148,21 @@ export async function sealBackup(
   await rm(changes, { recursive: true, force: true });
   await trees.close(tree);
   await run(['sync', '-f', path], { timeoutMs: 3_600_000 });
-  const { network, address, address6 } = config;
   const used = new Set([
     ...backups.map((one) => one.id),
     ...(faults.length > 0 ? await readdir(paths.vserver(name)).catch(() => []) : []),
   ]);
+  const id = freeId(backup.taken, used);
+  const whole = { backup, config, basis, id, bytes, files, addedBytes: added };
   const record: BackupRecord = {
-    version: 1,
-    id: freeId(backup.taken, used),
-    vserver: name,
-    repository: repository.name,
-    ...backup,
-    network,
-    ...(address ? { address } : {}),
-    ...(address6 ? { address6 } : {}),
-    finished: Date.now(),
-    saga,
-    bytes,
-    files,
-    addedBytes: added,
-    ...(basis === undefined ? {} : { basis }),
-    protected: false,
+    ...recordFor(repository, { name, saga }, whole),
     manifest: await sumOf(manifest),
   };
   await writeJson(join(path, 'backup.json'), backupRecord, record);
   await mkdir(paths.vserver(name), { recursive: true, mode: 0o700 });
   await syncDirectory(repository.path); // of the first backup of a vserver: its folder, too
   await renameDurable(path, paths.backup(name, record.id));
-  await removeFileDurable(join(paths.backup(name, record.id), 'open.json'));
+  await removeFileDurable(join(paths.backup(name, record.id), OPEN_FILE));
   return record;
 }
 
@@ -214,7 +174,7 @@ export async function discardBackup(
   const path = pathsIn(repository).partial(name, saga);
   const { free, total } = await storageOf(repository);
   await removeTree(repository, `${path}.new`);
-  const begun = await readJson(join(path, 'open.json'), opened).catch(() => undefined);
+  const begun = await readJson(join(path, OPEN_FILE), openedTree).catch(() => undefined);
   if (keep && begun && free > total * LEAST_FREE) return;
   await removeTree(repository, path);
 }

@@ -2,10 +2,8 @@ import { mkdir, readdir, rename, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import type { ResticRepository } from '../../config/repositories.ts';
-import { type BackupRecord, backupId } from '../../shared/contract/backup.ts';
+import type { BackupRecord } from '../../shared/contract/backup.ts';
 import type { TakenBackup } from '../../shared/contract/repository.ts';
-import { ts } from '../../shared/contract/names.ts';
-import { vserverConfig } from '../../shared/contract/vserver.ts';
 import { VsError } from '../../shared/errors.ts';
 import { run } from '../../shared/run.ts';
 import {
@@ -16,6 +14,17 @@ import {
   writeFileDurable,
   writeJson,
 } from '../../shared/store.ts';
+import {
+  LEAST_FREE,
+  OPEN_FILE,
+  type Opened,
+  answerOf,
+  configIn,
+  leftOf,
+  notOpen,
+  opened,
+  recordFor,
+} from './partial.ts';
 import { pathsIn, storageOf } from './place.ts';
 import { freeId } from './records.ts';
 import { allOf, pruneFile, requireSame } from './restic-list.ts';
@@ -23,17 +32,7 @@ import { OPEN, tagsOf } from './restic-record.ts';
 import { parseOutput, restic } from './restic.ts';
 import { treesOf } from './trees.ts';
 
-/** Beside a working tree: the backup that it is, or began as. */
-const state = z.object({
-  version: z.literal(1),
-  basis: backupId.optional(),
-  taken: ts.optional(),
-  resumed: z.boolean(),
-});
-type State = z.infer<typeof state>;
-const STATE = 'open.json';
 const LONG_MS = 48 * 3_600_000;
-const LEAST_FREE = 0.05;
 const program = new URL('restic-holes.pl', import.meta.url).pathname;
 const listed = z.object({ files: z.int(), bytes: z.int() });
 const summary = z.object({
@@ -44,26 +43,7 @@ const summary = z.object({
 
 /** The working tree of a vserver between two backups: as its last backup has it. */
 const keptOf = ({ path }: ResticRepository, name: string): string => join(path, 'kept', name);
-const answer = ({ basis, taken, resumed }: State, free: number) => ({
-  ...(basis === undefined ? {} : { basis }),
-  ...(taken === undefined ? {} : { taken }),
-  resumed,
-  shares: 'chunks' as const,
-  free,
-});
-
-/** What interrupted backups of a vserver have left, the newest first. */
-async function leftOf(repository: ResticRepository, name: string): Promise<string[]> {
-  const { partials } = pathsIn(repository);
-  const entries = (await readdir(partials).catch(() => [] as string[])).filter((one) =>
-    one.startsWith(`${name}.`),
-  );
-  const left = entries.map(async (one) => ({
-    path: join(partials, one),
-    at: (await stat(join(partials, one))).mtimeMs,
-  }));
-  return (await Promise.all(left)).toSorted((a, b) => b.at - a.at).map((one) => one.path);
-}
+const answer = (one: Opened, free: number) => ({ ...answerOf(one), shares: 'chunks' as const, free });
 
 /** As openBackup of a tree: the working tree of the vserver, which the saga has for itself now. */
 export async function openRestic(
@@ -72,7 +52,7 @@ export async function openRestic(
 ) {
   const path = pathsIn(repository).partial(name, saga);
   const { free } = await storageOf(repository);
-  const known = await readJson(join(path, STATE), state);
+  const known = await readJson(join(path, OPEN_FILE), opened);
   if (known) return answer(known, free);
   await requireSame(repository);
   await treesOf.links.remove(path);
@@ -80,11 +60,11 @@ export async function openRestic(
   const kept = keptOf(repository, name);
   const left = await leftOf(repository, name);
   for (const from of [...left, kept]) {
-    const begun = await readJson(join(from, STATE), state).catch(() => undefined);
+    const begun = await readJson(join(from, OPEN_FILE), opened).catch(() => undefined);
     if (!begun || !(await exists(join(from, 'tree')))) continue;
     const now = { ...begun, resumed: begun.resumed || from !== kept };
     for (const one of [...left, kept].filter((other) => other !== from)) await treesOf.links.remove(one);
-    await writeJson(join(from, STATE), state, now);
+    await writeJson(join(from, OPEN_FILE), opened, now);
     await renameDurable(from, path);
     return answer(now, free);
   }
@@ -94,9 +74,9 @@ export async function openRestic(
       'refused',
       `repository ${repository.name} keeps a working tree of each vserver: ${repository.path} has ${(free / 1e6).toFixed(0)} MB free, and ${((bytes * 1.05) / 1e6).toFixed(0)} MB are needed (stage=/path in repositories.conf puts them elsewhere)`,
     );
-  const fresh: State = { version: 1, resumed: false };
+  const fresh: Opened = { version: 1, resumed: false };
   await treesOf.links.create(join(path, 'tree'));
-  await writeJson(join(path, STATE), state, fresh);
+  await writeJson(join(path, OPEN_FILE), opened, fresh);
   return answer(fresh, free);
 }
 
@@ -106,11 +86,7 @@ export async function placeRestic(
   { name, saga }: { name: string; saga: string },
 ): Promise<{ path: string; links: boolean }> {
   const path = join(pathsIn(repository).partial(name, saga), 'tree');
-  if (!(await exists(path)))
-    throw new VsError(
-      'conflict',
-      `repository ${repository.name} has no open backup of ${name} of saga ${saga}`,
-    );
+  if (!(await exists(path))) throw notOpen(repository, { name, saga });
   return { path, links: false };
 }
 
@@ -126,7 +102,7 @@ async function keep(
   const kept = keptOf(repository, name);
   await mkdir(dirname(kept), { recursive: true, mode: 0o700 });
   await removeFileDurable(join(path, 'holes'));
-  await writeJson(join(path, STATE), state, {
+  await writeJson(join(path, OPEN_FILE), opened, {
     version: 1,
     basis: record.id,
     taken: record.taken,
@@ -152,18 +128,9 @@ export async function sealRestic(
     return before.record;
   }
   const tree = join(path, 'tree');
-  const begun = await readJson(join(path, STATE), state);
-  if (!begun || !(await exists(tree)))
-    throw new VsError(
-      'conflict',
-      `repository ${repository.name} has no open backup of ${name} of saga ${saga}`,
-    );
-  const config = await readJson(join(tree, 'vserver.json'), vserverConfig);
-  if (config?.name !== name || config.uuid !== backup.uuid)
-    throw new VsError(
-      'failed',
-      `the backup of ${name} (${backup.uuid}) calls itself ${config?.name ?? 'nothing'} (${config?.uuid ?? 'no vserver.json'})`,
-    );
+  const begun = await readJson(join(path, OPEN_FILE), opened);
+  if (!begun || !(await exists(tree))) throw notOpen(repository, { name, saga });
+  const config = await configIn(tree, name, backup.uuid);
   const holes = join(path, 'holes');
   const counted = await run(['nice', '-n', '10', 'perl', program, 'list', tree, holes], {
     timeoutMs: LONG_MS,
@@ -188,24 +155,19 @@ export async function sealRestic(
   ];
   const { stdout } = await restic(repository, asked, { cwd: path, gently: true, timeoutMs: LONG_MS });
   const done = parseOutput(stdout.trim().split('\n').at(-1) ?? '', summary, 'backup');
-  const { network, address, address6 } = config;
-  const record: BackupRecord = {
-    version: 1,
-    id: freeId(backup.taken, new Set(backups.map((one) => one.record.id))),
-    vserver: name,
-    repository: repository.name,
-    ...backup,
-    network,
-    ...(address ? { address } : {}),
-    ...(address6 ? { address6 } : {}),
-    finished: Date.now(),
-    saga,
-    bytes,
-    files,
-    addedBytes: done.data_added,
-    ...(basis ? { basis: basis.record.id } : {}),
-    protected: false,
-  };
+  const record = recordFor(
+    repository,
+    { name, saga },
+    {
+      backup,
+      config,
+      basis: basis?.record.id,
+      id: freeId(backup.taken, new Set(backups.map((one) => one.record.id))),
+      bytes,
+      files,
+      addedBytes: done.data_added,
+    },
+  );
   await restic(repository, ['tag', ...tagsOf(record).flatMap((tag) => ['--set', tag]), done.snapshot_id]);
   if (open.length > 0) await restic(repository, ['forget', ...open.map((one) => one.id)]);
   else if (wasPruned) await removeFileDurable(pruneFile(repository));
@@ -220,7 +182,7 @@ export async function discardRestic(
 ): Promise<void> {
   const path = pathsIn(repository).partial(name, saga);
   const { free, total } = await storageOf(repository);
-  if (keeps && (await exists(join(path, STATE))) && free > total * LEAST_FREE) return;
+  if (keeps && (await exists(join(path, OPEN_FILE))) && free > total * LEAST_FREE) return;
   await treesOf.links.remove(path);
 }
 
