@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { newestGood, parseMoment } from '../../cli/backup/words.ts';
 import { parseRepositories } from '../../config/repositories.ts';
 import { takingOf } from '../../services/orchestrator/plans/backup.ts';
-import { chooseBackup } from '../../services/orchestrator/plans/backup-restore.ts';
+import { chooseBackup } from '../../services/orchestrator/plans/backup-chosen.ts';
 import { fitting, freeId, newestFirst } from '../../services/repository/records.ts';
 import type { BackupRecord } from '../../shared/contract/backup.ts';
 import { backupOf } from './backup-record.ts';

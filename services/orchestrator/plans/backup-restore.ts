@@ -7,28 +7,16 @@ import { VsError } from '../../../shared/errors.ts';
 import { nextEpoch } from '../epochs.ts';
 import { shown } from '../estimate.ts';
 import { isOutdated } from '../outdated.ts';
-import type { Route } from '../passes.ts';
 import { stillThere } from '../still-there.ts';
 import { groups, moment, size } from '../text.ts';
-import { carriageText, channels } from '../transport.ts';
 import { checkAddresses, placeIn, requireFirst, requireFree } from './address.ts';
-import { requireRepository } from './backup.ts';
+import { type FromBackup, choose, comeTo } from './backup-chosen.ts';
 import { candidates, chooseHost } from './choose.ts';
-import { masterInfo } from './master.ts';
 import type { Deciding, Planned } from './planned.ts';
 import { requirePlace } from './put.ts';
-import { ready, wire } from './wire.ts';
 
 /** What the saga carries out. */
-export interface BackupRestorePlan extends Route {
-  /** The vserver of which it is a backup. */
-  of: string;
-  backup: { repository: string; id: string };
-  /** Its tree does not lie on the master: it has to be brought there first. */
-  fetch?: boolean;
-  files: number;
-  /** The moment its data is of. */
-  taken: number;
+export interface BackupRestorePlan extends FromBackup {
   config: VserverConfig;
   /** It becomes another vserver. */
   fresh: boolean;
@@ -40,27 +28,6 @@ export interface BackupRestorePlan extends Route {
 }
 
 type Wanted = Args<'orchestrator.backup-restore'>;
-
-/**
- * The backup that is meant: of an id, or the newest (until `at`) in which no fault was found; the newest first. Throws 'not-found',
- * or 'refused' when faults are known of all.
- */
-export function chooseBackup(backups: BackupRecord[], { name, id, at }: Wanted): BackupRecord {
-  const some = backups.filter((one) =>
-    id === undefined ? at === undefined || one.taken <= at : one.id === id,
-  );
-  const which = id === undefined ? (at === undefined ? '' : ` of ${moment(at)} or before`) : ` ${id}`;
-  if (some.length === 0)
-    throw new VsError('not-found', `there is no backup${which} of ${name}; see: vs backup list ${name}`);
-  const first = some[0];
-  if (id !== undefined && first) return first;
-  const good = some.find((one) => (one.faults ?? []).length === 0);
-  if (good) return good;
-  throw new VsError(
-    'refused',
-    `every backup${which} of ${name} has faults (vs backup show ${name}); name one with --id to take it all the same`,
-  );
-}
 
 /** What lives of it, or in its place. Throws when that forbids the restore. */
 function replaced(deciding: Deciding, args: Wanted, backup: BackupRecord): VserverState | undefined {
@@ -152,24 +119,12 @@ async function configAs(
 
 /** Decides a restore from a backup; refuses with a sentence before anything is journaled or changed. */
 export async function planBackupRestore(deciding: Deciding, args: Wanted): Promise<Planned> {
-  const { context, pool } = deciding;
-  if (args.repository !== undefined) await requireRepository(deciding, args.repository);
+  const { pool } = deciding;
   if (args.as === undefined && (args.address !== undefined || args.address6 !== undefined))
     throw new VsError('usage', 'another address is for another vserver: give --as NAME, too');
   if (args.host !== undefined) pool.requireHost(args.host);
-  const { backups } = await context.bus.request(
-    'master',
-    'repository.list',
-    { vserver: args.name, ...(args.repository === undefined ? {} : { repository: args.repository }) },
-    { timeoutMs: 60_000 },
-  );
-  const chosen = chooseBackup(backups, args);
-  const { repository, id, bytes, files, taken } = chosen;
-  const offer = await context.bus.request('master', 'repository.offer', {
-    repository,
-    vserver: args.name,
-    id,
-  });
+  const backup = await choose(deciding, args);
+  const { chosen, offer } = backup;
   const living = args.as === undefined ? replaced(deciding, args, chosen) : undefined;
   const host = living?.host ?? (await hostFor(deciding, args, offer));
   const target = pool.requireHost(host);
@@ -184,30 +139,16 @@ export async function planBackupRestore(deciding: Deciding, args: Wanted): Promi
       `${host} has an old copy of ${name}, which it does not own; look at it, then: vs remove ${name} --host ${host}`,
     );
   requirePlace(pool, host, config);
-  const from = offer.host === undefined ? await masterInfo(deciding) : pool.requireHost(offer.host);
-  const { wish, ...wired } = await wire(deciding, from.host, host);
-  const carriage = { copy: 'rsync' as const, channel: channels[wish] };
-  await ready(deciding, carriage, from.host, host);
+  const { plan: coming, way } = await comeTo(deciding, { name, host }, backup);
   const plan: BackupRestorePlan = {
-    name,
-    of: args.name,
-    source: from.host,
-    target: host,
-    sourceAddress: from.address,
-    ...carriage,
-    bytes,
-    files,
-    backup: { repository, id },
-    ...(offer.tree === undefined ? { fetch: true } : {}),
-    taken,
+    ...coming,
     config,
     fresh: args.as !== undefined,
     epoch: args.as === undefined ? await nextEpoch(deciding, chosen, chosen.epoch) : 1,
     start: args.start ?? (args.as === undefined && (living ? living.state === 'running' : chosen.running)),
     ...(living ? { over: { epoch: living.epoch, running: living.state === 'running' } } : {}),
-    ...wired,
   };
-  const way = carriageText(carriage);
+  const { repository, id, bytes, files, taken } = chosen;
   const faulty = (chosen.faults ?? []).length > 0 ? ', in which faults were found' : '';
   return {
     kind: 'backup-restore',

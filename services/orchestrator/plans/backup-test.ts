@@ -2,26 +2,13 @@ import type { Args } from '../../../shared/contract/commands.ts';
 import type { HostInfo } from '../../../shared/contract/host.ts';
 import { VsError } from '../../../shared/errors.ts';
 import { shown } from '../estimate.ts';
-import type { Route } from '../passes.ts';
 import { groups, moment, size } from '../text.ts';
-import { carriageText, channels } from '../transport.ts';
-import { requireRepository } from './backup.ts';
-import { chooseBackup } from './backup-restore.ts';
+import { type FromBackup, choose, comeTo } from './backup-chosen.ts';
 import { beyond, candidates } from './choose.ts';
-import { masterInfo } from './master.ts';
 import type { Deciding, Planned } from './planned.ts';
-import { ready, wire } from './wire.ts';
 
 /** `name`: what it is called while it is tried, by nobody else. */
-export interface BackupTestPlan extends Route {
-  /** The vserver of which it is a backup. */
-  of: string;
-  backup: { repository: string; id: string };
-  /** Its tree does not lie on the master: it has to be brought there first. */
-  fetch?: boolean;
-  files: number;
-  /** The moment its data is of. */
-  taken: number;
+export interface BackupTestPlan extends FromBackup {
   /** How long it may take to be up and well (ms). */
   patience: number;
 }
@@ -67,22 +54,10 @@ export async function planBackupTest(
   deciding: Deciding,
   args: Args<'orchestrator.backup-test'>,
 ): Promise<Planned> {
-  const { context, pool } = deciding;
-  if (args.repository !== undefined) await requireRepository(deciding, args.repository);
-  const { backups } = await context.bus.request(
-    'master',
-    'repository.list',
-    { vserver: args.name, ...(args.repository === undefined ? {} : { repository: args.repository }) },
-    { timeoutMs: 60_000 },
-  );
-  const chosen = chooseBackup(backups, args);
+  const { pool } = deciding;
+  const backup = await choose(deciding, args);
+  const { chosen, offer } = backup;
   const { repository, id, bytes, files, taken } = chosen;
-  const offer = await context.bus.request(
-    'master',
-    'repository.offer',
-    { repository, vserver: args.name, id },
-    { timeoutMs: 60_000 },
-  );
   const { limits } = offer.config;
   if (args.host !== undefined) pool.requireHost(args.host);
   const hosts = args.host === undefined ? await candidates(deciding) : [args.host];
@@ -93,26 +68,9 @@ export async function planBackupTest(
       infos.filter((one) => !beyond(one, { limits, disk: 0 })),
       { bytes, memory: limits.memory_bytes },
     );
-  const from = offer.host === undefined ? await masterInfo(deciding) : pool.requireHost(offer.host);
-  const { wish, ...wired } = await wire(deciding, from.host, host);
-  const carriage = { copy: 'rsync' as const, channel: channels[wish] };
-  await ready(deciding, carriage, from.host, host);
-  const plan: BackupTestPlan = {
-    name: trialName(args.name, new Set(pool.all().map((one) => one.name))),
-    of: args.name,
-    source: from.host,
-    target: host,
-    sourceAddress: from.address,
-    ...carriage,
-    bytes,
-    files,
-    backup: { repository, id },
-    taken,
-    patience: args.patience ?? PATIENCE_MS,
-    ...(offer.tree === undefined ? { fetch: true } : {}),
-    ...wired,
-  };
-  const way = carriageText(carriage);
+  const name = trialName(args.name, new Set(pool.all().map((one) => one.name)));
+  const { plan: coming, way } = await comeTo(deciding, { name, host }, backup);
+  const plan: BackupTestPlan = { ...coming, patience: args.patience ?? PATIENCE_MS };
   return {
     kind: 'backup-test',
     plan,
