@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import type { Data } from '../../shared/contract/commands.ts';
 import { VsError } from '../../shared/errors.ts';
 import { type Client, withClient } from '../client.ts';
+import { printJson } from '../json.ts';
 import { hostOf } from '../locate.ts';
 import { checkHost, checkName, quoted, secondsOf } from '../names.ts';
 import { moment, table } from '../table.ts';
@@ -15,7 +16,6 @@ interface Where {
 type Row = Data<'snapshot.kept'>['snapshots'][number] & { host: string };
 
 const HOST = ['--host <host>', 'on this host, without asking the master'] as const;
-const print = (value: unknown) => console.log(JSON.stringify(value, null, 2));
 
 /** Of one vserver, or of all hosts that are online; those that do not answer are named. */
 async function listAll(client: Client, name: string | undefined, host: string | undefined): Promise<Row[]> {
@@ -58,7 +58,7 @@ export function register(snapshot: Command): void {
       if (name !== undefined) checkName(name);
       if (options.host !== undefined) checkHost(options.host);
       const all = await withClient((client) => listAll(client, name, options.host));
-      if (options.json) return print(all);
+      if (options.json) return printJson(all);
       if (all.length === 0) return console.log('There are no snapshots.');
       const rows = all.map((one) => [
         one.name,
@@ -89,7 +89,7 @@ export function register(snapshot: Command): void {
       const one = all.find((each) => each.snapshot === given);
       if (!one)
         throw new VsError('not-found', `${name} has no snapshot ${given}; see: vs snapshot list ${name}`);
-      if (options.json) return print(one);
+      if (options.json) return printJson(one);
       const facts: [string, string | undefined][] = [
         ['snapshot', one.snapshot],
         ['vserver', one.vserver === name ? name : `${name}, which was called ${one.vserver} then`],
@@ -127,7 +127,7 @@ export function register(snapshot: Command): void {
             protected: isProtected,
           }),
         );
-        if (options.json) return print(one);
+        if (options.json) return printJson(one);
         console.log(`${name}: snapshot ${given} is ${isProtected ? 'protected' : 'not protected any more'}.`);
       });
   snapshot
@@ -163,7 +163,7 @@ Examples:
             { timeoutMs: 1_200_000 },
           ),
         );
-        if (options.json) return print(found);
+        if (options.json) return printJson(found);
         const marks = { added: '+', changed: '*', removed: '-' };
         for (const { what, path } of found.differences) console.log(`${marks[what]} ${path}`);
         const { added, changed, removed, more } = found;
@@ -203,7 +203,7 @@ Examples:
         const asked = { name, snapshot: given, directory: normalize(directory) };
         return [where, await client.request(where, 'snapshot.mount', asked)] as const;
       });
-      if (options.json) return print(one);
+      if (options.json) return printJson(one);
       console.log(
         `${name}: snapshot ${given} is at ${normalize(directory)} on ${host}, until: vs snapshot umount ${name} ${given}`,
       );
@@ -226,7 +226,7 @@ Examples:
           snapshot: given,
         }),
       );
-      if (options.json) return print({ unmounted });
+      if (options.json) return printJson({ unmounted });
       console.log(`${name}: snapshot ${given} is no more at ${unmounted.join(', ')}.`);
     });
 }

@@ -5,11 +5,11 @@ import { basename } from 'node:path';
 import type { Command } from 'commander';
 import type { FirewallApplied } from '../../shared/contract/firewall.ts';
 import { VsError } from '../../shared/errors.ts';
-import { type Client, withClient } from '../client.ts';
 import { packetOf, packetText, parsePacket } from '../fw/packet.ts';
 import { appliedText, showText } from '../fw/view.ts';
-import { hostOf } from '../locate.ts';
-import { checkHost, checkName, quoted } from '../names.ts';
+import { printJson } from '../json.ts';
+import { onHost } from '../locate.ts';
+import { quoted } from '../names.ts';
 
 interface Options {
   host?: string;
@@ -17,18 +17,6 @@ interface Options {
 }
 /** Names are resolved first, for up to 3 s; thousands of rules take nft a while. */
 const CHANGE = { timeoutMs: 120_000 };
-const print = (value: unknown) => console.log(JSON.stringify(value, null, 2));
-
-/** Does it with the host of a vserver. */
-function onHost<T>(
-  name: string,
-  options: Options,
-  work: (client: Client, host: string) => Promise<T>,
-): Promise<T> {
-  checkName(name);
-  if (options.host !== undefined) checkHost(options.host);
-  return withClient(async (client) => work(client, await hostOf(client, name, options.host)));
-}
 
 /** Of a message of the bus (shared/contract/firewall.ts). */
 const MOST_CHARACTERS = 400_000;
@@ -67,7 +55,7 @@ async function check(name: string, options: Options & { file?: string }): Promis
   // on the host the text has no file of its own
   const own = options.file === undefined ? lead : `${options.file}:`;
   const faults = answer.faults.map((one) => (one.startsWith(lead) ? `${own}${one.slice(lead.length)}` : one));
-  if (options.json) print({ file: options.file ?? answer.file, faults });
+  if (options.json) printJson({ file: options.file ?? answer.file, faults });
   else if (faults.length > 0) console.log(faults.join('\n'));
   else console.log(`${name}: ${options.file ?? 'its firewall.conf'} has no faults`);
   if (faults.length > 0) process.exitCode = 2;
@@ -98,7 +86,7 @@ async function test(name: string, words: string[], options: Options & { send?: t
     };
     return { packet: args.packet, answer: await client.request(host, 'firewall.test', args, CHANGE) };
   });
-  if (options.json) return print({ packet, ...answer });
+  if (options.json) return printJson({ packet, ...answer });
   const verdict = answer.verdict === 'accept' ? 'accepted' : 'dropped';
   console.log(`${verdict}: ${packetText(packet)}`);
   const { rule } = answer;
@@ -120,7 +108,7 @@ async function edit(name: string, options: Options): Promise<void> {
       client.request(host, 'firewall.save', { name, text: edited, hash }, CHANGE),
     ),
   );
-  if (options.json) print(saved ? { ...saved, changed: true } : { name, changed: false });
+  if (options.json) printJson(saved ? { ...saved, changed: true } : { name, changed: false });
   else console.log(saved ? appliedText(saved, before.host) : 'Nothing was changed.');
 }
 
@@ -131,7 +119,7 @@ async function log(name: string, options: Options & { lines: string }): Promise<
   const answer = await onHost(name, options, (client, host) =>
     client.request(host, 'firewall.log', { name, lines }),
   );
-  if (options.json) return print(answer);
+  if (options.json) return printJson(answer);
   for (const line of answer.lines) console.log(line);
   if (answer.missing) process.stderr.write(`vs: ${answer.missing}.\n`);
 }
@@ -158,7 +146,7 @@ export function register(program: Command): void {
     async (name: string, options: Options) => {
       await onHost(name, options, async (client, host) => {
         const view = await client.request(host, 'firewall.show', { name }, CHANGE);
-        if (options.json) print(view);
+        if (options.json) printJson(view);
         else console.log(showText(view, host, process.stdout.columns || 80));
       });
     },
@@ -172,7 +160,7 @@ export function register(program: Command): void {
     verb(word, description, `  vs fw ${word} web1`).action((name: string, options: Options) =>
       onHost(name, options, async (client, host) => {
         const applied: FirewallApplied = await client.request(host, command, { name }, CHANGE);
-        if (options.json) print(applied);
+        if (options.json) printJson(applied);
         else console.log(appliedText(applied, host));
       }),
     );

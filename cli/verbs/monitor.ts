@@ -1,9 +1,8 @@
 import type { Command } from 'commander';
-import { type Client, withClient } from '../client.ts';
-import { hostOf } from '../locate.ts';
+import { printJson } from '../json.ts';
+import { onHost } from '../locate.ts';
 import { registerPause } from '../monitor/pause.ts';
 import { appliedText, checkText, showText } from '../monitor/view.ts';
-import { checkHost, checkName } from '../names.ts';
 
 interface Options {
   host?: string;
@@ -11,30 +10,18 @@ interface Options {
 }
 /** A check may take a minute by its own line. */
 const LONG = { timeoutMs: 120_000 };
-const print = (value: unknown) => console.log(JSON.stringify(value, null, 2));
-
-/** Does it with the host of a vserver. */
-function onHost<T>(
-  name: string,
-  options: Options,
-  work: (client: Client, host: string) => Promise<T>,
-): Promise<T> {
-  checkName(name);
-  if (options.host !== undefined) checkHost(options.host);
-  return withClient(async (client) => work(client, await hostOf(client, name, options.host)));
-}
 
 const show = (name: string, options: Options): Promise<void> =>
   onHost(name, options, async (client, host) => {
     const view = await client.request(host, 'monitor.show', { name });
-    if (options.json) print(view);
+    if (options.json) printJson(view);
     else console.log(showText(view, host));
   });
 
 const check = (name: string, options: Options): Promise<void> =>
   onHost(name, options, async (client, host) => {
     const found = await client.request(host, 'monitor.check', { name }, LONG);
-    if (options.json) print(found);
+    if (options.json) printJson(found);
     else console.log(checkText(found, host));
     if (found.checks.some(({ result }) => result === 'bad')) process.exitCode = 1;
   });
@@ -44,7 +31,7 @@ const turn =
   (name: string, options: Options): Promise<void> =>
     onHost(name, options, async (client, host) => {
       const applied = await client.request(host, command, { name });
-      if (options.json) print(applied);
+      if (options.json) printJson(applied);
       else console.log(appliedText(applied, host));
     });
 
@@ -60,7 +47,7 @@ async function edit(name: string, options: Options): Promise<void> {
       client.request(host, 'monitor.save', { name, text: edited, hash }),
     );
   const saved = await editText(name, text, save, 'monitor.conf');
-  if (options.json) print(saved ? { ...saved, changed: true } : { name, changed: false });
+  if (options.json) printJson(saved ? { ...saved, changed: true } : { name, changed: false });
   else console.log(saved ? appliedText(saved, before.host) : 'Nothing was changed.');
 }
 

@@ -2,6 +2,7 @@ import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { VsError } from '../../shared/errors.ts';
 import { withClient } from '../client.ts';
+import { printJson } from '../json.ts';
 import { type AddOptions, add, down, told, up } from '../net/edit.ts';
 import { findNetwork, listText, notes, showText } from '../net/shown.ts';
 import { checkHost, checkName, quoted } from '../names.ts';
@@ -9,7 +10,6 @@ import { checkHost, checkName, quoted } from '../names.ts';
 interface Json {
   json?: boolean;
 }
-const print = (value: unknown) => console.log(JSON.stringify(value, null, 2));
 const all = () => withClient((client) => client.request('master', 'networks.list', {}));
 
 function lookVerbs(net: Command): void {
@@ -20,7 +20,7 @@ function lookVerbs(net: Command): void {
     .addHelpText('after', '\nExamples:\n  vs net list\n  vs net list --json')
     .action(async (options: Json) => {
       const listed = await all();
-      if (options.json) return print(listed);
+      if (options.json) return printJson(listed);
       console.log(listText(listed));
       for (const line of notes(listed)) console.log(line);
     });
@@ -33,7 +33,7 @@ function lookVerbs(net: Command): void {
     .action(async (name: string, options: Json) => {
       checkName(name, 'network');
       const one = findNetwork((await all()).networks, name);
-      if (options.json) print(one);
+      if (options.json) printJson(one);
       else console.log(showText(one));
     });
   net
@@ -70,7 +70,7 @@ function lookVerbs(net: Command): void {
         });
         if (!options.json) return console.log(`The map is in ${options.svg}.`);
       }
-      if (options.json) return print(listed);
+      if (options.json) return printJson(listed);
       const { mapText } = await import('../net/map.ts');
       console.log(mapText(listed));
     });

@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import type { Template } from '../../shared/contract/template.ts';
 import { VsError } from '../../shared/errors.ts';
 import { type Client, withClient } from '../client.ts';
+import { printJson } from '../json.ts';
 import { quoted } from '../names.ts';
 import { moment, size, table } from '../table.ts';
 
@@ -19,7 +20,6 @@ const say = (progress: Record<string, unknown>) => {
   if (typeof progress['message'] === 'string') process.stderr.write(`  ${progress['message']}\n`);
 };
 const long = { timeoutMs: HOUR, onProgress: say };
-const print = (value: unknown) => console.log(JSON.stringify(value, null, 2));
 const made = (one: Template) => `Template ${one.name}: ${size(one.bytes)}, sha256 ${one.sha256}`;
 interface Json {
   json?: boolean;
@@ -77,7 +77,7 @@ export function register(program: Command): void {
     .addHelpText('after', '\nExamples:\n  vs template list')
     .action(async (options: Json) => {
       const { templates } = await withClient((client) => client.request('master', 'template.list', {}));
-      if (options.json) return print(templates);
+      if (options.json) return printJson(templates);
       const rows = templates.map((one) => [one.name, size(one.bytes), moment(one.ts), one.source]);
       console.log(table(['NAME', 'SIZE', 'MADE', 'SOURCE'], rows));
     });
@@ -90,7 +90,7 @@ export function register(program: Command): void {
     .action(async (name: string, options: Json) => {
       checkTemplate(name);
       const facts = await withClient((client) => factsOf(client, name));
-      if (options.json) print(facts);
+      if (options.json) printJson(facts);
       else console.log(factLines(facts));
     });
   template
@@ -114,7 +114,7 @@ export function register(program: Command): void {
         if (options.name !== undefined) checkTemplate(options.name);
         const args = { suite, ...options, ...(ubuntu ? { distribution: 'ubuntu' as const } : {}) };
         const one = await withClient((client) => client.request('master', 'template.build', args, long));
-        if (json) print(one);
+        if (json) printJson(one);
         else console.log(made(one));
       },
     );
@@ -143,7 +143,7 @@ export function register(program: Command): void {
           if (!json) console.log(made(one));
         }
       });
-      if (json) print(done);
+      if (json) printJson(done);
       else if (done.length === 0) console.log('There is no template that was built from a suite.');
     });
   template
@@ -170,7 +170,7 @@ Examples:
       const one = await withClient((client) =>
         client.request('master', 'template.import', { file: path, ...options }, long),
       );
-      if (json) return print(one);
+      if (json) return printJson(one);
       console.log(made(one));
       if (one.info) console.log(one.info);
     });
