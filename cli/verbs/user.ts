@@ -44,7 +44,7 @@ async function usersOfBroker() {
   return usersIn(file);
 }
 
-/** One line from the terminal, without showing it, or from the standard input. */
+/** One line from the terminal, without showing it and therefore twice, or from the standard input. */
 async function readPassword(): Promise<string> {
   const input = process.stdin;
   const hidden = input.isTTY;
@@ -53,11 +53,18 @@ async function readPassword(): Promise<string> {
     input.setRawMode(true);
   }
   let text = '';
+  let first: string | undefined;
   try {
     for await (const chunk of input) {
       for (const letter of (chunk as Buffer).toString()) {
         if (letter === '\u0003') throw new VsError('usage', 'Given up.');
-        if (letter === '\n' || letter === '\r') return text;
+        if (letter === '\n' || letter === '\r') {
+          if (!hidden || text === first) return text;
+          if (first !== undefined) throw new VsError('usage', 'These are two different passwords.');
+          [first, text] = [text, ''];
+          process.stderr.write('\nThe same again: ');
+          continue;
+        }
         text = hidden && (letter === '\u007f' || letter === '\b') ? text.slice(0, -1) : text + letter;
       }
       if (text.length > 1024) throw new VsError('usage', 'The password is longer than 1024 characters.');

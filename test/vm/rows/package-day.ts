@@ -60,8 +60,8 @@ systemctl restart vs-master`,
     await vms().on('master', 'mkdir -p /mnt/usb');
     await row('a firewall, a backup, the keys of the pool, a mail, a user', async () => {
       const commands = guide()(7).map((line) => line.replace('admin@example.org', 'admin@master.example'));
-      const user = 'vs user add anna --role operator'; // it asks for a password
-      const shown = await follow('master', commands, { [user]: 'not a secret\\n' });
+      const user = 'vs user add anna --role operator'; // it asks for a password, twice
+      const shown = await follow('master', commands, { [user]: 'not a secret\\nnot a secret\\n' });
       const { stdout } = await at('master', 'ls /mnt/usb; vs user list');
       return {
         held:
