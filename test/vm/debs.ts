@@ -11,32 +11,34 @@ type Change = [string, RegExp | string, string];
 async function variantOf(
   deb: string,
   scratch: string,
-  { suffix, changes }: { suffix: { deb: string; json: string }; changes?: Change[] },
+  { next, word, changes = [] }: { next?: boolean; word: string; changes?: Change[] },
 ): Promise<string> {
   const tree = join(scratch, 'variant');
   await run(['dpkg-deb', '--raw-extract', deb, tree], LONG);
-  const version: Change[] = [
-    ['DEBIAN/control', /^(Version: .*)$/m, `$1${suffix.deb}`],
-    ['usr/lib/vs-tools/package.json', /("version": "[^"]+)"/, `$1${suffix.json}"`],
+  const now = (await run(['dpkg-deb', '--field', deb, 'Version'])).stdout.trim();
+  const version = next ? now.replace(/\d+$/, (patch) => String(Number(patch) + 1)) : now;
+  const versions: Change[] = [
+    ['DEBIAN/control', /^Version: .*$/m, `Version: ${version}~${word}`],
+    ['usr/lib/vs-tools/package.json', /"version": "[^"]+"/, `"version": "${version}-${word}"`],
   ];
-  for (const [path, from, to] of [...version, ...(changes ?? [])]) {
+  for (const [path, from, to] of [...versions, ...changes]) {
     const file = join(tree, path);
     const [before, after] = await readFile(file, 'utf8').then((text) => [text, text.replace(from, to)]);
     if (before === after) throw new Error(`${path} has nothing like ${String(from)}`);
     await writeFile(file, after ?? '');
   }
-  const to = deb.replace(/_([^_]+)\.deb$/, `${suffix.deb}_$1.deb`);
+  const to = deb.replace(/_[^_]+_([^_]+)\.deb$/, `_${version}~${word}_$1.deb`);
   await run(['dpkg-deb', '--root-owner-group', '-Znone', '--build', tree, to], LONG);
   await rm(tree, { recursive: true });
   return to;
 }
 /** What stands for the package before where VS_VM_PREVIOUS names none. */
-const olderOf = (deb: string, scratch: string) =>
-  variantOf(deb, scratch, { suffix: { deb: '~before', json: '-before' } });
+const olderOf = (deb: string, scratch: string) => variantOf(deb, scratch, { word: 'before' });
 /** A next one with which no host is well: its doctor fails. */
 const brokenOf = (deb: string, scratch: string) =>
   variantOf(deb, scratch, {
-    suffix: { deb: '.1~broken', json: '.1-broken' },
+    next: true,
+    word: 'broken',
     changes: [
       [
         'usr/lib/vs-tools/services/doctor/main.ts',
