@@ -10,9 +10,10 @@ import { VsError } from '../../shared/errors.ts';
 import { readJson } from '../../shared/store.ts';
 import { pathsIn } from './place.ts';
 
-/** Open backups of both kinds of repository: what they began from, and what becomes of them. */
-export const OPEN_FILE = 'open.json';
+// open backups of both kinds of repository: what they began from, and what becomes of them
+
 /** Beside the tree of an open backup: what it began from. Written when the tree is there. */
+export const OPEN_FILE = 'open.json';
 export const opened = z.object({
   version: z.literal(1),
   basis: backupId.optional(),

@@ -23,9 +23,10 @@ async function variantOf(
   ];
   for (const [path, from, to] of [...versions, ...changes]) {
     const file = join(tree, path);
-    const [before, after] = await readFile(file, 'utf8').then((text) => [text, text.replace(from, to)]);
-    if (before === after) throw new Error(`${path} has nothing like ${String(from)}`);
-    await writeFile(file, after ?? '');
+    const text = await readFile(file, 'utf8');
+    const changed = text.replace(from, to);
+    if (changed === text) throw new Error(`${path} has nothing like ${String(from)}`);
+    await writeFile(file, changed);
   }
   const to = deb.replace(/_[^_]+_([^_]+)\.deb$/, `_${version}~${word}_$1.deb`);
   await run(['dpkg-deb', '--root-owner-group', '-Znone', '--build', tree, to], LONG);
