@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# npm run bench -- cli|move|backup|transfer|fair|broker|monitor [--json]: figures as ratios within one run, beside a plain way of doing the same.
+# npm run bench -- cli|move|backup|transfer|fair|broker|monitor|row [--json]: figures as ratios within one run, beside a plain way of doing the same.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # a shell that was pointed at a lab (vs lab env) must not lend its settings

@@ -5,10 +5,11 @@ import { benchFair } from './bench/fair.ts';
 import { say } from './bench/kit.ts';
 import { benchMonitor } from './bench/monitor.ts';
 import { benchMove } from './bench/move.ts';
+import { benchRow } from './bench/row.ts';
 import { benchTransfer } from './bench/transfer.ts';
 import { usage, wordsOf } from './bench/words.ts';
 
-/** `npm run bench -- cli|move|backup|transfer|fair|broker|monitor`: figures as ratios within one run. docs/bench.md says what they mean. */
+/** `npm run bench -- cli|move|backup|transfer|fair|broker|monitor|row`: figures as ratios within one run. docs/bench.md says what they mean. */
 const run = {
   cli: benchCli,
   move: benchMove,
@@ -17,6 +18,7 @@ const run = {
   fair: benchFair,
   broker: benchBroker,
   monitor: benchMonitor,
+  row: benchRow,
 };
 
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

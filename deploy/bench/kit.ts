@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 
 /** The command line of this very checkout. */
 export const vs = new URL('../../vs', import.meta.url).pathname;
@@ -81,6 +82,19 @@ export async function withLab<T>(
     await down();
   }
 }
+
+/** The process of a service (`agent`, `broker`, `master`) on a node of the lab. */
+export async function pidOf(lab: BenchLab, node: string, service: string): Promise<number> {
+  const { nodes } = JSON.parse(await lab.lab('status', '--json')) as {
+    nodes: { name: string; processes: { name: string; pid: number }[] }[];
+  };
+  const found = nodes.find(({ name }) => name === node)?.processes.find(({ name }) => name === service);
+  if (!found) throw new Error(`${node} has no ${service}`);
+  return found.pid;
+}
+/** Resident memory of a process, bytes. */
+export const memoryOf = (pid: number): number =>
+  1024 * Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]);
 
 /** The middle one; of an even number the mean of the two in the middle. */
 export function median(values: number[]): number {

@@ -1,5 +1,5 @@
 import { appendFileSync, existsSync, readFileSync } from 'node:fs';
-import { type BenchLab, median, run, say, vs, withLab } from './kit.ts';
+import { type BenchLab, median, memoryOf, pidOf, run, say, vs, withLab } from './kit.ts';
 
 const VSERVERS = 50;
 /** What is asserted: share of a core for a sample every 10 s, and for the checks (percent), resident memory of the agent (bytes), a whole `vs stats` (ms). */
@@ -42,14 +42,7 @@ const pause = (ms: number, signal: AbortSignal) =>
     signal.addEventListener('abort', () => (clearTimeout(timer), reject(new Error('ended'))), { once: true });
   });
 
-async function agentPid(lab: BenchLab): Promise<number> {
-  const { nodes } = JSON.parse(await lab.lab('status', '--json')) as {
-    nodes: { name: string; processes: { name: string; pid: number }[] }[];
-  };
-  const found = nodes.find(({ name }) => name === 'host1')?.processes.find(({ name }) => name === 'agent');
-  if (!found) throw new Error('host1 has no agent');
-  return found.pid;
-}
+const agentPid = (lab: BenchLab) => pidOf(lab, 'host1', 'agent');
 /** Processor seconds of a process, its children not counted. */
 function cpuOf(pid: number): number {
   const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
@@ -68,9 +61,6 @@ function cpuOfTree(pid: number): number {
     .filter(Boolean);
   return own + children.reduce((sum, child) => sum + cpuOfTree(Number(child)), 0);
 }
-const memoryOf = (pid: number): number =>
-  1024 * Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]);
-
 /** The agent anew with this METRICS_INTERVAL, settled. */
 async function restart(lab: BenchLab, seconds: number): Promise<number> {
   appendFileSync(`/var/lib/vslab-${lab.name}/host1/etc/vs-tools.conf`, `METRICS_INTERVAL=${seconds}\n`);

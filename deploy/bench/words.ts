@@ -12,12 +12,16 @@ export const usage = `usage: npm run bench -- cli [--rounds N] [--json]
        npm run bench -- fair [--storage btrfs,dir] [--rounds N] [--json]
        npm run bench -- broker [--quick] [--json]
        npm run bench -- monitor [--rounds N] [--json]
-cli, move, backup, transfer, fair and monitor take --name LAB for the name of their lab (bench unless told). transfer --files N,N: trees of so many small
+       npm run bench -- row [--rounds N] [--json]
+cli, move, backup, transfer, fair, monitor and row take --name LAB for the name of their lab (bench unless told). transfer --files N,N: trees of so many small
 files on one disk instead, without a lab, beside plain tar and rsync. backup --repository btrfs: into a btrfs that is made
 for it, whose backups are snapshots, instead of links on the disk of the lab. move --peer lxd: beside LXD, two daemons of the bench's own, whose
 programs come from Debian's packages without being installed.`;
 
-export const benches = ['cli', 'move', 'backup', 'transfer', 'fair', 'broker', 'monitor'] as const;
+export const benches = ['cli', 'move', 'backup', 'transfer', 'fair', 'broker', 'monitor', 'row'] as const;
+
+/** How many rounds where nobody says it, and not three. */
+const usual: Record<string, number> = { cli: 15, fair: 1, backup: 1, row: 12 };
 
 /** The words of a list that are all known; undefined when one is not. */
 function among<T extends string>(known: readonly T[], text: string, between = ','): T[] | undefined {
@@ -56,9 +60,7 @@ export function wordsOf(argv: string[]) {
   });
   const [what, ...more] = positionals;
   const bench = benches.find((one) => one === what);
-  const rounds = Number(
-    values.rounds ?? (what === 'cli' ? 15 : what === 'fair' || what === 'backup' ? 1 : 3),
-  );
+  const rounds = Number(values.rounds ?? usual[what ?? ''] ?? 3);
   const source = sources.find((one) => one === values.source);
   const storage = among(storages, values.storage);
   const sets = among(setNames, values.sets);
@@ -68,11 +70,13 @@ export function wordsOf(argv: string[]) {
   if (!bench || more.length > 0 || !source || !storage || !sets || !ways)
     throw new Error(
       positionals.length === 0
-        ? 'cli, move, backup, transfer, fair, broker or monitor?'
+        ? 'cli, move, backup, transfer, fair, broker, monitor or row?'
         : `that is none of its words; sets are ${setNames.join(',')}, storages ${storages.join(',')}, ways of a move: ${allWays.join('; ')}`,
     );
   if (!Number.isInteger(rounds) || rounds < 1 || rounds > 1000)
     throw new Error('--rounds is a number from 1 to 1000');
+  if (what === 'row' && rounds < 3)
+    throw new Error('row compares thirds of its rounds: --rounds is 3 or more');
   const { repository = 'links' } = values;
   if (
     (repository !== 'links' && repository !== 'btrfs') ||

@@ -2,6 +2,7 @@ import { expect, test } from 'vitest';
 import { packagesOf } from '../../deploy/bench/lxd-package.ts';
 import { plotOf } from '../../deploy/bench/plot.ts';
 import { type Figures, summary, tableOf } from '../../deploy/bench/report.ts';
+import { growthOf } from '../../deploy/bench/row.ts';
 import { wordsOf } from '../../deploy/bench/words.ts';
 
 const own = wordsOf(['move']).ways;
@@ -26,8 +27,9 @@ test.each([
   [['cli', '--files', '1000'], /--files is for transfer/],
   [['move', '--repository', 'btrfs'], /--repository is for backup/],
   [['backup', '--repository', 'zfs'], /links or btrfs/],
+  [['row', '--rounds', '2'], /3 or more/],
   [['dance'], /none of its words/],
-  [[], /cli, move, backup, transfer, fair, broker or monitor/],
+  [[], /cli, move, backup, transfer, fair, broker, monitor or row/],
 ])('what the bench does not know is refused: %j', (argv, message) => {
   expect(() => wordsOf(argv)).toThrow(message);
 });
@@ -91,4 +93,14 @@ test('the plot has a bar for each way, that of a peer in a colour of its own', (
   expect(plot.match(/<rect x=/g)).toHaveLength(5);
   expect(plot.match(/#a142f4/g)).toHaveLength(2);
   expect(plot).toContain('; LXD 5.0.2 (logarithmic)');
+});
+
+test('a process that keeps something of each move has grown; one that collects late has not', () => {
+  expect(growthOf([157, 191, 202, 202, 202, 150, 202, 202, 202])).toMatchObject({ ratio: 1 });
+  expect(growthOf([157, 202, 202, 210, 220, 230, 240, 250, 235])).toEqual({
+    first: 202,
+    last: 250,
+    ratio: 1.238,
+  });
+  expect(growthOf([100, 100, 130])).toMatchObject({ ratio: 1.3 });
 });
