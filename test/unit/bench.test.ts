@@ -97,10 +97,11 @@ test('the plot has a bar for each way, that of a peer in a colour of its own', (
 
 test('a process that keeps something of each move has grown; one that collects late has not', () => {
   expect(growthOf([157, 191, 202, 202, 202, 150, 202, 202, 202])).toMatchObject({ ratio: 1 });
+  expect(growthOf([157, 160, 162, 206, 202, 150, 202, 209, 202])).toMatchObject({ ratio: 1.015 });
   expect(growthOf([157, 202, 202, 210, 220, 230, 240, 250, 235])).toEqual({
-    first: 202,
+    second: 230,
     last: 250,
-    ratio: 1.238,
+    ratio: 1.087,
   });
   expect(growthOf([100, 100, 130])).toMatchObject({ ratio: 1.3 });
 });
