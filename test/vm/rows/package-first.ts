@@ -27,6 +27,13 @@ const besides = (machine: string): string =>
     ? ''
     : ` -o APT::Install-Recommends=false busybox-static ${machine === 'master' ? 'default-mta' : 'apparmor'}`;
 
+/** What Debian's tree has not by itself, and busybox has: something that answers at port 80. */
+const server = `[Service]
+ExecStart=/usr/bin/perl -MIO::Socket::INET -e "my $$server = IO::Socket::INET->new(LocalPort => 80, Listen => 64, ReuseAddr => 1) or die; while (my $$client = $$server->accept) { close $$client }"
+[Install]
+WantedBy=multi-user.target
+`;
+
 /** A person at a terminal types a command, and what it asks for; it must work. Answers what the terminal shows. */
 export async function typed(machine: string, command: string, answers = ''): Promise<string> {
   say(`${machine}# ${command}`);
@@ -141,6 +148,12 @@ export function firstSteps(): void {
 
   proofs('its firewall', async () => {
     const host = await hostOf('web1');
+    if (whole)
+      await vms().on(
+        host,
+        "lxc-attach -P /var/lib/vservers -n web1 -- sh -c 'cat > /etc/systemd/system/web.service && systemctl enable --now web.service'",
+        { ...slow, input: server },
+      );
     await vms().on(host, 'cat > /var/lib/vservers/web1/firewall.conf', {
       input: 'enable\nallow from 10.60.20.50 tcp/80\n',
     });
