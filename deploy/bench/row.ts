@@ -51,7 +51,7 @@ async function measure(lab: BenchLab, rounds: number): Promise<RowResult> {
 }
 const mb = (bytes = 0) => Math.round(bytes / 1e6);
 
-/** `bench row`: what the processes take after many moves beside what they took after the first; the exit code. */
+/** `bench row`: what the processes take after many moves beside what they took some moves before; the exit code. */
 export async function benchRow(options: {
   lab: string;
   rounds: number;
