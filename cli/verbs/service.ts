@@ -9,6 +9,10 @@ import { type Notify, openNotify } from '../../shared/notify.ts';
 const COMPILED_MS = 10_000;
 
 async function broker(notify: Notify): Promise<void> {
+  // before it listens: who ends it just after must not cut off what goes to the disk
+  const asked = new Promise<void>((resolve) => {
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve());
+  });
   const { loadSettings } = await import('../../config/settings.ts');
   const { runBroker } = await import('../../broker/main.ts');
   const { openData } = await import('../../shared/service.ts');
@@ -17,9 +21,7 @@ async function broker(notify: Notify): Promise<void> {
   await openData(settings, createLog(settings.LOG_LEVEL, 'broker'));
   const running = await runBroker(settings);
   notify.ready('broker');
-  await new Promise<void>((resolve) => {
-    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve());
-  });
+  await asked;
   notify.stopping();
   await running.close();
 }

@@ -1,6 +1,7 @@
 import assert from 'node:assert';
 import { type ChildProcess, spawn } from 'node:child_process';
 import {
+  existsSync,
   mkdirSync,
   mkdtempSync,
   openSync,
@@ -32,6 +33,8 @@ const directory = mkdtempSync(join(tmpdir(), 'vslab-persistence-'));
 const cli = new URL('../../cli/main.ts', import.meta.url).pathname;
 const users = { host1: 'agent', host2: 'agent', host3: 'agent', operator: 'operator', viewer: 'viewer' };
 const closers: (() => void | Promise<void>)[] = [];
+/** Those that were begun, also before they listen. */
+const brokers: { end(signal: NodeJS.Signals): Promise<number | null> }[] = [];
 let made = 0;
 
 /** A broker process of its own, with a state directory that the next one may take over. */
@@ -59,6 +62,7 @@ async function startBroker(state: string, environment: NodeJS.ProcessEnv = {}) {
     return gone;
   };
   closers.push(() => void end('SIGKILL'));
+  brokers.push({ end });
   const reached = async (): Promise<boolean> => {
     for (;;) {
       if (child.exitCode !== null || child.signalCode !== null) return false;
@@ -873,5 +877,16 @@ describe('the database', () => {
     await broker.end('SIGTERM'); // what is not on the disk yet goes there
     const { value } = readDatabase(file(state), (db) => db.prepare('SELECT value FROM meta').get());
     expect(value).toEqual({ value: String(tomorrow + 1) });
+  });
+
+  test('is whole when the broker is ended before it listens', async () => {
+    const state = freshState();
+    const starting = startBroker(state);
+    while (!existsSync(file(state))) await sleep(2); // it is opened before
+    const { end } = brokers.at(-1) ?? {};
+    expect(await end?.('SIGTERM')).toBe(0); // not ended by the signal
+    await starting;
+    const { value } = readDatabase(file(state), (db) => db.prepare('SELECT key FROM meta').get());
+    expect(value).toEqual({ key: 'born' });
   });
 });
