@@ -44,6 +44,11 @@ async function usersOfBroker() {
   return usersIn(file);
 }
 
+/** Throws a sentence when nobody should have such a password. */
+function requireLong(password: string): void {
+  if (password.length < 8) throw new VsError('usage', 'The password has fewer than 8 characters.');
+}
+
 /** One line from the terminal, without showing it and therefore twice, or from the standard input. */
 async function readPassword(): Promise<string> {
   const input = process.stdin;
@@ -61,6 +66,7 @@ async function readPassword(): Promise<string> {
         if (letter === '\n' || letter === '\r') {
           if (!hidden || text === first) return text;
           if (first !== undefined) throw new VsError('usage', 'These are two different passwords.');
+          requireLong(text);
           [first, text] = [text, ''];
           process.stderr.write('\nThe same again: ');
           continue;
@@ -81,7 +87,7 @@ async function readPassword(): Promise<string> {
 
 async function newPassword(generate: boolean | undefined): Promise<string> {
   const password = generate ? randomBytes(24).toString('base64url') : await readPassword();
-  if (password.length < 8) throw new VsError('usage', 'The password has fewer than 8 characters.');
+  requireLong(password);
   return password;
 }
 

@@ -35,3 +35,11 @@ test('at a terminal a password is asked for twice; two different ones make no us
   expect(same.status).toBe(0);
   expect(users()).toMatch(/^anna +viewer/m);
 });
+
+test('one that is too short is not asked for again', () => {
+  const short = typed('user add berta --role viewer', 'short\nshort\n');
+  expect(short.stdout).toContain('fewer than 8 characters');
+  expect(short.stdout).not.toContain('The same again');
+  expect(short.status).toBe(2);
+  expect(users()).not.toContain('berta');
+});
