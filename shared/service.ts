@@ -7,6 +7,7 @@ import { VsError } from './errors.ts';
 import { openLocal } from './local/serve.ts';
 import { type Log, createLog } from './log.ts';
 import type { Notify } from './notify.ts';
+import { untilEnded } from './until-ended.ts';
 
 export type { Call, Handlers } from './dispatch.ts';
 
@@ -165,9 +166,7 @@ export async function runServices(names: string[], settings: Settings, notify?: 
     Object.assign(handlers, service.handlers);
     Object.assign(inner, service.inner ?? {});
   }
-  const stopped = new Promise<void>((resolve) => {
-    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve());
-  });
+  const stopped = untilEnded();
   for (const service of services)
     await service
       .prepare?.()

@@ -4,15 +4,14 @@ import type { Command } from 'commander';
 import { agentFlags } from '../../shared/agent-flags.ts';
 import { VsError } from '../../shared/errors.ts';
 import { type Notify, openNotify } from '../../shared/notify.ts';
+import { untilEnded } from '../../shared/until-ended.ts';
 
 /** By then all that it needs was loaded. */
 const COMPILED_MS = 10_000;
 
 async function broker(notify: Notify): Promise<void> {
   // before it listens: who ends it just after must not cut off what goes to the disk
-  const asked = new Promise<void>((resolve) => {
-    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve());
-  });
+  const asked = untilEnded();
   const { loadSettings } = await import('../../config/settings.ts');
   const { runBroker } = await import('../../broker/main.ts');
   const { openData } = await import('../../shared/service.ts');

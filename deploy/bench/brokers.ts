@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { hashPassword } from '../../broker/users.ts';
-import { vs } from './kit.ts';
+import { memoryOf, vs } from './kit.ts';
 import type { benchAuthority } from './certificates.ts';
 
 export const kinds = ['vs', 'mosquitto'] as const;
@@ -145,6 +145,6 @@ export async function startBroker(
         1e9
       );
     },
-    memory: () => Number(/VmRSS:\s+(\d+)/.exec(processFile('status'))?.[1]) * 1024,
+    memory: () => memoryOf(child.pid ?? 0),
   };
 }
