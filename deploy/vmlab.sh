@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # a shell that was pointed at a lab (vs lab env) must not lend its settings
-for name in ${!VS_@}; do case $name in VS_VM_* | VS_TEMPLATE_MIRROR) ;; *) unset "$name" ;; esac; done
+for name in ${!VS_@}; do case $name in VS_VM_* | VS_TEST_FULL | VS_TEMPLATE_MIRROR) ;; *) unset "$name" ;; esac; done
 [ "$(uname -m)" = x86_64 ] || { echo "vmlab: the VMs are of amd64, and this machine is $(uname -m)" >&2; exit 1; }
 if [ "${1:-}" = --suite ]; then export VS_VM_SUITE=${2:?}; shift 2; fi
 bash deploy/setup.sh vm
