@@ -197,7 +197,7 @@ test('a caller that dies cancels nothing; its next life joins by the id', async 
 });
 
 test('the broker dies while a command runs: the bus asks again by the id, and so may the caller', async () => {
-  const waits = exec(master, { id: 'survives', timeoutMs: 20_000 });
+  const waits = exec(master, { id: 'survives', timeoutMs: 60_000 }); // NATS alone takes up to 15 s to be back
   const short = exec(master, { id: 'again', timeoutMs: 4000 });
   const outcome = short.catch((error: { code: string }) => error.code);
   const abort = new AbortController();
