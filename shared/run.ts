@@ -110,3 +110,13 @@ export function start(
   });
 }
 const isPlain = (one: unknown): boolean => one === 'ignore' || one === 'pipe';
+
+/** Ends with the code of a child; its stderr is collected for the sentence of a failure. */
+export function ending(child: ChildProcess): Promise<{ code: number; stderr: string }> {
+  let stderr = '';
+  child.stderr?.on('data', (chunk: Buffer) => (stderr = (stderr + chunk.toString()).slice(-2000)));
+  return new Promise((resolve, reject) => {
+    child.once('error', reject);
+    child.once('close', (code) => resolve({ code: code ?? 1, stderr }));
+  });
+}

@@ -8,12 +8,16 @@ export interface Need {
   also?: string[];
   memory: number;
   disk: number;
+  /** What its snapshots take besides, on a host that they go along to. */
+  along?: number;
 }
 /** What a host has: bytes, the names of its networks and of what is there already. */
 export interface Room {
   host: string;
   memory: { free: number; total: number };
   disk: { free: number; total: number };
+  /** Snapshots go along to it (btrfs). */
+  sends?: boolean;
   networks: string[];
   vservers: string[];
 }
@@ -23,11 +27,15 @@ export type Place = { to: string } | { why: string };
 /** A tree needs a little more than its files, and a full disk helps nobody. */
 const MARGIN = 1.05;
 
+/** Bytes that it needs on the disk of a host. */
+const diskOn = (room: Room, need: Need): number =>
+  (need.disk + (room.sends ? (need.along ?? 0) : 0)) * MARGIN;
+
 /** The share of the scarcer of memory and disk that stays free on a host which takes it. */
 const left = (room: Room, need: Need): number =>
   Math.min(
     (room.memory.free - need.memory) / Math.max(1, room.memory.total),
-    (room.disk.free - need.disk * MARGIN) / Math.max(1, room.disk.total),
+    (room.disk.free - diskOn(room, need)) / Math.max(1, room.disk.total),
   );
 const most = (rooms: Room[], of: (room: Room) => number): string => {
   const best = rooms.toSorted((a, b) => of(b) - of(a))[0];
@@ -45,9 +53,9 @@ function reason(need: Need, rooms: Room[]): string | undefined {
   const unnamed = connected.filter((room) => !room.vservers.includes(need.name));
   if (unnamed.length === 0)
     return `${connected.map((room) => room.host).join(', ')} has a vserver ${need.name} already`;
-  const spacious = unnamed.filter((room) => room.disk.free >= need.disk * MARGIN);
+  const spacious = unnamed.filter((room) => room.disk.free >= diskOn(room, need));
   if (spacious.length === 0)
-    return `it needs ${size(need.disk * MARGIN)} of disk; ${most(unnamed, (room) => room.disk.free)}`;
+    return `it needs ${size(Math.min(...unnamed.map((room) => diskOn(room, need))))} of disk; ${most(unnamed, (room) => room.disk.free)}`;
   if (!spacious.some((room) => room.memory.free >= need.memory))
     return `it needs ${size(need.memory)} of memory; ${most(spacious, (room) => room.memory.free)}`;
   return undefined;
@@ -60,8 +68,9 @@ function reason(need: Need, rooms: Room[]): string | undefined {
 export function placeAll(needs: Need[], rooms: Room[]): Map<string, Place> {
   const now = structuredClone(rooms);
   const places = new Map<string, Place>();
+  const whole = ({ disk, along = 0 }: Need) => disk + along;
   for (const need of needs.toSorted(
-    (a, b) => b.memory - a.memory || b.disk - a.disk || a.name.localeCompare(b.name),
+    (a, b) => b.memory - a.memory || whole(b) - whole(a) || a.name.localeCompare(b.name),
   )) {
     const why = reason(need, now);
     const fit = now.filter((room) => reason(need, [room]) === undefined);
@@ -71,7 +80,7 @@ export function placeAll(needs: Need[], rooms: Room[]): Map<string, Place> {
       continue;
     }
     best.memory.free -= need.memory;
-    best.disk.free -= need.disk * MARGIN;
+    best.disk.free -= diskOn(best, need);
     best.vservers.push(need.name);
     places.set(need.name, { to: best.host });
   }

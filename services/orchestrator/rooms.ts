@@ -19,6 +19,7 @@ export function roomsOf(
       host,
       memory: { free: info.mem_free_bytes, total: info.mem_bytes },
       disk: { free: info.storage.free, total: info.storage.total },
+      sends: info.storage.capabilities.send,
       networks: info.networks,
       vservers: pool
         .all()

@@ -1,6 +1,7 @@
 import { mkdir, readdir, rename, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { run } from '../../shared/run.ts';
+import { along } from './btrfs-along.ts';
 import type { Driver } from './drivers.ts';
 
 const subvolume = (...args: string[]) => run(['btrfs', 'subvolume', ...args], { timeoutMs: 600_000 });
@@ -56,6 +57,7 @@ export const btrfs: Driver = {
   place: async (from, to) => void (await subvolume('snapshot', from, to)),
   remove,
   nested: async (path) => (await nested(path)).length > 0,
+  along,
   async settle(directory) {
     // wakes the kernel's cleaner, which otherwise comes with the next commit: up to 30 s later
     await run(['btrfs', 'filesystem', 'sync', directory], { timeoutMs: 600_000 });

@@ -22,6 +22,8 @@ export interface Driver {
   place(from: string, to: string): Promise<void>;
   remove(path: string): Promise<void>;
   nested(path: string): Promise<boolean>;
+  /** What a tree and its snapshots, the oldest first, take together on a disk that they are sent to (bytes). */
+  along?(snapshots: string[], tree: string): Promise<number>;
   /** Waits until the space of what was removed is free again. */
   settle(directory: string): Promise<void>;
   /** When a snapshot was made. */

@@ -1,3 +1,4 @@
+import { realpath } from 'node:fs/promises';
 import { join } from 'node:path';
 import { VsError } from '../../shared/errors.ts';
 import type { Service } from '../../shared/service.ts';
@@ -54,6 +55,14 @@ export function keptHandlers(
       return {};
     },
     'snapshot.kept': async ({ name }) => ({ snapshots: await listOf(name) }),
+    'snapshot.along': async ({ name }) => {
+      const { uuid } = await configOf(parts, name);
+      const trees = (await kept.list(uuid)).map(({ snapshot }) => kept.tree(uuid, snapshot));
+      const bytes = await (await driver()).along?.(trees, await realpath(paths.vserver(name)));
+      if (bytes === undefined)
+        throw new VsError('refused', `nothing is sent with its snapshots from ${host}: that takes a btrfs`);
+      return { bytes };
+    },
     'snapshot.arrive': ({ name, saga, snapshots }) =>
       inTurn(name, async () => {
         const { uuid } = await configOf(parts, name);

@@ -2,23 +2,13 @@ import type { ChildProcess } from 'node:child_process';
 import type { Duplex, Writable } from 'node:stream';
 import { createZstdDecompress } from 'node:zlib';
 import { VsError } from '../../shared/errors.ts';
-import type { start } from '../../shared/run.ts';
+import { ending } from '../../shared/run.ts';
 import { END, framesInto, sendFramed, sendGathered, unframed } from './frames.ts';
 import { readLine, wrongIn } from './hello.ts';
 import type { meter } from './progress.ts';
 
 /** The word, after the others of a hello, that says that the stream is packed by zstd. */
 export const PACKED = 'zstd';
-
-/** Ends with the code of a child; its stderr is collected for the sentence of a failure. */
-export function ending(child: ReturnType<typeof start>): Promise<{ code: number; stderr: string }> {
-  let stderr = '';
-  child.stderr?.on('data', (chunk: Buffer) => (stderr = (stderr + chunk.toString()).slice(-2000)));
-  return new Promise((resolve, reject) => {
-    child.once('error', reject);
-    child.once('close', (code) => resolve({ code: code ?? 1, stderr }));
-  });
-}
 
 /** Target: as `framesInto`, of what was packed by zstd. */
 function unpackedInto(wire: Duplex, stdin: Writable): ReturnType<typeof framesInto> {

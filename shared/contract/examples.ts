@@ -50,6 +50,7 @@ export const examples: { [K in CommandName]: z.input<(typeof commands)[K]['args'
   'snapshot.take': { name, snapshot: 'before-upgrade', note: 'bookworm to trixie' },
   'snapshot.cut': { name, to: { snapshot: 'before-upgrade' } },
   'snapshot.kept': { name },
+  'snapshot.along': { name },
   'snapshot.arrive': {
     name: 'web1',
     saga: 'move-mgz1abcd0001',

@@ -93,6 +93,11 @@ export const keptCommands = {
     z.strictObject({ name }),
     z.object({ snapshots: z.array(keptInfo.extend({ name })) }),
   ),
+  'snapshot.along': hostCommand(
+    'the bytes that a vserver and its kept snapshots take together where they go in a move that takes them along',
+    z.strictObject({ name }),
+    z.object({ bytes }),
+  ),
   'snapshot.arrive': hostCommand(
     'what has come into the staging of a saga as snapshots `label` becomes kept snapshots of its vserver. The same one of an earlier time goes for it; another one of that name is renamed',
     z.strictObject({

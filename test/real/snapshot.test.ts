@@ -363,6 +363,46 @@ describe('snapshots that people keep', () => {
     expect(lab.leftovers()).toEqual([]);
   });
 
+  test('a move counts what they take on its target: told, refused where that is not there, and right', async () => {
+    for (const { snapshot } of snapshots()) {
+      lab.vs(['snapshot', 'unprotect', 'web1', snapshot]);
+      lab.vs(['snapshot', 'remove', 'web1', snapshot, '--yes']);
+    }
+    lab.vs(['trash', 'empty', '--yes']); // what host3 has of the trip would be its own again
+    for (const round of ['1', '2', '3']) {
+      guest('dd if=/dev/urandom of="/big len=9" bs=1M count=40 2>/dev/null; sync');
+      lab.vs(['snapshot', 'create', 'web1', `r${round}`]);
+    }
+    guest('rm "/big len=9"; sync');
+    const told = (text: string) =>
+      Number(/; its 3 snapshots \(.*\) go along, ([\d.]+) MB more/.exec(text)?.[1]);
+    const more = told(lab.vs(['move', 'web1', 'host3', '--dry-run']).stdout);
+    expect(more).toBeGreaterThan(120);
+    expect(more).toBeLessThan(135);
+    const used = () => {
+      lab.on('host3', 'btrfs subvolume sync /var/lib/vservers; sync -f /var/lib/vservers');
+      return Number(lab.on('host3', 'df -B1 --output=used /var/lib/vservers | tail -1'));
+    };
+    lab.on(
+      'host3',
+      'cd /var/lib/vservers; free=$(df -BM --output=avail . | tail -1 | tr -dc 0-9); fallocate -l $((free - 100))M .ballast; sync -f .',
+    );
+    expect(lab.vs(['move', 'web1', 'host3'], 1).stderr).toMatch(
+      /step "stage" failed on host3: no space left .*; without its snapshots it needs [\d.]+ MB: vs move web1 host3 --no-snapshots/,
+    );
+    expect(lab.leftovers()).toEqual([]);
+    lab.on('host3', 'rm /var/lib/vservers/.ballast');
+    const before = used();
+    lab.vs(['move', 'web1', 'host3']);
+    const took = (used() - before) / 1e6;
+    const bytes = Number(/, ([\d.]+) MB in/.exec(lab.vs(['move', 'web1', 'host1', '--dry-run']).stdout)?.[1]);
+    expect(took / (more + bytes), `${took} MB were taken, ${more} and ${bytes} told`).toBeCloseTo(1, 1);
+    expect(told(lab.vs(['move', 'web1', 'host1', '--dry-run']).stdout) / more).toBeCloseTo(1, 1);
+    lab.vs(['move', 'web1', 'host1']);
+    await lab.settled('host1');
+    expect(lab.leftovers()).toEqual([]);
+  });
+
   test('they do not count against the disk limit', async () => {
     lab.vs(['limit', 'web1', '--disk', '200M']);
     guest('dd if=/dev/zero of=/big bs=1M count=120 2>/dev/null; sync');

@@ -29,6 +29,7 @@ const parts: Record<string, string> = {
   'services/host-agent/busybox.ts': 'parts/busybox.ts',
   'services/host-agent/limits/limits.ts': 'parts/limits.ts',
   'services/snapshot/quota.ts': 'parts/quota.ts',
+  'services/snapshot/btrfs-along.ts': 'parts/along.ts',
   'services/repository/manifest.ts': 'parts/manifest.ts',
   'services/host-agent/run-script.ts': 'parts/run-script.ts',
   'services/host-agent/certificate.ts': 'parts/certificate.ts',

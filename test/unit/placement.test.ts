@@ -56,6 +56,18 @@ test('who cannot go has the reason, the others go', () => {
   });
 });
 
+test('snapshots need room where they go along, and nowhere else', () => {
+  const web = { ...need('web', 1, 10), along: 40 * GB };
+  const [h2, h3] = [room('h2', 8, 45, { sends: true }), room('h3', 4, 20)];
+  expect(to([web], [h2, h3])).toEqual({ web: { to: 'h3' } });
+  expect(to([web], [{ ...h2, disk: { free: 60 * GB, total: 100 * GB } }])).toEqual({ web: { to: 'h2' } });
+  expect(to([web], [h2])).toEqual({ web: { why: 'it needs 52.5 GB of disk; h2 has most, 45.0 GB' } });
+  expect(to([web, need('b', 1, 10)], [{ ...h2, disk: { free: 60 * GB, total: 100 * GB } }])).toMatchObject({
+    web: { to: 'h2' },
+    b: { why: 'it needs 10.5 GB of disk; h2 has most, 7.5 GB' },
+  });
+});
+
 test('no host is ever filled beyond what it has, and the largest goes where it fits', () => {
   const needs = array(record({ memory: nat(8), disk: nat(50) }), { maxLength: 12 });
   const rooms = array(record({ memory: integer({ min: 0, max: 16 }), disk: nat(100) }), { maxLength: 5 });
@@ -85,7 +97,12 @@ test('never a host that is offline, left out by slaves.conf, evacuated, or the o
   const pool = {
     hosts: () => ['h1', 'h2', 'h3', 'h4', 'h5'],
     isOnline: (host: string) => host !== 'h2',
-    info: () => ({ mem_free_bytes: 1, mem_bytes: 2, storage: { free: 3, total: 4 }, networks: ['blue'] }),
+    info: () => ({
+      mem_free_bytes: 1,
+      mem_bytes: 2,
+      storage: { free: 3, total: 4, capabilities: { send: true } },
+      networks: ['blue'],
+    }),
     all: () => [{ host: 'h5', name: 'web9' }],
   };
   const marks = { get: (host: string) => (host === 'h3' ? {} : undefined) };

@@ -5,7 +5,7 @@ import { VsError } from '../../../shared/errors.ts';
 import { networksOf } from '../../../shared/interfaces.ts';
 import { type Need, placeAll } from '../placement.ts';
 import { roomsOf } from '../rooms.ts';
-import { ofAll } from '../snapshots.ts';
+import { bytesAlong, ofAll } from '../snapshots.ts';
 import { size, vservers as vserversText } from '../text.ts';
 import type { Deciding, Planned } from './planned.ts';
 
@@ -49,7 +49,6 @@ export async function planEvacuate(
     .map((need): EvacuatePlan['vservers'][number] => ({ ...need, ...places.get(need.name) }))
     .sort((a, b) => a.name.localeCompare(b.name));
   const goes = vservers.filter((one) => one.to !== undefined);
-  const bytes = goes.reduce((sum, one) => sum + one.disk, 0);
   const stays = vservers.length - goes.length;
   const leaving = here.filter(({ name }) => goes.some((one) => one.name === name));
   const sends = (at: string | undefined) =>
@@ -57,6 +56,7 @@ export async function planEvacuate(
   const goAlong = leaving.filter(
     ({ name }) => sends(host) && sends(goes.find((one) => one.name === name)?.to),
   );
+  const bytes = goes.reduce((sum, one) => sum + one.disk + (sends(one.to) ? (one.along ?? 0) : 0), 0);
   return {
     kind: 'evacuate',
     plan: { host, to, parallel: args.parallel ?? 2, vservers },
@@ -71,8 +71,9 @@ async function needsOf(deciding: Deciding, host: string, vservers: VserverState[
   const memory = memoryUse(deciding, host, vservers);
   const needs: (Need & { why?: string })[] = [];
   const left = vservers.values();
+  const { send: sends } = deciding.pool.requireHost(host).storage.capabilities;
   async function worker(): Promise<void> {
-    for (const { name, network, more, epoch, state } of left) {
+    for (const { name, network, more, epoch, state, snapshots } of left) {
       const also = networksOf({ network, more }).slice(1);
       const need = { name, network, ...(also.length > 0 ? { also } : {}), memory: 0, disk: 0 };
       if (epoch === 0) needs.push({ ...need, why: `${host} has files of it, but does not own it` });
@@ -81,7 +82,9 @@ async function needsOf(deciding: Deciding, host: string, vservers: VserverState[
         try {
           const asked = { timeoutMs: 600_000 };
           const { bytes } = await deciding.context.bus.request(host, 'snapshot.usage', { name }, asked);
-          needs.push({ ...need, disk: bytes });
+          const both =
+            sends && snapshots ? await bytesAlong(deciding.context, { name, host }, bytes) : undefined;
+          needs.push({ ...need, disk: bytes, ...(both === undefined ? {} : { along: both - bytes }) });
         } catch (error) {
           needs.push({
             ...need,

@@ -4,7 +4,7 @@ import type { VserverState } from '../../../shared/contract/vserver.ts';
 import { VsError } from '../../../shared/errors.ts';
 import { networksOf } from '../../../shared/interfaces.ts';
 import { estimate } from '../estimate.ts';
-import { along, behind, namesBehind } from '../snapshots.ts';
+import { along, behind, bytesAlong, namesBehind } from '../snapshots.ts';
 import { stillThere } from '../still-there.ts';
 import { groups, size } from '../text.ts';
 import { carriageText, chooseTransport } from '../transport.ts';
@@ -66,6 +66,7 @@ export async function planMove(deciding: Deciding, args: Args<'orchestrator.move
   const names = await namesBehind(context, vserver);
   const count = Math.max(names.length, vserver.snapshots ?? 0); // the state says it a moment later
   const goAlong = count > 0 && carriage.copy === 'btrfs-send' && args.withoutSnapshots !== true;
+  const room = goAlong ? await bytesAlong(context, vserver, bytes) : undefined;
   const plan = {
     name: args.name,
     source: vserver.host,
@@ -80,10 +81,18 @@ export async function planMove(deciding: Deciding, args: Args<'orchestrator.move
     network: vserver.network,
     ...(args.crashConsistent ? { crashConsistent: true } : {}),
     ...(goAlong ? { snapshots: true as const } : {}),
+    ...(room === undefined ? {} : { room }),
     ...wired,
   };
   const way = carriageText(carriage);
-  const work = { bytes, files, way, source: vserver.host, target: args.host, bwlimit: plan.bwlimit };
+  const work = {
+    bytes: room ?? bytes,
+    files,
+    way,
+    source: vserver.host,
+    target: args.host,
+    bwlimit: plan.bwlimit,
+  };
   return {
     kind: 'move',
     plan,
@@ -93,6 +102,6 @@ export async function planMove(deciding: Deciding, args: Args<'orchestrator.move
       way,
       estimateMs: estimate({ ...work, restarts: plan.running }, deciding.past?.() ?? []),
     },
-    title: `${args.name}: ${vserver.host} -> ${args.host}, ${size(bytes)} in ${groups(files)} files, ${way}${args.crashConsistent ? ', crash-consistent' : ''}${goAlong ? along(count, names) : behind({ ...vserver, snapshots: count }, names)}`,
+    title: `${args.name}: ${vserver.host} -> ${args.host}, ${size(bytes)} in ${groups(files)} files, ${way}${args.crashConsistent ? ', crash-consistent' : ''}${goAlong ? along(count, names, 'its', room && room - bytes) : behind({ ...vserver, snapshots: count }, names)}`,
   };
 }

@@ -1,7 +1,7 @@
 import { VsError } from '../../../shared/errors.ts';
 import type { Agents } from '../agent.ts';
 import type { Step, StepContext } from '../executor.ts';
-import { day, groups, seconds } from '../text.ts';
+import { day, groups, seconds, size } from '../text.ts';
 import { type Route, arm, livePasses, pass, passText } from '../passes.ts';
 import { handOverSteps } from './move-hand-over.ts';
 import { haltStep } from './move-halt.ts';
@@ -15,6 +15,8 @@ export interface MovePlan extends Route {
   files: number;
   /** Its kept snapshots go along. */
   snapshots?: true;
+  /** What it takes on the target together with them (bytes), where that is known. */
+  room?: number;
   /** Frozen instead of stopped: what it has not written is lost as in a power cut. */
   crashConsistent?: boolean;
 }
@@ -53,7 +55,17 @@ export function moveSteps(plan: MovePlan, agents: Agents): Step[] {
         await agents.ask(target, 'host-agent.unlock', both(context), context, { tag: 'target' });
       },
     },
-    stageStep(agents, { name, host: target, tree: copy === 'rsync', bytes: () => plan.bytes }),
+    stageStep(agents, {
+      name,
+      host: target,
+      tree: copy === 'rsync',
+      bytes: () => plan.room ?? plan.bytes,
+      ...(plan.room === undefined
+        ? {}
+        : {
+            less: `without its snapshots it needs ${size(plan.bytes)}: vs move ${name} ${target} --no-snapshots`,
+          }),
+    }),
     plan.snapshots === true && sendSnapshots(plan, agents),
     {
       name: 'seed',

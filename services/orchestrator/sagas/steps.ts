@@ -25,16 +25,30 @@ export async function bothEnded<A, B>(one: Promise<A>, other: Promise<B>): Promi
   return [await one, await other];
 }
 
-/** Room and a staging place on the host that gets a vserver. */
+/** Room and a staging place on the host that gets a vserver; `less`: how it can do with less, for people. */
 export const stageStep = (
   agents: Agents,
-  what: { name: string; host: string; tree: boolean; bytes: (context: StepContext) => number },
+  what: { name: string; host: string; tree: boolean; bytes: (context: StepContext) => number; less?: string },
 ): Step => ({
   name: 'stage',
   host: what.host,
   async do(context) {
     const args = { name: what.name, saga: context.id, bytes: what.bytes(context), tree: what.tree };
-    const { free } = await agents.ask(what.host, 'snapshot.allocate', args, context);
+    const { free } = await agents
+      .ask(what.host, 'snapshot.allocate', args, context)
+      .catch((error: unknown) => {
+        if (
+          what.less === undefined ||
+          !(error instanceof VsError) ||
+          !error.message.includes('no space left')
+        )
+          throw error;
+        const { code, details } = error;
+        throw new VsError(code, `${error.message}; ${what.less}`, {
+          cause: error,
+          ...(details ? { details } : {}),
+        });
+      });
     context.say(`${what.host} has ${size(free)} free`);
   },
   async undo(context) {
