@@ -15,7 +15,8 @@ async function total(tools: string[][], bytesOf: (line: string) => number): Prom
   const children = tools.map((argv, index) =>
     start(argv, { stdio: [index === 0 ? 'ignore' : 'pipe', 'pipe', 'pipe'] }),
   );
-  const ends = children.map(ending);
+  const ends = Promise.all(children.map(ending));
+  ends.catch(() => undefined); // one that could not be started is told below, when the others have ended
   const pipes = children.slice(1).map(async ({ stdin }, index) => {
     const from = children[index]?.stdout;
     // their codes and words tell what went wrong
@@ -25,7 +26,7 @@ async function total(tools: string[][], bytesOf: (line: string) => number): Prom
   let bytes = 0;
   if (last) for await (const line of createInterface({ input: last })) bytes += bytesOf(line);
   await Promise.all(pipes);
-  for (const [index, { code, stderr }] of (await Promise.all(ends)).entries())
+  for (const [index, { code, stderr }] of (await ends).entries())
     if (code !== 0) throw new VsError('failed', `${tools[index]?.join(' ')}: ${stderr.trim()}`);
   return bytes;
 }

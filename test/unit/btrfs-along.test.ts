@@ -1,5 +1,9 @@
-import { expect, test } from 'vitest';
-import { dumped, found } from '../../services/snapshot/btrfs-along.ts';
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync, symlinkSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, onTestFinished, test } from 'vitest';
+import { along, dumped, found } from '../../services/snapshot/btrfs-along.ts';
 
 // lines of btrfs-progs 6.2; blanks in names have a backslash in a dump, and none in find-new
 test.each([
@@ -18,3 +22,15 @@ test.each([
   ['transid marker was 9', 0],
   ['', 0],
 ])('find-new: %s', (line, bytes) => expect(found(line)).toBe(bytes));
+
+test('a tool that is not there is an error of this question, and of nothing else', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'vslab-along-'));
+  const path = process.env['PATH'];
+  onTestFinished(() => {
+    process.env['PATH'] = path;
+    rmSync(directory, { recursive: true });
+  });
+  symlinkSync(execFileSync('which', ['du'], { encoding: 'utf8' }).trim(), join(directory, 'du'));
+  process.env['PATH'] = directory;
+  await expect(along([directory, directory], directory)).rejects.toThrow(/spawn btrfs ENOENT/);
+});
