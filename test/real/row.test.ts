@@ -35,7 +35,10 @@ describe.each(['btrfs', 'dir'] as const)(`${MOVES} moves in a row on %s`, (stora
     };
     round();
     round();
-    lab.vs(['stats', 'web1', '--since', '1h']); // the history's thread, which else begins with its first batch
+    // the history's thread, which else begins with its first batch; before the first sample nobody knows web1
+    await expect
+      .poll(() => lab.vs(['stats', 'web1', '--since', '1h'], null).code, { timeout: 30_000, interval: 500 })
+      .toBe(0);
     const before = {
       files: files(),
       counts: [lab.on('host1', countsScript), lab.on('host2', countsScript)],
