@@ -18,7 +18,7 @@ if [ "${VS_TEST_VM:-1}" = 0 ] && [ "${CI:-}" != true ]; then
   echo 'not run: the proofs in VMs (VS_TEST_VM=0)'
   exit 0
 fi
-# emulated processors: 9 minutes where two cores do nothing else, 22 where they have half of that
+# emulated processors: 9 to 21 minutes on two cores that do nothing else, by the machine
 printf '\n== proofs in VMs with a kernel of Debian (at most 35 minutes)\n'
 code=0
 timeout --kill-after=60 2100 bash deploy/vmlab.sh || code=$?
