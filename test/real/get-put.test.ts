@@ -19,11 +19,7 @@ describe.each(['btrfs', 'dir'] as const)('copies on the master, hosts with %s', 
   /** The old master's process ends; the next one answers. */
   async function restartMaster(): Promise<void> {
     process.kill(lab.pidOf('master', 'master'), 'SIGKILL');
-    for (let tries = 0; tries < 100; tries++) {
-      await sleep(200);
-      if (lab.vs(['saga', 'list'], null).code === 0) return;
-    }
-    throw new Error('the master does not answer any more');
+    await lab.masterIsBack();
   }
 
   beforeAll(() => {

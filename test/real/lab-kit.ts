@@ -56,6 +56,14 @@ export function realLab(name: string) {
       return found.pid;
     },
     down: (): void => void vs(['lab', 'down', '--name', name]),
+    /** The master answers again. `vs scan` would not tell: without a master it shows what the hosts reported last. */
+    async masterIsBack(): Promise<void> {
+      const end = Date.now() + 60_000;
+      while (vs(['saga', 'list'], null).code !== 0) {
+        if (Date.now() > end) throw new Error('the master does not answer any more');
+        await sleep(200);
+      }
+    },
     rows: () => JSON.parse(vs(['scan', '--json']).stdout) as ScanRow[],
     /** The newest saga, once it has ended. */
     async ended(within: number): Promise<SagaState> {

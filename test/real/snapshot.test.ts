@@ -309,7 +309,7 @@ describe('snapshots that people keep', () => {
       () => lab.on('host1', 'ls /var/lib/vservers/.kept/*/').includes('auto-'),
       'no snapshot was made by plan',
     );
-    await until(() => lab.vs(['scan'], null).code === 0, 'the master is not back');
+    await lab.masterIsBack();
     const [auto = ''] = names().filter((one) => one.startsWith('auto-'));
     expect(snapshots().find((one) => one.snapshot === auto)).toMatchObject({
       kind: 'automatic',
