@@ -33,6 +33,9 @@ export interface RunResult {
   stderr: string;
 }
 
+/** Before a tool that dies with this process: else it would go on in a tree that the next life of it changes (setpriv(1)). */
+export const dying = ['setpriv', '--pdeathsig', 'KILL', '--'];
+
 /** Runs a tool to its end: an argument array, no shell, LC_ALL=C, bounded in time. Throws RunError. */
 export async function run(argv: string[], options: RunOptions = {}): Promise<RunResult> {
   const [file = '', ...args] = argv;

@@ -42,6 +42,7 @@ sub names { opendir(my $in, $_[0]) or die "$_[0] cannot be read: $!\n"; return g
 
 my %new;    # path => its entry
 my (%has, %names);    # attributes by name; the names of what has more than one: inode => path => name
+my %inode;
 my ($more, $added) = (0, 0);
 my (%counted, %before);
 my @stack = grep { $_ ne '.' } keys %touched;
@@ -50,6 +51,7 @@ while (defined(my $path = pop @stack)) {
     my @is = lstat "$tree/$path";
     if (!@is) { $!{ENOENT} || $!{ENOTDIR} or die "$path cannot be looked at: $!\n"; next }
     $new{$path} = [entry($tree, $path, @is)];
+    $inode{$path} = "$is[0]:$is[1]";
     my $own = attributes("$tree/$path");
     $has{ $new{$path}[1] } = $own if %$own;
     $names{"$is[0]:$is[1]"}{$path} = $new{$path}[1] if $is[3] > 1 && ($is[2] & 0170000) != 0040000;
@@ -63,7 +65,8 @@ while (defined(my $path = pop @stack)) {
 }
 
 my @read = grep { $new{$_}[0] =~ /^f/ } keys %new;
-my %sum = %{ checksums($tree, "$out.list", @read) };
+my ($sums, $count) = checksums($tree, "$out.list", \%inode, @read);
+my %sum = %$sums;
 defined $sum{$_} or die "$_ cannot be read\n" for @read;
 
 # What is not touched keeps its line; what lies below something that is gone or new goes with it.
@@ -132,4 +135,4 @@ for my $number (1 .. @groups) { $text .= "h $number $_\n" for @{ $groups[$number
 for my $up (sort keys %there) { die "$up/$_ is there, and nothing says where it comes from\n" for sort keys %{ $there{$up} } }
 print $to $text or die "$out: $!\n";
 close $to or die "$out: $!\n";
-printf qq({"files":%d,"more":%d,"added":%d,"read":%d}\n), $files, $more, $added, scalar @read;
+printf qq({"files":%d,"more":%d,"added":%d,"read":%d}\n), $files, $more, $added, $count;

@@ -2,6 +2,8 @@
 use strict;
 use warnings;
 
+require((__FILE__ =~ m{^(.*/)} ? $1 : './') . 'attributes.pl');
+
 my %types = (0100000 => 'f', 0040000 => 'd', 0120000 => 'l', 0010000 => 'p', 0140000 => 's', 0060000 => 'b', 0020000 => 'c');
 
 sub shown { my ($path, $spaces) = @_; $path =~ s/\\/\\\\/g; $path =~ s/\n/\\n/g; $path =~ s/ /\\040/g if $spaces; return $path }
@@ -15,31 +17,19 @@ sub entry {
     return (sprintf('%s %04o %d:%d %s %d', $type, $is[2] & 07777, $is[4], $is[5], $size, $is[9]), shown($path, defined $target) . (defined $target ? ' -> ' . shown($target) : ''));
 }
 
-# Extended attributes of a path: {name => value in hexadecimal}. Numbers of the system calls llistxattr and lgetxattr: amd64, arm64.
-my ($LLIST, $LGET) = (`uname -m` =~ /x86_64/) ? (195, 192) : (12, 9);
+# Extended attributes of a path: {name => value in hexadecimal}.
 sub attributes {
-    my ($file) = @_;
-    my $size = syscall($LLIST, $file, 0, 0);
-    return {} if $size <= 0;
-    my $names = "\0" x $size;
-    $size = syscall($LLIST, $file, $names, $size);
-    return {} if $size <= 0;
-    my %of;
-    for my $name (split /\0/, substr($names, 0, $size)) {
-        my $length = syscall($LGET, $file, $name, 0, 0);
-        next if $length < 0;
-        my $value = "\0" x $length;
-        if ($length > 0) { $length = syscall($LGET, $file, $name, $value, $length); next if $length < 0 }
-        $of{ shown($name, 1) } = $length > 0 ? unpack('H*', substr($value, 0, $length)) : '-';
-    }
-    return \%of;
+    my $own = attributes_of($_[0]);
+    return { map { shown($_, 1) => $own->{$_} eq '' ? '-' : unpack('H*', $own->{$_}) } keys %$own };
 }
 
-# The checksums of files, by path. One that cannot be read has none. Much is read by the program in VS_SUMS (node and sums.ts, a word a line).
+# The checksums of files, by path; `inode` says by path which file it is, and each is read once, whatever names it has. One that cannot
+# be read has none. Answers them, and how many were to be read. Much is read by the program in VS_SUMS (node and sums.ts, a word a line).
 sub checksums {
-    my ($top, $list, @paths) = @_;
-    my %of;
-    return \%of unless @paths;
+    my ($top, $list, $inode, @all) = @_;
+    my (%of, %name);
+    my @paths = grep { exists $name{ $inode->{$_} } ? 0 : do { $name{ $inode->{$_} } = $_; 1 } } @all;
+    return (\%of, 0) unless @paths;
     open(my $out, '>', $list) or die "$list: $!\n";
     print $out "$_\0" for @paths;
     close $out or die "$list: $!\n";
@@ -58,7 +48,8 @@ sub checksums {
     while (<$in>) { chomp; $of{$2} = $1 if /^([0-9a-f]{64})  (.*)$/s }
     close $in;
     unlink $list;
-    return \%of;
+    for my $path (@all) { my $sum = $of{ $name{ $inode->{$path} } }; $of{$path} = $sum if defined $sum }
+    return (\%of, scalar @paths);
 }
 
 1;

@@ -37,6 +37,8 @@ sub entries {
     return \%of;
 }
 
+sub inodes { my ($all) = @_; return { map { $_ => "$all->{$_}[2]:$all->{$_}[3]" } keys %$all } }
+
 # What entries() does not say: attributes by the name of a path, and the names of each file that has more than one.
 sub beyond {
     my ($top, $all) = @_;
@@ -88,7 +90,7 @@ if ($mode eq 'write') {
         if ($before && $before->[1] ne '-') { $sum{$path} = $before->[1] }
         else { push @read, $path }
     }
-    my $sums = checksums($tree, "$out.list", @read);
+    my ($sums, $read) = checksums($tree, "$out.list", inodes($all), @read);
     for (@read) { $sum{$_} = $sums->{$_} // die "$_ cannot be read\n" }
     open(my $to, '>', $out) or die "$out: $!\n";
     print $to "# vs-manifest 2\n" or die "$out: $!\n";
@@ -103,7 +105,7 @@ if ($mode eq 'write') {
         for my $name_of (@{ $groups->[$number - 1] }) { print $to "h $number $name_of\n" or die "$out: $!\n" }
     }
     close $to or die "$out: $!\n";
-    printf qq({"files":%d,"bytes":%d,"added":%d,"read":%d}\n), scalar keys %$all, $bytes, $added, scalar @read;
+    printf qq({"files":%d,"bytes":%d,"added":%d,"read":%d}\n), scalar keys %$all, $bytes, $added, $read;
     exit 0;
 }
 
@@ -124,7 +126,7 @@ my $all = entries($tree);
 my %is_at;
 my ($bytes, @read) = (0);
 for my $path (keys %$all) { $is_at{ $all->{$path}[1] } = $path; push @read, $path if $all->{$path}[0] =~ /^f/; $bytes += $all->{$path}[9] if $all->{$path}[0] =~ /^f/ }
-my $sums = checksums($tree, "$more[0].list.$$", @read);
+my ($sums) = checksums($tree, "$more[0].list.$$", inodes($all), @read);
 my @what = ('kind', 'mode', 'owner', 'size', 'time');
 for my $name_of (sort keys %$said) {
     my ($fields, $sum) = @{ $said->{$name_of} };

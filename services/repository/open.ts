@@ -80,9 +80,10 @@ export async function openBackup(
       'refused',
       `repository ${repository.name} has ${(free / 1e6).toFixed(0)} MB free in ${repository.path}, and ${(needed / 1e6).toFixed(0)} MB are needed`,
     );
-  const counted = last && (await countManifest(paths.manifest(name, last.id)).catch(() => undefined));
+  const counting = last && countManifest(paths.manifest(name, last.id)).catch(() => undefined);
   if (last) await trees.share(paths.tree(name, last.id), join(fresh, 'tree'));
   else await trees.create(join(fresh, 'tree'));
+  const counted = await counting;
   const now = {
     version: 1 as const,
     resumed: false,

@@ -1,7 +1,7 @@
 import type { z } from 'zod';
 import type { ResticRepository } from '../../config/repositories.ts';
 import { VsError } from '../../shared/errors.ts';
-import { RunError, run, start } from '../../shared/run.ts';
+import { RunError, dying, run, start } from '../../shared/run.ts';
 import { environmentOf } from './restic-secrets.ts';
 
 export interface ResticOptions {
@@ -16,8 +16,6 @@ export interface ResticOptions {
   gently?: boolean;
 }
 const QUICK_MS = 120_000;
-/** restic dies with this process: else it would go on reading a tree that the next life of it changes. */
-const dying = ['setpriv', '--pdeathsig', 'KILL', '--'];
 const gently = ['nice', '-n', '10', 'ionice', '-c', '3'];
 
 /** How ssh is called for sftp: it never asks anybody, and gives up. */

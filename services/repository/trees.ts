@@ -1,6 +1,6 @@
 import { mkdir, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { run } from '../../shared/run.ts';
+import { dying, run } from '../../shared/run.ts';
 
 /** How the trees of backups are made and removed; by what the file system can do. */
 interface Trees {
@@ -17,6 +17,7 @@ interface Trees {
   remove(path: string): Promise<void>;
 }
 
+const linkProgram = new URL('link-tree.pl', import.meta.url).pathname;
 const LONG_MS = 24 * 3_600_000;
 const btrfs = (...args: string[]) => run(['btrfs', ...args], { timeoutMs: LONG_MS });
 const removeFiles = async (path: string) =>
@@ -27,8 +28,7 @@ const links: Trees = {
   create: async (path) => void (await mkdir(path, { recursive: true, mode: 0o700 })),
   async share(from, to) {
     await mkdir(dirname(to), { recursive: true, mode: 0o700 });
-    // directories are new ones, all else is one more name of the same file
-    await run(['cp', '-a', '--link', '--no-target-directory', '--', from, to], { timeoutMs: LONG_MS });
+    await run([...dying, 'perl', linkProgram, from, to], { timeoutMs: LONG_MS });
   },
   open: () => Promise.resolve(),
   close: () => Promise.resolve(),

@@ -5,6 +5,7 @@ import { type Inode, fault } from '../inode.ts';
 import type { Node } from '../loop.ts';
 
 export { RunError };
+export const dying: string[] = []; // worse than it is: here they end by themselves
 
 type Tool = (node: Node, args: string[]) => string | void;
 const last = (args: string[]) => args.at(-1) ?? '';
@@ -14,12 +15,20 @@ const files = (inode: Inode | undefined): number => {
   for (const one of inode.entries.values()) count += files(one);
   return count;
 };
-/** New directories with the same files in them (cp -al). */
+/** New directories with the same files in them (link-tree.pl). */
 function linked(disk: Node['disk'], inode: Inode): Inode {
   if (inode.kind !== 'directory') return inode;
   const copy = disk.directory();
   for (const [name, one] of inode.entries) copy.entries.set(name, linked(disk, one));
   return copy;
+}
+function copied(node: Node, args: string[], how: (inode: Inode) => Inode): void {
+  const from = args.at(-2) ?? '';
+  const inode = node.disk.find(from);
+  if (!inode) throw fault('ENOENT', from);
+  if (node.full) throw fault('ENOSPC', last(args));
+  theWorld().guests.write(node, from);
+  node.disk.put(last(args), how(inode));
 }
 const tools: Record<string, Tool> = {
   rm({ disk }, args) {
@@ -37,15 +46,8 @@ const tools: Record<string, Tool> = {
   'mount-place': ({ disk }, [mount = '']) => disk.makeDirectories(mount),
   setcap: () => undefined,
   umount: (node, args) => void theWorld().guests.mounts(node).delete(last(args)),
-  cp(node, args) {
-    const from = args.at(-2) ?? '';
-    const inode = node.disk.find(from);
-    if (!inode) throw fault('ENOENT', from);
-    if (node.full) throw fault('ENOSPC', last(args));
-    theWorld().guests.write(node, from);
-    const copy = args.includes('--link') ? linked(node.disk, inode) : node.disk.copyOf(inode, false);
-    node.disk.put(last(args), copy);
-  },
+  cp: (node, args) => copied(node, args, (inode) => node.disk.copyOf(inode, false)),
+  'link-tree.pl': (node, args) => copied(node, args, (inode) => linked(node.disk, inode)),
   'mount-root'(node, [rootfs = '', mount = '']) {
     if (!node.disk.find(rootfs)) throw fault('ENOENT', rootfs);
     node.disk.makeDirectories(mount);
@@ -73,11 +75,11 @@ const tools: Record<string, Tool> = {
 
 /** Runs a simulated tool: takes a while, and ends also when the process that began it was killed. */
 export async function run(argv: string[], options: RunOptions = {}): Promise<RunResult> {
-  const [file = '', ...args] = argv;
+  const [file = '', ...args] = argv[0] === 'perl' ? argv.slice(1) : argv;
   const name = file.split('/').at(-1) ?? '';
   const tool = tools[name];
   if (!tool) throw new Error(`the tool ${name} is not simulated (test/sim/parts/run.ts)`);
-  const ms = theWorld().random.between(1, name === 'cp' ? 400 : 15);
+  const ms = theWorld().random.between(1, name === 'cp' || name === 'link-tree.pl' ? 400 : 15);
   return later(name, ms, ({ node }) => {
     try {
       return { code: 0, stdout: tool(node, args) ?? '', stderr: '' };
