@@ -1,6 +1,8 @@
 import type { Command } from 'commander';
 import type { ScanRow } from '../../shared/contract/orchestrator.ts';
+import type { VserverState } from '../../shared/contract/vserver.ts';
 import { VsError } from '../../shared/errors.ts';
+import { scanRowOf } from '../../shared/scan-row.ts';
 import { type Client, withClient } from '../client.ts';
 import { checkHost, checkName } from '../names.ts';
 import { table } from '../table.ts';
@@ -26,17 +28,9 @@ export function rowsOf(messages: Map<string, unknown>): ScanRow[] {
   }
   for (const [topic, payload] of messages) {
     if (!topic.endsWith('/state') || !payload) continue;
-    const one = payload as ScanRow & { name: string };
+    const one = payload as VserverState;
     if (typeof one.host !== 'string' || typeof one.name !== 'string') continue; // of somebody else
-    rows.push({
-      host: one.host,
-      vserver: one.name,
-      state: offline.has(one.host) ? 'unknown' : one.state,
-      enabled: one.enabled,
-      address: one.address,
-      network: one.network,
-      epoch: one.epoch,
-    });
+    rows.push(scanRowOf(one, !offline.has(one.host)));
   }
   return rows.sort(
     (a, b) => a.host.localeCompare(b.host) || (a.vserver ?? '').localeCompare(b.vserver ?? ''),

@@ -1,9 +1,9 @@
-import { firstOf } from '../../shared/addresses.ts';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { loadSlaves } from '../../config/slaves.ts';
 import { type HostInfo, hostInfo, status } from '../../shared/contract/host.ts';
 import type { ScanRow } from '../../shared/contract/orchestrator.ts';
+import { scanRowOf } from '../../shared/scan-row.ts';
 import { type VserverState, vserverState } from '../../shared/contract/vserver.ts';
 import { VsError } from '../../shared/errors.ts';
 import { openHeard } from '../../shared/heard.ts';
@@ -45,17 +45,7 @@ export function openPool(context: Pick<Context, 'bus' | 'settings'>, repeatMs?: 
     });
   const noselect = openNoselect(context.settings);
   const isOnline = (host: string) => online.get(host) === true;
-  const row = (one: VserverState): ScanRow => ({
-    host: one.host,
-    vserver: one.name,
-    state: isOnline(one.host) ? one.state : 'unknown',
-    enabled: one.enabled,
-    address: firstOf(one),
-    ...(one.address6 ? { address6: one.address6 } : {}),
-    network: one.network,
-    ...(one.more ? { more: one.more } : {}),
-    epoch: one.epoch,
-  });
+  const row = (one: VserverState): ScanRow => scanRowOf(one, isOnline(one.host));
 
   return {
     async start(): Promise<void> {

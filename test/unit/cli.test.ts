@@ -147,12 +147,18 @@ test('scan from retained topics: vservers of an offline host are unknown', () =>
       ['vs/1/hosts/host1/vservers/web1/state', state],
       ['vs/1/hosts/host1/status', { state: 'offline' }],
       ['vs/1/hosts/host2/status', { state: 'online' }],
+      [
+        'vs/1/hosts/host2/vservers/six/state',
+        { ...state, host: 'host2', name: 'six', address: undefined, address6: 'fd60::5', more: [] },
+      ],
     ]),
   );
   expect(rows.map((row) => [row.host, row.vserver, row.state])).toEqual([
     ['host1', null, 'offline'],
     ['host1', 'web1', 'unknown'],
+    ['host2', 'six', 'running'],
   ]);
+  expect(rows[2]).toMatchObject({ address: 'fd60::5', address6: 'fd60::5', more: [] });
 });
 
 test('the next step names the units where they are, else the services', () => {
