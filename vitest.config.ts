@@ -22,18 +22,28 @@ const onBroker = (broker: 'mosquitto' | 'nats') => ({
 // as ./vs has it: taking the types out of TypeScript is most of the start of each process that a test starts, and of each worker
 process.env['NODE_COMPILE_CACHE'] ??= new URL('node_modules/.cache/node', import.meta.url).pathname;
 
+// every wait in a test has its own end: these are for what hangs, also on a machine with a third of the speed
 export default defineConfig({
   test: {
     maxWorkers: 2, // the tests wait more than they compute
     projects: [
-      { test: { ...common, name: 'unit', include: ['test/unit/**/*.test.ts'], testTimeout: 30_000 } },
+      {
+        test: {
+          ...common,
+          name: 'unit',
+          include: ['test/unit/**/*.test.ts'],
+          testTimeout: 120_000,
+          hookTimeout: 60_000,
+        },
+      },
       {
         test: {
           ...common,
           name: 'flow',
           include: ['test/flow/**/*.test.ts'],
           exclude: ['test/flow/cluster.test.ts'],
-          testTimeout: 30_000,
+          testTimeout: 90_000,
+          hookTimeout: 90_000,
         },
       },
       onBroker('mosquitto'),
@@ -44,8 +54,8 @@ export default defineConfig({
           ...common,
           name: 'real',
           include: ['test/real/**/*.test.ts'],
-          testTimeout: 300_000,
-          hookTimeout: 300_000,
+          testTimeout: 600_000,
+          hookTimeout: 600_000,
         },
       },
       {
@@ -56,8 +66,8 @@ export default defineConfig({
             'test/vm/vm.test.ts',
             ...(process.env['VS_VM_PACKAGE'] === '1' ? ['test/vm/package.test.ts'] : []),
           ],
-          testTimeout: 900_000,
-          hookTimeout: 1_800_000,
+          testTimeout: 3_600_000,
+          hookTimeout: 3_600_000,
           fileParallelism: false,
         },
       },

@@ -95,6 +95,14 @@ function summary(saga: Saga, probe: Probe, total: number): void {
   console.log(`  the whole demo        ${seconds(total)}`);
 }
 
+/** Once, whoever asks for it: two at a time would be in each other's way. */
+let takenDown: Promise<void> | undefined;
+const takeDown = () =>
+  (takenDown ??= run(['lab', 'down', '--name', lab], 'show').then(
+    () => undefined,
+    (error: unknown) => console.error(String(error)),
+  ));
+
 async function main(): Promise<void> {
   const { values } = parseArgs({ options: { keep: { type: 'boolean', default: false } } });
   const begun = Date.now();
@@ -105,9 +113,11 @@ async function main(): Promise<void> {
     const source = await template();
     await run(['create', name, address, source, '--host', 'host1', '--start']);
     if (source === 'bookworm') await run(['exec', name, '--', 'sh', '-c', service]);
-    const before = child(['lab', 'probe', `${address}:80`, '--for', '3s', '--json', '--name', lab], 'keep');
-    if ((JSON.parse((await before.done).stdout) as Probe).answered === 0)
-      throw new Error(`${name} does not answer on port 80`);
+    for (let answered = 0, tries = 5; answered === 0; tries--) {
+      if (tries === 0) throw new Error(`${name} does not answer on port 80`);
+      const looks = ['lab', 'probe', `${address}:80`, '--for', '3s', '--json', '--name', lab];
+      answered = (JSON.parse((await child(looks, 'keep').done).stdout) as Probe).answered;
+    }
     const prober = child(
       ['lab', 'probe', `${address}:80`, '--interval', '10ms', '--for', '300s', '--json', '--name', lab],
       'keep',
@@ -145,19 +155,14 @@ async function main(): Promise<void> {
     console.error(`\ndemo: ${error instanceof Error ? error.message : String(error)}`);
     process.exitCode = 1;
   } finally {
-    if (!values.keep || failed)
-      await run(['lab', 'down', '--name', lab], 'show').catch((error: unknown) =>
-        console.error(String(error)),
-      );
+    if (!values.keep || failed) await takeDown();
   }
 }
 
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.once(signal, () => {
-    for (const process_ of children) process_.kill('SIGTERM');
-    child(['lab', 'down', '--name', lab], 'show')
-      .done.finally(() => process.exit(1))
-      .catch(() => process.exit(1));
+    if (!takenDown) for (const process_ of children) process_.kill('SIGTERM');
+    void takeDown().then(() => process.exit(1));
   });
 }
 await main();

@@ -12,4 +12,6 @@ Restart=always
 [Install]
 WantedBy=multi-user.target
 END
+# the vserver answers before its systemd takes commands
+for try in $(seq 300); do systemctl list-units > /dev/null 2>&1 && break; sleep 0.1; done
 systemctl enable --now hello.service

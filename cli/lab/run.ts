@@ -58,13 +58,13 @@ export function runVerbs(lab: Command): void {
       const found = await requireLab(options.name);
       await bootNode(found, nodeOf(found, name));
       if (found.bare) return;
-      const { awaitOnline } = await load.lab();
+      const { ONLINE_SECONDS, awaitOnline } = await load.lab();
       const { status } = await load.status();
       const master = (await status(found)).nodes.find((node) => node.role === 'master');
       if (!master?.running) return; // nobody could hear of it
-      if ((await awaitOnline(found, 20, [name])).length > 0)
+      if ((await awaitOnline(found, ONLINE_SECONDS, [name])).length > 0)
         process.stderr.write(
-          `vs: ${name} is booted, but not online after 20 s; its logs lie in /var/lib/vslab-${found.name}/${name}/log\n`,
+          `vs: ${name} is booted, but not online after ${ONLINE_SECONDS} s; its logs lie in /var/lib/vslab-${found.name}/${name}/log\n`,
         );
     });
   verb(

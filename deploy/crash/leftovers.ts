@@ -1,7 +1,7 @@
 /**
  * A script for bash on a host: prints what a saga must not leave, one line each: staging, snapshots, endpoints, locks,
  * probes, foreign trees and mounts, half-written files. Prints nothing when all is clean. A probe of a lab beside this one may
- * show up for some seconds.
+ * show up for some seconds, and so may a file that the agent writes just now.
  */
 export const leftoversScript = `cd /var/lib/vservers
 find .staging .snapshots -mindepth 1 -not -path '.snapshots/*' 2>/dev/null | grep -v '^.snapshots/[^/]*$'
@@ -11,7 +11,8 @@ ls -A /var/lib/vs-tools/locks 2>/dev/null
 for probe in $(ls /run/netns 2>/dev/null | grep "^vsprobe-$(hostname)-"); do sleep 5; ls /run/netns | grep -xF "$probe"; done
 pgrep -a 'rsync|btrfs'
 for m in $(grep -o '/run/vs/[a-z0-9-]*' /proc/self/mountinfo); do [ -d "/var/lib/vservers/$(basename $m)" ] || echo "mount $m"; done
-find /var/lib/vservers /var/lib/vs-tools -name '*.tmp' -not -path '*/rootfs/*' 2>/dev/null
+half() { find /var/lib/vservers /var/lib/vs-tools -name '*.tmp' -not -path '*/rootfs/*' -printf '%i %p\\n' 2>/dev/null | sort; }
+was=$(half); [ -z "$was" ] || { sleep 5; comm -12 <(echo "$was") <(half); }
 true`;
 
 /** A script for bash on a host: what it must have as much of after many sagas as before, as `name number`. */

@@ -8,7 +8,7 @@ import type { Limits } from '../../shared/contract/limits.ts';
 import { VsError } from '../../shared/errors.ts';
 import { run } from '../../shared/run.ts';
 import { entering } from '../lab/enter.ts';
-import { awaitOnline, down, up } from '../lab/lab.ts';
+import { ONLINE_SECONDS, awaitOnline, down, up } from '../lab/lab.ts';
 import { type Lab, namespace, nodeOf, nodesOf, password, paths } from '../lab/model.ts';
 import { bootNode } from '../lab/node.ts';
 import { heal } from '../lab/wires.ts';
@@ -179,8 +179,9 @@ export async function leftovers(world: World): Promise<string[]> {
 export async function mendWorld(world: World): Promise<void> {
   await heal(world.lab);
   for (const node of nodesOf(world.lab)) await bootNode(world.lab, node);
-  const missing = await awaitOnline(world.lab, 60);
-  if (missing.length > 0) throw new Error(`${missing.join(', ')} did not come online within 60 s`);
+  const missing = await awaitOnline(world.lab, ONLINE_SECONDS);
+  if (missing.length > 0)
+    throw new Error(`${missing.join(', ')} did not come online within ${ONLINE_SECONDS} s`);
 }
 
 /** Waits until every host is there: what was struck last may just restart. */

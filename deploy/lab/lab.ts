@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { mkdir, readdir, rm, rmdir, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, rm, rmdir, stat, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { VsError } from '../../shared/errors.ts';
@@ -81,7 +81,21 @@ export async function hearing(
   return { options: place(lab, user), env: { XDG_CONFIG_HOME: directory } };
 }
 
-/** Waits until the master and every host say `online`; the names of those that do not. */
+/** A host that was up while its master was off tries again each 15 s (shared/bus/backoff.ts); a busy machine is slow. */
+export const ONLINE_SECONDS = 60;
+
+/**
+ * From when on (epoch ms) a status is of this life of a node: what its broker has kept of a life before is online, too, until
+ * that one's will comes. Nothing is told by the clocks of nodes that have their own.
+ */
+async function bornAt(lab: Lab, name: string): Promise<number> {
+  if (lab.clocks) return 0;
+  const { pid } = paths(lab.name);
+  const boots = [name, 'master'].map(async (node) => (await stat(pid(node))).mtimeMs);
+  return Math.floor(Math.max(...(await Promise.all(boots))));
+}
+
+/** Waits until the master and every host say `online`, each since it was booted; the names of those that do not. */
 export async function awaitOnline(
   lab: Lab,
   seconds: number,
@@ -114,8 +128,10 @@ export async function awaitOnline(
       },
     );
     for (const line of stdout.split('\n')) {
-      const match = /^vs\/1\/(?:hosts\/)?([a-z0-9-]+)\/status (.*)$/.exec(line);
-      if (match?.[1] && /"state":\s*"online"/.test(match[2] ?? '')) waiting.delete(match[1]);
+      const [, name, text] = /^vs\/1\/(?:hosts\/)?([a-z0-9-]+)\/status (.*)$/.exec(line) ?? [];
+      if (name === undefined || text === undefined) continue;
+      const now = JSON.parse(text) as { state: string; ts: number };
+      if (now.state === 'online' && now.ts >= (await bornAt(lab, name))) waiting.delete(name);
     }
     if (waiting.size > 0) await sleep(100);
   }
@@ -192,11 +208,11 @@ export async function up(options: UpOptions): Promise<Lab> {
   for (const result of booted) if (result.status === 'rejected') throw result.reason;
   for (const node of nodes) say(`${node.name.padEnd(9)} ${node.address}`);
   if (lab.bare) return lab;
-  const missing = await awaitOnline(lab, lab.broker === 'nats' ? 60 : 30);
+  const missing = await awaitOnline(lab, ONLINE_SECONDS);
   if (missing.length > 0) {
     throw new VsError(
       'unavailable',
-      `Lab ${lab.name} is up, but ${missing.join(', ')} did not come online within 30 s; the logs lie in ${at.data}/NODE/log.`,
+      `Lab ${lab.name} is up, but ${missing.join(', ')} did not come online within ${ONLINE_SECONDS} s; the logs lie in ${at.data}/NODE/log.`,
     );
   }
   return lab;

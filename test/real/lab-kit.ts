@@ -65,6 +65,14 @@ export function realLab(name: string) {
       }
     },
     rows: () => JSON.parse(vs(['scan', '--json']).stdout) as ScanRow[],
+    /** The agent of a host answers again, in a life after one that was killed. */
+    async agentIsBack(host: string): Promise<void> {
+      const end = Date.now() + 60_000;
+      while (vs(['call', host, 'host-agent.list'], null).code !== 0) {
+        if (Date.now() > end) throw new Error(`the agent of ${host} does not answer any more`);
+        await sleep(200);
+      }
+    },
     /** The newest saga, once it has ended. */
     async ended(within: number): Promise<SagaState> {
       const end = Date.now() + within;
@@ -82,7 +90,7 @@ export function realLab(name: string) {
         vs(['move', 'web1', to, ...flags, '--no-follow', '--json']).stdout,
       ) as SagaState;
       const journal = `/var/lib/vslab-${name}/master/state/sagas/${id}.jsonl`;
-      for (let tries = 0; tries < 6000; tries++) {
+      for (const end = Date.now() + 120_000; Date.now() < end;) {
         const text = existsSync(journal) ? readFileSync(journal, 'utf8') : '';
         if (text.includes(`"kind":"started","step":"${step}"`)) return id;
         await sleep(5);
@@ -96,11 +104,13 @@ export function realLab(name: string) {
       ),
     /** The pool shows exactly one vserver web1, running, on this host. */
     async settled(host: string): Promise<void> {
-      const end = Date.now() + 15_000;
+      const end = Date.now() + 60_000;
       for (;;) {
         const rows = JSON.parse(vs(['scan', '--json']).stdout) as ScanRow[];
         const here = rows.filter((row) => row.vserver === 'web1');
-        if (here.length === 1 && here[0]?.host === host && here[0].state === 'running') return;
+        const is = here.length === 1 && here[0]?.host === host && here[0].state === 'running';
+        // what the pool shows may be of before a kill: the host itself answers, too
+        if (is && vs(['show', 'web1', '--host', host], null).code === 0) return;
         if (Date.now() > end) throw new Error(`the pool does not settle: ${JSON.stringify(rows)}`);
         await sleep(300);
       }
