@@ -50,14 +50,14 @@ beforeAll(async () => {
     },
   });
   operator = await broker.raw('operator-1', [replyTo, 'vs/1/master/status', 'vs/1/master/events/broker']);
-  await until(() => operator.on('vs/1/master/status').length > 0, 'the master');
+  await until(() => operator.on('vs/1/master/status').length > 0, 'the master', 60_000);
   await broker.bus('host1', {
     'host-agent.start': async () => ({}) as never,
     'host-agent.stop': async () => {
       throw new VsError('conflict', 'web1 is locked');
     },
     'host-agent.restart': async () => {
-      await sleep(3500);
+      await sleep(8000);
       return {} as never;
     },
   });
@@ -126,9 +126,9 @@ test('a command that takes long is written as open before it ends; a foreign rep
   await operator.send(command('restart'), { id: 'l1', replyTo, args: { name: 'web1' } });
   const viewer = await broker.raw('viewer-2');
   await viewer.send(replyTo, { id: 'l1', ok: true, data: {} });
-  await until(() => of('l1').length === 1, 'the open line', 4000);
+  await until(() => of('l1').length === 1, 'the open line', 15_000);
   expect(of('l1')).toMatchObject([{ result: 'open' }]);
-  await until(() => of('l1').length === 2, 'how it ended', 4000);
+  await until(() => of('l1').length === 2, 'how it ended', 15_000);
   expect(of('l1')[1]).toMatchObject({ result: 'ok', n: of('l1')[0]?.['n'] });
 });
 

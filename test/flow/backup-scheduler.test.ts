@@ -10,7 +10,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { type Client, connect } from '../../cli/client.ts';
 import { loadSettings } from '../../config/settings.ts';
 import { service } from '../../services/backup-scheduler/main.ts';
@@ -38,6 +38,10 @@ beforeAll(async () => {
   broker = await realBroker();
   ear = await broker.raw('operator-ear', ['vs/1/backups/+/state', 'vs/1/master/alerts/+/+']);
 }, 60_000);
+beforeEach(async () => {
+  const left = HOUR - (Date.now() % HOUR);
+  if (left < 60_000) await new Promise((resolve) => setTimeout(resolve, left + 1000)); // a full hour begins further backups
+}, 90_000);
 afterEach(async () => {
   for (const { one, bus } of living.splice(0)) {
     await one.stop?.();

@@ -83,6 +83,7 @@ export async function realBroker(more: Record<string, string> = {}) {
     kill: broker.kill,
     killNode: broker.killNode,
     startNode: broker.startNode,
+    answers: broker.answers,
     dial: broker.dial,
     options: broker.options,
     certificate: broker.certificate,

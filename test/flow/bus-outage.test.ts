@@ -76,7 +76,7 @@ test('who asks for the connect after it happened is told at once, and at the nex
   await sleep(500);
   let told = 0;
   bus.onConnect(() => told++);
-  await until(() => told === 1, 'the word', 2000);
+  await until(() => told === 1, 'the word');
   proxy.cut();
   await until(() => told === 2, 'the next word', 16_000);
   await bus.close();
@@ -257,7 +257,7 @@ test('a late will of an earlier life: the master never takes it for news, and th
   expect(await asked).toEqual({}); // its life goes on: the question is not given up
   await old.client.endAsync(true);
   // A life that began while the master was away, and ended: its will is no late one.
-  const newer = await net.raw('host1-newer', [], will('newer', Date.now() + 1000));
+  const newer = await net.raw('host1-newer', [], will('newer', Date.now() + 60_000));
   await agent.close();
   await until(() => seen.at(-1) === 'offline', 'its end');
   await sleep(300); // its own will comes, too

@@ -64,7 +64,7 @@ test('a command carries its deadline; a minute past it is forgiven for the clock
   await ears.send(topic, { id: 'late', replyTo, deadline: Date.now() - 65_000, args });
   await until(() => ears.on(replyTo).length === 1, 'the refusal');
   expect(ears.on(replyTo)[0]?.body).toMatchObject({ ok: false, error: { code: 'deadline' } });
-  expect(ears.on(replyTo)[0]?.text).toMatch(/came 65 s past its deadline and was not carried out.*clocks/);
+  expect(ears.on(replyTo)[0]?.text).toMatch(/came 6\d s past its deadline and was not carried out.*clocks/);
   expect(runs).toHaveLength(1);
   // A clock 30 s behind is no reason; and the same id may be asked again.
   await ears.send(topic, { id: 'late', replyTo, deadline: Date.now() - 30_000, args });
@@ -101,14 +101,14 @@ test('a caller that gives up ends the work where it runs, and only that; its id 
 
 test('a timeout cancels; another issuer cannot, and is told so', async () => {
   const ears = await net.raw('operator-foreign', ['vs/1/hosts/host1/events/host-agent']);
-  const asked = exec(master, { id: 'long', timeoutMs: 700 });
+  const asked = exec(master, { id: 'long', timeoutMs: 3000 });
   const told = asked.catch((error: Error) => error.message);
   await until(() => runs.length === 1, 'the run');
   await ears.send(topic, { id: 'long', cancel: true, issuer: 'operator' });
   await until(() => ears.heard.length > 0, 'the refusal');
   expect(ears.heard[0]?.text).toMatch(/asked for by master; operator cannot cancel it/);
   expect(runs[0]?.aborted).toBe(false);
-  expect(await told).toBe('host1 did not answer host-agent.exec within 0.7 s');
+  expect(await told).toBe('host1 did not answer host-agent.exec within 3 s');
   await until(() => runs[0]?.aborted === true, 'the signal of the handler');
   await until(() => ears.heard.some((one) => one.text.includes('gave up')), 'the word about it');
   ears.heard.length = 0;
@@ -125,14 +125,14 @@ test("the command line's own client says a deadline and cancels as well", async 
   const abort = new AbortController();
   const given = client.request('host1', 'host-agent.exec', args, { id: 'cli1', signal: abort.signal });
   const outcome = given.catch((error: Error) => error.message);
-  const late = client.request('host1', 'host-agent.exec', args, { id: 'cli2', timeoutMs: 600 });
+  const late = client.request('host1', 'host-agent.exec', args, { id: 'cli2', timeoutMs: 3000 });
   const outcome2 = late.catch((error: Error) => error.message);
   await until(() => runs.length === 2, 'the runs');
   abort.abort();
   expect(await outcome).toBe('host-agent.exec on host1 was given up.');
   await until(() => runs[0]?.aborted === true, 'the signal');
   expect(runs[1]?.aborted).toBe(false);
-  expect(await outcome2).toBe('host1 did not answer host-agent.exec within 0.6 s.');
+  expect(await outcome2).toBe('host1 did not answer host-agent.exec within 3 s.');
   await until(() => runs[1]?.aborted === true, 'the signal of the late one');
   await until(() => heard.heard.length > 0, 'the ears');
   expect(Number(heard.heard[0]?.body['deadline'])).toBeGreaterThan(Date.now());
@@ -197,7 +197,7 @@ test('a caller that dies cancels nothing; its next life joins by the id', async 
 });
 
 test('the broker dies while a command runs: the bus asks again by the id, and so may the caller', async () => {
-  const waits = exec(master, { id: 'survives', timeoutMs: 60_000 }); // NATS alone takes up to 15 s to be back
+  const waits = exec(master, { id: 'survives', timeoutMs: 120_000 }); // NATS alone takes up to 15 s to be back
   const short = exec(master, { id: 'again', timeoutMs: 4000 });
   const outcome = short.catch((error: { code: string }) => error.code);
   const abort = new AbortController();
@@ -221,7 +221,7 @@ test('the broker dies while a command runs: the bus asks again by the id, and so
   runs.find((run) => run.id === 'again')?.end();
   expect(await retry).toEqual({ code: 7 });
   expect(runs).toHaveLength(3);
-});
+}, 180_000);
 
 test('the host is back before its caller: what waits is asked again all the same', async () => {
   const proxy = await badProxy(net.dial);
@@ -229,7 +229,7 @@ test('the host is back before its caller: what waits is asked again all the same
   let ready = 0;
   far.onConnect(() => ready++);
   await until(() => ready === 1, 'the connection');
-  const asked = far.request('host1', 'host-agent.exec', args, { timeoutMs: 20_000 });
+  const asked = far.request('host1', 'host-agent.exec', args, { timeoutMs: 60_000 });
   await until(() => runs.length === 1, 'the run');
   proxy.rules.down = true;
   proxy.cut();
@@ -256,7 +256,7 @@ test('a host that began another life while its caller was away is not asked agai
   await far.subscribe('vs/1/hosts/host2/status', () => void (seen = true));
   const host = await net.bus('host2', handlers);
   await until(() => seen, 'the caller knows this life');
-  const asked = far.request('host2', 'host-agent.exec', args, { id: 'lives', timeoutMs: 20_000 });
+  const asked = far.request('host2', 'host-agent.exec', args, { id: 'lives', timeoutMs: 60_000 });
   const outcome = asked.catch((error: Error) => error.message);
   await until(() => runs.length === 1, 'the run');
   proxy.rules.down = true;
@@ -270,7 +270,7 @@ test('a host that began another life while its caller was away is not asked agai
   await sleep(300);
   expect(runs).toHaveLength(1);
   proxy.close();
-}, 40_000);
+}, 90_000);
 
 test('JSON that is deep or huge is refused in a sentence, and the agent goes on', async () => {
   const ears = await net.raw('operator-deep', ['vs/1/hosts/host1/events/+']);

@@ -18,7 +18,7 @@ afterAll(() => net.close());
 afterEach(async () => {
   if (down !== undefined) net.startNode(down);
   down = undefined;
-  await sleep(3000); // the node takes its part again
+  await net.answers(3); // each of the nodes, in turn
 });
 
 /** One of the nodes dies; the commands of the next seconds all come back, by asking again where need be. */

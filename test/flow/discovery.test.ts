@@ -147,19 +147,20 @@ test('only the master tells; what is not ours stays; without the setting the bro
   for (const who of [operator, viewer, hosts['host1'] as Raw]) await who.send(denied, { name: 'x' });
   for (const topic of [`${prefix}/status`, `${prefix}/sensor/y/config`, 'other/sensor/x/y/config'])
     await master.send(topic, { name: 'x' });
-  await master.client.publishAsync(`${prefix}/switch/foreign/x/config`, '{"name":"x"}', {
+  const foreign = `${prefix}/switch/foreign/x/config`;
+  await master.client.publishAsync(foreign, '{"name":"x"}', {
     qos: 1,
     retain: true,
   });
-  await until(() => configurations().has(`${prefix}/switch/foreign/x/config`), 'the master may');
+  await until(() => [viewer, operator].every((one) => one.on(foreign).length > 0), 'the master may');
   expect(
     [viewer, operator]
       .flatMap((one) => one.heard.filter(({ topic }) => !topic.includes('vs_1_')))
       .map((one) => one.topic),
-  ).toEqual([`${prefix}/switch/foreign/x/config`, `${prefix}/switch/foreign/x/config`]);
+  ).toEqual([foreign, foreign]);
   const one = await discovery(50);
   await new Promise((resolve) => setTimeout(resolve, 1500));
-  expect(configurations().has(`${prefix}/switch/foreign/x/config`)).toBe(true);
+  expect(configurations().has(foreign)).toBe(true);
   await one.stop?.();
 
   const closed = await realBroker();

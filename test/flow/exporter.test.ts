@@ -51,7 +51,7 @@ const find = (series: Series[], name: string, labels: Record<string, string> = {
   );
 /** The series of a scrape, once one fits. */
 async function scraped(fits: (series: Series[]) => boolean, why: string): Promise<Series[]> {
-  const end = Date.now() + 8000;
+  const end = Date.now() + 20_000;
   for (;;) {
     const { series } = parse(await scrape());
     if (fits(series)) return series;
@@ -82,7 +82,9 @@ beforeAll(async () => {
     await retain(host, 'info', { ...example('hostInfo'), host });
   }
   await state('host1');
-}, 30_000);
+  // its page may be there before it hears anything, and figures are not retained
+  await scraped((all) => find(all, 'vs_vserver_state').length > 0, 'that it hears the pool');
+}, 90_000);
 afterAll(async () => {
   for (const child of children) {
     if (child.exitCode !== null) continue;
@@ -264,7 +266,7 @@ test('with a token and TLS: a wrong token sees nothing; a new token counts at on
         .on('error', reject)
         .end();
     });
-  expect(await ask(`Bearer ${token}`)).toBe('200 true');
+  await expect.poll(() => ask(`Bearer ${token}`), { timeout: 20_000 }).toBe('200 true');
   for (const wrong of [undefined, 'Bearer ', token, `Bearer ${token}x`, `Basic ${token}`])
     expect([wrong, await ask(wrong)]).toEqual([wrong, '401 false']);
   writeFileSync(at('token'), 'another-word-of-16-letters');

@@ -28,7 +28,7 @@ test('what was cleared while nothing was heard goes after the reconnect, the res
   let fewest = 2;
   const heard = await openHeard(bus, 'vs/1/hosts/+/status', status, {
     limit: 2,
-    repeatMs: 300,
+    repeatMs: 3000,
     changed: () => changes++,
   });
   await until(() => heard.all().length === 2, 'both hosts');

@@ -1,6 +1,7 @@
 import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { type Client, connect } from '../../cli/client.ts';
 import { loadSettings } from '../../config/settings.ts';
@@ -61,6 +62,11 @@ async function begin(folder: string, bus?: Awaited<ReturnType<typeof broker.bus>
   return { history, bus: used, again: () => begin(folder, used, handlers) };
 }
 const newest = async (args: object = {}) => (await client.request('master', 'history.newest', args)).subjects;
+/** Ends when it is so; who does not answer yet says no. */
+async function eventually(what: () => Promise<boolean>, why: string, ms = 10_000): Promise<void> {
+  for (const end = Date.now() + ms; !(await what().catch(() => false)); await sleep(50))
+    if (Date.now() > end) throw new Error(`waited in vain: ${why}`);
+}
 const query = (args: object = {}) =>
   client.request('master', 'history.query', { subject: 'web1', since: Date.now() - 600_000, ...args });
 
@@ -73,9 +79,8 @@ test('what was heard is there at once, and over time: one history over a move, a
   await figures(one, 'host1', 'web1', { ts: 11_000, cpu_pct: 30, net_rx_bytes: 6000, made_up: 3, word: 'x' });
   await figures(one, 'host1', 'nobody', {});
   await one.send('vs/1/hosts/host1/metrics', { ...example('hostMetrics'), cpu_pct: 55 });
-  let found = await newest();
-  for (let tries = 0; tries < 100 && !found.some((row) => row.rates['net_rx_bytes']); tries++)
-    found = await newest();
+  await eventually(async () => (await newest()).some((row) => row.rates['net_rx_bytes']), 'the rate');
+  const found = await newest();
   expect(found.map(({ kind, name, state: now }) => [kind, name, now])).toEqual([
     ['host', 'host1', 'online'],
     ['host', 'host2', 'online'],
@@ -95,7 +100,10 @@ test('what was heard is there at once, and over time: one history over a move, a
   await state(two, 'host2', 'web1', { epoch: 4 });
   await one.client.publishAsync('vs/1/hosts/host1/vservers/web1/state', '', { qos: 1, retain: true });
   await figures(two, 'host2', 'web1', { ts: 5, cpu_pct: 50, net_rx_bytes: 7 });
-  for (let tries = 0; tries < 100 && (await newest({ subject: 'web1' }))[0]?.host !== 'host2'; tries++);
+  await eventually(async () => {
+    const [row] = await newest({ subject: 'web1' });
+    return row?.host === 'host2' && row.figures['cpu_pct'] === 50;
+  }, 'the move');
   const history = await query();
   expect(history).toMatchObject({ subject: 'web1', kind: 'vserver', uuid, step: 10 });
   expect(history.figures['cpu_pct']).toMatchObject({ min: 10, avg: 30, max: 50 });
@@ -127,7 +135,7 @@ test('what was heard is there at once, and over time: one history over a move, a
     severity: 'warning',
     message: expect.stringContaining('metrics.sqlite.damaged-') as string,
   });
-  for (let tries = 0; tries < 100 && !(await query().catch(() => undefined)); tries++);
+  await eventually(() => query().then(() => true), 'a figure in the new file');
   expect((await query()).figures['cpu_pct']).toMatchObject({ min: 70, max: 70 });
   await master.history.stop?.();
   await master.bus.close();
@@ -168,22 +176,12 @@ test('as a process that is killed: what was in the file is there again; vs stats
     children.push(child);
     return child;
   };
-  const answers = async () => {
-    for (let tries = 0; tries < 200; tries++)
-      if (
-        await newest().then(
-          () => true,
-          () => new Promise((resolve) => setTimeout(resolve, 50, false)),
-        )
-      )
-        return;
-    throw new Error('the service does not answer');
-  };
+  const answers = () => eventually(() => newest().then(() => true), 'the service answers', 30_000);
   const first = run();
   await answers();
   const sending = setInterval(() => void figures(one, 'host1', 'web3', { ts: Date.now(), cpu_pct: 42 }), 200);
   try {
-    for (let tries = 0; tries < 100 && !(await query({ subject: 'web3' }).catch(() => undefined)); tries++);
+    await eventually(() => query({ subject: 'web3' }).then(() => true), 'a figure in the file');
     first.kill('SIGKILL');
     await new Promise((resolve) => first.once('exit', resolve));
     run();
@@ -198,7 +196,7 @@ test('as a process that is killed: what was in the file is there again; vs stats
       const code = await new Promise((resolve) => child.once('close', resolve));
       return { code, text: said.text };
     };
-    for (let tries = 0; tries < 100 && !(await newest({ subject: 'web3' }))[0]?.ts; tries++);
+    await eventually(async () => Boolean((await newest({ subject: 'web3' }))[0]?.ts), 'a figure');
     const rows = JSON.parse((await vs('stats', 'web3', '--json')).text) as Awaited<ReturnType<typeof newest>>;
     expect(rows).toMatchObject([{ name: 'web3', figures: { cpu_pct: 42 } }]);
     expect((await vs('stats')).text).toMatch(/^web3 +host1 +42 %/m);

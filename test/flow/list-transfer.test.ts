@@ -16,7 +16,7 @@ import { join } from 'node:path';
 import { setImmediate, setTimeout as sleep } from 'node:timers/promises';
 import { VsError } from '../../shared/errors.ts';
 import { afterAll, afterEach, describe, expect, onTestFinished, test, vi } from 'vitest';
-import { call, copying, directory, host1, root } from './copy-kit.ts';
+import { call, copying, directory, host1, progress, root } from './copy-kit.ts';
 import { dice, growing, mutate, oracle } from './tree-kit.ts';
 
 afterAll(() => rmSync(directory, { recursive: true }));
@@ -104,8 +104,12 @@ describe.skipIf(!root)('a list of changes', () => {
     quiet(join(one.tree, 'a/file'), 'before');
     await sleep(settle);
     await one.pass('stream');
+    progress.length = 0;
     return one;
   }
+  /** It is being sent: its list was made. */
+  const underWay = () =>
+    expect.poll(() => progress.length, { interval: 10, timeout: 30_000 }).toBeGreaterThan(0);
 
   test('takes along a change behind the same size and time', async () => {
     const one = await begun('quiet');
@@ -228,7 +232,7 @@ describe.skipIf(!root)('a list of changes', () => {
         () => undefined,
         (error: Error) => error,
       );
-      await sleep(1500);
+      await underWay();
       rmSync(file);
       execFileSync('mkfifo', [file]);
       const error = await passing;
@@ -244,7 +248,7 @@ describe.skipIf(!root)('a list of changes', () => {
       await one.verify(last);
       await one.close();
     },
-    30_000,
+    90_000,
   );
 
   test('takes no harm from a file that becomes a socket while all is compared: the next pass has it', async () => {
@@ -252,7 +256,7 @@ describe.skipIf(!root)('a list of changes', () => {
     writeFileSync(join(one.tree, 'a/0'), randomBytes(4_000_000));
     writeFileSync(join(one.tree, 'a/1'), 'a file');
     const passing = one.pass('full', false, { bwlimit: 1_000_000 });
-    await sleep(1500);
+    await underWay();
     rmSync(join(one.tree, 'a/1'));
     const bind = 'use Socket; socket(S, PF_UNIX, SOCK_STREAM, 0); bind(S, pack_sockaddr_un($ARGV[0])) or die';
     execFileSync('perl', ['-e', bind, join(one.tree, 'a/1')]);
@@ -262,7 +266,7 @@ describe.skipIf(!root)('a list of changes', () => {
     expect(oracle(one.copy)).toEqual(oracle(one.tree));
     await one.verify(last);
     await one.close();
-  }, 30_000);
+  }, 90_000);
 
   test('does not lead out of the tree, whatever the guest makes of a directory after the walk', async () => {
     const { sendRsync } = await import('../../services/transfer/rsync.ts');

@@ -187,7 +187,7 @@ describe.skipIf(!installed)('mosquitto_pub and mosquitto_sub', () => {
     await sleep(500);
     expect([...commands(), ...heard()]).toEqual([]);
     expect(pub('operator', command, '{"issuer":"operator"}').status).toBe(0);
-    await until(() => heard().length > 0, 'the event');
+    await until(() => heard().length > 0 && commands().length > 0, 'the command and its event');
     expect(commands()).toEqual([`${command} {"issuer":"operator"}`]);
     expect(heard().map((line) => parsed(line)['issuer'])).toEqual(['operator']);
     const { stdout } = sub('operator', '-t', 'vs/1/hosts/+/commands/#', '-W', '1');
@@ -208,7 +208,7 @@ describe.skipIf(!installed)('mosquitto_pub and mosquitto_sub', () => {
       pub(user, 'vs/1/master/alerts/web9/saga', '{"message":"forged"}', '-r');
       pub(user, 'vs/1/hosts/host1/status', '', '-r');
     }
-    const { stdout } = sub('operator', '-t', 'vs/1/#', '-W', '1', '-v');
+    const { stdout } = sub('operator', '-t', 'vs/1/#', '-W', '3', '-v');
     expect(stdout.trim().split('\n')).toEqual([
       expect.stringMatching(/^vs\/1\/hosts\/host1\/status \{"state":"online"/) as string,
     ]);

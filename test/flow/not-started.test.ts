@@ -34,7 +34,9 @@ test('a service that cannot start says why, to whoever asks, and by an alert; st
   first.child.kill('SIGTERM');
   await first.code;
   rmSync(join(directory, 'owed.json'));
+  const ears = await broker.raw('operator-a', ['vs/1/master/status']);
   const second = vs(['service', 'orchestrator'], environment);
   await until(() => second.said.text.includes('"running"'), 'the service runs', 20_000);
+  await until(() => ears.heard.at(-1)?.body['state'] === 'online', 'it is on the bus', 20_000);
   expect(await vs(['saga', 'list'], broker.environment('operator')).code).toBe(0);
 });

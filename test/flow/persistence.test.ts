@@ -147,22 +147,26 @@ async function stored(broker: Broker): Promise<void> {
   await agent.client.publishAsync(event, 'not for viewers', { qos: 1, retain: true });
   await agent.client.endAsync(true);
 }
-/** What stands retained, as a newcomer hears it. */
-async function retained(broker: Broker, filter: string): Promise<Map<string, string>> {
+/** For who looks again and again. */
+const BRIEF_MS = 60;
+/** What stands retained, as a newcomer hears it; nothing tells its end, but that no more comes for `quietMs`. */
+async function retained(broker: Broker, filter: string, quietMs = 500): Promise<Map<string, string>> {
   const one = speak(broker, `operator-look${made++}`);
   one.send({ cmd: 'subscribe', messageId: 1, subscriptions: [{ topic: filter, qos: 1 }] });
   await until(() => one.find('suback') !== undefined, 'suback');
   let before = -1;
   while (before !== one.packets.length) {
     before = one.packets.length;
-    await sleep(60);
+    await sleep(quietMs);
   }
   one.socket.destroy();
   return new Map(one.packets.flatMap((p) => (p.cmd === 'publish' ? [[p.topic, String(p.payload)]] : [])));
 }
 const event = 'vs/1/hosts/host1/events/load';
 const figure = async (broker: Broker, name: string) =>
-  Number.parseFloat((await retained(broker, `$SYS/broker/${name}`)).get(`$SYS/broker/${name}`) ?? 'NaN');
+  Number.parseFloat(
+    (await retained(broker, `$SYS/broker/${name}`, BRIEF_MS)).get(`$SYS/broker/${name}`) ?? 'NaN',
+  );
 /** Figures are published once a second. */
 const expectFigure = (broker: Broker, name: string, value: number) =>
   expect.poll(() => figure(broker, name), { timeout: 8000, message: name }).toBe(value);
@@ -278,10 +282,13 @@ describe('what was acknowledged', () => {
         await sleep(Math.random() * 100);
         await broker.end('SIGKILL');
         broker = await startBroker(state, roomy);
-        const there = await retained(broker, 'vs/1/hosts/+/vservers/+/state');
-        for (const [topic, n] of acknowledged.state)
-          if (!(Number(there.get(topic)) >= n))
-            lost.push(`round ${round}: ${topic} is ${there.get(topic)}, not ${n}`);
+        const missing = async () => {
+          const there = await retained(broker, 'vs/1/hosts/+/vservers/+/state', BRIEF_MS);
+          return [...acknowledged.state].flatMap(([topic, n]) =>
+            Number(there.get(topic)) >= n ? [] : [`${topic} is ${there.get(topic)}, not ${n}`],
+          );
+        };
+        await expect.poll(missing, { timeout: 8000, message: `round ${round}` }).toEqual([]);
         if (round % 5 < 4) continue; // the queue grows over several lives
         const again = speak(broker, 'operator-keeper', { clean: false });
         again.onPacket = (packet) => {
@@ -390,6 +397,7 @@ describe('what was acknowledged', () => {
       agent.socket.destroySoon();
       await until(() => agent.closed, 'its end');
     }
+    await until(() => desk.heard.length >= 20, 'all of them');
     await sleep(300);
     const last = [...(await retained(broker, 'vs/1/hosts/host1/info')).values()][0];
     expect(desk.heard.at(-1)?.text).toBe(last);
@@ -463,7 +471,7 @@ describe('wills', () => {
   });
   const expectStatuses = (broker: Broker, wanted: Record<string, string>) =>
     expect
-      .poll(() => retained(broker, status('+')), { timeout: 8000 })
+      .poll(() => retained(broker, status('+'), BRIEF_MS), { timeout: 20_000 })
       .toEqual(new Map(Object.entries(wanted).map(([host, text]) => [status(host), text])));
   const online = async (broker: Broker, host: string, id = `${host}-a`) => {
     const one = await join_(broker, id, will(host));
@@ -476,12 +484,12 @@ describe('wills', () => {
     let broker = await startBroker(state);
     for (const host of ['host1', 'host2', 'host3']) await online(broker, host);
     await broker.end('SIGKILL');
-    broker = await startBroker(state, { VS_BROKER_WILL_SECONDS: '2' });
+    broker = await startBroker(state, { VS_BROKER_WILL_SECONDS: '6' });
     await join_(broker, 'host1-a', will('host1')); // came back, and need not say so
     await online(broker, 'host3', 'host3-another'); // came back as another life
     const watcher = await join_(broker, 'operator-watch');
     await watcher.client.subscribeAsync(status('+'), { qos: 1 });
-    await until(() => watcher.heard.some((one) => one.text === 'offline'), 'the will');
+    await until(() => watcher.heard.some((one) => one.text === 'offline'), 'the will', 20_000);
     await sleep(500);
     expect(watcher.heard.filter((one) => one.text === 'offline').map((one) => one.topic)).toEqual([
       status('host2'),
@@ -503,7 +511,7 @@ describe('wills', () => {
     const gone = await online(broker, 'host2');
     await gone.client.endAsync(); // with a DISCONNECT: no will
     await broker.end('SIGTERM');
-    broker = await startBroker(state, { VS_BROKER_WILL_SECONDS: '2' });
+    broker = await startBroker(state, { VS_BROKER_WILL_SECONDS: '6' });
     expect((await retained(broker, status('+'))).get(status('host1'))).toBe('online');
     await expectStatuses(broker, { host1: 'offline', host2: 'online' });
   });
@@ -567,7 +575,7 @@ describe('limits', () => {
       return (one.find('connack') as { sessionPresent: boolean }).sessionPresent;
     };
     expect([await present('operator-away'), await present('operator-stays')]).toEqual([false, true]);
-    expect(await figure(broker, 'clients/expired')).toBe(1);
+    await expectFigure(broker, 'clients/expired', 1);
   });
 
   test('more retained topics than allowed are delivered, but not retained; known ones change', async () => {
@@ -725,7 +733,13 @@ describe('$SYS', () => {
     await agent.client.subscribeAsync('$SYS/#', { qos: 0 });
     const heard: string[] = [];
     agent.client.on('message', (topic) => void heard.push(topic));
-    await sleep(2200);
+    // twice all of them, of which this is the last
+    const rounds = () =>
+      Object.values(listeners).map(
+        (one) => one.heard.filter(({ topic }) => topic === '$SYS/broker/heap/current').length,
+      );
+    const before = Math.max(...rounds());
+    await until(() => Math.min(...rounds()) >= before + 2, 'the figures', 20_000);
     for (const { heard: all } of Object.values(listeners)) {
       const last = Object.fromEntries(all.map((one) => [one.topic.replace('$SYS/broker/', ''), one.text]));
       expect(last).toMatchObject({

@@ -23,7 +23,7 @@ afterAll(async () => {
 
 test('a vserver that went while the master heard nothing is gone, one that cannot be read stays', async () => {
   const bus = await broker.bus('master', {}, proxy.port);
-  const pool = openPool({ bus, settings: loadSettings({ env: broker.environment('master') }) }, 300);
+  const pool = openPool({ bus, settings: loadSettings({ env: broker.environment('master') }) }, 3000);
   await pool.start();
   const agent = await broker.raw('host1-a');
   const say = (name: string, text: string) =>

@@ -13,13 +13,13 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { compareManifest } from '../../services/repository/manifest.ts';
 import { discardBackup, openBackup, sealBackup, tidy } from '../../services/repository/open.ts';
 import { pathsIn, requireUsable } from '../../services/repository/place.ts';
 import { listRecords } from '../../services/repository/records.ts';
 import { run } from '../../shared/run.ts';
-import { until } from './bus-kit.ts';
 
 let directory = '';
 beforeEach(() => (directory = mkdtempSync(join(tmpdir(), 'vslab-repository-'))));
@@ -79,6 +79,12 @@ afterEach(() => {
     if (child.exitCode === null && child.signalCode === null) process.kill(-(child.pid ?? 0), 'SIGKILL');
 });
 
+/** Looks so often that it does not miss what lasts a few milliseconds. */
+async function seen(what: () => boolean, why: string): Promise<void> {
+  for (const end = Date.now() + 60_000; !what(); await sleep(1))
+    if (Date.now() > end) throw new Error(`waited in vain: ${why}`);
+}
+
 describe('kill -9 of the master', { timeout: 120_000 }, () => {
   test('while it verifies: nothing is said of the backup, and the next one says all', async () => {
     await open('backup-aaaa', 1200);
@@ -86,7 +92,7 @@ describe('kill -9 of the master', { timeout: 120_000 }, () => {
     const beside = join(paths().manifest('web1', id), '..');
     const before = readFileSync(paths().record('web1', id), 'utf8');
     const verifying = begun('repository.verify', id);
-    await until(
+    await seen(
       () => readdirSync(beside).some((one) => one.startsWith('manifest.list')),
       'its files are read',
     );
@@ -99,13 +105,13 @@ describe('kill -9 of the master', { timeout: 120_000 }, () => {
   });
 
   test('while it removes a backup: that is one no more, the other one is whole, and the rest of it goes', async () => {
-    await open('backup-aaaa', 1200);
+    await open('backup-aaaa', 6000);
     const old = await seal('backup-aaaa');
     await open('backup-bbbb', 10);
     const young = await seal('backup-bbbb', taken + 3_600_000);
     const removing = begun('repository.remove', old.id);
     const aside = join(paths().partials, `.removed.web1.${old.id}`);
-    await until(() => existsSync(aside), 'it is taken out of the list');
+    await seen(() => existsSync(aside), 'it is taken out of the list');
     removing.kill();
     expect(await removing.ended).toBeNull();
     expect(existsSync(aside)).toBe(true);

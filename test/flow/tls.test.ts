@@ -226,7 +226,7 @@ test('G4 over TLS: a subscriber that does not read does not stop the others', as
   const heard = new Promise((resolve) => other.once('message', resolve));
   await sender.publishAsync('vs/1/hosts/host1/commands/a/b', '{}', { qos: 1 });
   await heard;
-  expect(performance.now() - begin).toBeLessThan(8000);
+  expect(performance.now() - begin).toBeLessThan(25_000);
 });
 
 test('a renewed certificate is shown to new connections, broken files change nothing, old connections live', async () => {

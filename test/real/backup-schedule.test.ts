@@ -119,7 +119,9 @@ test('a schedule of each minute makes backups by itself, of each vserver on its 
       .map((one) => Math.floor(one.started / 60_000));
     expect([vserver, new Set(minutes).size]).toEqual([vserver, minutes.length]);
   }
-  expect(JSON.parse(heard('backups/web1/state').split('\n')[0] ?? '{}')).toMatchObject({
+  let told = '';
+  await eventually('its state is told', () => (told = heard('backups/web1/state')) !== '');
+  expect(JSON.parse(told.split('\n')[0] ?? '')).toMatchObject({
     faults: [],
     payload: { vserver: 'web1', schedule: '* * * * *' },
   });
@@ -140,6 +142,7 @@ test('a repository that cannot be written is told, and its alert ends; the backu
   conf('*:hot:keep-last=1');
   expect(lab.vs(['backup', 'run']).stdout).toContain('2 of 2 vservers were backed up');
   await eventually('its end', () => alert('web1', 'backup-failed') === '');
+  await eventually('only the last one is kept', () => backups('web2').length === 1); // of one that is gone all stay
   lab.vs(['stop', 'web2']);
   lab.vs(['remove', 'web2', '--yes']);
   const left = backups('web2').length;

@@ -57,7 +57,7 @@ describe('a backup that is tried, mounted, and put back in parts', () => {
   test('nothing of it reaches a network; after kill -9 of the agent it ends all the same, not proved where a check is bad', async () => {
     lab.on('host1', 'echo "DAEMON=web tcp=127.0.0.1:81" > /var/lib/vservers/web1/monitor.conf');
     lab.vs(['backup', 'run', 'web1']);
-    const begun = lab.vs(['backup', 'test', 'web1', '--patience', '6', '--no-follow', '--json']).stdout;
+    const begun = lab.vs(['backup', 'test', 'web1', '--patience', '20', '--no-follow', '--json']).stdout;
     const { id } = JSON.parse(begun) as SagaState;
     const init = `lxc-info -P /run/vs/.trials -n web1-test -pH`;
     let pid = '';
@@ -65,6 +65,7 @@ describe('a backup that is tried, mounted, and put back in parts', () => {
       pid = lab.on('host1', `[ -d ${trial} ] && ${init} 2>/dev/null; true`).trim();
       if (pid === '') await sleep(100);
     }
+    expect(pid).not.toBe('');
     const ping = `nsenter -t ${pid} -n ping -c 1 -W 1 10.60.10.1 2>&1; true`;
     expect(lab.on('host1', ping)).toMatch(/\b0 received|unreachable/);
     process.kill(lab.pidOf('host1', 'agent'), 'SIGKILL');

@@ -31,7 +31,7 @@ describe.each(['btrfs', 'dir'] as const)('backups, hosts with %s', (storage) => 
   async function begin(step: string, ...flags: string[]): Promise<string> {
     const begun = lab.vs(['backup', 'run', 'web1', ...flags, '--no-follow', '--json']).stdout;
     const { id } = JSON.parse(begun) as SagaState;
-    for (let tries = 0; tries < 4000; tries++) {
+    for (const end = Date.now() + 120_000; Date.now() < end;) {
       const text = readFileSync(`${state}/sagas/${id}.jsonl`, 'utf8');
       if (text.includes(`"kind":"started","step":"${step}"`)) return id;
       await sleep(5);

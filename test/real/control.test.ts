@@ -116,6 +116,7 @@ describe('control of vservers', () => {
     const booted = Date.now();
     node('boot', 'host1');
     await until(() => lab.rows().filter((row) => row.state === 'running').length === 3, 'all run');
+    await until(() => order('started', booted).length >= 3, 'each is told');
     const started = order('started', booted);
     expect(names(started)).toEqual(['db1', 'web2', 'web1']);
     expect((started[1]?.ts ?? 0) - (started[0]?.ts ?? 0)).toBeGreaterThanOrEqual(1000);
@@ -124,9 +125,11 @@ describe('control of vservers', () => {
     expect(JSON.parse(lab.vs(['stop', '--all', '--timeout', '20', '--json']).stdout)).toMatchObject(
       ['db1', 'web1', 'web2'].map((name) => ({ name, state: 'stopped' })),
     );
+    await until(() => order('stopped', stopping).length >= 3, 'each is told');
     expect(names(order('stopped', stopping))).toEqual(['web1', 'web2', 'db1']);
     const starting = Date.now();
     lab.vs(['start', '--all', '--host', 'host1']);
+    await until(() => order('started', starting).length >= 3, 'each is told');
     expect(names(order('started', starting))).toEqual(['db1', 'web2', 'web1']);
     expect(lab.vs(['boot', 'web2', '--order', 'none', '--disable', '--json']).stdout).not.toContain('order');
     expect(stateOf('web2')).toMatchObject({ enabled: false });
@@ -164,9 +167,10 @@ describe('control of vservers', () => {
     let said = '';
     follower.stdout.on('data', (chunk: Buffer) => (said += chunk.toString()));
     const ended = new Promise((resolve) => follower.once('exit', resolve));
-    await sleep(1000);
-    write('echo three');
-    await until(() => said.includes('three'), 'the follower hears it');
+    await until(() => {
+      write('echo three');
+      return said.includes('three');
+    }, 'the follower hears it');
     write('yes 0123456789 | head -c 3000000');
     write('echo; echo four');
     await until(() => said.includes('four'), 'the follower is there behind the flood');
@@ -209,6 +213,7 @@ describe('control of vservers', () => {
     ).toEqual(['700', '600']);
 
     node('boot', 'master');
+    await lab.masterIsBack();
     await until(() => lab.vs(['scan', '--json'], null).code === 0 && inScan('db1') === 'frozen', 'the pool');
     expect(lab.rows().find((row) => row.vserver === 'web1')).toMatchObject({
       state: 'stopped',
@@ -236,6 +241,7 @@ describe('control of vservers', () => {
     const down = Date.now();
     onHost(['stop', '--all', '--local']);
     await until(() => lab.rows().every((row) => row.state === 'stopped'), 'all are stopped');
+    await until(() => order('stopped', down).length > 0, 'it is told');
     expect(names(order('stopped', down))).toEqual(['db1']);
   });
 });

@@ -34,7 +34,7 @@ sub able {
 }
 sub twice { my $one = able(); return 0 unless %$one; sleep 0.02; my $two = able(); return scalar grep { $two->{$_} } keys %$one }
 if ($ARGV[0] eq 'once') { print "runs\\n" if twice(); exit }
-for (my $ended = ''; !select($ended = "\\1", undef, undef, 0.03);) { printf "%.3f %s\\n", time, $ARGV[0] if twice() }
+for (my $ended = ''; !select($ended = "\\1", undef, undef, 0.03);) { my $t = time; printf "%.3f %.3f %s\\n", $t, time, $ARGV[0] if twice() }
 `;
 
 describe.each(['btrfs', 'dir'] as const)('a crash-consistent move on %s', (storage) => {
@@ -46,7 +46,12 @@ describe.each(['btrfs', 'dir'] as const)('a crash-consistent move on %s', (stora
     lab.vs(['lab', 'exec', '--name', lab.name, host, '--', 'perl', '-e', able, 'once']).stdout;
 
   /** Looks at the processes of both hosts until it is told to end. */
-  function watch() {
+  function watch(from: string) {
+    /** A look takes its time: one at the source counts from its begin, one at the target from its end. */
+    const when = (line: string): number => {
+      const [begin, end, host] = line.split(' ');
+      return Number(host === from ? begin : end);
+    };
     const seen: string[] = [];
     const children = hosts.map((host) => {
       const child = spawn(
@@ -64,8 +69,8 @@ describe.each(['btrfs', 'dir'] as const)('a crash-consistent move on %s', (stora
       async end(): Promise<string[]> {
         await sleep(300);
         for (const child of children) child.stdin.end(); // at which it ends
-        const sorted = seen.filter(Boolean).toSorted();
-        const order = sorted.map((line) => line.split(' ')[1] ?? '');
+        const sorted = seen.filter(Boolean).toSorted((one, other) => when(one) - when(other));
+        const order = sorted.map((line) => line.split(' ')[2] ?? '');
         return order.filter((host, index) => host !== order[index - 1]);
       },
     };
@@ -81,7 +86,7 @@ describe.each(['btrfs', 'dir'] as const)('a crash-consistent move on %s', (stora
     const from = here();
     const counts = `(while :; do i=$((i+1)); echo $i >> /count; sleep 0.01; done) > /dev/null 2>&1 < /dev/null &`;
     lab.vs(['exec', 'web1', '--', 'sh', '-c', counts]);
-    const watching = watch();
+    const watching = watch(from);
     await sleep(300);
     const { stdout } = lab.vs(['move', 'web1', to(from), '--crash-consistent']);
     expect(stdout).toMatch(/freeze +frozen, and off the network/);
@@ -128,7 +133,7 @@ describe.each(['btrfs', 'dir'] as const)('a crash-consistent move on %s', (stora
       const from = here();
       const node = victim === 'master' ? 'master' : victim === 'source' ? from : to(from);
       const pid = lab.pidOf(node, node === 'master' ? 'master' : 'agent');
-      const watching = watch();
+      const watching = watch(from);
       await sleep(300);
       await lab.begin(to(from), step, '--crash-consistent');
       process.kill(pid, 'SIGKILL');

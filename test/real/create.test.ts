@@ -218,8 +218,12 @@ describe('an OCI image', () => {
     ]);
     expect(lab.vs(['exec', 'app', '--', 'sh', '-c', 'echo /etc/*']).stdout).not.toContain('gone');
     lab.vs(['restart', 'app']);
+    const log = '/var/lib/vs-tools/log/app.console';
+    await expect
+      .poll(() => lab.on('host1', `cat ${log} || true`), { timeout: 30_000 })
+      .toContain('the program speaks');
     lab.vs(['stop', 'app']);
-    expect(lab.on('host1', `cat ${tree('app')}/srv/end; cat /var/lib/vs-tools/log/app.console`)).toMatch(
+    expect(lab.on('host1', `cat ${tree('app')}/srv/end ${log}`)).toMatch(
       /ended in order\n[^]*the program speaks/,
     );
     const [made] = (json('template', 'list') as Template[]).filter((one) => one.source === source);

@@ -54,7 +54,7 @@ describe.each(['mosquitto', 'nats'] as const)('a lab with %s as its broker', (br
       renameSync(conf, `${conf}.away`); // or init would start it again
       process.kill(pid, 'SIGKILL');
       try {
-        const ended = await lab.ended(180_000);
+        const ended = await lab.ended(400_000);
         expect([ended.id, ended.result]).toEqual([id, 'done']);
         expect(lab.running('web1')).toEqual([away(from)]);
         expect(lab.on(away(from), oracle)).toBe(before);

@@ -17,8 +17,8 @@ describe.each(['btrfs', 'dir'] as const)('copies on the master, hosts with %s', 
   const leftOnMaster = () =>
     inMaster('find .staging .snapshots -mindepth 1 2>/dev/null | grep -v "^.snapshots/[^/]*$"; true');
   /** The old master's process ends; the next one answers. */
-  async function restartMaster(): Promise<void> {
-    process.kill(lab.pidOf('master', 'master'), 'SIGKILL');
+  async function restartMaster(pid = lab.pidOf('master', 'master')): Promise<void> {
+    process.kill(pid, 'SIGKILL');
     await lab.masterIsBack();
   }
 
@@ -78,16 +78,22 @@ describe.each(['btrfs', 'dir'] as const)('copies on the master, hosts with %s', 
   });
 
   test('a SIGKILL of the master in the copy: it goes on, the copy before stays until then', async () => {
-    lab.on('host2', 'dd if=/dev/urandom of=/var/lib/vservers/web1/rootfs/ballast bs=1M count=80 status=none');
+    const ballast = '/var/lib/vservers/web1/rootfs/ballast';
+    lab.on('host2', `dd if=/dev/urandom of=${ballast} bs=1M count=400 status=none`);
     const [former] = copies();
+    const pid = lab.pidOf('master', 'master');
     const { id } = JSON.parse(lab.vs(['get', 'web1', '--no-follow', '--json']).stdout) as SagaState;
     const journal = `/var/lib/vslab-${lab.name}/master/state/sagas/${id}.jsonl`;
-    while (!readFileSync(journal, 'utf8').includes('"kind":"started","step":"copy"')) await sleep(2);
+    for (const end = Date.now() + 60_000; ; await sleep(2)) {
+      if (readFileSync(journal, 'utf8').includes('"kind":"started","step":"copy"')) break;
+      if (Date.now() > end) throw new Error(`get ${id} did not come to the copy`);
+    }
     expect(readFileSync(`${copyDir}/web1/copy.json`, 'utf8')).toContain(String(former?.taken));
-    await restartMaster();
-    expect(await lab.ended(60_000)).toMatchObject({ id, result: 'done' });
+    await restartMaster(pid);
+    expect(await lab.ended(180_000)).toMatchObject({ id, result: 'done' });
     expect(copies()).toMatchObject([{ name: 'web1', host: 'host2', epoch: 2, running: true }]);
     expect([leftOnMaster(), lab.leftovers()]).toEqual(['', []]);
+    lab.on('host2', `rm ${ballast}`);
   });
 
   // oxlint-disable-next-line vitest/no-conditional-tests -- with dir there is nothing that could be skipped

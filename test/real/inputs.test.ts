@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import type { PastEvent } from '../../shared/contract/host.ts';
 import type { SagaState } from '../../shared/contract/saga.ts';
 import type { ScanRow } from '../../shared/contract/orchestrator.ts';
 import { realLab } from './lab-kit.ts';
@@ -45,8 +46,8 @@ const pub = (topic: string, ...more: string[]) =>
     encoding: 'utf8',
     timeout: 20_000,
   });
-/** The events that come while the work is done, and for a little time after it. */
-async function eventsOf(work: () => void): Promise<string[]> {
+/** The events that come of the work. */
+async function eventsOf(work: () => void): Promise<PastEvent[]> {
   const child = spawn(cli, ['events', '--follow', '-n', '0', '--json'], {
     env: lab.environment,
     stdio: ['ignore', 'pipe', 'ignore'],
@@ -54,12 +55,35 @@ async function eventsOf(work: () => void): Promise<string[]> {
   let text = '';
   child.stdout.on('data', (chunk: Buffer) => (text += chunk.toString()));
   const gone = new Promise((resolve) => child.once('close', resolve));
-  await sleep(1500);
-  work();
-  await sleep(1000);
-  child.kill('SIGTERM');
-  await gone;
-  return text.split('\n').filter(Boolean);
+  const heard = () =>
+    text
+      .split('\n')
+      .slice(0, -1)
+      .map((line) => JSON.parse(line) as PastEvent);
+  /** Asks for what is not there, until each tells it: as all tell in order, what happened there before is told, too. */
+  async function mark(word: string, ...nodes: string[]): Promise<void> {
+    const told = (node: string) =>
+      heard().some((one) => one.from === node && one.message.includes(`marker.${word}`));
+    for (const end = Date.now() + 60_000; !nodes.every(told); await sleep(500)) {
+      assert.ok(
+        Date.now() < end,
+        `${nodes.filter((node) => !told(node)).join(', ')} never told of marker.${word}`,
+      );
+      for (const node of nodes) {
+        const target = node === 'master' ? node : `hosts/${node}`;
+        pub(`vs/1/${target}/commands/marker/${word}`, '-q', '1', '-m', '{}');
+      }
+    }
+  }
+  try {
+    await mark('begin', 'master', 'host1');
+    work();
+    await mark('end', 'master', 'host1', 'host2');
+  } finally {
+    child.kill('SIGTERM');
+    await gone;
+  }
+  return heard().filter(({ service }) => service !== 'marker');
 }
 
 beforeAll(() => {
@@ -314,7 +338,7 @@ describe('what is refused changes nothing', () => {
         expect(pub(`vs/1/${topic}`, '-q', '1', '-m', message).status).toBe(0),
       );
       expect(events).toHaveLength(1);
-      const { message: sentence } = JSON.parse(events[0] ?? '') as { message: string };
+      const { message: sentence } = events[0] as PastEvent;
       expect(sentence).toMatch(says);
       expect(sentence).not.toMatch(/\n| {4}at /);
     },
@@ -330,7 +354,7 @@ describe('what is refused changes nothing', () => {
         assert.ok(tries < 60, 'host2 comes back');
     });
     expect(pub(topic, '-q', '1', '-r', '-n').status).toBe(0);
-    expect(events.filter((line) => line.includes('network.list'))).toEqual([]);
+    expect(events.filter((one) => one.message.includes('network.list'))).toEqual([]);
   });
 });
 
@@ -486,7 +510,6 @@ describe('for people and for programs', () => {
       vs(['start', 'web2']);
       vs(['stop', 'web2']);
     });
-    const seen = events.map((line) => (JSON.parse(line) as { event: string }).event);
-    expect(seen).toEqual(expect.arrayContaining(['started', 'stopped']));
+    expect(events.map((one) => one.event)).toEqual(expect.arrayContaining(['started', 'stopped']));
   });
 });

@@ -15,7 +15,7 @@ interface Listed {
 const listed = () => (JSON.parse(lab.vs(['host', 'list', '--json']).stdout) as Listed[])[0];
 /** Online with a certificate that was not shown before. */
 async function online(...before: (Listed | undefined)[]): Promise<Listed | undefined> {
-  for (const end = Date.now() + 30_000; ; await sleep(300)) {
+  for (const end = Date.now() + 90_000; ; await sleep(300)) {
     const now = listed();
     const { serial } = now?.certificate ?? {};
     if (now?.state === 'online' && serial && !before.some((one) => one?.certificate?.serial === serial))

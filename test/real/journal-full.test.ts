@@ -45,7 +45,9 @@ test('the disk of the master is full: what runs goes on to its end, nothing begi
   rmSync(join(directory, 'reserve'));
   fill();
   world.answer('web2');
-  await vi.waitFor(() => expect(world.alerts.get('web2 journal')).toMatch(/ENOSPC.*goes on by itself/));
+  await vi.waitFor(() => expect(world.alerts.get('web2 journal')).toMatch(/ENOSPC.*goes on by itself/), {
+    timeout: 20_000,
+  });
   expect(world.runner.show(second.state.id).saga.result).toBe('running');
   rmSync(ballast);
   expect((await second.ended).result).toBe('done');

@@ -175,23 +175,28 @@ describe('mending', () => {
       'it is told that it is left',
     );
     process.kill(lab.pidOf('host1', 'agent'), 'SIGKILL'); // a pause is none of its memory
+    await until(() => stateOf('web3').state === 'stopped', 'the agent is back');
     await sleep(9000);
     expect(stateOf('web3').state).toBe('stopped');
     expect(lab.vs(['monitor', 'resume', '--host', 'host1']).stdout).toBe(
       'all that is on host1: mended again\n',
     );
     await until(() => runsAnew('web3', before), 'it is started again');
-    expect(alertOf('web3', 'crashed')?.message).toMatch(/started again at (?:\S+, )*\S+$/); // of an earlier crash, too
+    await until(
+      () => /started again at (?:\S+, )*\S+$/.test(alertOf('web3', 'crashed')?.message ?? ''), // of an earlier crash, too
+      'it is told that it was started again',
+    );
     expect(['paused', 'resumed'].map((one) => eventsOf(one).length)).toEqual([1, 1]);
   });
 
   test('memory of the host is short: the least important vserver is held back by its cgroup, one that is spared is not; then it is let go', async () => {
     lab.vs(['boot', 'web2', '--order', '1']);
-    const eat = 'x=$(head -c 90000000 /dev/zero | tr "\\0" x); sleep 1000; :'; // the shell stays, and so does what it holds
+    const eat = 'x=$(head -c 90000000 /dev/zero | tr "\\0" x); touch /root/full; sleep 1000; :'; // the shell stays, and so does what it holds
     for (const name of ['web2', 'web3']) inside(name, `(${eat}) >/dev/null 2>&1 &`);
     /** Above how many bytes of memory the kernel holds it back, as its cgroup says it. */
     const heldAt = (name: string): number => {
-      const pid = stateOf(name).pid ?? 0;
+      const { pid } = stateOf(name);
+      if (pid === undefined) return Number.NaN; // nothing is known of it for a moment
       const path = (directory: string) =>
         `/sys/fs/cgroup/${directory}/$(sed -n 's/^[0-9]*:memory:.//p; s/^0::.//p' /proc/${pid}/cgroup | head -n 1)`;
       const text = lab.on(
@@ -202,6 +207,8 @@ describe('mending', () => {
     };
     const free = heldAt('web3');
     expect(free).toBeGreaterThan(1e12);
+    // it is held back by what it uses then
+    await until(() => inside('web3', 'test -e /root/full', null).code === 0, 'web3 has its memory');
     const file = '/etc/vs-tools/host-monitor.conf';
     lab.on('host1', `printf 'MONITOR_POOLING=1\\nPRESSURE=limit memory=2 clear=1 spare=5\\n' > ${file}`);
     await until(() => heldAt('web3') < 90e6, 'web3 is held back');

@@ -97,7 +97,7 @@ TMPFS_THRESHOLD=80 severity=critical
 DISK_THRESHOLD=80
 MONITOR_SOCKETS=yes settle=5
 DAEMON=own process=httpd min=2 tcp=8080 hits=2 clear_hits=2
-DAEMON=mute tcp=8081 http=http://localhost:8081/ timeout=1s hits=2
+DAEMON=mute tcp=8081 http=http://localhost:8081/ timeout=5s hits=2
 DAEMON=check exec="/bin/test -e /run/well" timeout=20s
 DAEMON=slow exec="/bin/sh /run/slow" timeout=30s`;
 
@@ -152,6 +152,9 @@ DAEMON=slow exec="/bin/sh /run/slow" timeout=30s`;
     const kept = () => lab.on('host1', 'cat /var/lib/vs-tools/monitor/web1.json || true');
     for (let left = 120; left > 0 && !/"usual":.*:8080 httpd.*:8081 httpd/s.test(kept()); left--)
       await sleep(500);
+    // a moment in which this machine was too slow for an answer is not what is meant here
+    for (let left = 240; left > 0 && words('daemon-mute').at(-1) === 'begin'; left--) await sleep(500);
+    told.splice(0, told.length, ...told.filter(({ check }) => check !== 'daemon-mute'));
     inside('echo sleep 1000 > /run/slow');
     const pid = (port: number) => `$(ps | grep "[h]ttpd -p ${port}" | while read p rest; do echo $p; done)`;
     inside(`kill ${pid(8080)} ${pid(8081)}`);
@@ -179,7 +182,7 @@ DAEMON=slow exec="/bin/sh /run/slow" timeout=30s`;
     // those of the daemons have gone and come, one after the other: that was told in between
     for (let left = 240; left > 0 && words('sockets').at(-1) === 'begin'; left--) await sleep(500);
     expect(words('sockets').at(-1) ?? 'end').toBe('end');
-  }, 400_000);
+  });
 
   test('memory, /tmp and disk that fill up; the agent is killed meanwhile: nothing is told twice, nothing is lost', async () => {
     inside(

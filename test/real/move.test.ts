@@ -53,7 +53,7 @@ describe.each(['btrfs', 'dir'] as const)('a move on %s', (storage) => {
     expect(rows()).toMatchObject([{ host: 'host1', vserver: 'web1', state: 'running', epoch: 5 }]);
     expect(call(['exec', 'web1', '--', 'cat', '/kinds/hard']).stdout).toBe('one\n');
     const probe = JSON.parse(
-      call(['lab', 'probe', '10.60.10.5:80', '--name', lab, '--for', '2s', '--json']).stdout,
+      call(['lab', 'probe', '10.60.10.5:80', '--name', lab, '--for', '5s', '--json']).stdout,
     ) as { answered: number };
     expect(probe.answered).toBeGreaterThan(50);
     for (const host of ['host1', 'host2']) {

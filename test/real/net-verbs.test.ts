@@ -9,6 +9,11 @@ import { realLab } from './lab-kit.ts';
 const lab = realLab('netverbs');
 type Listed = Data<'networks.list'>;
 const list = () => JSON.parse(lab.vs(['net', 'list', '--json']).stdout) as Listed;
+/** For a wait: while the master does not answer it is not so. */
+const lists = (isSo: (listed: Listed) => boolean) => {
+  const { stdout, code } = lab.vs(['net', 'list', '--json'], null);
+  return code === 0 && isSo(JSON.parse(stdout) as Listed);
+};
 const conf = () => lab.on('master', 'cat /etc/vs-tools/networks.conf');
 const isUp = (host: string, bridge: string) =>
   lab.on(host, `test -d /sys/class/net/${bridge} && echo yes || echo no`).trim() === 'yes';
@@ -226,16 +231,20 @@ test('a host boots with its networks when the master is gone', async () => {
   await within(60_000, () => lab.running('web1').includes('host1'));
   expect(mtuOf('host1', 'vsbr10')).toBe(1496); // which its networks.conf does not say
   lab.vs(['lab', 'boot', 'master', '--name', lab.name]);
+  await lab.masterIsBack();
+  for (const host of ['host1', 'host2']) await lab.agentIsBack(host);
 });
 
 test('a host that was away takes the newest version when it is back', async () => {
   lab.vs(['lab', 'kill', 'host2', '--name', lab.name]);
-  await within(30_000, () => list().hosts.some((one) => one.host === 'host2' && one.state === 'offline'));
+  await within(60_000, () =>
+    lists(({ hosts }) => hosts.some((one) => one.host === 'host2' && one.state === 'offline')),
+  );
   expect(lab.vs(['net', 'add', '50', '10.60.50.0/24', '--name', 'late', '--uplink', 'none']).stdout).toMatch(
     /Taken by host1\.[^]*host2 is offline, and takes the networks when it is back/,
   );
   lab.vs(['lab', 'boot', 'host2', '--name', lab.name]);
-  await within(15_000, () => list().hosts.every((one) => one.version === list().version));
+  await within(60_000, () => lists(({ hosts, version }) => hosts.every((one) => one.version === version)));
   expect(list().networks.find(({ network }) => network.name === 'late')?.hosts).toHaveLength(2);
 });
 
@@ -244,7 +253,7 @@ test('a network goes when its last vserver has ended by itself', async () => {
   expect(isUp('host1', 'vsbr10')).toBe(true);
   inside('host1', 'web1', '-a poweroff -f', null);
   lab.on('host1', 'lxc-stop -P /var/lib/vservers -n web1 -k', null);
-  await within(110_000, () => !isUp('host1', 'vsbr10'));
+  await within(200_000, () => !isUp('host1', 'vsbr10'));
   lab.vs(['start', 'web1']);
   expect(isUp('host1', 'vsbr10')).toBe(true);
 });

@@ -1,5 +1,5 @@
 import { type SpawnSyncReturns, spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -14,7 +14,7 @@ const rules = mkdtempSync(join(tmpdir(), 'vslab-net-'));
 const mac = '02:00:0a:3c:0a:05';
 const ip = (...args: string[]) => must(spawnSync('ip', args, { encoding: 'utf8' }));
 const inside = (space: string, ...argv: string[]) =>
-  spawnSync('nsenter', [`--net=/run/netns/${space}`, ...argv], { encoding: 'utf8', timeout: 20_000 });
+  spawnSync('nsenter', [`--net=/run/netns/${space}`, ...argv], { encoding: 'utf8', timeout: 90_000 });
 function must(result: SpawnSyncReturns<string>): string {
   if (result.status !== 0) throw new Error(`${result.stderr} ${result.stdout}`);
   return result.stdout;
@@ -91,13 +91,14 @@ test('a check finds who answers, and nobody for a free address, three times of t
   ip('-n', one, 'addr', 'del', 'fd60:10::5/64', 'dev', 'eth0');
 });
 
-test('a vserver speaks with its own addresses only; the hook fails closed', () => {
+test('a vserver speaks with its own addresses only; the hook fails closed', async () => {
   const sleeper = spawnSync('sh', ['-c', `ip netns exec ${one} sleep 60 >/dev/null 2>&1 & echo $!`], {
     encoding: 'utf8',
   });
   const pid = sleeper.stdout.trim();
-  spawnSync('sleep', ['0.3']);
   try {
+    const isInside = () => readlinkSync(`/proc/${pid}/ns/net`) !== readlinkSync('/proc/self/ns/net');
+    await expect.poll(isInside, { timeout: 20_000 }).toBe(true);
     const veth = 'vsvaaaaaaaa';
     const port = {
       device: 'eth0',
@@ -159,7 +160,7 @@ test('a device of the host is not taken, another one is, and is given back', () 
 test('the largest packet through a bridge is found', () => {
   const blue = `(async () => {
     const bridge = await bridgeUp({ ...net, vlan: 12 }, 1500);
-    const { address } = await answerPings(bridge, 5);
+    const { address } = await answerPings(bridge, 12);
     const found = [await largestThrough(bridge, address, 1500), await largestThrough(bridge, 'fe80::1', 1280)];
     return found;
   })()`;

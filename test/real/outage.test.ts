@@ -26,7 +26,7 @@ describe('an outage', () => {
   const rebooted = () => events().filter((one) => one.event === 'rebooted');
   const alerts = () => {
     const options = lab.vs(['lab', 'mqtt', '--name', lab.name, 'viewer']).stdout.trim().split(' ');
-    const argv = [...options, '-t', 'vs/1/hosts/host1/alerts/+/+', '-F', '%t', '-W', '1'];
+    const argv = [...options, '-t', 'vs/1/hosts/host1/alerts/web1/+', '-F', '%t', '-W', '5'];
     return spawnSync('mosquitto_sub', argv, { encoding: 'utf8' }).stdout.split('\n').filter(Boolean);
   };
   const alert = 'vs/1/hosts/host1/alerts/web1/configuration';

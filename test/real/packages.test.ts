@@ -1,10 +1,11 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
+import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { realLab } from './lab-kit.ts';
 
 // A Debian vserver, and a repository of packages made here, which the gateway of its network serves.
@@ -62,18 +63,26 @@ beforeAll(async () => {
   ];
   server = spawn(lab.cli, serve, { env: lab.environment, stdio: 'ignore' });
   lab.on('host1', 'echo PACKAGE_MIRRORS=10.60.10.1:8080 >> /etc/vs-tools/vs-tools.conf');
-  lab.vs(['template', 'build', 'bookworm']);
+  const built = spawnSync(lab.cli, ['template', 'build', 'bookworm'], {
+    env: lab.environment,
+    encoding: 'utf8',
+    timeout: 900_000,
+  });
+  if (built.status !== 0) throw new Error(`the template was not built: ${built.stderr}`);
   lab.vs(['create', 'web1', '10.60.10.5', 'bookworm', '--host', 'host1']);
   lab.on('host1', 'printf "enable\\nallow from 0/0 tcp/80\\n" > /var/lib/vservers/web1/firewall.conf');
   process.kill(lab.pidOf('host1', 'agent'), 'SIGKILL'); // it reads its settings anew
-  for (const end = Date.now() + 20_000; Date.now() < end; await sleep(300))
-    if (lab.vs(['start', 'web1'], null).code === 0) break;
+  for (const end = Date.now() + 120_000; ; await sleep(300)) {
+    const { code, stderr } = lab.vs(['start', 'web1'], null);
+    if (code === 0) break;
+    if (Date.now() > end) throw new Error(`web1 does not start: ${stderr}`);
+  }
   const source = 'deb [trusted=yes] http://10.60.10.1:8080 ./\n';
   lab.on(
     'host1',
     `cd /var/lib/vservers/web1/rootfs/etc/apt; rm -rf sources.list.d; printf '${source}' > sources.list`,
   );
-}, 300_000);
+}, 1_200_000);
 afterAll(() => {
   server?.kill();
   lab.down();
@@ -121,18 +130,28 @@ test('upgrades are counted into the state, and done', () => {
 
 test('another package manager is waited for, and named', async () => {
   // struct flock of fcntl(2): type, whence, start, length, pid; 6 is F_SETLK
-  const lock = `open my $f, "+<", "/var/lib/dpkg/lock-frontend" or die; my $lock = pack("s s x4 q q i x4", 1, 0, 0, 0, 0); fcntl($f, 6, $lock) or die; $| = 1; print "held"; sleep 8`;
+  const lock = `open my $f, "+<", "/var/lib/dpkg/lock-frontend" or die; my $lock = pack("s s x4 q q i x4", 1, 0, 0, 0, 0); fcntl($f, 6, $lock) or die; $| = 1; print "held"; sleep 600`;
   const holder = spawn(lab.cli, ['exec', 'web1', '--', 'perl', '-e', lock], {
     env: lab.environment,
     stdio: ['ignore', 'pipe', 'ignore'],
   });
+  onTestFinished(() => void holder.kill());
   await new Promise((resolve) => holder.stdout.once('data', resolve));
   const refused = lab.vs(['pkg', 'web1', 'install', 'vs-other', '--wait', '0'], 1).stderr;
   expect(refused).toMatch(/\(perl\) in web1 holds the lock of apt/);
-  const { stderr } = lab.vs(['pkg', 'web1', 'install', 'vs-other']);
-  expect(stderr).toMatch(/waits: \d+ \(perl\) holds the lock of apt/);
+  const installing = spawn(lab.cli, ['pkg', 'web1', 'install', 'vs-other'], {
+    env: lab.environment,
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
+  let said = '';
+  installing.stderr.setEncoding('utf8').on('data', (text: string) => {
+    said += text;
+    if (said.includes('waits: ')) holder.kill(); // which ends perl in web1
+  });
+  const [code] = (await once(installing, 'close')) as [number | null];
+  expect(said).toMatch(/waits: \d+ \(perl\) holds the lock of apt/);
+  expect(code, said).toBe(0);
   expect(inside('cat', '/usr/share/hello/vs-other')).toBe('1.0');
-  holder.kill();
 });
 
 test('a failure is one sentence and exit code 1; of several the rest is done', () => {
@@ -148,9 +167,8 @@ test('a failure is one sentence and exit code 1; of several the rest is done', (
 test('the firewall closes by itself when the agent dies in the middle', async () => {
   lab.on(
     'host1',
-    `nsenter -t $(lxc-info -P /var/lib/vservers -n web1 -p -H) -n nft add element inet vs mirrors4 '{ 10.60.10.1 . 8080 timeout 3s }'`,
+    `nsenter -t $(lxc-info -P /var/lib/vservers -n web1 -p -H) -n nft add element inet vs mirrors4 '{ 10.60.10.1 . 8080 timeout 30s }'`,
   );
   expect(reaches()).toBe('yes'); // as an agent that is gone would have left it
-  await sleep(3500);
-  expect(reaches()).toBe('no');
+  await expect.poll(reaches, { timeout: 90_000, interval: 1000 }).toBe('no');
 });

@@ -63,10 +63,16 @@ describe.each(['btrfs', 'dir'] as const)('a dead host with %s', (storage) => {
       'host1',
       'dd if=/dev/urandom of=/var/lib/vservers/web1/rootfs/ballast bs=1M count=150 status=none',
     );
+    const slaves = (host1: string) =>
+      lab.on('master', `printf '${host1}\\nhost2\\n' > /etc/vs-tools/slaves.conf`);
+    slaves('host1:bwlimit=10m'); // it is at work for 15 s
     const { id } = JSON.parse(lab.vs(['get', 'web1', '--no-follow', '--json']).stdout) as SagaState;
     const journal = `/var/lib/vslab-${lab.name}/master/state/sagas/${id}.jsonl`;
-    await until('the copy has begun', 10_000, () => readFileSync(journal, 'utf8').includes('"step":"copy"'));
+    await until('the copy has begun', 60_000, () =>
+      readFileSync(journal, 'utf8').includes('"kind":"started","step":"copy"'),
+    );
     node('kill', 'host1');
+    slaves('host1');
     await offline('host1');
     expect(lab.vs(['put', 'web1', 'host2'], 1).stderr).toContain('vs recover web1 --host HOST');
     expect(lab.vs(['recover', 'web1', '--host', 'host2'], 2).stderr).toContain('give --confirm web1');
@@ -96,7 +102,7 @@ done | sort -u`;
     expect(lab.on('host1', watch)).toBe(''); // not for a moment
     expect(ownedBy('host1')).toMatchObject({ owner: false, epoch: 1, releasedTo: 'host2' });
     expect(lab.running('web1')).toEqual(['host2']);
-    await until('host1 says so', 10_000, () =>
+    await until('host1 says so', 60_000, () =>
       lab.rows().some((row) => row.host === 'host1' && row.vserver === 'web1' && row.epoch === 0),
     );
     expect(lab.vs(['scan']).stdout).toMatch(/host1 +web1 +stopped +yes .* not owned/);
@@ -106,7 +112,7 @@ done | sort -u`;
     expect(lab.on('host1', 'cat /var/lib/vservers/web1/rootfs/lost')).toBe('lost\n');
     lab.vs(['remove', 'web1', '--host', 'host1', '--yes']); // a person has looked at it
     // nor of the get that was at work when its host died
-    await until('nothing is left', 20_000, () => lab.leftovers().length === 0);
+    await until('nothing is left', 60_000, () => lab.leftovers().length === 0);
   });
 
   test('a newer copy in the trash of the host itself is taken, with all that was in it', async () => {
@@ -141,7 +147,7 @@ done | sort -u`;
         node('boot', 'host1');
         const log = `/var/lib/vslab-${lab.name}/host1/log/agent.log`;
         // after BOOT_POOL_WAIT and the look at the network
-        await until('host1 has tried to start it', 40_000, () =>
+        await until('host1 has tried to start it', 120_000, () =>
           /web1 did not start at boot: [^"]*answers already/.test(readFileSync(log, 'utf8')),
         );
         expect(lab.running('web1')).toEqual(['host2']);
@@ -149,7 +155,7 @@ done | sort -u`;
       } finally {
         node('up');
       }
-      await until('host1 gives it up', 20_000, () => !ownedBy('host1').owner);
+      await until('host1 gives it up', 60_000, () => !ownedBy('host1').owner);
       expect(lab.running('web1')).toEqual(['host2']);
       expect(lab.leftovers()).toEqual([]);
     },

@@ -71,4 +71,4 @@ test('a repository on a host: backed up there from another host and from itself,
   const isTold = () => repositories(null).some((one) => away.test(one.fault ?? ''));
   for (let tries = 0; tries < 150 && !isTold(); tries++) await sleep(400);
   expect(lab.vs(['backup', 'run', 'web1', '--repository', 'far'], 1).stderr).toMatch(away);
-});
+}, 900_000);

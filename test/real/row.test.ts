@@ -39,13 +39,11 @@ describe.each(['btrfs', 'dir'] as const)(`${MOVES} moves in a row on %s`, (stora
     await expect
       .poll(() => lab.vs(['stats', 'web1', '--since', '1h'], null).code, { timeout: 30_000, interval: 500 })
       .toBe(0);
-    const before = {
-      files: files(),
-      counts: [lab.on('host1', countsScript), lab.on('host2', countsScript)],
-    };
+    const counts = () => [lab.on('host1', countsScript), lab.on('host2', countsScript)];
+    const before = { files: files(), counts: counts() };
     for (let moves = SETTLED; moves < MOVES; moves += 2) round();
     await lab.settled('host1');
-    expect([lab.on('host1', countsScript), lab.on('host2', countsScript)]).toEqual(before.counts);
+    await expect.poll(counts, { timeout: CLOSED_MS, interval: 500 }).toEqual(before.counts);
     expect(lab.leftovers()).toEqual([]);
     const more = () =>
       files().flatMap((now, index) => {

@@ -68,5 +68,5 @@ ${script}`,
     expect(lab.running('web1')).toEqual(['host1']);
     expect(lab.rows()).toMatchObject([{ host: 'host1', vserver: 'web1', state: 'running', epoch: 3 }]);
     expect(lab.leftovers()).toEqual([]);
-  });
+  }, 900_000);
 });

@@ -41,7 +41,8 @@ describe('snapshots that people keep', () => {
     const mark = `${state('host1')}/quiesced/web1.json`;
     for (let tries = 0; tries < 20; tries++) {
       const pid = lab.pidOf('host1', 'agent');
-      const making = spawn(lab.cli, ['snapshot', 'create', 'web1', `killed-${tries}`], {
+      const snapshot = `killed-${tries}`;
+      const making = spawn(lab.cli, ['snapshot', 'create', 'web1', snapshot], {
         env: lab.environment,
         stdio: 'ignore',
       });
@@ -57,7 +58,7 @@ describe('snapshots that people keep', () => {
       making.kill();
       await ended;
       if (isCaught) return made;
-      made.push(`killed-${tries}`);
+      if (names().includes(snapshot)) made.push(snapshot);
     }
     throw new Error('the agent was never killed while the vserver was frozen');
   }
@@ -223,6 +224,7 @@ describe('snapshots that people keep', () => {
   ])('a SIGKILL of the %s (%s) in step %s of a rollback: one whole vserver', async (node, victim, step) => {
     const now = lab.on('host1', oracle(`${ROOT}/kinds`));
     guest('echo now > /now');
+    const pid = lab.pidOf(node, victim);
     const { id } = JSON.parse(
       lab.vs(['snapshot', 'rollback', 'web1', 'one', '--yes', '--no-follow', '--json']).stdout,
     ) as SagaState;
@@ -232,7 +234,7 @@ describe('snapshots that people keep', () => {
         existsSync(journal) && readFileSync(journal, 'utf8').includes(`"kind":"started","step":"${step}"`),
       `it did not come to ${step}`,
     );
-    process.kill(lab.pidOf(node, victim), 'SIGKILL');
+    process.kill(pid, 'SIGKILL');
     const saga = await lab.ended(120_000);
     expect(['done', 'undone'], JSON.stringify(saga)).toContain(saga.result);
     await lab.settled('host1');
@@ -301,8 +303,8 @@ describe('snapshots that people keep', () => {
 
   test('its host makes them by plan, without the master, and keeps as many as it is told', async () => {
     lab.vs(['snapshot', 'create', 'web1', 'mine']);
-    expect(lab.vs(['snapshot', 'schedule', 'web1', '5m', '--keep', '2']).stdout).toMatch(
-      /every 5m, the newest 2/,
+    expect(lab.vs(['snapshot', 'schedule', 'web1', 'daily', '--keep', '2']).stdout).toMatch(
+      /a snapshot daily, the newest 2/,
     );
     process.kill(lab.pidOf('master', 'master'), 'SIGKILL');
     await until(
@@ -315,13 +317,12 @@ describe('snapshots that people keep', () => {
       kind: 'automatic',
       by: 'host1',
     });
-    // three of long ago: the newest two of all stay
+    // three of long ago, the first one protected: the newest two of all others stay
     lab.on(
       'host1',
       `cd /var/lib/vservers/.kept/*/ && for n in 1 2 3; do mkdir auto-$n && btrfs -q subvolume snapshot -r mine/tree auto-$n/tree &&
-       sed -e "s/\\"mine\\"/\\"auto-$n\\"/;s/\\"manual\\"/\\"automatic\\"/;s/\\"taken\\": [0-9]*/\\"taken\\": $n/" mine/record.json > auto-$n/record.json; done`,
+       sed -e "s/\\"mine\\"/\\"auto-$n\\"/;s/\\"manual\\"/\\"automatic\\"/;s/\\"taken\\": [0-9]*/\\"taken\\": $n/;s/\\"protected\\": false/\\"protected\\": $([ $n = 1 ] && echo true || echo false)/" mine/record.json > auto-$n/record.json; done`,
     );
-    lab.vs(['snapshot', 'protect', 'web1', 'auto-1']);
     await until(() => !names().includes('auto-2'), 'what is more than was wanted does not go');
     expect(names()).toEqual(['auto-1', 'auto-3', 'mine', auto]);
     lab.vs(['snapshot', 'schedule', 'web1', 'off']);

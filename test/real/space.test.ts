@@ -8,6 +8,8 @@ const leave = (host: string, megabytes: number) =>
     host,
     `cd /var/lib/vservers; rm -f .ballast; sync -f .; free=$(df -BM --output=avail . | tail -1 | tr -dc 0-9); fallocate -l $((free - ${megabytes}))M .ballast; sync -f .`,
   );
+const slaves = (host1: string, host2: string) =>
+  lab.on('master', `printf '${host1}\\n${host2}\\n' > /etc/vs-tools/slaves.conf`);
 
 beforeAll(() => {
   lab.up('--storage', 'mixed');
@@ -28,9 +30,11 @@ test('a target that is too full refuses before anything is copied', () => {
 
 test('a target that fills up during the copy: undone, named as the target, nothing left', async () => {
   leave('host2', 900);
+  slaves('host1:bwlimit=20m', 'host2:bwlimit=20m'); // else the copy may be there before the target is full
   await lab.begin('host2', 'seed');
   leave('host2', 3);
   const saga = await lab.ended(60_000);
+  slaves('host1', 'host2');
   expect(saga).toMatchObject({ result: 'undone', error: { step: 'seed', host: 'host2' } });
   expect(saga.message).toMatch(/no space left/);
   await lab.settled('host1');

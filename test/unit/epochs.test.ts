@@ -56,8 +56,9 @@ test('the highest epoch that was ever shown is remembered, also of what is gone,
   one.say(state(2));
   one.say(null);
   one.say({ host: 'host1' });
-  await vi.waitFor(() =>
-    expect(readFileSync(`${one.stateDir}/epochs.json`, 'utf8')).toContain(`"${uuid}": 3`),
+  await vi.waitFor(
+    () => expect(readFileSync(`${one.stateDir}/epochs.json`, 'utf8')).toContain(`"${uuid}": 3`),
+    { timeout: 10_000 },
   );
   const next = master(one.stateDir);
   await next.epochs.start();

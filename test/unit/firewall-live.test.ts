@@ -151,12 +151,12 @@ describe('names', () => {
       'gone.example': { four: ['192.0.2.3'], six: [], stale: false },
       'silent.example': { four: [], six: ['2001:db8::3'], stale: false },
     };
-    const dead = await Promise.all([silent(), silent(), silent()]); // each is given its time, one after the other
+    const dead = await Promise.all(Array.from({ length: 6 }, silent)); // each would be given its time, one after the other
     const began = performance.now();
     const servers = [...dead.map((one) => `127.0.0.1:${one.address().port}`), address];
     const names = ['gone.example', 'silent.example', 'new.example'];
-    const found = await resolveNames(names, known, { servers, hosts: '', timeoutMs: 700 });
-    expect(performance.now() - began).toBeLessThan(1600);
+    const found = await resolveNames(names, known, { servers, hosts: '', timeoutMs: 2000 });
+    expect(performance.now() - began).toBeLessThan(10_000);
     for (const one of dead) one.close();
     expect(found).toEqual({
       'gone.example': { four: ['192.0.2.3'], six: [], stale: true },

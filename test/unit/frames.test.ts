@@ -136,7 +136,7 @@ test('a tool behind gather.pl that is ended before anybody reads leaves no socke
   await new Promise((resolve) => child.stdout?.once('data', resolve));
   expect(existsSync(socket)).toBe(true);
   child.kill('SIGKILL');
-  await expect.poll(() => readdirSync(runDir)).toEqual([]);
+  await expect.poll(() => readdirSync(runDir), { timeout: 10_000 }).toEqual([]);
 });
 
 test('a socket that is read slowly gets what was sent, though its pieces lie in memory that is used again', async () => {

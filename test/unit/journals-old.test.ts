@@ -180,7 +180,10 @@ test.each(fixtures)(
         const isOver = some.at(-1)?.kind === 'end';
         if (runner.show(id).saga.result === 'stuck') await runner.again(id, 'anna');
         else if (isOver) expect(calls).toEqual([]);
-        await vi.waitFor(() => expect(runner.show(id).saga.result).not.toBe('running'), { interval: 2 });
+        await vi.waitFor(() => expect(runner.show(id).saga.result).not.toBe('running'), {
+          interval: 2,
+          timeout: 10_000,
+        });
         const { result, message } = runner.show(id).saga;
         const isBack = some.some((line) => line.kind === 'failed');
         expect([count, half, result], message).toEqual([count, half, isBack ? 'undone' : 'done']);

@@ -61,5 +61,5 @@ test('what a saga leaves on a dead host is owed on the disk before the saga is e
 test('nothing is owed when the saga could not be ended', async () => {
   const one = world(() => Promise.reject(new VsError('refused', 'saga move-1 has ended')));
   await expect(one.run(false)).rejects.toThrow('has ended');
-  await expect.poll(one.onDisk).toEqual([]);
+  await expect.poll(one.onDisk, { timeout: 10_000 }).toEqual([]);
 });

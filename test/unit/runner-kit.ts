@@ -77,10 +77,13 @@ export function runnerWorld(
         .map((line) => JSON.stringify(line))
         .join('\n'),
     asked: (...names: string[]) =>
-      vi.waitFor(() => {
-        const missing = names.find((name) => !waiting.has(name));
-        if (missing) throw new Error(`${missing} is not at work`);
-      }),
+      vi.waitFor(
+        () => {
+          const missing = names.find((name) => !waiting.has(name));
+          if (missing) throw new Error(`${missing} is not at work`);
+        },
+        { timeout: 10_000 },
+      ),
     atWork: () => [...waiting.keys()].sort(),
     answer: (name: string) => waiting.get(name)?.(),
     answerAll() {

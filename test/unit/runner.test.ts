@@ -98,7 +98,7 @@ test('a saga is over when it has ended well or was undone, and nobody knows befo
   life.runner.resume();
   expect([life.runner.isOver(state.id), life.runner.isOver('forgotten')]).toEqual([false, true]);
   life.answerAll();
-  await vi.waitFor(() => expect(life.runner.isOver(state.id)).toBe(true));
+  await vi.waitFor(() => expect(life.runner.isOver(state.id)).toBe(true), { timeout: 10_000 });
   world.answerAll();
   await ended;
 });
@@ -150,8 +150,9 @@ test('a full disk of the master is waited for: no effect before its line, an ale
   await world.asked('web1');
   full = true;
   world.answer('web1');
-  await vi.waitFor(() =>
-    expect(world.alerts.get('web1 journal')).toMatch(/no space left.*goes on by itself/),
+  await vi.waitFor(
+    () => expect(world.alerts.get('web1 journal')).toMatch(/no space left.*goes on by itself/),
+    { timeout: 10_000 },
   );
   expect(world.runner.show(one.state.id).saga).toMatchObject({
     result: 'running',
@@ -243,7 +244,9 @@ test('as long as a damaged journal could be about any vserver nothing begins; a 
   expect(() => life.remove('web3', 'host2')).toThrow(/no saga begins.*\.jsonl:1 is damaged/);
   await life.asked('web2'); // what runs is not it, and goes on
   life.answer('web2');
-  await vi.waitFor(() => expect(life.runner.show(running.state.id).saga.result).toBe('done'));
+  await vi.waitFor(() => expect(life.runner.show(running.state.id).saga.result).toBe('done'), {
+    timeout: 10_000,
+  });
   writeFileSync(file, good);
   life.remove('web3', 'host2');
   await life.asked('web1', 'web3');
@@ -282,7 +285,9 @@ test(
     const pruned = ids.slice(0, 120 - listed.length);
     expect(pruned.map((id) => world.retained.get(`vs/1/sagas/${id}/state`))).toEqual(pruned.map(() => null));
     expect(() => life.runner.show(pruned[0] ?? '')).toThrow(/there is no saga/);
-    await vi.waitFor(() => expect([...life.retained.keys()]).toHaveLength(listed.length));
+    await vi.waitFor(() => expect([...life.retained.keys()]).toHaveLength(listed.length), {
+      timeout: 10_000,
+    });
   },
 );
 

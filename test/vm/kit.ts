@@ -78,20 +78,21 @@ async function form(lab: VmLab): Promise<void> {
   say('the master has its authority; broker and master start');
   // who asks a processor that is emulated for Node again and again has it for nothing else
   await until(lab, 'master', '[ -S /run/vs/broker.sock ]', LONG.timeoutMs);
-  await until(lab, 'master', 'vs scan', LONG.timeoutMs);
+  await until(lab, 'master', 'vs saga list', LONG.timeoutMs); // vs scan ends well without a master
   say('the master answers');
   const hosts = lab.machines.filter((one) => one.role === 'host').map((one) => one.name);
-  await Promise.all(
-    hosts.map(async (host) => {
-      if (await isDone(lab, host)) return;
-      const line = (await lab.on('master', `vs host token ${host}`, LONG)).stdout;
-      const [, command = ''] = /(vs join \S+ --token \S+)/.exec(line) ?? [];
-      expect(command, line).not.toBe('');
-      await lab.on(host, command, LONG);
-      await lab.on(host, 'systemctl start vs-agent', LONG);
-      say(`${host} has joined`);
-    }),
-  );
+  const joined: string[] = [];
+  // one after the other: a handshake has 10 s, and is not tried again as the agents do theirs
+  for (const host of hosts) {
+    if (await isDone(lab, host)) continue;
+    const line = (await lab.on('master', `vs host token ${host}`, LONG)).stdout;
+    const [, command = ''] = /(vs join \S+ --token \S+)/.exec(line) ?? [];
+    expect(command, line).not.toBe('');
+    await lab.on(host, command, LONG);
+    say(`${host} has joined`);
+    joined.push(host);
+  }
+  await Promise.all(joined.map((host) => lab.on(host, 'systemctl start vs-agent', LONG)));
   for (const host of hosts) await until(lab, host, '[ -S /run/vs/.agent/socket ]', LONG.timeoutMs);
   await until(lab, 'master', `[ "$(vs host list | grep -c ' online ')" = ${hosts.length} ]`, LONG.timeoutMs);
   say(`${hosts.length} hosts are online`);

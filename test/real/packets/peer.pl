@@ -258,8 +258,8 @@ sub flows {
         $hear->();
         sleep($every);
     }
-    sleep(0.3);
-    $hear->();
+    my ($answers, $end) = (IO::Select->new(map { $_->{socket} } @$flows), time + 3);
+    $hear->() while time < $end && $answers->can_read(0.3);
     return \%counts;
 }
 

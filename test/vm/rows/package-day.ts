@@ -39,7 +39,7 @@ grep -q ^MAIL_TO /etc/vs-tools/vs-tools.conf || printf 'MAIL_TO=admin@master.exa
 systemctl restart vs-master`,
       slow,
     );
-    await until(vms(), 'master', 'vs scan', 600_000);
+    await until(vms(), 'master', 'vs saga list', 600_000);
     await row('vs alert test', async () => {
       const said = await vs('alert test');
       await until(vms(), 'master', 'grep -q "^Subject: master:test:" /var/mail/admin', 300_000);

@@ -85,7 +85,7 @@ export function wireRows(): void {
         host,
         `ping -c 3 -W 5 ${web1}; ping -c 3 -W 5 ${green.client}; ping -c 3 -W 5 ${blue.gateway}`,
       );
-      const talked = [...there.stdout.matchAll(/(\d) received/g)].map((match) => match[1]).join(' ');
+      const talked = [...there.stdout.matchAll(/(\d) received/g)].map((match) => Number(match[1]));
       // somebody on the VLAN asks for every address that the host has
       const own = vms().machines.find(({ name }) => name === host)?.address;
       await at(
@@ -96,8 +96,9 @@ export function wireRows(): void {
       const guest = await macOf(host, 'web1');
       const ofHost = frames.filter(({ source }) => source !== guest);
       return {
-        held: talked === '3 3 3' && ofHost.length === 0 && frames.length > 0,
-        figure: `${frames.length} frames from its uplink, ${ofHost.length} not of web1; its pings: ${talked} of 3`,
+        // that it talked to each is enough: an emulated one may lose a packet
+        held: talked.length === 3 && !talked.includes(0) && ofHost.length === 0 && frames.length > 0,
+        figure: `${frames.length} frames from its uplink, ${ofHost.length} not of web1; its pings: ${talked.join(' ')} of 3`,
       };
     });
   });
