@@ -23,7 +23,7 @@ for (my $number = 0; -e "$changes/$number"; $number++) {
         my ($kind, $path) = (substr($_, 0, 1), substr($_, 1));
         next if $kind eq 'k';
         substr $path, 0, 1, '' if $kind eq 's';
-        $path =~ m{^/|(?:^|/)\.\.(?:/|$)} and die "the list $number of changes leads out of the tree\n";
+        $path =~ m{^/|(?:^|/)\.\.(?:/|\z)} and die "the list $number of changes leads out of the tree\n";
         $touched{$path} = 1;
         $listed{$path} = 1 if $kind eq 'd' || $kind eq 'n';
         $anew{$path} = 1 if $kind eq 'n';
@@ -100,8 +100,8 @@ my %dropped;    # the names in it that the new one has not, or has anew
 my %link;       # those that are of symlinks: a file may be called `a -> b`, too
 while (<$from>) {
     chomp;
-    if (/^x (\S+) (\S+) (.+)$/) { $has{$3}{$1} = $2 unless $dropped{$3}; next }
-    if (/^h \d+ (.+)$/) {
+    if (/^x ([^ ]+) ([^ ]+) (.+)\z/) { $has{$3}{$1} = $2 unless $dropped{$3}; next }
+    if (/^h \d+ (.+)\z/) {
         my $name = $1;
         next if $dropped{$name};
         my $path = meant($link{$name} ? $name =~ s/ -> .*//sr : $name);
@@ -109,7 +109,7 @@ while (<$from>) {
         $names{"$is[0]:$is[1]"}{$path} = $name;
         next;
     }
-    my ($fields, $sum, $name) = /^(\S+ \S+ \S+ \S+ \S+) (\S+) (.+)$/ or die "line $. of the manifest before is none\n";
+    my ($fields, $sum, $name) = /^(\S+ \S+ \S+ \S+ \S+) (\S+) (.+)\z/ or die "line $. of the manifest before is none\n";
     my $type = substr $fields, 0, 1;
     $link{$name} = 1 if $type eq 'l';
     my $path = $type eq 'l' ? $name =~ s/ -> .*//sr : $name;

@@ -6,7 +6,7 @@
 # Since version 2, whose first line is `# vs-manifest 2`, after these lines, sorted by path too:
 #   x NAME VALUE PATH   an extended attribute (ACLs and file capabilities are some): VALUE in hexadecimal, - when it is empty; in NAME a space is \040
 #   h GROUP PATH        one name of a file that has more of them in the tree; those of a number are one file
-# The files alone, for sha256sum --check in the tree: sed -n 's/^f [^ ]* [^ ]* [^ ]* [^ ]* \([0-9a-f]*\) /\1  /p' manifest
+# The files alone, for sha256sum --check in the tree: sed -n '/^f /{s/^f [^ ]* [^ ]* [^ ]* [^ ]* \([0-9a-f]*\) /\1  /;/\\/s/^/\\/;p}' manifest
 #
 # manifest.pl write TREE OUT [BASIS MANIFEST]: what a file of the tree BASIS shares with this one (the same inode, unchanged) has the
 # checksum that MANIFEST has for it, and is not read. Prints {"files","bytes","added","read"}.
@@ -53,6 +53,9 @@ sub beyond {
     return (\%has, \@groups);
 }
 
+# By what an entry is found: the name of the symlink `a` to `b` is that of a file `a -> b`, too.
+sub key { my ($fields, $name) = @_; return ($fields =~ /^l/ ? 'l ' : '- ') . $name }
+
 sub manifest {
     my ($file) = @_;
     my (%of, %has, %group);
@@ -61,10 +64,10 @@ sub manifest {
     while (<$in>) {
         chomp;
         if (/^# vs-manifest (\d+)$/) { $version = $1; next }
-        if (/^x (\S+) (\S+) (.+)$/) { $has{$3}{$1} = $2; next }
-        if (/^h (\d+) (.+)$/) { $group{$2} = $1; next }
-        my ($fields, $sum, $path) = /^(\S+ \S+ \S+ \S+ \S+) (\S+) (.+)$/ or die "line $. of the manifest is none\n";
-        $of{$path} = [$fields, $sum];
+        if (/^x ([^ ]+) ([^ ]+) (.+)\z/) { $has{$3}{$1} = $2; next }
+        if (/^h (\d+) (.+)\z/) { $group{$2} = $1; next }
+        my ($fields, $sum, $path) = /^(\S+ \S+ \S+ \S+ \S+) (\S+) (.+)\z/ or die "line $. of the manifest is none\n";
+        $of{ key($fields, $path) } = [$fields, $sum];
     }
     return wantarray ? (\%of, $version, \%has, \%group) : \%of;
 }
@@ -86,7 +89,7 @@ if ($mode eq 'write') {
         my $same = @was && join(' ', @was[1, 7, 9, 10]) eq join(' ', @is[1, 7, 9, 10]);
         $added += $is[12] * 512 if $first && !$same;
         next unless $file;
-        my $before = $same ? $known->{$name_of} : undef;
+        my $before = $same ? $known->{ key($fields, $name_of) } : undef;
         if ($before && $before->[1] ne '-') { $sum{$path} = $before->[1] }
         else { push @read, $path }
     }
@@ -125,12 +128,14 @@ my ($said, $version, $had, $group) = manifest($more[0]);
 my $all = entries($tree);
 my %is_at;
 my ($bytes, @read) = (0);
-for my $path (keys %$all) { $is_at{ $all->{$path}[1] } = $path; push @read, $path if $all->{$path}[0] =~ /^f/; $bytes += $all->{$path}[9] if $all->{$path}[0] =~ /^f/ }
+for my $path (keys %$all) { $is_at{ key(@{ $all->{$path} }) } = $path; push @read, $path if $all->{$path}[0] =~ /^f/; $bytes += $all->{$path}[9] if $all->{$path}[0] =~ /^f/ }
 my ($sums) = checksums($tree, "$more[0].list.$$", inodes($all), @read);
 my @what = ('kind', 'mode', 'owner', 'size', 'time');
-for my $name_of (sort keys %$said) {
-    my ($fields, $sum) = @{ $said->{$name_of} };
-    my $path = $is_at{$name_of};
+sub is_there { my ($name_of) = @_; return defined($is_at{"- $name_of"} // $is_at{"l $name_of"}) }
+sub was_said { my ($name_of) = @_; return defined($said->{"- $name_of"} // $said->{"l $name_of"}) }
+for my $key (sort keys %$said) {
+    my ($fields, $sum) = @{ $said->{$key} };
+    my ($path, $name_of) = ($is_at{$key}, substr $key, 2);
     if (!defined $path) { fault($name_of, 'is gone'); next }
     my @was = split / /, $fields;
     my @now = split / /, $all->{$path}[0];
@@ -141,11 +146,12 @@ for my $name_of (sort keys %$said) {
     if (!defined $is) { fault($name_of, 'cannot be read') }
     elsif ($is ne $sum) { fault($name_of, 'has another content: its sha256 is ' . substr($is, 0, 16) . '..., not ' . substr($sum, 0, 16) . '...') }
 }
-for my $name_of (sort keys %is_at) { fault($name_of, 'is not in the manifest') unless $said->{$name_of} }
+for my $key (sort keys %is_at) { fault(substr($key, 2), 'is not in the manifest') unless $said->{$key} }
 if ($version >= 2) {
     my ($has, $groups) = beyond($tree, $all);
-    for my $name_of (sort keys %is_at) {
-        next unless $said->{$name_of};
+    for my $key (sort keys %is_at) {
+        next unless $said->{$key};
+        my $name_of = substr $key, 2;
         my ($was, $is) = ($had->{$name_of} // {}, $has->{$name_of} // {});
         for my $name (sort keys %{ { %$was, %$is } }) {
             if (!defined $is->{$name}) { fault($name_of, "has no attribute $name any more") }
@@ -157,13 +163,13 @@ if ($version >= 2) {
     for my $names (@$groups) { $now{$_} = $names->[0] for @$names }
     for my $name_of (sort keys %$group) {
         my $other = $first{ $group->{$name_of} } //= $name_of;
-        next if $other eq $name_of || !defined $is_at{$name_of} || !defined $is_at{$other};
+        next if $other eq $name_of || !is_there($name_of) || !is_there($other);
         fault($name_of, "is not the same file as $other any more") if ($now{$name_of} // '') ne ($now{$other} // '-');
     }
     for my $names (@$groups) {
         my $one = $names->[0];
         for my $name_of (@$names[1 .. $#$names]) {
-            next if ($group->{$name_of} // '') eq ($group->{$one} // '-') || !$said->{$name_of} || !$said->{$one};
+            next if ($group->{$name_of} // '') eq ($group->{$one} // '-') || !was_said($name_of) || !was_said($one);
             fault($name_of, "is the same file as $one, and was not");
         }
     }

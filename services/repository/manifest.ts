@@ -69,7 +69,9 @@ export async function countManifest(manifest: string): Promise<{ files: number; 
 /** Compares a tree with its manifest, all of its content. */
 export async function compareManifest(tree: string, manifest: string): Promise<z.infer<typeof compared>> {
   const { stdout } = await run([...gently, program, 'verify', tree, manifest], { timeoutMs: LONG_MS, env });
-  return compared.parse(JSON.parse(stdout));
+  const found = compared.parse(JSON.parse(stdout));
+  // each byte of a name that is no text became four: a record takes 500 characters (shared/contract/backup.ts)
+  return { ...found, faults: found.faults.map((fault) => fault.slice(0, 480)) };
 }
 
 /** The sha256 of a manifest. */

@@ -1,5 +1,6 @@
 import { mkdir, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { removeTrees } from '../../shared/remove.ts';
 import { dying, run } from '../../shared/run.ts';
 
 /** How the trees of backups are made and removed; by what the file system can do. */
@@ -20,8 +21,6 @@ interface Trees {
 const linkProgram = new URL('link-tree.pl', import.meta.url).pathname;
 const LONG_MS = 24 * 3_600_000;
 const btrfs = (...args: string[]) => run(['btrfs', ...args], { timeoutMs: LONG_MS });
-const removeFiles = async (path: string) =>
-  void (await run(['rm', '-rf', '--one-file-system', '--', path], { timeoutMs: LONG_MS }));
 
 const links: Trees = {
   links: true,
@@ -32,7 +31,7 @@ const links: Trees = {
   },
   open: () => Promise.resolve(),
   close: () => Promise.resolve(),
-  remove: removeFiles,
+  remove: removeTrees,
 };
 
 /** The root directory of a subvolume has inode 256 (btrfs-subvolume(8)). */
@@ -56,7 +55,7 @@ const snapshots: Trees = {
         await run(['btrfs', 'property', 'set', '-ts', one, 'ro', 'false'], { okCodes: [0, 1] });
         await btrfs('subvolume', 'delete', one);
       }
-    await removeFiles(path);
+    await removeTrees(path);
   },
 };
 

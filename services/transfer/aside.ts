@@ -1,5 +1,6 @@
-import { mkdir, readdir, rename, rm } from 'node:fs/promises';
+import { mkdir, readdir, rename } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { removeTrees } from '../../shared/remove.ts';
 import { exists } from '../../shared/store.ts';
 
 /**
@@ -17,15 +18,14 @@ export async function setAside(tree: string): Promise<void> {
     await rename(next, tree); // a former try was cut off between the two renames
     return;
   }
-  await rm(next, { recursive: true, force: true });
+  await removeTrees(next);
   const names = await readdir(tree);
   if (names.length === 0 || (names.length === 1 && names[0] === ASIDE)) return;
-  await rm(join(tree, ASIDE, ASIDE), { recursive: true, force: true }); // of two tries before
+  await removeTrees(join(tree, ASIDE, ASIDE)); // of two tries before
   await mkdir(next, { mode: 0o700 });
   await rename(tree, join(next, ASIDE));
   await rename(next, tree);
 }
 
 /** After a pass has brought all: what was put aside goes. */
-export const dropAside = (tree: string): Promise<void> =>
-  rm(join(tree, ASIDE), { recursive: true, force: true });
+export const dropAside = (tree: string): Promise<void> => removeTrees(join(tree, ASIDE));

@@ -25,6 +25,7 @@ import { endOrphans } from './orphans.ts';
 import { serveRsync, serveRsyncOn } from './rsyncd.ts';
 import { sendTree } from './sending.ts';
 import { receiveTar } from './tar.ts';
+import { isFull } from './unkept.ts';
 import { openWire } from './wire.ts';
 import { openWork } from './work.ts';
 
@@ -171,7 +172,7 @@ export function service(context: Context): Service {
         const onLog = (line: string) => {
           log.debug({ saga }, line);
           const said = /^.*(?:No space left on device|Disk quota exceeded).*$/m.exec(line)?.[0];
-          if (said) full.set(saga, said.slice(0, 300));
+          if (said && isFull(said)) full.set(saga, said.slice(0, 300));
         };
         const serving = { runDir: settings.RUN_DIR, onLog, todo: listFile(settings.RUN_DIR, saga, 'todo') };
         const atWork = (what: (signal: AbortSignal) => Promise<void>) =>

@@ -12,6 +12,7 @@ import { readLine, wrongIn } from './hello.ts';
 import type { meter } from './progress.ts';
 import { LACKS, QUIET_SECONDS, carry, rsyncWire, throughWire } from './rsyncd.ts';
 import { END, sendFramed } from './frames.ts';
+import { isFull, unkeptIn } from './unkept.ts';
 import { type Way, openWire } from './wire.ts';
 
 /** Source: the list goes before rsync, which may begin when the tree of the target is ready for it. */
@@ -162,14 +163,18 @@ export async function sendRsync(
     wire?.destroy();
     void names?.close();
   });
-  const full = /No space left|Disk quota exceeded/i.test(errors);
+  const full = isFull(errors);
+  const unkept = unkeptIn(errors);
   /** rsync 3.5 asks for the next of some hard links when the first is gone, and has said already that nothing comes any more. */
   const lostItsPlace = code === 2 && errors.includes('Invalid packet at end of run');
+  /** A file has as many names as its file system allows: it said so of --link-dest, and copies it in the next pass. */
+  const tooManyNames = /Too many links/.test(errors);
   const changedUnderIt = code === 23 || (part && (lostItsPlace || atPipe));
   /** It broke before rsync's own words were exchanged (clientserver.c); a wrong secret has other words. */
   const noGreeting = code === 5 && /did not see server greeting|didn't get server startup line/.test(errors);
   /** What a live pass was to take has become something else since: not all was taken, and the next pass takes it again. */
-  const partial = changedUnderIt && !options.final && !full && (part || changedMeanwhile(errors));
+  const partial =
+    changedUnderIt && !options.final && !full && unkept === undefined && (part || changedMeanwhile(errors));
   if (code !== 0 && !partial && !(code === 24 && !options.final)) {
     const lines = errors.trim().split('\n');
     const reason =
@@ -177,6 +182,7 @@ export async function sendRsync(
       lines.at(-1) ??
       '';
     if (signal.aborted) throw new VsError('failed', 'the copy was given up');
+    if (unkept !== undefined && !full) throw new VsError('failed', unkept, { details: { side: 'target' } });
     const what = full
       ? 'no space left for the copy: '
       : lostItsPlace || atPipe
@@ -184,7 +190,8 @@ export async function sendRsync(
         : '';
     throw new VsError('failed', `${what}rsync ended with exit code ${code}: ${reason.slice(0, 300)}`, {
       // 10-12, 30, 35: the connection broke (rsync(1), EXIT VALUES)
-      retryable: !full && (lostItsPlace || atPipe || noGreeting || [10, 12, 30, 35].includes(code)),
+      retryable:
+        !full && (lostItsPlace || atPipe || noGreeting || tooManyNames || [10, 12, 30, 35].includes(code)),
       ...(full ? { details: { side: 'target' } } : {}),
     });
   }

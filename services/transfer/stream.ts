@@ -6,6 +6,7 @@ import { ending } from '../../shared/run.ts';
 import { END, framesInto, sendFramed, sendGathered, unframed } from './frames.ts';
 import { readLine, wrongIn } from './hello.ts';
 import type { meter } from './progress.ts';
+import { UNKEPT, isFull, unkeptIn } from './unkept.ts';
 
 /** The word, after the others of a hello, that says that the stream is packed by zstd. */
 export const PACKED = 'zstd';
@@ -44,27 +45,33 @@ export async function feed(
   const cutOff = () => stdin.destroy(); // the tool must not wait for ever
   wire.once('close', cutOff);
   if (signal.aborted || wire.destroyed) cutOff();
+  let [unkept, unended] = [undefined as string | undefined, ''];
+  child.stderr?.on('data', (chunk: Buffer) => {
+    unended = (unended + chunk.toString()).slice(-20_000);
+    unkept ??= unkeptIn(unended);
+    unended = unended.slice(unended.lastIndexOf('\n') + 1);
+  });
   const { code, stderr } = await done;
   if (code !== 0) {
     const lines = stderr.trim().split('\n');
-    const full = lines.find((line) => /No space left|Disk quota exceeded/i.test(line));
+    const full = lines.find(isFull);
     const cut = lines.find((line) => /Wrote only \d+ of \d+ bytes/.test(line)); // tar's words for a write that was cut short
     const said =
       full ?? (cut && `No space left on device: ${cut}`) ?? (lines.at(-1) || `${tool} ended with ${code}`);
     return said.replaceAll(/\S*\/(?=tar: )/g, ''); // it runs under a name of ours (confine.pl)
   }
   await over;
-  return whole() ? undefined : 'the copy was cut off before its end';
+  return whole() ? unkept : 'the copy was cut off before its end'; // tar ends well without the attribute
 }
 
 /** The word of the target about a copy that it could not keep; its disk may be full. */
 function notTaken(said: string): VsError {
-  const full = /No space left|Disk quota exceeded/i.test(said);
+  const full = isFull(said);
   return new VsError(
     'failed',
     full ? `no space left for the copy: ${said}` : `the copy was not taken: ${said}`,
     {
-      retryable: !full,
+      retryable: !full && !said.includes(UNKEPT),
       details: { side: 'target' },
     },
   );

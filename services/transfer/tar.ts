@@ -1,6 +1,7 @@
-import { readdir, rm } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { VsError } from '../../shared/errors.ts';
+import { removeTrees } from '../../shared/remove.ts';
 import { start } from '../../shared/run.ts';
 import type { Admitted } from './admission.ts';
 import { confined } from './confine.ts';
@@ -63,7 +64,7 @@ export async function receiveTar(
   await taking(admitted, signal, async () => {
     const [kind, packing] = words;
     if (kind !== 'tar') throw new VsError('refused', 'a transfer came that is none of tar');
-    for (const left of await readdir(tree)) await rm(join(tree, left), { recursive: true }); // of a try that was cut off
+    await removeTrees(...(await readdir(tree)).map((left) => join(tree, left))); // of a try that was cut off
     wire.write(answer());
     const argv = [
       'tar',

@@ -42,6 +42,20 @@ test('a target that fills up during the copy: undone, named as the target, nothi
   expect(lab.leftovers()).toEqual([]);
 });
 
+test('an attribute that the target cannot hold is never left out: refused by its name, and nothing is lost', () => {
+  lab.on('host2', 'rm -f /var/lib/vservers/.ballast');
+  lab.on(
+    'host1',
+    'cd /var/lib/vservers/web1/rootfs; touch large; setfattr -n user.big -v "$(head -c 12000 /dev/zero | tr "\\0" x)" large; sync -f .',
+  );
+  const named = /the attribute user\.big of \S*large cannot be kept: it is larger than the target's file/;
+  expect(lab.vs(['move', 'web1', 'host2'], 1).stderr).toMatch(named);
+  expect(lab.vs(['backup', 'run', 'web1'], 1).stderr).toMatch(named);
+  expect(lab.running('web1')).toEqual(['host1']);
+  expect(lab.leftovers()).toEqual([]);
+  lab.on('host1', 'setfattr -x user.big /var/lib/vservers/web1/rootfs/large');
+});
+
 test('between btrfs and ext4 it moves by rsyncd; btrfs-send is refused with a sentence', async () => {
   lab.on('host2', 'rm -f /var/lib/vservers/.ballast');
   expect(lab.vs(['move', 'web1', 'host2', '--transport', 'btrfs-send'], 1).stderr).toMatch(

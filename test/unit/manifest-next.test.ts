@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import {
   linkSync,
   lstatSync,
@@ -106,6 +107,45 @@ test('names of one file that look like a symlink, and names of one symlink, stay
     'h 3 l\\040i\\040n\\040k -> to there',
     'h 3 link -> to there',
   ]);
+});
+
+test('names and attributes that a manifest could mistake for something else', async () => {
+  const { next, whole, tree } = await both(
+    (top) => {
+      writeFileSync(join(top, '..\n'), 'a');
+      symlinkSync('b', join(top, 'a'));
+      writeFileSync(join(top, 'a -> b'), 'no symlink');
+      execFileSync('setfattr', ['-n', 'user.a\tb', '-v', 'c', join(top, '..\n')]);
+      execFileSync('setfattr', ['-n', 'user.a\u00a0b\r', '-v', 'c', join(top, 'a -> b')]);
+      mkdirSync(join(top, 'directory'));
+    },
+    (top) => {
+      writeFileSync(join(top, '..\n'), 'b');
+      writeFileSync(join(top, 'directory', '..\n'), 'c');
+    },
+  );
+  expect(next).toBe(whole);
+  for (let times = 0; times < 4; times++)
+    // the order of what it looks at is another each time
+    expect((await compareManifest(tree, of('next'))).faults).toEqual([]);
+  rmSync(join(tree, 'a'));
+  symlinkSync('c', join(tree, 'a'));
+  expect((await compareManifest(tree, of('next'))).faults).toEqual([
+    'a -> b is gone',
+    'a -> c is not in the manifest',
+  ]);
+});
+
+test('a fault of a file whose name is no text fits into a record', async () => {
+  mkdirSync(of('tree'));
+  const path = Buffer.concat([Buffer.from(`${of('tree')}/`), Buffer.alloc(250, 0xff)]);
+  writeFileSync(path, 'a');
+  await writeManifest(of('tree'), of('manifest'));
+  rmSync(path);
+  const { faults } = await compareManifest(of('tree'), of('manifest'));
+  expect(faults).toHaveLength(1);
+  expect(faults[0]).toMatch(/^\\xff/);
+  expect(faults[0]?.length).toBeLessThanOrEqual(500);
 });
 
 test('a manifest of before attributes were named is the start of none', async () => {
