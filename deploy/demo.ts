@@ -98,7 +98,7 @@ function summary(saga: Saga, probe: Probe, total: number): void {
 /** Once, whoever asks for it: two at a time would be in each other's way. */
 let takenDown: Promise<void> | undefined;
 const takeDown = () =>
-  (takenDown ??= run(['lab', 'down', '--name', lab], 'show').then(
+  (takenDown ??= run(['lab', 'down', '--name', lab]).then(
     () => undefined,
     (error: unknown) => console.error(String(error)),
   ));

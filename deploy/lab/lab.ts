@@ -91,7 +91,13 @@ export const ONLINE_SECONDS = 60;
 async function bornAt(lab: Lab, name: string): Promise<number> {
   if (lab.clocks) return 0;
   const { pid } = paths(lab.name);
-  const boots = [name, 'master'].map(async (node) => (await stat(pid(node))).mtimeMs);
+  // one that is off has no life, and nothing is of it
+  const boots = [name, 'master'].map((node) =>
+    stat(pid(node)).then(
+      ({ mtimeMs }) => mtimeMs,
+      () => Number.POSITIVE_INFINITY,
+    ),
+  );
   return Math.floor(Math.max(...(await Promise.all(boots))));
 }
 

@@ -8,6 +8,7 @@ import { VsError } from '../../shared/errors.ts';
 import { interfacesOf } from '../../shared/interfaces.ts';
 import { isMounted } from '../../shared/mount.ts';
 import type { Paths } from '../../shared/paths.ts';
+import { removeTrees } from '../../shared/remove.ts';
 import { run } from '../../shared/run.ts';
 import type { Call, Context } from '../../shared/service.ts';
 import { readJson } from '../../shared/store.ts';
@@ -103,7 +104,7 @@ export function createTrials({ context, paths, locks, limits }: Parts) {
       await run(['umount', ...(tries > 5 ? ['-l'] : []), mount], { okCodes: [0, 32] });
     if (await isMounted(mount)) throw new VsError('failed', `${mount} could not be unmounted on ${host}`);
     await run(['nft', '-f', '-'], { input: trialRules(interfacesOf(nobody(name)), 'gone') });
-    await run(['rm', '-rf', '--one-file-system', '--', own], { timeoutMs: 60_000 });
+    await removeTrees([own], 60_000);
     await bus.request(host, 'network.detach', { name }); // what the firewall keeps of its names
   }
   const nobody = (name: string) => ({ name, network: 'none', mac: '02:00:00:00:00:00' });

@@ -37,7 +37,8 @@ sub entries {
     return \%of;
 }
 
-sub inodes { my ($all) = @_; return { map { $_ => "$all->{$_}[2]:$all->{$_}[3]" } keys %$all } }
+# Which file each of some paths is.
+sub inodes { my ($all, @paths) = @_; return { map { $_ => "$all->{$_}[2]:$all->{$_}[3]" } @paths } }
 
 # What entries() does not say: attributes by the name of a path, and the names of each file that has more than one.
 sub beyond {
@@ -93,7 +94,7 @@ if ($mode eq 'write') {
         if ($before && $before->[1] ne '-') { $sum{$path} = $before->[1] }
         else { push @read, $path }
     }
-    my ($sums, $read) = checksums($tree, "$out.list", inodes($all), @read);
+    my ($sums, $read) = checksums($tree, "$out.list", inodes($all, @read), @read);
     for (@read) { $sum{$_} = $sums->{$_} // die "$_ cannot be read\n" }
     open(my $to, '>', $out) or die "$out: $!\n";
     print $to "# vs-manifest 2\n" or die "$out: $!\n";
@@ -129,7 +130,7 @@ my $all = entries($tree);
 my %is_at;
 my ($bytes, @read) = (0);
 for my $path (keys %$all) { $is_at{ key(@{ $all->{$path} }) } = $path; push @read, $path if $all->{$path}[0] =~ /^f/; $bytes += $all->{$path}[9] if $all->{$path}[0] =~ /^f/ }
-my ($sums) = checksums($tree, "$more[0].list.$$", inodes($all), @read);
+my ($sums) = checksums($tree, "$more[0].list.$$", inodes($all, @read), @read);
 my @what = ('kind', 'mode', 'owner', 'size', 'time');
 sub is_there { my ($name_of) = @_; return defined($is_at{"- $name_of"} // $is_at{"l $name_of"}) }
 sub was_said { my ($name_of) = @_; return defined($said->{"- $name_of"} // $said->{"l $name_of"}) }

@@ -31,7 +31,7 @@ const links: Trees = {
   },
   open: () => Promise.resolve(),
   close: () => Promise.resolve(),
-  remove: removeTrees,
+  remove: (path) => removeTrees([path]),
 };
 
 /** The root directory of a subvolume has inode 256 (btrfs-subvolume(8)). */
@@ -55,7 +55,7 @@ const snapshots: Trees = {
         await run(['btrfs', 'property', 'set', '-ts', one, 'ro', 'false'], { okCodes: [0, 1] });
         await btrfs('subvolume', 'delete', one);
       }
-    await removeTrees(path);
+    await removeTrees([path]);
   },
 };
 

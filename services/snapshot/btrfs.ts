@@ -1,5 +1,6 @@
 import { mkdir, readdir, rename, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { removeTrees } from '../../shared/remove.ts';
 import { run } from '../../shared/run.ts';
 import { along } from './btrfs-along.ts';
 import type { Driver } from './drivers.ts';
@@ -15,7 +16,7 @@ async function remove(path: string): Promise<void> {
   if (!(await isSubvolume(path))) {
     for (const entry of await readdir(path, { withFileTypes: true }))
       if (entry.isDirectory()) await remove(join(path, entry.name));
-    await run(['rm', '-rf', '--one-file-system', path], { timeoutMs: 3_600_000 });
+    await removeTrees([path], 3_600_000);
     return;
   }
   // the kernel refuses one with others in it: only then they are looked for, which takes a walk through all of it

@@ -2,6 +2,7 @@ import { mkdir, statfs } from 'node:fs/promises';
 import type { Settings } from '../../config/settings.ts';
 import type { StorageInfo } from '../../shared/contract/snapshot.ts';
 import { VsError } from '../../shared/errors.ts';
+import { removeTrees } from '../../shared/remove.ts';
 import { run } from '../../shared/run.ts';
 import { btrfs } from './btrfs.ts';
 import type { Space } from './choice.ts';
@@ -51,8 +52,7 @@ const dir: Driver = {
   snapshot: cannot,
   promote: cannot,
   place: cannot,
-  remove: async (path) =>
-    void (await run(['rm', '-rf', '--one-file-system', path], { timeoutMs: 3_600_000 })),
+  remove: (path) => removeTrees([path], 3_600_000),
   nested: () => Promise.resolve(false),
   settle: async (directory) => void (await run(['sync', '-f', directory], { timeoutMs: 120_000 })),
   made: cannot as () => Promise<never>,

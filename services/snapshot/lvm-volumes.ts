@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { lstat, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { VsError } from '../../shared/errors.ts';
-import { run } from '../../shared/run.ts';
+import { removeTrees } from '../../shared/remove.ts';
 import { exists } from '../../shared/store.ts';
 import type { Volume } from './lvm-report.ts';
 import {
@@ -64,8 +64,7 @@ export function openVolumes({ directory, group, options }: Placing) {
     for (const entry of found.isDirectory() ? await readdir(path, { withFileTypes: true }) : [])
       if (entry.name !== 'rootfs' && (entry.isDirectory() || entry.isSymbolicLink()))
         await remove(join(path, entry.name));
-    if (await lstat(path).catch(() => undefined))
-      await run(['rm', '-rf', '--one-file-system', path], { timeoutMs: 3_600_000 });
+    if (await lstat(path).catch(() => undefined)) await removeTrees([path], 3_600_000);
   }
 
   return {

@@ -18,14 +18,14 @@ export async function setAside(tree: string): Promise<void> {
     await rename(next, tree); // a former try was cut off between the two renames
     return;
   }
-  await removeTrees(next);
+  await removeTrees([next]);
   const names = await readdir(tree);
   if (names.length === 0 || (names.length === 1 && names[0] === ASIDE)) return;
-  await removeTrees(join(tree, ASIDE, ASIDE)); // of two tries before
+  await removeTrees([join(tree, ASIDE, ASIDE)]); // of two tries before
   await mkdir(next, { mode: 0o700 });
   await rename(tree, join(next, ASIDE));
   await rename(next, tree);
 }
 
 /** After a pass has brought all: what was put aside goes. */
-export const dropAside = (tree: string): Promise<void> => removeTrees(join(tree, ASIDE));
+export const dropAside = (tree: string): Promise<void> => removeTrees([join(tree, ASIDE)]);

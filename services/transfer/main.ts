@@ -171,8 +171,8 @@ export function service(context: Context): Service {
         full.delete(saga);
         const onLog = (line: string) => {
           log.debug({ saga }, line);
-          const said = /^.*(?:No space left on device|Disk quota exceeded).*$/m.exec(line)?.[0];
-          if (said && isFull(said)) full.set(saga, said.slice(0, 300));
+          const said = line.split('\n').find((one) => isFull(one));
+          if (said) full.set(saga, said.slice(0, 300));
         };
         const serving = { runDir: settings.RUN_DIR, onLog, todo: listFile(settings.RUN_DIR, saga, 'todo') };
         const atWork = (what: (signal: AbortSignal) => Promise<void>) =>

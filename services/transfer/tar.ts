@@ -64,7 +64,7 @@ export async function receiveTar(
   await taking(admitted, signal, async () => {
     const [kind, packing] = words;
     if (kind !== 'tar') throw new VsError('refused', 'a transfer came that is none of tar');
-    await removeTrees(...(await readdir(tree)).map((left) => join(tree, left))); // of a try that was cut off
+    await removeTrees((await readdir(tree)).map((left) => join(tree, left))); // of a try that was cut off
     wire.write(answer());
     const argv = [
       'tar',

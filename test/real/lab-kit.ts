@@ -22,6 +22,10 @@ export function realLab(name: string) {
       expect(result.status, `vs ${args.join(' ')}: ${result.stdout}${result.stderr}`).toBe(expected);
     return { stdout: result.stdout, stderr: result.stderr, code: result.status ?? -1 };
   }
+  async function answers(asked: string[], who: string): Promise<void> {
+    for (const end = Date.now() + 60_000; vs(asked, null).code !== 0; await sleep(200))
+      if (Date.now() > end) throw new Error(`${who} does not answer any more`);
+  }
   const on = (host: string, script: string, expected: number | null = 0): string =>
     vs(['lab', 'exec', '--name', name, host, '--', 'bash', '-c', script], expected).stdout;
   const hosts = () =>
@@ -57,22 +61,10 @@ export function realLab(name: string) {
     },
     down: (): void => void vs(['lab', 'down', '--name', name]),
     /** The master answers again. `vs scan` would not tell: without a master it shows what the hosts reported last. */
-    async masterIsBack(): Promise<void> {
-      const end = Date.now() + 60_000;
-      while (vs(['saga', 'list'], null).code !== 0) {
-        if (Date.now() > end) throw new Error('the master does not answer any more');
-        await sleep(200);
-      }
-    },
-    rows: () => JSON.parse(vs(['scan', '--json']).stdout) as ScanRow[],
+    masterIsBack: () => answers(['saga', 'list'], 'the master'),
     /** The agent of a host answers again, in a life after one that was killed. */
-    async agentIsBack(host: string): Promise<void> {
-      const end = Date.now() + 60_000;
-      while (vs(['call', host, 'host-agent.list'], null).code !== 0) {
-        if (Date.now() > end) throw new Error(`the agent of ${host} does not answer any more`);
-        await sleep(200);
-      }
-    },
+    agentIsBack: (host: string) => answers(['call', host, 'host-agent.list'], `the agent of ${host}`),
+    rows: () => JSON.parse(vs(['scan', '--json']).stdout) as ScanRow[],
     /** The newest saga, once it has ended. */
     async ended(within: number): Promise<SagaState> {
       const end = Date.now() + within;
